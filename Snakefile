@@ -1,0 +1,41 @@
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+if "nsd" not in config:
+
+    configfile: "config/demo.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/demo.smk"
+include: "workflow/rules/responses.smk"
+include: "workflow/rules/features.smk"
+include: "workflow/rules/ridge.smk"
+include: "workflow/rules/pictures.smk"
+include: "workflow/rules/scores.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "<results>/report/all.html",
+        expand("<results>/pictures/{subject}", subject=CONFIG.subjects),
+
+
+# one target a subject: snakemake --cores 2 subj01
+for who in CONFIG.subjects:
+
+    rule:
+        name:
+            who
+        input:
+            f"<results>/report/{who}.html",
+            f"<results>/pictures/{who}",

@@ -1,0 +1,123 @@
+"""Model weights from files, checked tensor by tensor before they are used."""
+
+import json
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import nn
+
+from neural_recon.errors import InputError
+
+STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
+
+
+def read_config(folder: str | os.PathLike[str], name: str = "config.json") -> dict[str, Any]:
+    """The JSON mapping `name` of a model folder.
+
+    Raises:
+        InputError: it is missing or no JSON mapping.
+    """
+    path = Path(folder) / name
+    if not path.is_file():
+        raise InputError(f"{path}: expected the model's configuration, found no such file.")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: expected JSON, found text that does not parse ({error}).") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{path}: expected a JSON mapping, found {type(config).__name__}.")
+    return config
+
+
+def find_weights(folder: str | os.PathLike[str]) -> Path:
+    """The weights file of a model folder: safetensors before .bin, full precision before `.fp16`.
+
+    Raises:
+        InputError: there is none.
+    """
+    names = [
+        f"{stem}{half}{end}" for end in (".safetensors", ".bin") for half in ("", ".fp16") for stem in STEMS
+    ]
+    for name in names:
+        if (Path(folder) / name).is_file():
+            return Path(folder) / name
+    found = sorted(path.name for path in Path(folder).glob("*")) or "nothing"
+    raise InputError(f"{folder}: expected a weights file such as {names[0]}, found {found}.")
+
+
+def read_tensors(path: str | os.PathLike[str], containing: str = "") -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors file or a torch file (state dict), on the CPU.
+
+    Torch files are read with `weights_only=True`, so none of them can run code.
+
+    Args:
+        path: `.safetensors`, or `.bin`, `.pt`, `.pth`, `.th`.
+        containing: what the names have in them; other tensors are left out.
+
+    Raises:
+        InputError: the file is missing, cut short, or holds other things than named tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: expected a file of weights, found none.")
+    try:
+        if path.suffix == ".safetensors":
+            with safetensors.safe_open(path, framework="pt") as file:
+                return {name: file.get_tensor(name) for name in file.keys() if containing in name}  # noqa: SIM118
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{path}: expected a whole file of named tensors, found one that torch refuses ({reason})."
+        ) from error
+    if not isinstance(tensors, Mapping) or not all(
+        isinstance(value, torch.Tensor) for value in tensors.values()
+    ):
+        raise InputError(
+            f"{path}: expected a state dict (names and tensors), found {type(tensors).__name__}."
+        )
+    return {name: tensor for name, tensor in tensors.items() if containing in name}
+
+
+def load_tensors(
+    module: nn.Module,
+    tensors: Mapping[str, torch.Tensor],
+    path: str | os.PathLike[str],
+    ignored: tuple[str, ...] = (),
+) -> None:
+    """Copy tensors into a module, if names and shapes are exactly the module's.
+
+    Args:
+        module: takes the tensors (cast to its own dtype).
+        tensors: its state dict.
+        path: where they come from, for the message.
+        ignored: name endings that may be there in addition (buffers of older versions).
+
+    Raises:
+        InputError: naming the first tensor that is missing, extra, or of another shape.
+    """
+    expected = {name: tensor.shape for name, tensor in module.state_dict().items()}
+    tensors = {
+        name: tensor for name, tensor in tensors.items() if name in expected or not name.endswith(ignored)
+    }
+    check_shapes(expected, {name: tensor.shape for name, tensor in tensors.items()}, path)
+    module.load_state_dict(tensors)
+
+
+def check_shapes(
+    expected: Mapping[str, tuple[int, ...]],
+    found: Mapping[str, tuple[int, ...]],
+    path: str | os.PathLike[str],
+) -> None:
+    """Raise the InputError of `load_tensors` unless both mappings (name to shape) are equal."""
+    verdict = "this is not the checkpoint that the configuration names"
+    for name in [*expected, *found]:
+        mine, other = (f"{tuple(shapes[name])}" if name in shapes else "none" for shapes in (expected, found))
+        if mine != other:
+            raise InputError(f"{path}: expected the tensor {name} of shape {mine}, found {other}; {verdict}.")

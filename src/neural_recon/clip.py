@@ -1,0 +1,213 @@
+"""Contexts for Versatile Diffusion from CLIP: every token of a picture or a caption, projected.
+
+The published decoder takes them as Versatile Diffusion does (Xu et al. 2023): not the one embedding that
+CLIP (Radford et al. 2021) compares, but all tokens, on the scale of that embedding's length. Pictures are
+prepared here, on 8-bit values, as processors of other versions rescale or resize in other ways.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
+)
+
+from neural_recon import checkpoints
+from neural_recon.errors import InputError
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+# The published decoder enlarges pictures to this before CLIP's own processing to 224.
+PUBLISHED_IMAGE_SIZE, PUBLISHED_RESIZE = 224, 512
+GREY = 127
+# Old configurations give this for the end of text; with them transformers looks for the highest id.
+OLD_EOS = 2
+
+
+class ClipContexts:
+    """CLIP's two encoders; pictures are uint8 (n, H, W, 3), square, and all results float32.
+
+    Args:
+        image_encoder: in evaluation mode.
+        text_encoder: in evaluation mode.
+        tokenizer: None where only token ids are encoded.
+        mean, std: of the pixels in [0, 1], one a channel.
+
+    `resize` is 512 for a model of image size 224: pictures are first brought to 512 x 512 (bilinear), as
+    published. For any other image size it is None: they go to that size at once.
+    """
+
+    def __init__(
+        self,
+        image_encoder: CLIPVisionModelWithProjection,
+        text_encoder: CLIPTextModelWithProjection,
+        tokenizer: CLIPTokenizer | None,
+        mean: Sequence[float] = CLIP_MEAN,
+        std: Sequence[float] = CLIP_STD,
+    ):
+        self.image_encoder = image_encoder
+        self.text_encoder = text_encoder
+        self.tokenizer = tokenizer
+        self.mean = np.asarray(mean, np.float32)
+        self.std = np.asarray(std, np.float32)
+        self.image_size: int = image_encoder.config.image_size
+        self.resize = PUBLISHED_RESIZE if self.image_size == PUBLISHED_IMAGE_SIZE else None
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | os.PathLike[str], device: str | torch.device | None = None
+    ) -> "ClipContexts":
+        """Load `image_encoder`, `text_encoder`, and, where they are there, `tokenizer` and `image_processor`
+        (also under the name `image_feature_extractor`); without the latter CLIP's own mean and std hold.
+
+        Args:
+            folder: with those folders.
+            device: None takes a GPU where there is one.
+
+        Raises:
+            InputError: a file is missing, or its tensors have other names or shapes, or the processor
+                is for another image size than the encoder.
+        """
+        folder = Path(folder)
+        device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        image_encoder = _load(CLIPVisionModelWithProjection, CLIPVisionConfig, folder / "image_encoder")
+        text_encoder = _load(CLIPTextModelWithProjection, CLIPTextConfig, folder / "text_encoder")
+        tokenizer = _load_tokenizer(folder / "tokenizer", text_encoder.config)
+        mean, std = _pixel_statistics(folder, image_encoder.config.image_size)
+        return cls(image_encoder.to(device), text_encoder.to(device), tokenizer, mean, std)
+
+    def vision(self, images_uint8: np.ndarray, batch: int = 32) -> np.ndarray:
+        """The contexts (n, tokens, dim) of pictures."""
+        return self._over(images_uint8, batch, lambda part: self.vision_tokens(self.pixels(part)))
+
+    def embedding(self, images_uint8: np.ndarray, batch: int = 32) -> np.ndarray:
+        """CLIP's embedding of pictures, (n, dim), not normalised."""
+        return self._over(images_uint8, batch, self._embed)
+
+    def text(self, captions: Sequence[str], batch: int = 64) -> np.ndarray:
+        """The contexts (n, tokens, dim) of captions, cut or padded to the model's number of tokens.
+
+        Padding is not masked: the published contexts are made without an attention mask.
+        """
+        if self.tokenizer is None:
+            raise ValueError("captions: expected a tokenizer beside the model, found none")
+        return self._over(captions, batch, lambda part: self.text_tokens(self.token_ids(part)))
+
+    def unconditional(self) -> tuple[np.ndarray, np.ndarray]:
+        """The contexts (1, tokens, dim) of no picture and no caption: mid-grey, and the empty text."""
+        grey = np.full((1, self.image_size, self.image_size, 3), GREY, np.uint8)
+        return self.vision(grey), self.text([""])
+
+    def pixels(self, images_uint8: np.ndarray) -> torch.Tensor:
+        """The encoder's input (n, 3, S, S): resized by PIL on 8 bit, bicubic to S, then normalised."""
+        images = np.asarray(images_uint8)
+        if (
+            images.dtype != np.uint8
+            or images.ndim != 4
+            or images.shape[1] != images.shape[2]
+            or images.shape[3] != 3
+        ):
+            raise ValueError(f"images: expected uint8 (n, H, H, 3), found {images.dtype} {images.shape}")
+        prepared = []
+        for image in map(Image.fromarray, images):
+            if self.resize is not None:
+                image = image.resize((self.resize, self.resize), Image.Resampling.BILINEAR)
+            prepared.append(
+                np.asarray(image.resize((self.image_size, self.image_size), Image.Resampling.BICUBIC))
+            )
+        scaled = (np.stack(prepared).astype(np.float32) / 255 - self.mean) / self.std
+        return torch.from_numpy(scaled.transpose(0, 3, 1, 2).copy())
+
+    def token_ids(self, captions: Sequence[str]) -> torch.Tensor:
+        """Token ids (n, tokens), padded or cut to the model's number of positions."""
+        length = self.text_encoder.config.max_position_embeddings
+        encoded = self.tokenizer(list(captions), padding="max_length", max_length=length, truncation=True)
+        return torch.tensor(encoded["input_ids"])
+
+    @torch.no_grad()
+    def vision_tokens(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """The contexts (n, tokens, dim) of the encoder's input (n, 3, S, S).
+
+        All tokens through the last layer norm and the projection, over the norm of the first (the one
+        that CLIP pools).
+        """
+        model = self.image_encoder
+        states = model.vision_model(pixel_values=pixel_values.to(model.device, model.dtype)).last_hidden_state
+        tokens = model.visual_projection(model.vision_model.post_layernorm(states))
+        return tokens / tokens[:, :1].norm(dim=-1, keepdim=True)
+
+    @torch.no_grad()
+    def text_tokens(self, token_ids: torch.Tensor) -> torch.Tensor:
+        """The contexts (n, tokens, dim) of token ids (n, tokens).
+
+        All projected tokens over the norm of the projected one at the end of the text, where CLIP pools.
+        """
+        eos = self.text_encoder.config.eos_token_id
+        if eos != OLD_EOS and not (token_ids == eos).any(dim=1).all():
+            # transformers would pool at the first token without a word
+            raise ValueError(f"token_ids: expected the end of text {eos} in every row, found a row without")
+        output = self.text_encoder(input_ids=token_ids.to(self.text_encoder.device))
+        tokens = self.text_encoder.text_projection(output.last_hidden_state)
+        return tokens / output.text_embeds.norm(dim=-1)[:, None, None]
+
+    @torch.no_grad()
+    def _embed(self, images: np.ndarray) -> torch.Tensor:
+        model = self.image_encoder
+        return model(pixel_values=self.pixels(images).to(model.device, model.dtype)).image_embeds
+
+    def _over(self, items: Any, batch: int, encode) -> np.ndarray:
+        if not len(items):
+            raise ValueError("expected at least one item, found none")
+        parts = [encode(items[start : start + batch]) for start in range(0, len(items), batch)]
+        return torch.cat([part.float().cpu() for part in parts]).numpy()
+
+
+def _load(model_class: type, config_class: type, folder: Path):
+    config = config_class.from_dict(checkpoints.read_config(folder))
+    # transformers builds parts of the model in the precision that the configuration names
+    config.dtype = torch.float32
+    model = model_class(config)
+    path = checkpoints.find_weights(folder)
+    # a buffer that older versions of transformers wrote
+    checkpoints.load_tensors(model, checkpoints.read_tensors(path), path, ignored=("position_ids",))
+    return model.eval()
+
+
+def _load_tokenizer(folder: Path, config: CLIPTextConfig) -> CLIPTokenizer | None:
+    if not folder.is_dir():
+        return None
+    if not ((folder / "tokenizer.json").is_file() or (folder / "vocab.json").is_file()):
+        found = sorted(path.name for path in folder.iterdir()) or "nothing"
+        raise InputError(f"{folder}: expected tokenizer.json or vocab.json and merges.txt, found {found}.")
+    tokenizer = CLIPTokenizer.from_pretrained(folder)
+    if len(tokenizer) > config.vocab_size:
+        raise InputError(
+            f"{folder}: expected at most the text encoder's {config.vocab_size} tokens, "
+            f"found {len(tokenizer)}; this is not the tokenizer of that encoder."
+        )
+    return tokenizer
+
+
+def _pixel_statistics(folder: Path, image_size: int) -> tuple[Sequence[float], Sequence[float]]:
+    for name in ("image_processor", "image_feature_extractor"):
+        if (folder / name).is_dir():
+            processor = checkpoints.read_config(folder / name, "preprocessor_config.json")
+            for key in ("size", "crop_size"):
+                size = processor.get(key, image_size)
+                sides = set(size.values()) if isinstance(size, dict) else {size}
+                if sides != {image_size}:
+                    raise InputError(
+                        f"{folder / name}/preprocessor_config.json: expected the {key} of the image encoder, "
+                        f"{image_size}, found {size}."
+                    )
+            return processor.get("image_mean", CLIP_MEAN), processor.get("image_std", CLIP_STD)
+    return CLIP_MEAN, CLIP_STD

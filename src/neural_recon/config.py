@@ -1,0 +1,265 @@
+"""The configuration: one typed model a section, unknown keys are errors.
+
+The sections `features`, `ridge` and `generator` come from a recipe (`config/recipes/NAME.yaml`, a published
+decoder); what the configuration itself says of them wins.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from neural_recon.errors import InputError
+from neural_recon.nsd import REGIONS, SESSIONS, Tree, find_region
+
+Space = Literal["vdvae", "clip_vision", "clip_text"]
+SPACES: tuple[Space, ...] = ("vdvae", "clip_vision", "clip_text")
+
+
+class Section(BaseModel):
+    """A part of the configuration."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Nsd(Section):
+    """Where the data lie, and which of them to use."""
+
+    root: str = Field(description="Folder of the NSD tree, as the bucket names its files.")
+    space: str = Field("func1pt8mm", description="Volume space: func1pt8mm or func1mm.")
+    preparation: str = Field(
+        "betas_fithrf_GLMdenoise_RR",
+        description="Preparation of the betas: betas_assumehrf, betas_fithrf or betas_fithrf_GLMdenoise_RR.",
+    )
+    captions: str | None = Field(
+        None, description="The curated captions; default: annots/COCO_73k_annots_curated.npy in the root."
+    )
+    atlases: list[str] = Field(
+        ["prf-visualrois", "floc-faces", "floc-bodies", "floc-places", "floc-words"],
+        description="Atlases whose region names are kept with the voxels.",
+    )
+    regions: list[str] = Field(
+        [],
+        description='Only the voxels of these regions ("V1v", "floc-faces/FFA-1"); empty: all of nsdgeneral.',
+    )
+
+    @model_validator(mode="after")
+    def _known_regions(self) -> "Nsd":
+        for atlas in self.atlases:
+            if atlas not in REGIONS:
+                raise ValueError(f"unknown atlas {atlas!r}; known are {', '.join(REGIONS)}")
+        for region in self.regions:
+            try:
+                atlas, _ = find_region(region)
+            except InputError as error:
+                raise ValueError(str(error)) from error
+            if atlas not in self.atlases:
+                raise ValueError(f"region {region!r} lies in the atlas {atlas!r}: add it to nsd.atlases")
+        return self
+
+
+class Subject(Section):
+    """One person's data."""
+
+    sessions: int | list[int] = Field(description="How many sessions from the first, or a list of them.")
+    format: Literal["nii.gz", "hdf5"] = Field("nii.gz", description="Which of the published betas to read.")
+
+    @property
+    def session_list(self) -> list[int]:
+        """1-based sessions, in order."""
+        if isinstance(self.sessions, int):
+            return list(range(1, self.sessions + 1))
+        return sorted(set(self.sessions))
+
+
+class Split(Section):
+    """Which images train and which test; without lists the shared images test."""
+
+    train: str | None = Field(None, description="File with the training images' NSD ids, one a line.")
+    test: str | None = Field(None, description="File with the test images' NSD ids, one a line.")
+
+
+class Responses(Section):
+    zscore: Literal["train", "session"] = Field(
+        "train",
+        description="z-score by the training images over all sessions, or first each session by its own.",
+    )
+
+
+class Vdvae(Section):
+    weights: str = Field(description="The VDVAE's weights (.safetensors or .th).")
+    hparams: str = Field(description="JSON file with its hyper-parameters under the published names.")
+    layers: Annotated[int, Field(ge=1)] = Field(description="How many layers of latents are decoded.")
+    latents: Literal["mean", "sample"] = Field(
+        "mean", description="Train on the posterior's mean or on one seeded draw of it (published)."
+    )
+
+
+class Features(Section):
+    """The feature spaces, and the models they come from."""
+
+    vdvae: Vdvae
+    versatile: str = Field(
+        description="Folder of Versatile Diffusion (diffusers layout), both CLIP encoders included."
+    )
+    chunk: Annotated[int, Field(ge=1)] = Field(500, description="Images a job and file.")
+
+
+class CrossValidation(Section):
+    """How alpha is chosen within the training set."""
+
+    alphas: list[Annotated[float, Field(gt=0)]] = Field(
+        [1e2, 1e3, 1e4, 3e4, 1e5, 3e5, 1e6], min_length=2, description="The penalties to try."
+    )
+    folds: Annotated[int, Field(ge=2)] = Field(5, description="Folds, over images.")
+    targets: Annotated[int, Field(ge=1)] = Field(1024, description="Features scored, a seeded sample.")
+
+
+class Ridge(Section):
+    """The decoder from voxels to features."""
+
+    alpha: dict[Space, Annotated[float, Field(gt=0)] | Literal["cv"]] = Field(
+        description='The penalty of each space, or "cv": cross-validated within the training images.'
+    )
+    cross_validation: CrossValidation = CrossValidation()
+    calibration: Literal["train", "published", "none"] = Field(
+        "train",
+        description="Mean and spread of predictions: from held-out training predictions, or (published) "
+        "from the test set itself.",
+    )
+
+    @model_validator(mode="after")
+    def _every_space(self) -> "Ridge":
+        missing = [space for space in SPACES if space not in self.alpha]
+        if missing:
+            raise ValueError(f"alpha needs a value for {', '.join(missing)}")
+        return self
+
+
+class Generator(Section):
+    """Image-to-image diffusion from the base image under both contexts."""
+
+    strength: Annotated[float, Field(gt=0, le=1)] = Field(0.75, description="Share of the noise steps run.")
+    mixing: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.4, description="Weight of text; vision has the rest."
+    )
+    guidance_scale: Annotated[float, Field(ge=1)] = Field(7.5, description="Classifier-free guidance.")
+    steps: Annotated[int, Field(ge=1)] = Field(50, description="DDIM steps at strength 1.")
+    chunk: Annotated[int, Field(ge=1)] = Field(50, description="Images a job and file.")
+    batch: Annotated[int, Field(ge=1)] = Field(10, description="Images at once; changes no picture.")
+
+
+class Evaluation(Section):
+    """Scores and their controls."""
+
+    preset: Literal["brain_diffuser", "mindeye2", "native"] = Field(
+        "brain_diffuser", description="Whose sizes and SSIM; native compares at the pictures' own size."
+    )
+    repairings: Annotated[int, Field(ge=100)] = Field(1000, description="Random re-pairings a control.")
+    control_images: Annotated[int, Field(ge=2)] = Field(
+        100, description="Test images that the true-feature ceiling and the swapped contexts are painted for."
+    )
+    classifier: str | None = Field(
+        None, description="Weights of the demo's judge of objects and backgrounds; needs scenes."
+    )
+    scenes: str | None = Field(None, description="Table of what each picture shows, for the judge.")
+
+
+class Demo(Section):
+    """The embedded data set: written by the workflow itself, in NSD's formats."""
+
+    seed: int = 20
+    sessions: Annotated[int, Field(ge=1, le=40)] = 4
+    shared_images: Annotated[int, Field(ge=2)] = 100
+    own_images: Annotated[int, Field(ge=2)] = 900
+    rendered_shared: Annotated[int, Field(ge=2)] = Field(
+        300, description="Shared pictures drawn: those shown, and the rest of their chunk."
+    )
+
+
+class Config(Section):
+    """Everything a run depends on, but for threads, memory and cluster (profiles have those)."""
+
+    seed: int = Field(0, description="Seeds folds, draws and the noise of every picture.")
+    recipe: str = Field(description="A published decoder: NAME of config/recipes/NAME.yaml, or a path.")
+    nsd: Nsd
+    subjects: dict[str, Subject] = Field(min_length=1)
+    split: Split = Split()
+    responses: Responses = Responses()
+    features: Features
+    ridge: Ridge
+    generator: Generator = Generator()
+    evaluation: Evaluation = Evaluation()
+    demo: Demo | None = None
+    pathvars: dict[str, str] = Field({}, description="Snakemake's path variables: results, logs, benchmarks.")
+
+    @model_validator(mode="after")
+    def _known_subjects(self) -> "Config":
+        for name, subject in self.subjects.items():
+            if name not in SESSIONS:
+                raise ValueError(f"unknown subject {name!r}; known are {', '.join(SESSIONS)}")
+            for session in subject.session_list:
+                if not 1 <= session <= SESSIONS[name]:
+                    raise ValueError(f"{name} has the sessions 1 to {SESSIONS[name]}, not {session}")
+        return self
+
+    @property
+    def tree(self) -> Tree:
+        """The NSD tree this configuration reads."""
+        return Tree(self.nsd.root, self.nsd.space, self.nsd.preparation)
+
+    @property
+    def captions(self) -> Path:
+        """The captions this configuration reads."""
+        return Path(self.nsd.captions) if self.nsd.captions else self.tree.captions
+
+
+def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `override` laid over it, mapping by mapping."""
+    merged = dict(base)
+    for key, value in override.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def read_recipe(name: str, folder: Path) -> dict[str, Any]:
+    """The recipe `name`, from `folder`/config/recipes or as a path of its own."""
+    path = Path(name) if name.endswith((".yaml", ".yml")) else folder / "config/recipes" / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in (folder / "config/recipes").glob("*.yaml")))
+        raise InputError(
+            f"recipe: expected the file {path}, found none; recipes that come along are {known}."
+        )
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    unknown = sorted(set(content) - {"features", "ridge", "generator"})
+    if unknown:
+        raise InputError(
+            f"{path}: expected the sections features, ridge and generator, found {', '.join(unknown)}."
+        )
+    return content
+
+
+def resolve(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Lay a raw configuration over its recipe, check it, and fill in defaults: plain values again.
+
+    Raises:
+        InputError: one sentence on the first thing that is wrong.
+    """
+    if "recipe" not in raw:
+        raise InputError("configuration: expected the key recipe, found none; name a published decoder.")
+    merged = merge(read_recipe(str(raw["recipe"]), folder), raw)
+    try:
+        return Config.model_validate(merged).model_dump(mode="json")
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "configuration"
+        if first["type"] == "extra_forbidden":
+            raise InputError(
+                f"configuration: unknown key {place}; config/README.md lists the keys there are."
+            ) from error
+        found = "" if first["type"] in ("missing", "value_error") else f", found {first['input']!r}"
+        reason = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"configuration: {place}: {reason}{found}.") from error

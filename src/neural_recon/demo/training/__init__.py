@@ -1,0 +1,1 @@
+"""Training of the demo's small models, on scenes that no demo subject sees."""

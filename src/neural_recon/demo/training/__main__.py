@@ -1,0 +1,69 @@
+"""Train the demo's models: `python -m neural_recon.demo.training --help`."""
+
+import argparse
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+
+from neural_recon.clip import ClipContexts
+from neural_recon.demo.training import autoencoder, classifier, clip, export, generator, pictures, vdvae
+
+STAGES = ("autoencoder", "clip", "vdvae", "classifier", "generator")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m neural_recon.demo.training",
+        description="Train the demo's models; an interrupted training goes on from its last checkpoint.",
+    )
+    parser.add_argument(
+        "stages", nargs="*", choices=[*STAGES, []], help=f"default: all ({', '.join(STAGES)})"
+    )
+    parser.add_argument("--work", type=Path, default=Path("training"), help="checkpoints, logs, scenes")
+    parser.add_argument("--out", type=Path, default=Path("resources/demo_models"), help="the shipped weights")
+    parser.add_argument("--scenes", type=int, default=30_000)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    torch.set_num_threads(arguments.threads)
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    scenes, texts = pictures.load(arguments.work, arguments.scenes)
+    for stage in arguments.stages or STAGES:
+        train(stage, scenes, texts, arguments.work, arguments.out, device)
+
+
+def train(
+    stage: str, scenes: np.ndarray, texts: list[list[str]], work: Path, out: Path, device: torch.device
+) -> None:
+    """Train one model and write its weights; the generator needs the autoencoder's and CLIP's."""
+    folder = out / "versatile"
+    if stage == "autoencoder":
+        model = autoencoder.train(scenes, work, device)
+        with torch.no_grad():
+            sample = autoencoder.to_tensor(scenes[:1000], device)
+            scale = float(1 / model.encode(sample).latent_dist.mean.std())
+        export.write_autoencoder(model, scale, folder)
+    elif stage == "clip":
+        tokenizer = clip.tokenizer(texts, folder / "tokenizer")
+        export.write_clip(clip.train(scenes, texts, tokenizer, work, device), folder)
+    elif stage == "vdvae":
+        export.write_vdvae(vdvae.train(scenes, work, device), out)
+    elif stage == "classifier":
+        weights = classifier.train(scenes, work, device).state_dict()
+        export.write_weights(out / "classifier/model.safetensors", weights)
+    else:
+        contexts = ClipContexts.from_pretrained(folder)
+        vae = AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=torch.float32).to(device)
+        data = generator.cache(scenes, texts, contexts, vae, work, device)
+        export.write_generator(
+            generator.train(data, vae.config.scaling_factor, contexts, work, device), folder
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Scores of one subject's pictures and predicted features, each with its chance level and its interval.
+
+Every score is a matrix, entry (i, j) the score of picture j against truth i. Its diagonal are the per-image
+scores; random re-pairings of the same matrix say what chance reaches.
+"""
+
+import logging
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from neural_recon import metrics, statistics
+
+logger = logging.getLogger(__name__)
+
+LARGEST_MATRIX = 128  # pictures wider than this are too many pixels for SSIM between all pairs
+SAMPLED_REPAIRINGS = 20
+
+# name -> the two (variant, picture) whose images are compared, first minus second
+COMPARISONS = {
+    "final against base": (("decoded", "final"), ("decoded", "base")),
+    "final against its ceiling": (("decoded", "final"), ("true_features", "final")),
+    "base against the shuffled decoder": (("decoded", "base"), ("shuffled", "base")),
+    "final against the mean image": (("decoded", "final"), ("mean_image", "baseline")),
+    "base against the mean image": (("decoded", "base"), ("mean_image", "baseline")),
+}
+
+
+@dataclass
+class Scores:
+    """Per-image scores and their summary, filled score by score."""
+
+    subject: str
+    seed: int
+    repairings: int
+    images: list[pd.DataFrame] = field(default_factory=list)
+    summary: list[dict] = field(default_factory=list)
+
+    def add(
+        self,
+        variant: str,
+        picture: str,
+        metric: str,
+        nsd_ids: np.ndarray,
+        matrix: np.ndarray,
+        chance: tuple[float, float, float, int] | None = None,
+    ) -> None:
+        """Take up one score.
+
+        Args:
+            variant: whose pictures: decoded, true_features, shuffled, swapped or mean_image.
+            picture: what is scored: base, final, or a feature space.
+            metric: the score's name; all are better when higher.
+            nsd_ids: (n,) the truths.
+            matrix: (n, n) scores, or (n,) the per-image ones together with `chance`.
+            chance: mean, sd, p-value and number of re-pairings, where they were computed elsewhere.
+        """
+        values = matrix if matrix.ndim == 1 else np.diagonal(matrix)
+        if chance is None:
+            paired = statistics.repairings(matrix, self.seed, self.repairings)
+            chance = (paired.mean, paired.sd, paired.p, self.repairings)
+        low, high = statistics.bootstrap_interval(values, self.seed)
+        who = {"subject": self.subject, "variant": variant, "picture": picture, "metric": metric}
+        self.images.append(pd.DataFrame({**who, "nsd_id": nsd_ids, "value": values.astype(np.float64)}))
+        self.summary.append(
+            {
+                **who,
+                "mean": float(values.mean()),
+                "ci_low": low,
+                "ci_high": high,
+                "n": len(values),
+                "shuffled": chance[0],
+                "shuffled_sd": chance[1],
+                "p": chance[2],
+                "repairings": chance[3],
+            }
+        )
+        logger.info("%s %s %s: %.4f (re-paired %.4f)", variant, picture, metric, values.mean(), chance[0])
+
+    def add_pixels(
+        self,
+        variant: str,
+        picture: str,
+        nsd_ids: np.ndarray,
+        truth: np.ndarray,
+        images: np.ndarray,
+        preset: str,
+    ) -> None:
+        """PixCorr and SSIM of uint8 pictures (n, h, w, 3) against stimuli (n, H, W, 3) under a preset."""
+        rule = metrics.PRESETS[preset]
+        a, b = metrics.at_preset(truth, images, rule)
+        self.add(variant, picture, "pixcorr", nsd_ids, metrics.pixcorr_matrix(a, b))
+        if a.shape[1] <= LARGEST_MATRIX:
+            self.add(variant, picture, "ssim", nsd_ids, metrics.ssim_matrix(a, b, rule.ssim))
+            return
+        values = metrics.ssim(a, b, rule.ssim)
+        rng = np.random.default_rng(self.seed)
+        drawn = np.array(
+            [metrics.ssim(a, b[rng.permutation(len(b))], rule.ssim).mean() for _ in range(SAMPLED_REPAIRINGS)]
+        )
+        p = (1 + np.count_nonzero(drawn >= values.mean())) / (1 + SAMPLED_REPAIRINGS)
+        chance = (float(drawn.mean()), float(drawn.std(ddof=1)), p, SAMPLED_REPAIRINGS)
+        self.add(variant, picture, "ssim", nsd_ids, values, chance)
+
+    def add_two_way(
+        self,
+        variant: str,
+        picture: str,
+        metric: str,
+        nsd_ids: np.ndarray,
+        truth: np.ndarray,
+        found: np.ndarray,
+    ) -> None:
+        """Two-way identification of features (n, d) among the true ones."""
+        matrix = metrics.two_way_matrix(metrics.correlation_matrix(truth, found))
+        self.add(variant, picture, metric, nsd_ids, matrix)
+
+    def add_labels(
+        self,
+        variant: str,
+        picture: str,
+        metric: str,
+        nsd_ids: np.ndarray,
+        truth: np.ndarray,
+        named: np.ndarray,
+    ) -> None:
+        """Whether a judge names the true label: labels (n,) and the judge's answers (n,)."""
+        self.add(
+            variant, picture, metric, nsd_ids, (truth[:, None] == np.asarray(named)[None]).astype(np.float64)
+        )
+
+    def image_table(self) -> pd.DataFrame:
+        """One row a score and image."""
+        return pd.concat(self.images, ignore_index=True)
+
+    def summary_table(self) -> pd.DataFrame:
+        """One row a score, with interval (95 %, over images) and chance."""
+        return pd.DataFrame(self.summary)
+
+    def comparisons(self) -> pd.DataFrame:
+        """Paired permutation tests of `COMPARISONS` on every metric both sides have."""
+        table, rows = self.image_table(), []
+        for name, sides in COMPARISONS.items():
+            wide = [
+                table[(table["variant"] == v) & (table["picture"] == p)].pivot_table(
+                    index="nsd_id", columns="metric", values="value"
+                )
+                for v, p in sides
+            ]
+            for metric in wide[0].columns.intersection(wide[1].columns):
+                first, second = wide[0][metric].dropna().align(wide[1][metric].dropna(), join="inner")
+                a, b = first.to_numpy(), second.to_numpy()
+                rows.append(
+                    {
+                        "subject": self.subject,
+                        "comparison": name,
+                        "metric": metric,
+                        "first": a.mean(),
+                        "second": b.mean(),
+                        "n": len(a),
+                        "p": statistics.paired_permutation(a, b, self.seed),
+                    }
+                )
+        return pd.DataFrame(rows)

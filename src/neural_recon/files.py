@@ -1,0 +1,112 @@
+"""Files that appear only when whole, and carry what made them."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from neural_recon import __version__
+from neural_recon.errors import InputError
+
+
+@contextlib.contextmanager
+def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` when the block ends without error.
+
+    The temporary file ends in the same suffix, keeps to the same file system, is flushed to disk
+    before the rename, and is removed when the block fails.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".part-{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        with temporary.open("rb") as handle:
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_hdf5(
+    path: str | os.PathLike[str],
+    arrays: Mapping[str, np.ndarray],
+    parameters: Mapping[str, Any],
+    chunks: Mapping[str, tuple[int, ...]] | None = None,
+) -> None:
+    """Write arrays as datasets of one HDF5 file, with the parameters and the package version.
+
+    `parameters` (plain JSON values) lands in the attribute `parameters`; `chunks` gives the chunk shape
+    of the datasets that are read in parts. Strings are stored as variable-length UTF-8.
+    """
+    with whole(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["neural_recon_version"] = __version__
+        file.attrs["parameters"] = json.dumps(parameters, sort_keys=True)
+        for name, array in arrays.items():
+            array = np.asarray(array)
+            if array.dtype.kind in "UO":
+                file.create_dataset(name, data=array.astype(object), dtype=h5py.string_dtype())
+            else:
+                file.create_dataset(name, data=array, chunks=(chunks or {}).get(name))
+
+
+@contextlib.contextmanager
+def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
+    """Open an HDF5 file for reading.
+
+    Raises:
+        InputError: the file is missing, or cut short, or no HDF5 file.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: expected an HDF5 file, found none.")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise InputError(
+            f"{path}: expected a whole HDF5 file, found one that cannot be opened ({error}); "
+            "fetch or compute it again."
+        ) from error
+    with file:
+        yield file
+
+
+def read_hdf5(path: str | os.PathLike[str], *names: str) -> dict[str, np.ndarray]:
+    """Read the named datasets of an HDF5 file (all of them without names), strings as `str`."""
+    with open_hdf5(path) as file:
+        arrays = {}
+        for name in names or file.keys():
+            if name not in file:
+                raise InputError(
+                    f"{path}: expected the dataset {name!r}, found {sorted(file)}; compute it again."
+                )
+            data = file[name]
+            arrays[name] = data.asstr()[()] if h5py.check_string_dtype(data.dtype) else data[()]
+    return arrays
+
+
+def read_parameters(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The parameters that `write_hdf5` stored."""
+    with open_hdf5(path) as file:
+        return json.loads(file.attrs["parameters"])
+
+
+def write_table(path: str | os.PathLike[str], frame: pd.DataFrame) -> None:
+    """Write a table as Parquet or TSV, by the suffix; the package version goes into Parquet's metadata."""
+    with whole(path) as temporary:
+        if Path(path).suffix == ".parquet":
+            frame.attrs = {**frame.attrs, "neural_recon_version": __version__}
+            frame.to_parquet(temporary, index=False)
+        else:
+            frame.to_csv(temporary, sep="\t", index=False, float_format="%.6g")
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a UTF-8 text file."""
+    with whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,43 @@
+"""The models of a configuration, on the GPU where there is one, else on the CPU."""
+
+import json
+from pathlib import Path
+
+import torch
+
+from neural_recon.clip import ClipContexts
+from neural_recon.errors import InputError
+from neural_recon.vdvae import VDVAE
+from neural_recon.versatile import DualGuidedPipeline
+
+
+def device() -> torch.device:
+    """The GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load_vdvae(weights: str | Path, hparams: str | Path) -> VDVAE:
+    """The VDVAE of a weights file and a JSON file of hyper-parameters.
+
+    Raises:
+        InputError: a file is missing, or the two do not belong together.
+    """
+    if not Path(hparams).is_file():
+        raise InputError(f"{hparams}: expected the VDVAE's hyper-parameters (JSON), found no such file.")
+    try:
+        values = json.loads(Path(hparams).read_text(encoding="utf-8"))
+        return VDVAE.from_checkpoint(weights, values).to(device())
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{hparams}: expected the VDVAE's hyper-parameters (JSON): {error}.") from error
+
+
+def load_clip(folder: str | Path) -> ClipContexts:
+    """CLIP's encoders of a Versatile Diffusion folder."""
+    return ClipContexts.from_pretrained(folder, device=device())
+
+
+def load_generator(folder: str | Path) -> DualGuidedPipeline:
+    """The generator of a Versatile Diffusion folder: half precision on a GPU, full on the CPU."""
+    where = device()
+    dtype = torch.float16 if where.type == "cuda" else torch.float32
+    return DualGuidedPipeline.from_pretrained(folder, dtype=dtype, device=where)

@@ -1,0 +1,280 @@
+"""Readers of the Natural Scenes Dataset's own files (Allen et al. 2022, Nature Neuroscience).
+
+Every array keeps NSD's orientation (x, y, z); ids of images are 0-based, sessions, trials, repetitions and
+positions 1-based. What a file can say (shapes, which images are shared) is read from it.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import scipy.io
+
+from neural_recon.errors import InputError
+from neural_recon.files import open_hdf5
+from neural_recon.volumes import BETA_SCALE, read_betas, read_labels, read_mask
+
+__all__ = [
+    "BETA_SCALE", "N_IMAGES", "REGIONS", "SESSIONS", "SESSIONS_DESIGNED", "TRIALS_PER_SESSION", "Tree",
+    "design_table", "find_region", "read_betas", "read_captions", "read_design", "read_labels", "read_mask",
+    "read_stimuli",
+]  # fmt: skip
+
+logger = logging.getLogger(__name__)
+
+SESSIONS = dict(zip([f"subj{n:02d}" for n in range(1, 9)], [40, 40, 32, 30, 40, 32, 40, 30], strict=True))
+SESSIONS_DESIGNED = 40  # in the experiment design, also of subjects who came less often
+TRIALS_PER_SESSION = 750
+N_IMAGES = 73_000
+N_SHARED = 1000  # positions up to here of every subject's images are the shared ones
+SHARED = "shared"  # the list of stimuli that all subjects see
+
+# atlas -> region -> label in the volume roi/{atlas}.nii.gz
+REGIONS: dict[str, dict[str, int]] = {
+    atlas: {name: label for label, name in enumerate(names.split(), start=1)}
+    for atlas, names in {
+        "nsdgeneral": "nsdgeneral",
+        "prf-visualrois": "V1v V1d V2v V2d V3v V3d hV4",
+        "prf-eccrois": "ecc0pt5 ecc1 ecc2 ecc4 ecc4+",  # named by the outer border in degrees
+        "floc-faces": "OFA FFA-1 FFA-2 mTL aTL",
+        "floc-bodies": "EBA FBA-1 FBA-2 mTL",
+        "floc-places": "OPA PPA RSC",
+        "floc-words": "OWFA VWFA-1 VWFA-2 mfs mTL",
+        "streams": "early midventral midlateral midparietal ventral lateral parietal",
+    }.items()
+}
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Where the files of an NSD tree lie, named as in the public bucket."""
+
+    root: Path | str
+    space: str = "func1pt8mm"
+    preparation: str = "betas_fithrf_GLMdenoise_RR"
+
+    @property
+    def expdesign(self) -> Path:
+        return Path(self.root) / "nsddata/experiments/nsd/nsd_expdesign.mat"
+
+    @property
+    def stimuli(self) -> Path:
+        return Path(self.root) / "nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5"
+
+    @property
+    def captions(self) -> Path:
+        return Path(self.root) / "annots/COCO_73k_annots_curated.npy"
+
+    def roi(self, subject: str, atlas: str) -> Path:
+        """The label volume of an atlas, such as "prf-visualrois"."""
+        return Path(self.root) / f"nsddata/ppdata/{subject}/{self.space}/roi/{atlas}.nii.gz"
+
+    def mask(self, subject: str) -> Path:
+        """The volume `nsdgeneral`."""
+        return self.roi(subject, "nsdgeneral")
+
+    def betas(self, subject: str, session: int, format: str = "nii.gz") -> Path:
+        """The single-trial responses of one session; format "nii.gz" or "hdf5"."""
+        return self._betas_folder(subject) / f"betas_session{session:02d}.{format}"
+
+    def ncsnr(self, subject: str) -> Path:
+        """The volume of noise-ceiling signal-to-noise ratios."""
+        return self._betas_folder(subject) / "ncsnr.nii.gz"
+
+    def _betas_folder(self, subject: str) -> Path:
+        return Path(self.root) / f"nsddata_betas/ppdata/{subject}/{self.space}/{self.preparation}"
+
+
+def read_design(expdesign: str | Path, subject: str, sessions: Sequence[int]) -> pd.DataFrame:
+    """Read which image each trial of a subject's sessions showed.
+
+    Args:
+        expdesign: `nsd_expdesign.mat`, with `masterordering`, `subjectim` and `sharedix`.
+        subject: "subj01" to "subj08".
+        sessions: 1-based sessions, in the order wanted.
+
+    Returns:
+        One row a trial; columns as of `design_table`.
+
+    Raises:
+        InputError: no such file, subject or session, or a file without these variables.
+    """
+    path = Path(expdesign)
+    ordering, images, shared = _read_variables(path)
+    frame = design_table(ordering, images, shared, subject, sessions)
+    logger.info("%s: %s, sessions %s, %d trials of %d images",
+                path, subject, list(sessions), len(frame), frame["nsd_id"].nunique())  # fmt: skip
+    return frame
+
+
+def _read_variables(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """masterordering (trials,), subjectim (8, images) and sharedix (shared images,), int64 and 1-based."""
+    if not path.is_file():
+        raise InputError(f"{path}: expected NSD's experiment design, found no such file.")
+    names = ("masterordering", "subjectim", "sharedix")
+    try:
+        content = scipy.io.loadmat(path, variable_names=names)
+    except Exception as error:  # scipy raises many kinds on a broken file
+        raise InputError(
+            f"{path}: expected a whole MATLAB file, found one that cannot be read ({error}); fetch it again."
+        ) from error
+    missing = [name for name in names if name not in content]
+    if missing:
+        raise InputError(f"{path}: expected the variables {', '.join(names)}, found no {', '.join(missing)}.")
+    ordering, images, shared = (np.asarray(content[name]).astype(np.int64) for name in names)
+    ordering = ordering.ravel()
+    if images.ndim != 2 or len(images) != len(SESSIONS) or ordering.size < TRIALS_PER_SESSION:
+        raise InputError(
+            f"{path}: expected masterordering (1, trials) and subjectim ({len(SESSIONS)}, images), found "
+            f"{content['masterordering'].shape} and {content['subjectim'].shape}."
+        )
+    if ordering.min() < 1 or ordering.max() > images.shape[1]:
+        raise InputError(
+            f"{path}: expected masterordering's positions within 1 to {images.shape[1]}, "
+            f"found {ordering.min()} to {ordering.max()}."
+        )
+    return ordering, images, shared.ravel()
+
+
+def design_table(
+    masterordering: np.ndarray,
+    subjectim: np.ndarray,
+    sharedix: np.ndarray,
+    subject: str,
+    sessions: Sequence[int],
+) -> pd.DataFrame:
+    """Lay an experiment design out as one row a trial.
+
+    Args:
+        masterordering: (n_trials,) 1-based positions in a subject's images, the same for all subjects.
+        subjectim: (8, n_images) 1-based image ids by subject and position.
+        sharedix: 1-based ids of the images that all subjects saw.
+        subject: "subj01" to "subj08".
+        sessions: 1-based sessions, in the order wanted.
+
+    Returns:
+        Columns session, trial (1-based in the session), repetition (1-based, counted from session 1 on,
+        whatever `sessions` holds), nsd_id (0-based), position (1-based), shared (bool).
+    """
+    if subject not in SESSIONS:
+        raise InputError(f"subject: expected one of {', '.join(SESSIONS)}, found {subject!r}.")
+    sessions = list(sessions)
+    last = len(masterordering) // TRIALS_PER_SESSION
+    wrong = [session for session in sessions if not 1 <= session <= last]
+    if wrong or not sessions or len(set(sessions)) < len(sessions):
+        raise InputError(f"sessions: expected different ones of the design's 1 to {last}, found {sessions}.")
+    repetition = pd.Series(masterordering).groupby(masterordering).cumcount().to_numpy() + 1
+    rows = np.concatenate([np.arange((s - 1) * TRIALS_PER_SESSION, s * TRIALS_PER_SESSION) for s in sessions])
+    position = masterordering[rows]
+    image = subjectim[list(SESSIONS).index(subject), position - 1]
+    return pd.DataFrame(
+        {
+            "session": rows // TRIALS_PER_SESSION + 1,
+            "trial": rows % TRIALS_PER_SESSION + 1,
+            "repetition": repetition[rows],
+            "nsd_id": image - 1,
+            "position": position,
+            "shared": np.isin(image, sharedix),
+        }
+    )
+
+
+def chunk_ids(
+    expdesign: str | Path, stimuli: str, subjects: Sequence[str], chunk: int, size: int
+) -> np.ndarray:
+    """NSD ids (0-based) of one chunk of a list of stimuli, cut by position.
+
+    The list is "shared" (positions 1 to 1,000, the same for all subjects) or a subject's own (the others).
+
+    Args:
+        expdesign: `nsd_expdesign.mat`.
+        stimuli: "shared" or a subject.
+        subjects: any subjects; the shared list is read from the first.
+        chunk: 0-based number of the chunk of `size` images; the last one of a list may be shorter.
+    """
+    subject = subjects[0] if stimuli == SHARED else stimuli
+    _, images, _ = _read_variables(Path(expdesign))
+    ids = images[list(SESSIONS).index(subject)] - 1
+    ids = ids[:N_SHARED] if stimuli == SHARED else ids[N_SHARED:]
+    return ids[chunk * size : (chunk + 1) * size]
+
+
+def read_stimuli(path: str | Path, nsd_ids: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Read pictures by their ids, in any order and with repetitions: uint8 (n, 425, 425, 3).
+
+    Raises:
+        InputError: the file is missing or cut short, an id lies outside it, or its picture was never filled
+            in (all zero, which no picture of NSD is).
+    """
+    ids = np.asarray(nsd_ids, np.int64).ravel()
+    with open_hdf5(path) as file:
+        if "imgBrick" not in file:
+            raise InputError(f"{path}: expected the dataset 'imgBrick', found {sorted(file)}.")
+        brick = file["imgBrick"]
+        _check_ids(path, ids, len(brick))
+        pictures = np.empty((len(ids), *brick.shape[1:]), np.uint8)
+        for nsd_id in np.unique(ids):
+            try:
+                picture = brick[nsd_id]
+            except OSError as error:
+                raise InputError(
+                    f"{path}: the file is damaged at image {nsd_id} ({error}); fetch it again."
+                ) from error
+            if not picture.any():
+                raise InputError(f"{path}: expected a picture for NSD id {nsd_id}, found an empty one.")
+            pictures[ids == nsd_id] = picture
+    logger.info("%s: %d pictures", path, len(ids))
+    return pictures
+
+
+def read_captions(path: str | Path, nsd_ids: Sequence[int] | np.ndarray) -> list[list[str]]:
+    """Read the captions of images, one to five each; empty ones are dropped.
+
+    Raises:
+        InputError: the file is missing, cut short or no table of strings (images, 5), an id lies outside it,
+            or an image has no caption at all.
+    """
+    ids = np.asarray(nsd_ids, np.int64).ravel()
+    if not Path(path).is_file():
+        raise InputError(f"{path}: expected the captions, found no such file.")
+    try:
+        table = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(
+            f"{path}: expected a whole .npy file of strings, found one that cannot be read ({error})."
+        ) from error
+    if table.dtype.kind != "U" or table.ndim != 2:
+        raise InputError(f"{path}: expected strings (images, captions), found {table.dtype} {table.shape}.")
+    _check_ids(path, ids, len(table))
+    captions = [[str(caption) for caption in table[nsd_id] if caption] for nsd_id in ids]
+    empty = [int(nsd_id) for nsd_id, found in zip(ids, captions, strict=True) if not found]
+    if empty:
+        raise InputError(f"{path}: expected captions for every image, found none for NSD id {empty[0]}.")
+    return captions
+
+
+def _check_ids(path, ids: np.ndarray, n_images: int) -> None:
+    outside = ids[(ids < 0) | (ids >= n_images)]
+    if outside.size:
+        raise InputError(f"{path}: expected NSD ids within 0 to {n_images - 1}, found {outside[0]}.")
+
+
+def find_region(name: str) -> tuple[str, str]:
+    """The atlas and region that a name such as "V1v" or "floc-faces/FFA-1" means.
+
+    Raises:
+        InputError: no atlas has the region, or several have and the name does not say which.
+    """
+    atlas, _, region = name.rpartition("/")
+    found = [a for a, members in REGIONS.items() if region in members and atlas in ("", a)]
+    if len(found) == 1:
+        return found[0], region
+    if found:
+        choices = ", ".join(f"{a}/{region}" for a in found)
+        raise InputError(f"regions: {name!r} is in several atlases; write one of {choices}.")
+    known = "; ".join(f"{a}: {' '.join(members)}" for a, members in REGIONS.items() if atlas in ("", a))
+    known = known or "atlases: " + " ".join(REGIONS)
+    raise InputError(f"regions: expected a known region, found {name!r} ({known}).")

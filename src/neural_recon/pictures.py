@@ -1,0 +1,32 @@
+"""Pictures as PNG files, for people and other programs."""
+
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+logger = logging.getLogger(__name__)
+
+
+def write_folder(folder: str | Path, kinds: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    """Write `folder`/KIND/NSDID.png for every kind's `images` uint8 (n, H, W, 3) and `nsd_id` (n,).
+
+    The folder appears under its name only when all of its pictures are written.
+    """
+    folder = Path(folder)
+    temporary = folder.with_name(f".part-{os.getpid()}-{folder.name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        for kind, arrays in kinds.items():
+            (temporary / kind).mkdir(parents=True)
+            for nsd_id, image in zip(arrays["nsd_id"], arrays["images"], strict=True):
+                Image.fromarray(image).save(temporary / kind / f"{nsd_id:05d}.png")
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.replace(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    logger.info("%d pictures -> %s", sum(len(a["images"]) for a in kinds.values()), folder)

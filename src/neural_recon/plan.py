@@ -1,0 +1,90 @@
+"""Which files a target needs: chunks of features, chunks of reconstructions, test images.
+
+Features belong to stimuli, not to subjects: the images that all subjects see form the list "shared", the
+others one list a subject. A list is cut into chunks by position, so that another session or subject leaves
+the chunks that are there untouched.
+"""
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from neural_recon import nsd
+from neural_recon.config import Config
+from neural_recon.trials import read_ids, trial_table
+
+CONTROLS = ("true_features", "swapped")
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Chunk `index` of the stimulus list `stimuli` ("shared" or a subject)."""
+
+    stimuli: str
+    index: int
+
+    @property
+    def name(self) -> str:
+        """As in file names."""
+        return f"{self.stimuli}_{self.index:03d}"
+
+
+class Plan:
+    """What a configuration asks for; reads the experiment design once."""
+
+    def __init__(self, config: Config):
+        self.config = config
+
+    @functools.cached_property
+    def _demo_design(self):
+        # the demo's design is known before its file is written, so that the whole DAG can be planned
+        from neural_recon.demo import design
+
+        demo = self.config.demo
+        return design.make(demo.seed, demo.sessions, demo.shared_images, demo.own_images)
+
+    def design(self, subject: str, sessions: list[int]) -> pd.DataFrame:
+        """One row a trial, as `nsd.read_design`."""
+        if self.config.demo is not None:
+            return self._demo_design.trials(subject, sessions)
+        return nsd.read_design(self.config.tree.expdesign, subject, sessions)
+
+    @functools.cache  # noqa: B019 - one plan lives as long as the program
+    def trials(self, subject: str) -> pd.DataFrame:
+        """One row a trial of the subject's sessions, with its split."""
+        split = self.config.split
+        return trial_table(
+            self.design(subject, self.config.subjects[subject].session_list),
+            read_ids(split.train) if split.train else None,
+            read_ids(split.test) if split.test else None,
+        )
+
+    def test_ids(self, subject: str) -> np.ndarray:
+        """NSD ids of the subject's test images, ascending."""
+        trials = self.trials(subject)
+        return np.unique(trials.loc[trials["split"] == "test", "nsd_id"])
+
+    def control_ids(self, subject: str) -> np.ndarray:
+        """The test images that the painted controls are made for: evenly spread over the test images."""
+        ids = self.test_ids(subject)
+        count = min(self.config.evaluation.control_images, len(ids))
+        return ids[np.linspace(0, len(ids) - 1, count).round().astype(int)]
+
+    def picture_ids(self, subject: str, variant: str) -> np.ndarray:
+        """The images that a variant of the reconstruction is painted for."""
+        return self.control_ids(subject) if variant in CONTROLS else self.test_ids(subject)
+
+    def picture_chunks(self, subject: str, variant: str) -> list[int]:
+        """The chunks of a variant's reconstructions."""
+        return list(range(-(-len(self.picture_ids(subject, variant)) // self.config.generator.chunk)))
+
+    def feature_chunks(self, subject: str) -> list[Chunk]:
+        """The chunks with the features of the subject's training and test images."""
+        trials = self.trials(subject)
+        positions = np.unique(trials.loc[trials["split"] != "unused", "position"]) - 1
+        size = self.config.features.chunk
+        shared = np.unique(positions[positions < nsd.N_SHARED] // size)
+        own = np.unique((positions[positions >= nsd.N_SHARED] - nsd.N_SHARED) // size)
+        return [Chunk(nsd.SHARED, int(k)) for k in shared] + [Chunk(subject, int(k)) for k in own]

@@ -1,0 +1,234 @@
+"""From single-trial betas to one z-scored row of voxels an image."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from neural_recon import nsd
+from neural_recon.errors import InputError
+from neural_recon.files import write_hdf5
+
+logger = logging.getLogger(__name__)
+
+
+def select_voxels(
+    mask: np.ndarray, atlases: Mapping[str, np.ndarray], regions: Sequence[str] = ()
+) -> pd.DataFrame:
+    """List the voxels of a mask, or of some regions within it, with the names of their regions.
+
+    Args:
+        mask: bool (x, y, z).
+        atlases: atlas name -> label volume (x, y, z), read by `nsd.read_labels`.
+        regions: names such as "V1v" or "floc-faces/FFA-1"; a voxel in any of them is kept. Empty: the mask.
+
+    Returns:
+        One row a voxel in the mask's C order: x, y, z (0-based) and one column an atlas with the region's
+        name, "" where the voxel has none.
+
+    Raises:
+        InputError: an unknown region, one of an atlas not given, an atlas of another shape, no voxel left.
+    """
+    for name, labels in atlases.items():
+        if labels.shape != mask.shape:
+            raise InputError(
+                f"{name}: expected the mask's volume {mask.shape}, found {labels.shape}; "
+                "mask and atlas must be of one subject and space."
+            )
+    if not mask.any():
+        raise InputError("mask: expected at least one voxel, found none.")
+    keep = mask
+    if regions:
+        keep = np.zeros_like(mask)
+        for atlas, region in map(nsd.find_region, regions):
+            if atlas not in atlases:
+                raise InputError(
+                    f"regions: {atlas}/{region} needs the atlas {atlas}, found only {', '.join(atlases)}."
+                )
+            keep |= mask & (atlases[atlas] == nsd.REGIONS[atlas][region])
+        if not keep.any():
+            raise InputError(f"regions: expected voxels of {', '.join(regions)} in the mask, found none.")
+    places = np.nonzero(keep)
+    table = pd.DataFrame({axis: place.astype(np.int32) for axis, place in zip("xyz", places, strict=True)})
+    for name, labels in atlases.items():
+        names = {label: region for region, label in nsd.REGIONS[name].items()}
+        table[name] = [names.get(label, "") for label in labels[places].tolist()]
+    logger.info("%d of the mask's %d voxels selected", len(table), mask.sum())
+    return table
+
+
+def voxel_mask(voxels: pd.DataFrame, shape: tuple[int, int, int]) -> np.ndarray:
+    """The bool volume (x, y, z) of a table of `select_voxels`."""
+    mask = np.zeros(shape, bool)
+    mask[tuple(voxels[list("xyz")].to_numpy().T)] = True
+    return mask
+
+
+@dataclass(frozen=True)
+class Responses:
+    """What a decoder learns from and is tested on; rows by NSD id in ascending order."""
+
+    train: np.ndarray  # float32 (n_train, n_kept), mean over repetitions, z-scored with the training images
+    test: np.ndarray  # float32 (n_test, n_kept), z-scored with the same training mean and std
+    train_ids: np.ndarray  # int64 (n_train,)
+    test_ids: np.ndarray
+    train_repetitions: np.ndarray  # int64 (n_train,): trials averaged
+    test_repetitions: np.ndarray
+    voxel: np.ndarray  # int64 (n_kept,): rows of the voxel table
+    mean: np.ndarray  # float32 (n_kept,), of the training images' averages
+    std: np.ndarray
+    noise_ceiling: np.ndarray  # float32 (n_kept,): share of variance, 0 to 1, for the test images' averages
+    dropped: dict[str, int]  # reason -> voxels
+
+
+def prepare(
+    sessions: Iterable[np.ndarray], trials: pd.DataFrame, voxels: pd.DataFrame, zscore: str = "train"
+) -> Responses:
+    """Average an image's repetitions and z-score with training statistics only.
+
+    One session is held at a time. The noise ceiling is that of Allen et al. (2022): noise is the variance
+    between an image's repetitions (ddof 1, pooled over images seen at least twice), signal the rest of
+    the single trials' variance, floored at 0; it describes the responses as they are used here, so without
+    `zscore="session"` differences between sessions count as noise.
+
+    Args:
+        sessions: betas (n_trials, n_voxels) of each session, in the order of the sessions in `trials`.
+        trials: table of `trials.trial_table`; its rows of a session in the order of the betas' rows.
+        voxels: the table of the betas' columns.
+        zscore: "train": by the mean and std (ddof 1) of the training images' averages. "session": before that
+            each session by the mean and std of its own training trials.
+
+    Raises:
+        InputError: betas that do not fit the tables, a session without training trials to z-score by, or no
+            voxel with signal.
+    """
+    if zscore not in ("train", "session"):
+        raise InputError(f'zscore: expected "train" or "session", found {zscore!r}.')
+    used = trials[trials["split"] != "unused"]
+    images, row_of = np.unique(used["nsd_id"], return_inverse=True)
+    row = pd.Series(-1, index=trials.index)  # row of `images`; -1: unused
+    row[used.index] = row_of
+    is_train = np.zeros(len(images), bool)
+    is_train[row_of] = used["split"] == "train"
+    counts = np.bincount(row_of)
+    n_voxels = len(voxels)
+
+    sums = np.zeros((len(images), n_voxels), np.float32)
+    squares, total = np.zeros(n_voxels), np.zeros(n_voxels)  # over trials of images seen more than once
+    has_nan, constant = np.zeros(n_voxels, bool), np.zeros(n_voxels, bool)
+    groups = list(trials.groupby("session", sort=False))
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        for (session, table), betas in zip(groups, _same_number(sessions, len(groups)), strict=True):
+            if betas.shape != (len(table), n_voxels):
+                raise InputError(
+                    f"session {session}: expected betas of {len(table)} trials and {n_voxels} voxels, "
+                    f"found {betas.shape}; compute them again."
+                )
+            bad = ~np.isfinite(betas).all(0)
+            has_nan |= bad
+            constant |= ~bad & (betas.max(0) == betas.min(0))
+            if zscore == "session":
+                training = betas[(table["split"] == "train").to_numpy()]
+                if len(training) < 2:
+                    raise InputError(
+                        f"session {session}: expected at least 2 training trials to z-score the session by, "
+                        f'found {len(training)}; use zscore: "train" or leave the session out.'
+                    )
+                mean, std = training.mean(0, dtype=np.float64), training.std(0, ddof=1, dtype=np.float64)
+                constant |= ~bad & ~(std > 0)
+                betas = ((betas - mean) / std).astype(np.float32)
+            rows = row[table.index].to_numpy()
+            for image, response in zip(rows, betas, strict=True):
+                if image >= 0:
+                    sums[image] += response
+            repeated = betas[(rows >= 0) & (counts[rows] > 1)].astype(np.float64)
+            squares += (repeated**2).sum(0)
+            total += repeated.sum(0)
+    ceiling = _noise_ceiling(sums, squares, total, counts, np.mean(1 / counts[~is_train]))
+
+    sums /= counts[:, None].astype(np.float32)
+    train = sums[is_train]
+    if len(train) < 2:
+        raise InputError(f"train images: expected at least 2 to z-score by, found {len(train)}.")
+    with np.errstate(invalid="ignore", over="ignore"):
+        mean, std = train.mean(0, dtype=np.float64), train.std(0, ddof=1, dtype=np.float64)
+        constant |= ~has_nan & ~constant & ~(std > 0)
+    kept = np.flatnonzero(~has_nan & ~constant)
+    dropped = {
+        "not a number in a session": int(has_nan.sum()),
+        "constant in a session": int((constant & ~has_nan).sum()),
+    }
+    for reason, number in dropped.items():
+        if number:
+            logger.warning("%d of %d voxels dropped: %s", number, n_voxels, reason)
+    if not kept.size:
+        raise InputError(f"responses: expected voxels with signal, found none among {n_voxels} ({dropped}).")
+    mean, std = mean[kept].astype(np.float32), std[kept].astype(np.float32)
+    result = Responses(
+        train=(train[:, kept] - mean) / std,
+        test=(sums[~is_train][:, kept] - mean) / std,
+        train_ids=images[is_train],
+        test_ids=images[~is_train],
+        train_repetitions=counts[is_train],
+        test_repetitions=counts[~is_train],
+        voxel=kept,
+        mean=mean,
+        std=std,
+        noise_ceiling=ceiling[kept],
+        dropped=dropped,
+    )
+    logger.info(
+        "%d training and %d test images, %d voxels, median noise ceiling %.3f",
+        len(result.train_ids),
+        len(result.test_ids),
+        len(kept),
+        np.median(result.noise_ceiling),
+    )
+    return result
+
+
+def _same_number(sessions: Iterable[np.ndarray], expected: int):
+    """The sessions, one by one, with an error unless there are as many as expected."""
+    found = 0
+    for found, betas in enumerate(sessions, start=1):
+        if found > expected:
+            break
+        yield betas
+    if found != expected:
+        raise InputError(
+            f"sessions: expected the betas of the trial table's {expected} sessions, found "
+            f"{'more' if found > expected else found}."
+        )
+
+
+def _noise_ceiling(
+    sums: np.ndarray, squares: np.ndarray, total: np.ndarray, counts: np.ndarray, inverse_repetitions: float
+) -> np.ndarray:
+    """Noise ceiling (n_voxels,) as share of variance; nan without repetitions.
+
+    ncsnr^2 = signal variance / noise variance, ceiling = ncsnr^2 / (ncsnr^2 + mean of 1 / repetitions).
+    """
+    many = counts > 1
+    n_images, n_trials = int(many.sum()), int(counts[many].sum())
+    if n_images < 2:
+        logger.warning("no noise ceiling: fewer than two images were shown more than once")
+        return np.full(sums.shape[1], np.nan, np.float32)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        between = np.zeros(sums.shape[1])
+        for image in np.flatnonzero(many):  # row by row: a float64 copy of all sums would double the memory
+            between += sums[image].astype(np.float64) ** 2 / counts[image]
+        noise = np.maximum(squares - between, 0) / (n_trials - n_images)
+        everything = (squares - total**2 / n_trials) / (n_trials - 1)
+        signal = np.maximum(everything - noise, 0)
+        ceiling = signal / (signal + noise * inverse_repetitions)
+    return np.where(signal == 0, 0, ceiling).astype(np.float32)
+
+
+def write_responses(path: str | Path, responses: Responses, parameters: Mapping) -> None:
+    """Write one subject's responses to `results/responses/{subject}.h5`; the counts of dropped voxels go
+    into its parameters."""
+    arrays = {name: value for name, value in vars(responses).items() if name != "dropped"}
+    write_hdf5(path, arrays, {**parameters, "dropped": responses.dropped})

@@ -1,0 +1,117 @@
+"""Which of a subject's results are scored against what: the list of scores and controls of the report."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from neural_recon.clip import ClipContexts
+from neural_recon.evaluate import Scores
+from neural_recon.features import read_rows, select_rows
+from neural_recon.files import read_hdf5
+from neural_recon.metrics import resize
+from neural_recon.nsd import read_stimuli
+
+logger = logging.getLogger(__name__)
+
+SPACES = ("vdvae", "clip_vision", "clip_text")
+READ_AT_ONCE = 200  # stimuli
+
+
+class Judge:
+    """Names main objects and backgrounds; knows the truth from the table of scenes."""
+
+    def __init__(self, weights: str | Path, scenes: str | Path):
+        from neural_recon.demo.classifier import SIZE, SceneClassifier
+        from neural_recon.demo.scenes import BACKGROUNDS, KINDS
+
+        self.model, self.size = SceneClassifier.from_file(weights), SIZE
+        self.names = {"object": np.array(KINDS), "background": np.array(BACKGROUNDS)}
+        self.table = pd.read_parquet(scenes).set_index("nsd_id")
+
+    def truth(self, nsd_ids: np.ndarray) -> dict[str, np.ndarray]:
+        """The main object and the background of images."""
+        rows = self.table.loc[nsd_ids]
+        return {"object": rows["main_kind"].to_numpy(), "background": rows["background"].to_numpy()}
+
+    def names_of(self, pictures: np.ndarray) -> dict[str, np.ndarray]:
+        """What the judge sees in pictures uint8 (n, H, W, 3)."""
+        small = (resize(pictures, self.size, "bilinear") * 255).round().astype(np.uint8)
+        kinds, places = self.model.probabilities(small)
+        return {
+            "object": self.names["object"][kinds.argmax(1)],
+            "background": self.names["background"][places.argmax(1)],
+        }
+
+
+def mean_picture(stimuli: str | Path, nsd_ids: np.ndarray, size: int) -> np.ndarray:
+    """The mean of stimuli at `size` pixels, uint8 (size, size, 3), read in blocks."""
+    total = np.zeros((size, size, 3))
+    for start in range(0, len(nsd_ids), READ_AT_ONCE):
+        pictures = read_stimuli(stimuli, nsd_ids[start : start + READ_AT_ONCE])
+        total += resize(pictures, size, "bilinear").sum(0)
+    return (total / len(nsd_ids) * 255).round().astype(np.uint8)
+
+
+def score_subject(
+    subject: str, files: Any, clip: ClipContexts, evaluation: Mapping[str, Any], seed: int
+) -> Scores:
+    """Score everything a subject has.
+
+    Args:
+        files: named inputs of the rule `scores`: trials, stimuli, base, final, decoded, shuffled, features
+            (chunks of all spaces) and judge (weights and scenes, or empty).
+        clip: scores by its embedding; in the demo it also conditions, therefore the judge beside it.
+        evaluation: the configuration's section.
+    """
+    scores = Scores(subject, seed, evaluation["repairings"])
+    trials = pd.read_parquet(files.trials)
+    train_ids, test_ids = (np.unique(trials.loc[trials["split"] == s, "nsd_id"]) for s in ("train", "test"))
+    truth = read_stimuli(files.stimuli, test_ids)
+    seen = clip.embedding(truth)
+    judge = Judge(*files.judge) if files.judge else None
+    row_of = {int(i): row for row, i in enumerate(test_ids)}
+
+    def add(variant: str, picture: str, ids: np.ndarray, images: np.ndarray) -> None:
+        rows = [row_of[int(i)] for i in ids]
+        scores.add_pixels(variant, picture, ids, truth[rows], images, evaluation["preset"])
+        embedded = clip.embedding(images)
+        scores.add_two_way(variant, picture, "clip_two_way", ids, seen[rows], embedded)
+        if judge:
+            answers, labels = judge.names_of(images), judge.truth(ids)
+            for name, answer in answers.items():
+                scores.add_labels(variant, picture, name, ids, labels[name], answer)
+
+    for picture, paths in (("base", files.base), ("final", files.final)):
+        for path in paths:
+            variant = Path(path).stem
+            arrays = read_hdf5(path)
+            add(variant, picture, arrays["nsd_id"], arrays["images"])
+            if variant == "swapped":
+                context = arrays["context_id"]
+                rows = [row_of[int(i)] for i in context]
+                embedded = clip.embedding(arrays["images"])
+                scores.add_two_way(
+                    variant, picture, "context_two_way", arrays["nsd_id"], seen[rows], embedded
+                )
+                if judge:
+                    scores.add_labels(
+                        variant, picture, "context_object", arrays["nsd_id"],
+                        judge.truth(context)["object"], judge.names_of(arrays["images"])["object"],
+                    )  # fmt: skip
+    size = arrays["images"].shape[1]
+    mean = mean_picture(files.stimuli, train_ids, size)
+    add("mean_image", "baseline", test_ids, np.broadcast_to(mean, (len(test_ids), *mean.shape)))
+
+    for space in SPACES:
+        chunks = [path for path in files.features if Path(path).parent.name == space]
+        true = read_rows(chunks, test_ids)
+        for variant, paths in (("decoded", files.decoded), ("shuffled", files.shuffled)):
+            path = next(path for path in paths if Path(path).parent.name == space)
+            arrays = read_hdf5(path, "predictions", "nsd_id")
+            found = select_rows(path, arrays["predictions"], arrays["nsd_id"], test_ids)
+            scores.add_two_way(variant, space, "two_way", test_ids, true, found)
+    return scores

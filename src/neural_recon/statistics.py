@@ -1,0 +1,87 @@
+"""How sure a score is: intervals over images, tests between variants, and what chance pairings reach."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Repairings:
+    """The true pairing's mean score beside random re-pairings' (mean and sd, ddof 1) and its p-value."""
+
+    score: float
+    mean: float
+    sd: float
+    p: float
+
+
+def bootstrap_interval(
+    values: np.ndarray, seed: int, resamples: int = 2000, level: float = 0.95
+) -> tuple[float, float]:
+    """Percentile interval (Efron, 1979) of the mean over images: (n,) per-image scores -> (low, high)."""
+    values = _scores(values)
+    rng = np.random.default_rng(seed)
+    means = values[rng.integers(0, len(values), (resamples, len(values)))].mean(axis=1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def paired_permutation(a: np.ndarray, b: np.ndarray, seed: int, permutations: int = 10000) -> float:
+    """Two-sided p-value that two variants score the same images alike: signs of the differences flipped.
+
+    a, b: (n,) per-image scores. p = (1 + flips at least as extreme) / (1 + permutations), never 0
+    (Phipson & Smyth, 2010).
+    """
+    a, b = _scores(a), _scores(b)
+    if a.shape != b.shape:
+        raise ValueError(f"a {a.shape} and b {b.shape} must score the same images.")
+    difference = a - b
+    rng = np.random.default_rng(seed)
+    observed = abs(difference.sum())
+    tolerance = 1e-12 * np.abs(difference).sum()  # equal sums, added up in another order
+    extreme = 0
+    for start in range(0, permutations, 1000):  # 1,000 x n signs at a time
+        signs = 2.0 * rng.integers(0, 2, (min(1000, permutations - start), len(difference))) - 1
+        extreme += np.count_nonzero(np.abs(signs @ difference) >= observed - tolerance)
+    return (1 + extreme) / (1 + permutations)
+
+
+def repairings(
+    scores: np.ndarray, seed: int, n: int = 1000, better: Literal["higher", "lower"] = "higher"
+) -> Repairings:
+    """Compare the true pairing of truths and pictures with n random ones.
+
+    Args:
+        scores: (images, images), entry (i, j) the score of picture j against truth i, the true pairs on the
+            diagonal: `metrics.pixcorr_matrix`, `ssim_matrix`, `1 - correlation_matrix`, and for two-way
+            identification `two_way_matrix`.
+        seed: draws uniform permutations of the pictures; they may leave some, rarely all, in place.
+        better: whether higher or lower scores are better.
+
+    Returns:
+        Repairings; p = (1 + re-pairings at least as good) / (1 + n).
+    """
+    scores = np.asarray(scores, np.float64)
+    if scores.ndim != 2 or scores.shape[0] != scores.shape[1] or len(scores) < 2:
+        raise ValueError(f"scores must be (images, images) with at least 2, found {scores.shape}.")
+    _scores(scores.ravel())
+    if better not in ("higher", "lower"):
+        raise ValueError(f'better must be "higher" or "lower", not {better!r}.')
+    rows = np.arange(len(scores))
+    pictures = np.random.default_rng(seed).permuted(np.tile(rows, (n, 1)), axis=1)
+    shuffled = scores[rows, pictures].mean(axis=1)
+    true = scores[rows, rows].mean()
+    tolerance = 1e-12 * np.abs(scores).max()  # equal means, added up in another order
+    sign = 1 if better == "higher" else -1
+    as_good = np.count_nonzero(sign * shuffled >= sign * true - tolerance)
+    return Repairings(
+        float(true), float(shuffled.mean()), float(shuffled.std(ddof=1)), (1 + as_good) / (1 + n)
+    )
+
+
+def _scores(values: np.ndarray) -> np.ndarray:
+    values = np.asarray(values, np.float64)
+    if values.ndim != 1 or not len(values) or not np.all(np.isfinite(values)):
+        raise ValueError(f"expected finite scores, one an image, found shape {values.shape} or NaN in it.")
+    return values

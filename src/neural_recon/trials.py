@@ -1,0 +1,89 @@
+"""Which trials train a decoder and which test it."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from neural_recon import nsd
+from neural_recon.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+
+def trial_table(
+    design: pd.DataFrame,
+    train_ids: Sequence[int] | np.ndarray | None = None,
+    test_ids: Sequence[int] | np.ndarray | None = None,
+) -> pd.DataFrame:
+    """Add the column `split` ("train", "test" or "unused") to a design of `nsd.read_design`.
+
+    Without lists the shared images are the test set and the others train, as the published decoders do it.
+    With a list exactly its images make up that split; with one list only, the other split keeps its default
+    less the listed images.
+
+    Raises:
+        InputError: an id in both lists or outside NSD, or a split without any image shown in the sessions.
+    """
+    ids, shown = design["nsd_id"].to_numpy(), set(design["nsd_id"])
+    lists = {"train": train_ids, "test": test_ids}
+    lists = {
+        name: None if given is None else np.unique(np.asarray(given, np.int64))
+        for name, given in lists.items()
+    }
+    for name, given in lists.items():
+        if given is None:
+            continue
+        outside = given[(given < 0) | (given >= nsd.N_IMAGES)]
+        if outside.size:
+            raise InputError(
+                f"{name} ids: expected NSD ids within 0 to {nsd.N_IMAGES - 1}, found {outside[0]}."
+            )
+        absent = len(set(given.tolist()) - shown)
+        if absent:
+            logger.warning(
+                "%d of the %d listed %s images were not shown in these sessions", absent, len(given), name
+            )
+    if train_ids is not None and test_ids is not None:
+        both = np.intersect1d(lists["train"], lists["test"])
+        if both.size:
+            raise InputError(
+                f"train and test ids: expected no image in both, found {both.size}, the first {both[0]}."
+            )
+    default = {"train": ~design["shared"].to_numpy(), "test": design["shared"].to_numpy()}
+    chosen = {name: default[name] if given is None else np.isin(ids, given) for name, given in lists.items()}
+    for name, other in (("train", "test"), ("test", "train")):
+        if lists[name] is None:
+            chosen[name] = chosen[name] & ~chosen[other]
+    split = np.select([chosen["train"], chosen["test"]], ["train", "test"], "unused")
+    table = design.assign(split=split)
+    for name in ("train", "test"):
+        if not chosen[name].any():
+            raise InputError(
+                f"{name} images: expected at least one shown in sessions "
+                f"{sorted(set(design['session']))}, found none; add sessions or change the ids."
+            )
+        part = table[table["split"] == name]
+        logger.info("%s: %d images, %d trials", name, part["nsd_id"].nunique(), len(part))
+    return table
+
+
+def read_ids(path: str | Path) -> np.ndarray:
+    """Read a list of NSD ids, one a line; int64 (n,).
+
+    Raises:
+        InputError: the file is missing or empty, or a line is not a whole number.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: expected a list of NSD ids, found no such file.")
+    ids = []
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+        text = line.strip()
+        if not (text.isascii() and text.isdigit()):
+            raise InputError(f"{path}, line {number}: expected one NSD id, found {line!r}.")
+        ids.append(int(text))
+    if not ids:
+        raise InputError(f"{path}: expected NSD ids, one a line, found an empty file.")
+    return np.asarray(ids, np.int64)

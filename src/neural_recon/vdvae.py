@@ -1,0 +1,381 @@
+"""VDVAE, the very deep variational autoencoder of Child 2021, with the names of the published checkpoints.
+
+Bottom up, an encoder leaves one activation a resolution. Top down, every decoder block adds a latent:
+drawn from a posterior that sees the activation, or given, or from the prior. Coarse layers come first, so
+that a picture can be rebuilt from the first few alone.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from neural_recon import checkpoints, logistic_mixture, seeds
+
+# Mean and standard deviation of ImageNet's 64 x 64 pictures, in 8-bit units: the model's input scaling.
+INPUT_SHIFT, INPUT_SCALE = 115.92961967, 69.37404
+
+Generators = Sequence[torch.Generator] | None
+# (layer, hidden state before the layer, prior mean, prior log std) -> latent
+ChooseLatent = Callable[[int, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Hparams:
+    """The published hyper-parameters that shape the model.
+
+    Layer strings list the blocks: `64x11` is eleven at 64 x 64, `64d2` one that pools by 2 (encoder),
+    `8m4` one at 8 x 8 that takes in the upsampled state of 4 x 4 (decoder). `custom_width_str`, such as
+    `1:64,4:64`, widens single resolutions.
+    """
+
+    image_size: int
+    width: int
+    zdim: int
+    enc_blocks: str
+    dec_blocks: str
+    bottleneck_multiple: float = 0.25
+    no_bias_above: int = 64
+    num_mixtures: int = 10
+    image_channels: int = 3
+    custom_width_str: str = ""
+
+    @classmethod
+    def of(cls, mapping: Mapping[str, Any]) -> "Hparams":
+        """Pick the shaping ones out of a mapping with the published names (it may hold others)."""
+        names = {field.name for field in fields(cls)}
+        missing = {"image_size", "width", "zdim", "enc_blocks", "dec_blocks"} - set(mapping)
+        if missing:
+            raise ValueError(f"hparams: expected the keys {sorted(missing)}, found {sorted(mapping)}")
+        return cls(**{name: value for name, value in mapping.items() if name in names})
+
+    def width_at(self, resolution: int) -> int:
+        pairs = (pair.split(":") for pair in self.custom_width_str.split(",") if pair)
+        return {int(key): int(value) for key, value in pairs}.get(resolution, self.width)
+
+
+def parse_blocks(text: str) -> list[tuple[int, int | None]]:
+    """`16x2,16d2,8m4` -> [(16, None), (16, None), (16, 2), (8, 4)]: resolution; pooling or mixed-in one."""
+    blocks: list[tuple[int, int | None]] = []
+    for part in text.split(","):
+        for sign in "xdm":
+            if sign in part:
+                resolution, number = map(int, part.split(sign))
+                blocks += [(resolution, None)] * number if sign == "x" else [(resolution, number)]
+                break
+        else:
+            blocks.append((int(part), None))
+    return blocks
+
+
+def convolution(inner: int, outer: int, size: int = 1) -> nn.Conv2d:
+    layer = nn.Conv2d(inner, outer, size, padding=size // 2)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class Block(nn.Module):
+    """Four convolutions, each behind a GELU, through a bottleneck; 1 x 1 throughout at up to 2 x 2 pixels."""
+
+    def __init__(
+        self,
+        inner: int,
+        middle: int,
+        outer: int,
+        resolution: int,
+        residual: bool = False,
+        pool: int | None = None,
+    ):
+        super().__init__()
+        size = 3 if resolution > 2 else 1
+        self.c1 = convolution(inner, middle)
+        self.c2 = convolution(middle, middle, size)
+        self.c3 = convolution(middle, middle, size)
+        self.c4 = convolution(middle, outer)
+        self.residual = residual
+        self.pool = pool
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = x
+        for layer in (self.c1, self.c2, self.c3, self.c4):
+            hidden = layer(F.gelu(hidden))
+        if self.residual:
+            hidden = x + hidden
+        return hidden if self.pool is None else F.avg_pool2d(hidden, self.pool)
+
+
+class Encoder(nn.Module):
+    def __init__(self, hparams: Hparams):
+        super().__init__()
+        self.hparams = hparams
+        self.in_conv = convolution(hparams.image_channels, hparams.width, 3)
+        blocks = parse_blocks(hparams.enc_blocks)
+        self.enc_blocks = nn.ModuleList()
+        for resolution, pool in blocks:
+            width = hparams.width_at(resolution)
+            middle = int(width * hparams.bottleneck_multiple)
+            block = Block(width, middle, width, resolution, residual=True, pool=pool)
+            block.c4.weight.data *= len(blocks) ** -0.5
+            self.enc_blocks.append(block)
+
+    def forward(self, x: torch.Tensor) -> dict[int, torch.Tensor]:
+        """(B, 3, H, W) -> the last activation (B, width, r, r) of each resolution r."""
+        x = self.in_conv(x)
+        activations = {x.shape[2]: x}
+        for block in self.enc_blocks:
+            x = block(x)
+            missing = self.hparams.width_at(x.shape[2]) - x.shape[1]
+            x = F.pad(x, (0, 0, 0, 0, 0, missing)) if missing else x
+            activations[x.shape[2]] = x
+        return activations
+
+
+class DecoderBlock(nn.Module):
+    def __init__(self, hparams: Hparams, resolution: int, mixin: int | None, n_blocks: int):
+        super().__init__()
+        self.resolution, self.mixin, self.zdim = resolution, mixin, hparams.zdim
+        self.width = width = hparams.width_at(resolution)
+        middle = int(width * hparams.bottleneck_multiple)
+        self.enc = Block(2 * width, middle, 2 * hparams.zdim, resolution)
+        self.prior = Block(width, middle, 2 * hparams.zdim + width, resolution)
+        self.z_proj = convolution(hparams.zdim, width)
+        self.resnet = Block(width, middle, width, resolution, residual=True)
+        nn.init.zeros_(self.prior.c4.weight)
+        self.z_proj.weight.data *= n_blocks**-0.5
+        self.resnet.c4.weight.data *= n_blocks**-0.5
+
+    def posterior(self, x: torch.Tensor, activation: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and log standard deviation, each (B, zdim, r, r)."""
+        return self.enc(torch.cat([x, activation], dim=1)).chunk(2, dim=1)
+
+    def forward(self, states: dict[int, torch.Tensor], layer: int, choose: ChooseLatent) -> None:
+        """Bring the state of this block's resolution one latent further."""
+        x = states[self.resolution]
+        if self.mixin is not None:
+            coarse = states[self.mixin][:, : self.width]
+            x = x + F.interpolate(coarse, scale_factor=self.resolution // self.mixin)
+        mean, log_std, shift = self.prior(x).split([self.zdim, self.zdim, self.width], dim=1)
+        z = choose(layer, x, mean, log_std)
+        states[self.resolution] = self.resnet(x + shift + self.z_proj(z))
+
+
+class OutputNet(nn.Module):
+    def __init__(self, hparams: Hparams):
+        super().__init__()
+        self.out_conv = convolution(hparams.width, hparams.num_mixtures * 10)
+
+
+class Decoder(nn.Module):
+    def __init__(self, hparams: Hparams):
+        super().__init__()
+        self.hparams = hparams
+        blocks = parse_blocks(hparams.dec_blocks)
+        self.resolutions = sorted({resolution for resolution, _ in blocks})
+        self.dec_blocks = nn.ModuleList(DecoderBlock(hparams, *block, len(blocks)) for block in blocks)
+        self.bias_xs = nn.ParameterList(
+            nn.Parameter(torch.zeros(1, hparams.width_at(r), r, r))
+            for r in self.resolutions
+            if r <= hparams.no_bias_above
+        )
+        self.out_net = OutputNet(hparams)
+        self.gain = nn.Parameter(torch.ones(1, hparams.width, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(1, hparams.width, 1, 1))
+
+    def forward(self, n: int, choose: ChooseLatent, n_layers: int | None = None) -> torch.Tensor | None:
+        """Run the first `n_layers` blocks for n pictures; after all of them, the mixture's parameters.
+
+        Returns:
+            (n, H, W, 10 * num_mixtures), or None if blocks are left out.
+        """
+        states = {r: self.gain.new_zeros(n, self.hparams.width_at(r), r, r) for r in self.resolutions} | {
+            bias.shape[2]: bias.expand(n, -1, -1, -1) for bias in self.bias_xs
+        }
+        for layer, block in enumerate(self.dec_blocks[:n_layers]):
+            block(states, layer, choose)
+        if n_layers is not None and n_layers < len(self.dec_blocks):
+            return None
+        x = states[self.hparams.image_size] * self.gain + self.bias
+        return self.out_net.out_conv(x).permute(0, 2, 3, 1)
+
+
+class VDVAE(nn.Module):
+    """The model; images are uint8 (n, H, W, 3), latents float32 (n, D): layers in order, each in C order.
+
+    Arrays and tensors are taken alike, and what comes back is of the kind that was given.
+
+    Args:
+        hparams: a mapping with the published names (see `Hparams`).
+    """
+
+    def __init__(self, hparams: Mapping[str, Any]):
+        super().__init__()
+        self.hparams = Hparams.of(hparams)
+        if self.hparams.image_channels != 3:
+            raise ValueError(f"image_channels: expected 3, found {self.hparams.image_channels}")
+        self.encoder = Encoder(self.hparams)
+        self.decoder = Decoder(self.hparams)
+
+    @classmethod
+    def from_checkpoint(cls, path: str | os.PathLike[str], hparams: Mapping[str, Any]) -> "VDVAE":
+        """Load a state dict (safetensors, or a torch file such as the published .th) for evaluation.
+
+        Raises:
+            InputError: the file's tensors are not those that `hparams` describe.
+        """
+        model = cls(hparams)
+        tensors = checkpoints.read_tensors(path)
+        # left behind by training on several devices
+        tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+        checkpoints.load_tensors(model, tensors, path)
+        return model.eval()
+
+    @property
+    def latent_sizes(self) -> list[tuple[int, int, int]]:
+        """(zdim, height, width) of each layer, in order."""
+        return [(self.hparams.zdim, r, r) for r, _ in parse_blocks(self.hparams.dec_blocks)]
+
+    @torch.no_grad()
+    def encode(self, images_uint8, n_layers: int, generators: Generators = None, batch: int = 32):
+        """The latents of the first `n_layers` layers; blocks after them are not run.
+
+        Args:
+            images_uint8: (n, H, W, 3).
+            n_layers: from 1 to the number of decoder blocks.
+            generators: None: the posterior's mean; else one CPU generator an image, and each layer is
+                drawn from its posterior, given the draws before it.
+            batch: images that are computed at once.
+
+        Returns:
+            float32 (n, D).
+        """
+        images = self._checked_images(images_uint8)
+        _check_generators(generators, len(images))
+        if not 1 <= n_layers <= len(self.latent_sizes):
+            raise ValueError(f"n_layers: expected 1 to {len(self.latent_sizes)}, found {n_layers}")
+        rows = []
+        for part in _parts(len(images), batch):
+            activations = self.encoder(self._scaled(images[part]))
+            drawing = None if generators is None else generators[part]
+            latents: list[torch.Tensor] = []
+
+            def choose(layer, x, *_prior, activations=activations, drawing=drawing, latents=latents):
+                block = self.decoder.dec_blocks[layer]
+                mean, log_std = block.posterior(x, activations[block.resolution])
+                latents.append(_drawn(mean, log_std, drawing))
+                return latents[-1]
+
+            self.decoder(len(images[part]), choose, n_layers)
+            rows.append(torch.cat([latent.flatten(1) for latent in latents], dim=1).float().cpu())
+        return _like(torch.cat(rows), images_uint8)
+
+    @torch.no_grad()
+    def decode(self, latents, generators: Generators = None, batch: int = 32):
+        """Pictures of latents; D may end after any layer.
+
+        Args:
+            latents: (n, D).
+            generators: None: layers that are not given take the prior's mean, and each pixel the mean of
+                its most probable component. Else one CPU generator an image: as published, those layers
+                are drawn from the prior, then component and value of each pixel.
+            batch: pictures that are computed at once.
+
+        Returns:
+            uint8 (n, H, W, 3), truncated (as published), not rounded.
+        """
+        _check_generators(generators, len(latents))
+        rows = []
+        for part in _parts(len(latents), batch):
+            drawing = None if generators is None else generators[part]
+            values = logistic_mixture.values(self._logits(latents[part], drawing), drawing)
+            rows.append(((values + 1) * 127.5).clamp(0, 255).to(torch.uint8).cpu())
+        return _like(torch.cat(rows), latents)
+
+    @torch.no_grad()
+    def decode_logits(self, latents, batch: int = 32):
+        """The mixture's parameters, float32 (n, H, W, 10 * num_mixtures).
+
+        Layers that are not given take the prior's mean.
+        """
+        rows = [self._logits(latents[part], None).float().cpu() for part in _parts(len(latents), batch)]
+        return _like(torch.cat(rows), latents)
+
+    def loss(self, images_uint8) -> tuple[torch.Tensor, torch.Tensor]:
+        """Distortion and rate, in nats a dimension, averaged over the images; their sum is to be minimised.
+
+        The posterior is drawn from torch's global generator, as is usual in training.
+        """
+        images = self._checked_images(images_uint8)
+        activations = self.encoder(self._scaled(images))
+        rate = torch.zeros(len(images), device=self.decoder.gain.device)
+
+        def choose(layer, x, prior_mean, prior_log_std):
+            nonlocal rate
+            block = self.decoder.dec_blocks[layer]
+            mean, log_std = block.posterior(x, activations[block.resolution])
+            rate = rate + gaussian_kl(mean, log_std, prior_mean, prior_log_std).sum(dim=(1, 2, 3))
+            return mean + log_std.exp() * torch.randn_like(mean)
+
+        logits = self.decoder(len(images), choose)
+        targets = images.to(logits) / 127.5 - 1
+        return -logistic_mixture.log_likelihood(logits, targets).mean(), rate.mean() / targets[0].numel()
+
+    def _checked_images(self, images) -> torch.Tensor:
+        images = torch.as_tensor(images)
+        expected = (self.hparams.image_size, self.hparams.image_size, 3)
+        if (
+            images.dtype != torch.uint8
+            or images.ndim != 4
+            or tuple(images.shape[1:]) != expected
+            or not len(images)
+        ):
+            found = f"{images.dtype} {tuple(images.shape)}"
+            raise ValueError(f"images: expected uint8 (n, {', '.join(map(str, expected))}), found {found}")
+        return images
+
+    def _scaled(self, images: torch.Tensor) -> torch.Tensor:
+        return (images.to(self.decoder.gain).permute(0, 3, 1, 2) - INPUT_SHIFT) / INPUT_SCALE
+
+    def _logits(self, latents, generators: Generators) -> torch.Tensor:
+        latents = torch.as_tensor(latents).to(self.decoder.gain)
+        sizes = [int(np.prod(size)) for size in self.latent_sizes]
+        ends = np.cumsum(sizes)
+        if latents.ndim != 2 or (latents.shape[1] and latents.shape[1] not in ends):
+            ends = f"one of {', '.join(map(str, ends[:40]))}"
+            raise ValueError(f"latents: expected (n, D) with D {ends}, found {tuple(latents.shape)}")
+
+        def choose(layer, _x, prior_mean, prior_log_std):
+            if ends[layer] > latents.shape[1]:
+                return _drawn(prior_mean, prior_log_std, generators)
+            return latents[:, ends[layer] - sizes[layer] : ends[layer]].view(-1, *self.latent_sizes[layer])
+
+        return self.decoder(len(latents), choose)
+
+
+def gaussian_kl(mean: torch.Tensor, log_std: torch.Tensor, to_mean: torch.Tensor, to_log_std: torch.Tensor):
+    """KL divergence in nats of one diagonal Gaussian from another, element by element."""
+    squares = (2 * (log_std - to_log_std)).exp() + ((mean - to_mean) * (-to_log_std).exp()) ** 2
+    return to_log_std - log_std + 0.5 * (squares - 1)
+
+
+def _drawn(mean: torch.Tensor, log_std: torch.Tensor, generators: Generators) -> torch.Tensor:
+    if generators is None:
+        return mean
+    return mean + log_std.exp() * seeds.normal(generators, mean.shape[1:]).to(mean)
+
+
+def _parts(n: int, batch: int) -> list[slice]:
+    return [slice(start, min(start + batch, n)) for start in range(0, n, batch)]
+
+
+def _like(result: torch.Tensor, given):
+    return result if isinstance(given, torch.Tensor) else result.numpy()
+
+
+def _check_generators(generators: Generators, n: int) -> None:
+    if generators is not None and len(generators) != n:
+        raise ValueError(f"generators: expected {n}, one an image, found {len(generators)}")

@@ -1,0 +1,270 @@
+"""Versatile Diffusion, image to image, guided by a picture's and a caption's context at once.
+
+Xu et al. 2023 (Versatile Diffusion), in the folder layout that diffusers uses. The image UNet and the
+attention blocks of the text UNet are all that the generation of images needs.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler
+
+from neural_recon import checkpoints, seeds
+from neural_recon.dual_unet import DualUNet
+
+# What a folder's scheduler configuration leaves open is as published.
+PUBLISHED_SCHEDULE = {
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "clip_sample": False,
+    "set_alpha_to_one": False,
+    "steps_offset": 1,
+}
+# Names that the autoencoder's attention had in older versions of diffusers.
+OLD_ATTENTION = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
+
+
+class DualGuidedPipeline:
+    """From a base image and two contexts to an image.
+
+    Args:
+        unet: in evaluation mode, on its device and in the precision to run it in.
+        vae: the autoencoder, in float32 (in half precision its decoder overflows).
+        scheduler: gives the noise levels and DDIM's steps.
+    """
+
+    def __init__(self, unet: DualUNet, vae: AutoencoderKL, scheduler: DDIMScheduler):
+        self.unet = unet
+        self.vae = vae
+        self.scheduler = scheduler
+        self.scale_factor = 2 ** (len(vae.config.block_out_channels) - 1)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        folder: str | os.PathLike[str],
+        dtype: torch.dtype = torch.float32,
+        device: str | torch.device | None = None,
+    ) -> "DualGuidedPipeline":
+        """Load the folder that diffusers uses: `image_unet`, `text_unet`, `vae`, `scheduler`.
+
+        Args:
+            folder: with those four folders; weights as safetensors or .bin, `.fp16` names included.
+            dtype: of the UNet; the autoencoder stays float32.
+            device: None takes a GPU where there is one.
+
+        Raises:
+            InputError: a file is missing, or its tensors have other names or shapes.
+        """
+        folder = Path(folder)
+        device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        unet = DualUNet(checkpoints.read_config(folder / "image_unet"))
+        unet.load(folder)
+        vae = AutoencoderKL.from_config(checkpoints.read_config(folder / "vae"))
+        path = checkpoints.find_weights(folder / "vae")
+        checkpoints.load_tensors(vae, _renamed(checkpoints.read_tensors(path)), path)
+        schedule = checkpoints.read_config(folder / "scheduler", "scheduler_config.json")
+        scheduler = DDIMScheduler.from_config({**PUBLISHED_SCHEDULE, **schedule})
+        return cls(unet.eval().to(device, dtype), vae.eval().to(device), scheduler)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        base: torch.Tensor | None,
+        vision: torch.Tensor,
+        text: torch.Tensor,
+        uncond_vision: torch.Tensor | None = None,
+        uncond_text: torch.Tensor | None = None,
+        strength: float = 0.75,
+        mixing: float = 0.4,
+        guidance_scale: float = 7.5,
+        steps: int = 50,
+        generators: Sequence[torch.Generator] | None = None,
+        noise: torch.Tensor | None = None,
+        output: str = "image",
+    ) -> torch.Tensor:
+        """Noise the base image to `strength` and denoise it under both contexts (DDIM, eta 0).
+
+        Args:
+            base: (n, 3, H, W) in [-1, 1]. With None, or at strength 1, the start is pure noise and all
+                steps run; without base and noise the size is the UNet's `sample_size`.
+            vision: (n, tokens, C) context, weighs `1 - mixing`.
+            text: (n, tokens, C) context, weighs `mixing`.
+            uncond_vision: (n or 1, tokens, C); needed unless `guidance_scale` is 1.
+            uncond_text: the same for text.
+            strength: the share of the steps that are run, in (0, 1].
+            mixing: in [0, 1].
+            guidance_scale: 1 means without guidance.
+            steps: of the full schedule.
+            generators: one CPU generator an image, or None. First the autoencoder's posterior is
+                drawn from them, then the noise (unless given). None: the posterior's mean.
+            noise: (n, 4, h, w), standard normal; needed without generators.
+            output: "image" or "latents".
+
+        Returns:
+            float32 on the CPU: (n, 3, H, W) in [-1, 1], or the scaled latents (n, 4, h, w).
+
+        Raises:
+            ValueError: an argument has another shape or range.
+        """
+        given = (base, vision, text, uncond_vision, uncond_text, noise)
+        base, vision, text, uncond_vision, uncond_text, noise = (
+            None if array is None else torch.as_tensor(array) for array in given
+        )
+        uncond = (uncond_vision, uncond_text)
+        self._check(
+            base, vision, text, uncond, strength, mixing, guidance_scale, steps, generators, noise, output
+        )
+        n = len(vision)
+        start, timesteps = self.schedule(1.0 if base is None else strength, steps)
+        z0 = None if start is None else self.encode(base, generators)
+        if noise is None:
+            noise = seeds.normal(generators, self._latent_shape(base))
+        noise = noise.to(self.vae.device, torch.float32)
+        latents = noise if z0 is None else self.scheduler.add_noise(z0, noise, torch.tensor([start]))
+        if guidance_scale != 1:
+            vision = torch.cat([uncond_vision.expand(n, -1, -1), vision])
+            text = torch.cat([uncond_text.expand(n, -1, -1), text])
+        *_, latents = self.denoise(latents, vision, text, timesteps, mixing, guidance_scale, steps)
+        return self.decode(latents) if output == "image" else latents.cpu()
+
+    def schedule(self, strength: float, steps: int) -> tuple[int | None, list[int]]:
+        """The timestep to noise to (None: pure noise), and those to denoise at, falling.
+
+        The noise level is one step above the first denoised one, as in the published code (its
+        `stochastic_encode` takes step `int(strength * steps)`, its `decode` starts one below).
+        """
+        self.scheduler.set_timesteps(steps)
+        rising = self.scheduler.timesteps.flip(0).tolist()
+        if strength == 1:
+            return None, rising[::-1]
+        run = int(strength * steps + 1e-6)  # 0.58 * 50 is 28.999999999999996
+        return rising[run], rising[:run][::-1]
+
+    @torch.no_grad()
+    def encode(self, base: torch.Tensor, generators: Sequence[torch.Generator] | None = None) -> torch.Tensor:
+        """Scaled float32 latents (n, 4, h, w) of images (n, 3, H, W) in [-1, 1].
+
+        The mean of the autoencoder's posterior, or a draw from it with one CPU generator an image.
+        """
+        posterior = self.vae.encode(base.to(self.vae.device, torch.float32)).latent_dist
+        latents = posterior.mean
+        if generators is not None:
+            latents = latents + posterior.std * seeds.normal(generators, latents.shape[1:]).to(latents.device)
+        return latents * self.vae.config.scaling_factor
+
+    @torch.no_grad()
+    def denoise(
+        self,
+        latents: torch.Tensor,
+        vision: torch.Tensor,
+        text: torch.Tensor,
+        timesteps: Sequence[int],
+        mixing: float,
+        guidance_scale: float,
+        steps: int,
+    ) -> Iterator[torch.Tensor]:
+        """Yield the float32 latents (n, 4, h, w) after each of the timesteps.
+
+        With guidance the contexts are (2n, tokens, C), the unconditional ones first, and both halves go
+        through the UNet in one pass.
+        """
+        self.scheduler.set_timesteps(steps)
+        parameter = next(self.unet.parameters())
+        vision, text = vision.to(parameter), text.to(parameter)
+        for timestep in timesteps:
+            doubled = torch.cat([latents, latents]) if guidance_scale != 1 else latents
+            when = torch.full((len(doubled),), timestep, device=parameter.device)
+            eps = self.unet(doubled.to(parameter), when, vision, text, mixing).float()
+            if guidance_scale != 1:
+                without, given = eps.chunk(2)
+                eps = without + guidance_scale * (given - without)
+            latents = self.scheduler.step(eps, timestep, latents, eta=0.0).prev_sample
+            yield latents
+
+    @torch.no_grad()
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Float32 images (n, 3, H, W) in [-1, 1], on the CPU, of scaled latents (n, 4, h, w)."""
+        latents = latents.to(self.vae.device, torch.float32) / self.vae.config.scaling_factor
+        return self.vae.decode(latents, return_dict=False)[0].clamp(-1, 1).cpu()
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square pictures the UNet was trained for, in pixels."""
+        return self.unet.image_unet.config.sample_size * self.scale_factor
+
+    def _latent_shape(self, base: torch.Tensor | None) -> tuple[int, ...]:
+        size = self.unet.image_unet.config.sample_size
+        height, width = (size, size) if isinstance(size, int) else size
+        if base is not None:
+            height, width = base.shape[2] // self.scale_factor, base.shape[3] // self.scale_factor
+        return (self.vae.config.latent_channels, height, width)
+
+    def _check(
+        self, base, vision, text, uncond, strength, mixing, guidance_scale, steps, generators, noise, output
+    ):
+        n, dim = len(vision), self.unet.image_unet.config.cross_attention_dim
+        for name, context, rows in (
+            ("vision", vision, (n,)),
+            ("text", text, (n,)),
+            ("uncond_vision", uncond[0], (1, n)),
+            ("uncond_text", uncond[1], (1, n)),
+        ):
+            if context is None and name.startswith("uncond"):
+                _expect(guidance_scale == 1, name, "a context, as guidance_scale is not 1", None)
+                continue
+            fits = context.ndim == 3 and len(context) in rows and context.shape[2] == dim
+            _expect(fits, name, f"({' or '.join(map(str, rows))}, tokens, {dim})", tuple(context.shape))
+            _expect(bool(torch.isfinite(context).all()), name, "finite numbers", "NaN or infinity")
+        for name, one, other in (("uncond_vision", uncond[0], vision), ("uncond_text", uncond[1], text)):
+            if one is not None:
+                _expect(one.shape[1] == other.shape[1], name, f"{other.shape[1]} tokens", one.shape[1])
+        _expect(0 < strength <= 1, "strength", "a number in (0, 1]", strength)
+        _expect(0 <= mixing <= 1, "mixing", "a number in [0, 1]", mixing)
+        _expect(guidance_scale >= 0, "guidance_scale", "a number >= 0", guidance_scale)
+        most = self.scheduler.config.num_train_timesteps
+        _expect(isinstance(steps, int) and 1 <= steps <= most, "steps", f"a whole number, 1 to {most}", steps)
+        enough = base is None or strength * steps + 1e-6 >= 1
+        _expect(enough, "strength", f"at least 1 / steps = {1 / steps:g}", strength)
+        _expect(output in ("image", "latents"), "output", "'image' or 'latents'", output)
+        if base is not None:
+            fits = (
+                base.ndim == 4
+                and base.shape[:2] == (n, 3)
+                and not any(s % self.scale_factor for s in base.shape[2:])
+            )
+            _expect(
+                fits, "base", f"({n}, 3, H, W), H and W multiples of {self.scale_factor}", tuple(base.shape)
+            )
+            low, high = base.min().item(), base.max().item()
+            _expect(low >= -1.001 and high <= 1.001, "base", "values in [-1, 1]", f"[{low:g}, {high:g}]")
+        if generators is not None:
+            _expect(len(generators) == n, "generators", f"{n}, one an image", len(generators))
+        else:
+            _expect(noise is not None, "noise", "noise or generators", None)
+        if noise is not None:
+            shape = (n, *(self._latent_shape(base) if base is not None else noise.shape[1:]))
+            fits = (
+                noise.ndim == 4
+                and tuple(noise.shape) == shape
+                and shape[1] == self.vae.config.latent_channels
+            )
+            _expect(fits, "noise", shape, tuple(noise.shape))
+
+
+def _expect(condition: bool, name: str, expected: object, found: object) -> None:
+    if not condition:
+        raise ValueError(f"{name}: expected {expected}, found {found}")
+
+
+def _renamed(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    renamed = {}
+    for name, tensor in tensors.items():
+        if ".attentions." in name:
+            for old, new in OLD_ATTENTION.items():
+                name = name.replace(old, new)
+        renamed[name] = tensor
+    return renamed

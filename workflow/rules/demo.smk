@@ -1,0 +1,86 @@
+# The embedded data set: written in NSD's own formats, so that the demo runs the code that real data run.
+if CONFIG.demo is not None:
+
+    rule demo_experiment:
+        output:
+            design=str(TREE.expdesign),
+            captions=str(TREE.captions),
+            scenes=f"{TREE.root}/annots/scenes.parquet",
+        log:
+            "<logs>/demo_experiment.log",
+        resources:
+            mem_mb=2000,
+            runtime=10,
+        params:
+            demo=lookup("demo", within=config),
+            subjects=sorted(CONFIG.subjects),
+            tree=tree_parameters(),
+        script:
+            "../scripts/demo_experiment.py"
+
+    rule demo_stimuli:
+        input:
+            design=str(TREE.expdesign),
+        output:
+            stimuli=str(TREE.stimuli),
+        log:
+            "<logs>/demo_stimuli.log",
+        threads: 2
+        resources:
+            mem_mb=2000,
+            runtime=10,
+        params:
+            demo=lookup("demo", within=config),
+            subjects=sorted(CONFIG.subjects),
+            tree=tree_parameters(),
+        script:
+            "../scripts/demo_stimuli.py"
+
+    rule demo_subject:
+        output:
+            mask=str(TREE.mask("{subject}")),
+            atlases=[str(TREE.roi("{subject}", atlas)) for atlas in CONFIG.nsd.atlases],
+            ncsnr=str(TREE.ncsnr("{subject}")),
+        log:
+            "<logs>/demo_subject/{subject}.log",
+        resources:
+            mem_mb=2000,
+            runtime=10,
+        params:
+            demo=lookup("demo", within=config),
+            tree=tree_parameters(),
+        script:
+            "../scripts/demo_subject.py"
+
+    rule demo_signals:
+        input:
+            stimuli=str(TREE.stimuli),
+        output:
+            signals=f"{TREE.root}/simulation/{{subject}}.h5",
+        log:
+            "<logs>/demo_signals/{subject}.log",
+        resources:
+            mem_mb=2000,
+            runtime=10,
+        params:
+            demo=lookup("demo", within=config),
+            tree=tree_parameters(),
+        script:
+            "../scripts/demo_signals.py"
+
+    rule demo_betas:
+        input:
+            signals=f"{TREE.root}/simulation/{{subject}}.h5",
+        output:
+            nifti=str(TREE.betas("{subject}", 0)).replace("session00", "session{session}"),
+            hdf5=str(TREE.betas("{subject}", 0, "hdf5")).replace("session00", "session{session}"),
+        log:
+            "<logs>/demo_betas/{subject}_{session}.log",
+        resources:
+            mem_mb=2000,
+            runtime=10,
+        params:
+            demo=lookup("demo", within=config),
+            tree=tree_parameters(),
+        script:
+            "../scripts/demo_betas.py"

@@ -1,0 +1,71 @@
+# Features belong to stimuli: the shared images once for all subjects, each subject's own once.
+rule features_vdvae:
+    input:
+        design=str(TREE.expdesign),
+        stimuli=str(TREE.stimuli),
+        weights=lookup("features/vdvae/weights", within=config),
+        hparams=lookup("features/vdvae/hparams", within=config),
+    output:
+        features="<results>/features/vdvae/{stimuli}_{chunk}.h5",
+    log:
+        "<logs>/features_vdvae/{stimuli}_{chunk}.log",
+    benchmark:
+        "<benchmarks>/features_vdvae/{stimuli}_{chunk}.tsv"
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=60,
+    params:
+        chunk_size=lookup("features/chunk", within=config),
+        latents=lookup("features/vdvae/latents", within=config),
+        layers=lookup("features/vdvae/layers", within=config),
+        seed=lookup("seed", within=config),
+        subjects=sorted(CONFIG.subjects),
+    script:
+        "../scripts/features_vdvae.py"
+
+
+rule features_clip_vision:
+    input:
+        design=str(TREE.expdesign),
+        stimuli=str(TREE.stimuli),
+        weights=model_file(CONFIG.features.versatile, "image_encoder"),
+    output:
+        features="<results>/features/clip_vision/{stimuli}_{chunk}.h5",
+    log:
+        "<logs>/features_clip_vision/{stimuli}_{chunk}.log",
+    benchmark:
+        "<benchmarks>/features_clip_vision/{stimuli}_{chunk}.tsv"
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=60,
+    params:
+        chunk_size=lookup("features/chunk", within=config),
+        models=lookup("features/versatile", within=config),
+        subjects=sorted(CONFIG.subjects),
+    script:
+        "../scripts/features_clip_vision.py"
+
+
+rule features_clip_text:
+    input:
+        design=str(TREE.expdesign),
+        captions=str(CONFIG.captions),
+        weights=model_file(CONFIG.features.versatile, "text_encoder"),
+    output:
+        features="<results>/features/clip_text/{stimuli}_{chunk}.h5",
+    log:
+        "<logs>/features_clip_text/{stimuli}_{chunk}.log",
+    benchmark:
+        "<benchmarks>/features_clip_text/{stimuli}_{chunk}.tsv"
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=60,
+    params:
+        chunk_size=lookup("features/chunk", within=config),
+        models=lookup("features/versatile", within=config),
+        subjects=sorted(CONFIG.subjects),
+    script:
+        "../scripts/features_clip_text.py"

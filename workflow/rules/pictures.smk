@@ -1,0 +1,101 @@
+rule base_images:
+    input:
+        latents=lambda wildcards: (
+            feature_files(wildcards, "vdvae")
+            if wildcards.variant == "true_features"
+            else "<results>/ridge/{subject}/vdvae/{variant}.h5"
+        ),
+        trials="<results>/trials/{subject}.parquet",
+        weights=lookup("features/vdvae/weights", within=config),
+        hparams=lookup("features/vdvae/hparams", within=config),
+    output:
+        images="<results>/base_images/{subject}/{variant}.h5",
+    log:
+        "<logs>/base_images/{subject}_{variant}.log",
+    benchmark:
+        "<benchmarks>/base_images/{subject}_{variant}.tsv"
+    wildcard_constraints:
+        # what the latents come from: the decoder, the control fitted on shuffled pairs, the picture itself
+        variant="decoded|shuffled|true_features",
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=60,
+    script:
+        "../scripts/base_images.py"
+
+
+rule reconstruct:
+    input:
+        base=lambda wildcards: "<results>/base_images/{subject}/{base}.h5".replace(
+            "{base}", "true_features" if wildcards.variant == "true_features" else "decoded"
+        ),
+        vision=lambda wildcards: (
+            feature_files(wildcards, "clip_vision")
+            if wildcards.variant == "true_features"
+            else "<results>/ridge/{subject}/clip_vision/decoded.h5"
+        ),
+        text=lambda wildcards: (
+            feature_files(wildcards, "clip_text")
+            if wildcards.variant == "true_features"
+            else "<results>/ridge/{subject}/clip_text/decoded.h5"
+        ),
+        weights=[
+            model_file(CONFIG.features.versatile, part)
+            for part in ("image_unet", "text_unet", "vae", "image_encoder", "text_encoder")
+        ],
+    output:
+        images="<results>/reconstructions/{subject}/{variant}_{chunk}.h5",
+    log:
+        "<logs>/reconstruct/{subject}_{variant}_{chunk}.log",
+    benchmark:
+        "<benchmarks>/reconstruct/{subject}_{variant}_{chunk}.tsv"
+    wildcard_constraints:
+        # swapped: the image's own base, another image's contexts
+        variant="decoded|true_features|swapped",
+    resources:
+        gpu=1,
+        mem_mb=12000,
+        runtime=120,
+    params:
+        generator=lookup("generator", within=config),
+        models=lookup("features/versatile", within=config),
+        control_ids=lambda wildcards: PLAN.control_ids(wildcards.subject).tolist(),
+        nsd_ids=picture_chunk,
+        seed=lookup("seed", within=config),
+    script:
+        "../scripts/reconstruct.py"
+
+
+rule collect_reconstructions:
+    input:
+        chunks=lambda wildcards: [
+            f"<results>/reconstructions/{wildcards.subject}/{wildcards.variant}_{chunk:03d}.h5"
+            for chunk in PLAN.picture_chunks(wildcards.subject, wildcards.variant)
+        ],
+    output:
+        images="<results>/reconstructions/{subject}/{variant}.h5",
+    log:
+        "<logs>/collect_reconstructions/{subject}_{variant}.log",
+    wildcard_constraints:
+        variant="decoded|true_features|swapped",
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    script:
+        "../scripts/collect_reconstructions.py"
+
+
+rule pictures:
+    input:
+        base="<results>/base_images/{subject}/decoded.h5",
+        final="<results>/reconstructions/{subject}/decoded.h5",
+    output:
+        folder=directory("<results>/pictures/{subject}"),
+    log:
+        "<logs>/pictures/{subject}.log",
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    script:
+        "../scripts/pictures.py"

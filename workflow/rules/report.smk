@@ -1,0 +1,43 @@
+def report_subjects(wildcards):
+    """The subjects a report shows: one, or all."""
+    return sorted(CONFIG.subjects) if wildcards.who == "all" else [wildcards.who]
+
+
+def report_files(pattern, **values):
+    """An input function for every subject of a report."""
+    return lambda wildcards: expand(pattern, subject=report_subjects(wildcards), **values)
+
+
+rule report:
+    input:
+        scores=report_files(
+            "<results>/scores/{subject}/{table}", table=["images.parquet", "summary.tsv", "tests.tsv"]
+        ),
+        curves=report_files("<results>/ridge/{subject}/{space}/alpha.tsv", space=SPACES),
+        responses=report_files("<results>/responses/{subject}.h5"),
+        voxels=report_files("<results>/voxels/{subject}.parquet"),
+        base=report_files("<results>/base_images/{subject}/decoded.h5"),
+        final=report_files(
+            "<results>/reconstructions/{subject}/{variant}.h5",
+            variant=["decoded", "true_features", "swapped"],
+        ),
+        stimuli=str(TREE.stimuli),
+    output:
+        page=report(
+            "<results>/report/{who}.html",
+            caption="../report/report.rst",
+            category="Reconstructions",
+            labels={"subjects": "{who}"},
+        ),
+    log:
+        "<logs>/report/{who}.log",
+    wildcard_constraints:
+        who="all|subj0[1-8]",
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        config=lambda wildcards: config,
+        subjects=report_subjects,
+    script:
+        "../scripts/report.py"

@@ -1,0 +1,77 @@
+rule trials:
+    input:
+        design=str(TREE.expdesign),
+        lists=[path for path in (CONFIG.split.train, CONFIG.split.test) if path],
+    output:
+        trials="<results>/trials/{subject}.parquet",
+    log:
+        "<logs>/trials/{subject}.log",
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        sessions=lambda wildcards: CONFIG.subjects[wildcards.subject].session_list,
+        split=lookup("split", within=config),
+    script:
+        "../scripts/trials.py"
+
+
+rule voxels:
+    input:
+        mask=str(TREE.mask("{subject}")),
+        atlases=[str(TREE.roi("{subject}", atlas)) for atlas in CONFIG.nsd.atlases],
+    output:
+        voxels="<results>/voxels/{subject}.parquet",
+    log:
+        "<logs>/voxels/{subject}.log",
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        atlases=lookup("nsd/atlases", within=config),
+        regions=lookup("nsd/regions", within=config),
+    script:
+        "../scripts/voxels.py"
+
+
+rule betas:
+    input:
+        betas=lambda wildcards: str(
+            TREE.betas(
+                wildcards.subject, int(wildcards.session), CONFIG.subjects[wildcards.subject].format
+            )
+        ),
+        mask=str(TREE.mask("{subject}")),
+        voxels="<results>/voxels/{subject}.parquet",
+    output:
+        betas="<results>/betas/{subject}/session{session}.h5",
+    log:
+        "<logs>/betas/{subject}_{session}.log",
+    resources:
+        mem_mb=3000,
+        runtime=20,
+    script:
+        "../scripts/betas.py"
+
+
+rule responses:
+    input:
+        betas=lambda wildcards: [
+            f"<results>/betas/{wildcards.subject}/session{session:02d}.h5"
+            for session in CONFIG.subjects[wildcards.subject].session_list
+        ],
+        trials="<results>/trials/{subject}.parquet",
+        voxels="<results>/voxels/{subject}.parquet",
+    output:
+        responses="<results>/responses/{subject}.h5",
+    log:
+        "<logs>/responses/{subject}.log",
+    benchmark:
+        "<benchmarks>/responses/{subject}.tsv"
+    resources:
+        mem_mb=6000,
+        runtime=30,
+    params:
+        zscore=lookup("responses/zscore", within=config),
+    script:
+        "../scripts/responses.py"

@@ -1,0 +1,37 @@
+rule scores:
+    input:
+        trials="<results>/trials/{subject}.parquet",
+        stimuli=str(TREE.stimuli),
+        base=expand(
+            "<results>/base_images/{{subject}}/{variant}.h5",
+            variant=["decoded", "shuffled", "true_features"],
+        ),
+        final=expand(
+            "<results>/reconstructions/{{subject}}/{variant}.h5",
+            variant=["decoded", "true_features", "swapped"],
+        ),
+        decoded=expand("<results>/ridge/{{subject}}/{space}/decoded.h5", space=SPACES),
+        shuffled=expand("<results>/ridge/{{subject}}/{space}/shuffled.h5", space=SPACES),
+        features=lambda wildcards: [
+            path for space in SPACES for path in feature_files(wildcards, space)
+        ],
+        weights=model_file(CONFIG.features.versatile, "image_encoder"),
+        judge=[path for path in (CONFIG.evaluation.classifier, CONFIG.evaluation.scenes) if path],
+    output:
+        images="<results>/scores/{subject}/images.parquet",
+        summary="<results>/scores/{subject}/summary.tsv",
+        tests="<results>/scores/{subject}/tests.tsv",
+    log:
+        "<logs>/scores/{subject}.log",
+    benchmark:
+        "<benchmarks>/scores/{subject}.tsv"
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=60,
+    params:
+        evaluation=lookup("evaluation", within=config),
+        models=lookup("features/versatile", within=config),
+        seed=lookup("seed", within=config),
+    script:
+        "../scripts/scores.py"

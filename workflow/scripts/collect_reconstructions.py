@@ -1,0 +1,11 @@
+"""Put the chunks of a subject's reconstructions together."""
+
+import numpy as np
+
+from neural_recon.files import read_hdf5, read_parameters, write_hdf5
+from neural_recon.jobs import start
+
+start(snakemake)
+parts = [read_hdf5(path) for path in snakemake.input.chunks]
+arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+write_hdf5(snakemake.output.images, arrays, read_parameters(snakemake.input.chunks[0]))

@@ -1,0 +1,10 @@
+"""Draw the demo's pictures."""
+
+from neural_recon.config import Demo
+from neural_recon.demo.tree import write_stimuli
+from neural_recon.jobs import start
+from neural_recon.nsd import Tree
+
+start(snakemake)
+params = snakemake.params
+write_stimuli(Tree(**params.tree), Demo(**params.demo), params.subjects, snakemake.threads)

@@ -1,0 +1,10 @@
+"""Write the label volumes of a simulated subject."""
+
+from neural_recon.config import Demo
+from neural_recon.demo.tree import write_subject
+from neural_recon.jobs import start
+from neural_recon.nsd import Tree
+
+start(snakemake)
+params = snakemake.params
+write_subject(Tree(**params.tree), Demo(**params.demo), snakemake.wildcards.subject)

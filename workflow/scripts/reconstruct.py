@@ -1,0 +1,29 @@
+"""Paint one chunk of reconstructions."""
+
+import numpy as np
+
+from neural_recon.features import read_rows, select_rows
+from neural_recon.files import read_hdf5, write_hdf5
+from neural_recon.jobs import start
+from neural_recon.models import load_clip, load_generator
+from neural_recon.reconstruct import reconstruct, swapped_contexts
+
+start(snakemake)
+params, files = snakemake.params, snakemake.input
+settings = {name: value for name, value in params.generator.items() if name != "chunk"}
+ids = contexts = np.asarray(params.nsd_ids)
+if snakemake.wildcards.variant == "swapped":
+    contexts = swapped_contexts(np.asarray(params.control_ids), ids, params.seed)
+base = read_hdf5(files.base, "images", "nsd_id")
+images = reconstruct(
+    load_generator(params.models),
+    select_rows(files.base, base["images"], base["nsd_id"], ids),
+    read_rows(files.vision, contexts),
+    read_rows(files.text, contexts),
+    load_clip(params.models).unconditional(),
+    ids,
+    params.seed,
+    **settings,
+)
+arrays = {"images": images, "nsd_id": ids, "context_id": contexts}
+write_hdf5(snakemake.output.images, arrays, {**settings, "seed": params.seed})

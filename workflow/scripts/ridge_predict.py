@@ -1,0 +1,23 @@
+"""Predict the test images' features of one space."""
+
+import pandas as pd
+
+from neural_recon import ridge
+from neural_recon.features import FeatureTable
+from neural_recon.files import read_hdf5, write_hdf5
+from neural_recon.jobs import start
+
+logger = start(snakemake)
+params = snakemake.params
+data = read_hdf5(snakemake.input.responses, "train", "test", "train_ids", "test_ids")
+curve = pd.read_csv(snakemake.input.curve, sep="\t")
+alpha = float(curve.loc[curve["chosen"], "alpha"].iloc[0])
+if snakemake.wildcards.pairs == "shuffled":
+    data["train_ids"] = data["train_ids"][ridge.shuffled_pairs(len(data["train_ids"]), params.seed)]
+targets = FeatureTable(snakemake.input.features, data["train_ids"])
+predictions = ridge.predict_calibrated(
+    data["train"], data["test"], targets, alpha, params.calibration, params.folds, params.seed
+)
+settings = {"alpha": alpha, "calibration": params.calibration, "seed": params.seed}
+arrays = {"predictions": predictions, "nsd_id": data["test_ids"]}
+write_hdf5(snakemake.output.predictions, arrays, {**settings, "pairs": snakemake.wildcards.pairs})

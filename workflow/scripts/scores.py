@@ -1,0 +1,18 @@
+"""Score a subject's base images, reconstructions and predicted features, with their controls."""
+
+from neural_recon.files import write_table
+from neural_recon.jobs import start
+from neural_recon.models import load_clip
+from neural_recon.scoring import score_subject
+
+start(snakemake)
+scores = score_subject(
+    snakemake.wildcards.subject,
+    snakemake.input,
+    load_clip(snakemake.params.models),
+    snakemake.params.evaluation,
+    snakemake.params.seed,
+)
+write_table(snakemake.output.images, scores.image_table())
+write_table(snakemake.output.summary, scores.summary_table())
+write_table(snakemake.output.tests, scores.comparisons())
