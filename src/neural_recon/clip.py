@@ -21,7 +21,7 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
-from neural_recon import checkpoints
+from neural_recon import checkpoints, model_folders
 from neural_recon.errors import InputError
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -172,11 +172,11 @@ class ClipContexts:
 
 
 def _load(model_class: type, config_class: type, folder: Path):
-    config = config_class.from_dict(checkpoints.read_config(folder))
+    config = config_class.from_dict(model_folders.read_config(folder))
     # transformers builds parts of the model in the precision that the configuration names
     config.dtype = torch.float32
     model = model_class(config)
-    path = checkpoints.find_weights(folder)
+    path = model_folders.find_weights(folder)
     # a buffer that older versions of transformers wrote
     checkpoints.load_tensors(model, checkpoints.read_tensors(path), path, ignored=("position_ids",))
     return model.eval()
@@ -200,7 +200,7 @@ def _load_tokenizer(folder: Path, config: CLIPTextConfig) -> CLIPTokenizer | Non
 def _pixel_statistics(folder: Path, image_size: int) -> tuple[Sequence[float], Sequence[float]]:
     for name in ("image_processor", "image_feature_extractor"):
         if (folder / name).is_dir():
-            processor = checkpoints.read_config(folder / name, "preprocessor_config.json")
+            processor = model_folders.read_config(folder / name, "preprocessor_config.json")
             for key in ("size", "crop_size"):
                 size = processor.get(key, image_size)
                 sides = set(size.values()) if isinstance(size, dict) else {size}

@@ -4,14 +4,16 @@ The sections `features`, `ridge` and `generator` come from a recipe (`config/rec
 decoder); what the configuration itself says of them wins.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from neural_recon.errors import InputError
+from neural_recon.files import write_text
 from neural_recon.nsd import REGIONS, SESSIONS, Tree, find_region
 
 Space = Literal["vdvae", "clip_vision", "clip_text"]
@@ -82,6 +84,8 @@ class Split(Section):
 
 
 class Responses(Section):
+    """How the responses are brought to one scale."""
+
     zscore: Literal["train", "session"] = Field(
         "train",
         description="z-score by the training images over all sessions, or first each session by its own.",
@@ -170,10 +174,15 @@ class Evaluation(Section):
 class Demo(Section):
     """The embedded data set: written by the workflow itself, in NSD's formats."""
 
-    seed: int = 20
-    sessions: Annotated[int, Field(ge=1, le=40)] = 4
-    shared_images: Annotated[int, Field(ge=2)] = 100
-    own_images: Annotated[int, Field(ge=2)] = 900
+    seed: int = Field(20, description="Seeds pictures, brains and noise.")
+    sessions: Annotated[int, Field(ge=1, le=40)] = Field(4, description="Sessions of 750 trials a subject.")
+    shared_images: Annotated[int, Field(ge=2)] = Field(
+        100, description="Pictures all subjects see three times in these sessions: the test images."
+    )
+    own_images: Annotated[int, Field(ge=2)] = Field(
+        900,
+        description="Pictures a subject alone sees three times; with the shared ones they fill the sessions.",
+    )
     rendered_shared: Annotated[int, Field(ge=2)] = Field(
         300, description="Shared pictures drawn: those shown, and the rest of their chunk."
     )
@@ -263,3 +272,43 @@ def resolve(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         found = "" if first["type"] in ("missing", "value_error") else f", found {first['input']!r}"
         reason = first["msg"].removeprefix("Value error, ")
         raise InputError(f"configuration: {place}: {reason}{found}.") from error
+
+
+def key_table() -> str:
+    """Every key with its default and meaning, as a Markdown table (for config/README.md)."""
+    lines = ["| key | default | meaning |", "|---|---|---|"]
+
+    def add(model: type[BaseModel], prefix: str) -> None:
+        for name, field in model.model_fields.items():
+            section = _section(field.annotation)
+            # subjects maps names to sections
+            key = f"{prefix}{name}" + (".SUBJECT" if section is Subject else "")
+            if section is not None:
+                add(section, f"{key}.")
+                continue
+            value = "" if field.is_required() else f"`{json.dumps(field.get_default())}`"
+            lines.append(f"| `{key}` | {value} | {field.description or ''} |")
+
+    add(Config, "")
+    return "\n".join(lines)
+
+
+def _section(annotation: Any) -> type[Section] | None:
+    """The section that a field holds: itself, in a mapping, or optionally."""
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, Section):
+            return candidate
+    return None
+
+
+def main() -> None:
+    """Write the schema and the table of keys again (`python -m neural_recon.config`)."""
+    schema = json.dumps(Config.model_json_schema(), indent=2) + "\n"
+    write_text("workflow/schemas/config.schema.json", schema)
+    readme = Path("config/README.md")
+    head = readme.read_text(encoding="utf-8").split("| key |")[0]
+    write_text(readme, head + key_table() + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -14,7 +14,7 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from torch import nn
 
-from neural_recon import checkpoints
+from neural_recon import checkpoints, model_folders
 
 
 class DualAttention(nn.Module):
@@ -116,7 +116,7 @@ class DualUNet(nn.Module):
             ("image_unet", ".vision.", ""),
             ("text_unet", ".text.", "attentions."),
         ):
-            path = checkpoints.find_weights(Path(folder) / branch)
+            path = model_folders.find_weights(Path(folder) / branch)
             tensors = checkpoints.read_tensors(path, containing)
             # the published name of each of the module's tensors that come from this file
             published = {

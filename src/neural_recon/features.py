@@ -1,7 +1,7 @@
 """Features of pictures and captions: computed in chunks, read by NSD id and columns.
 
-A chunk file holds `features` float16 (n, D), `nsd_id` (n,) and `missing` (n,), true where a space has
-nothing to say of an image (no caption); such a row is NaN, and using it is an error.
+A chunk file holds `features` float16 (n, D), `nsd_id` (n,) and `missing` (n,), true for an image without
+picture or caption; such a row is NaN, and using it is an error.
 """
 
 import logging
@@ -45,28 +45,30 @@ def vdvae_features(
 
 
 def text_features(clip: ClipContexts, captions: Sequence[Sequence[str]]) -> np.ndarray:
-    """Text contexts, float32 (n, tokens * C): the mean over each image's captions; NaN without any."""
-    counts = [len(texts) for texts in captions]
-    tokens = clip.text([text for texts in captions for text in texts]) if any(counts) else None
-    rows, start = [], 0
-    for count in counts:
-        rows.append(None if count == 0 else tokens[start : start + count].mean(0).ravel())
-        start += count
-    width = next((len(row) for row in rows if row is not None), 1)
-    return np.stack([np.full(width, np.nan, np.float32) if row is None else row for row in rows])
+    """Text contexts, float32 (n, tokens * C): the mean over each image's captions.
+
+    An image without captions gets the context of the empty caption; mark it as missing.
+    """
+    counts = [max(1, len(texts)) for texts in captions]
+    tokens = clip.text([text for texts in captions for text in (texts or [""])])
+    starts = np.cumsum([0, *counts[:-1]])
+    means = np.add.reduceat(tokens, starts, axis=0) / np.array(counts, np.float32)[:, None, None]
+    return means.reshape(len(captions), -1)
 
 
-def write_chunk(path: str | Path, features: np.ndarray, nsd_ids: np.ndarray, parameters: dict) -> None:
-    """Write one chunk file; features (n, D) are stored as float16.
+def write_chunk(
+    path: str | Path, features: np.ndarray, missing: np.ndarray, nsd_ids: np.ndarray, parameters: dict
+) -> None:
+    """Write one chunk file; features (n, D) are stored as float16, NaN where `missing` (n,) is true.
 
     Raises:
         InputError: a feature too large for float16.
     """
-    missing = np.isnan(features).any(axis=1)
+    features = np.where(missing[:, None], np.nan, features)
     if np.abs(features[~missing]).max(initial=0) > np.finfo(np.float16).max:
         raise InputError(f"{path}: expected features within the range of float16, found larger ones.")
     if missing.any():
-        logger.warning("%d of %d images have no features here (no caption)", missing.sum(), len(missing))
+        logger.warning("%d of %d images have no picture or no caption", missing.sum(), len(missing))
     logger.info("%d images, %d features each", *features.shape)
     write_hdf5(
         path,
@@ -105,9 +107,8 @@ class FeatureTable:
         if places[:, 2].any():
             first = int(np.asarray(nsd_ids)[places[:, 2] == 1][0])
             raise InputError(
-                f"image {first}: expected at least one caption, found none; leave it out of the split."
+                f"image {first}: expected a picture and captions, found none; leave it out of the split."
             )
-        widths.discard(1)  # a chunk in which no image has a caption
         if len(widths) > 1:
             raise InputError(f"{paths[0]}: expected chunks of one width, found {sorted(widths)}.")
         self.number, self.row = places[:, 0], places[:, 1]

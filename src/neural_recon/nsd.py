@@ -202,8 +202,11 @@ def chunk_ids(
     return ids[chunk * size : (chunk + 1) * size]
 
 
-def read_stimuli(path: str | Path, nsd_ids: Sequence[int] | np.ndarray) -> np.ndarray:
+def read_stimuli(path: str | Path, nsd_ids: Sequence[int] | np.ndarray, empty_ok: bool = False) -> np.ndarray:
     """Read pictures by their ids, in any order and with repetitions: uint8 (n, 425, 425, 3).
+
+    With `empty_ok` a picture that was never filled in comes as it is, all zero: an excerpt of NSD may lack
+    pictures that nothing later asks for.
 
     Raises:
         InputError: the file is missing or cut short, an id lies outside it, or its picture was never filled
@@ -223,15 +226,19 @@ def read_stimuli(path: str | Path, nsd_ids: Sequence[int] | np.ndarray) -> np.nd
                 raise InputError(
                     f"{path}: the file is damaged at image {nsd_id} ({error}); fetch it again."
                 ) from error
-            if not picture.any():
+            if not (empty_ok or picture.any()):
                 raise InputError(f"{path}: expected a picture for NSD id {nsd_id}, found an empty one.")
             pictures[ids == nsd_id] = picture
     logger.info("%s: %d pictures", path, len(ids))
     return pictures
 
 
-def read_captions(path: str | Path, nsd_ids: Sequence[int] | np.ndarray) -> list[list[str]]:
+def read_captions(
+    path: str | Path, nsd_ids: Sequence[int] | np.ndarray, empty_ok: bool = False
+) -> list[list[str]]:
     """Read the captions of images, one to five each; empty ones are dropped.
+
+    With `empty_ok` an image without captions has an empty list.
 
     Raises:
         InputError: the file is missing, cut short or no table of strings (images, 5), an id lies outside it,
@@ -251,7 +258,7 @@ def read_captions(path: str | Path, nsd_ids: Sequence[int] | np.ndarray) -> list
     _check_ids(path, ids, len(table))
     captions = [[str(caption) for caption in table[nsd_id] if caption] for nsd_id in ids]
     empty = [int(nsd_id) for nsd_id, found in zip(ids, captions, strict=True) if not found]
-    if empty:
+    if empty and not empty_ok:
         raise InputError(f"{path}: expected captions for every image, found none for NSD id {empty[0]}.")
     return captions
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler
 
-from neural_recon import checkpoints, seeds
+from neural_recon import checkpoints, model_folders, seeds
 from neural_recon.dual_unet import DualUNet
 
 # What a folder's scheduler configuration leaves open is as published.
@@ -61,12 +61,12 @@ class DualGuidedPipeline:
         """
         folder = Path(folder)
         device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        unet = DualUNet(checkpoints.read_config(folder / "image_unet"))
+        unet = DualUNet(model_folders.read_config(folder / "image_unet"))
         unet.load(folder)
-        vae = AutoencoderKL.from_config(checkpoints.read_config(folder / "vae"))
-        path = checkpoints.find_weights(folder / "vae")
+        vae = AutoencoderKL.from_config(model_folders.read_config(folder / "vae"))
+        path = model_folders.find_weights(folder / "vae")
         checkpoints.load_tensors(vae, _renamed(checkpoints.read_tensors(path)), path)
-        schedule = checkpoints.read_config(folder / "scheduler", "scheduler_config.json")
+        schedule = model_folders.read_config(folder / "scheduler", "scheduler_config.json")
         scheduler = DDIMScheduler.from_config({**PUBLISHED_SCHEDULE, **schedule})
         return cls(unet.eval().to(device, dtype), vae.eval().to(device), scheduler)
 

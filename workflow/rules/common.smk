@@ -1,6 +1,6 @@
 from snakemake.exceptions import WorkflowError
 
-from neural_recon.checkpoints import find_weights
+from neural_recon.model_folders import find_weights
 from neural_recon.config import SPACES, Config, resolve
 from neural_recon.errors import InputError
 from neural_recon.plan import CONTROLS, Plan

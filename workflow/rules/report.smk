@@ -37,7 +37,9 @@ rule report:
         mem_mb=2000,
         runtime=10,
     params:
-        config=lambda wildcards: config,
+        benchmarks=CONFIG.pathvars.get("benchmarks", "benchmarks"),
+        config=config,
+        results=CONFIG.pathvars.get("results", "results"),
         subjects=report_subjects,
     script:
         "../scripts/report.py"

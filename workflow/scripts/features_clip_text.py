@@ -1,5 +1,7 @@
 """Write the CLIP text contexts of one chunk of stimuli."""
 
+import numpy as np
+
 from neural_recon import features
 from neural_recon.jobs import start
 from neural_recon.models import load_clip
@@ -10,5 +12,7 @@ params, wildcards = snakemake.params, snakemake.wildcards
 ids = chunk_ids(
     snakemake.input.design, wildcards.stimuli, params.subjects, int(wildcards.chunk), params.chunk_size
 )
-tokens = features.text_features(load_clip(params.models), read_captions(snakemake.input.captions, ids))
-features.write_chunk(snakemake.output.features, tokens, ids, {"space": "clip_text"})
+captions = read_captions(snakemake.input.captions, ids, empty_ok=True)
+tokens = features.text_features(load_clip(params.models), captions)
+missing = np.array([not texts for texts in captions])
+features.write_chunk(snakemake.output.features, tokens, missing, ids, {"space": "clip_text"})

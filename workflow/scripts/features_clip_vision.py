@@ -10,5 +10,7 @@ params, wildcards = snakemake.params, snakemake.wildcards
 ids = chunk_ids(
     snakemake.input.design, wildcards.stimuli, params.subjects, int(wildcards.chunk), params.chunk_size
 )
-tokens = load_clip(params.models).vision(read_stimuli(snakemake.input.stimuli, ids))
-features.write_chunk(snakemake.output.features, tokens.reshape(len(ids), -1), ids, {"space": "clip_vision"})
+pictures = read_stimuli(snakemake.input.stimuli, ids, empty_ok=True)
+tokens = load_clip(params.models).vision(pictures).reshape(len(ids), -1)
+missing = ~pictures.any(axis=(1, 2, 3))
+features.write_chunk(snakemake.output.features, tokens, missing, ids, {"space": "clip_vision"})

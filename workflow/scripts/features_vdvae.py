@@ -11,7 +11,8 @@ ids = chunk_ids(
     snakemake.input.design, wildcards.stimuli, params.subjects, int(wildcards.chunk), params.chunk_size
 )
 model = load_vdvae(snakemake.input.weights, snakemake.input.hparams)
-pictures = read_stimuli(snakemake.input.stimuli, ids)
+pictures = read_stimuli(snakemake.input.stimuli, ids, empty_ok=True)
 latents = features.vdvae_features(model, pictures, ids, params.layers, params.latents, params.seed)
 settings = {"space": "vdvae", "layers": params.layers, "latents": params.latents, "seed": params.seed}
-features.write_chunk(snakemake.output.features, latents, ids, settings)
+missing = ~pictures.any(axis=(1, 2, 3))
+features.write_chunk(snakemake.output.features, latents, missing, ids, settings)

@@ -1,6 +1,27 @@
 """Write the report."""
 
+from pathlib import Path
+
+from neural_recon.config import SPACES
 from neural_recon.jobs import start
+from neural_recon.report import SubjectFiles, build
 
 start(snakemake)
-raise SystemExit("report: to come")
+params, results = snakemake.params, Path(snakemake.params.results)
+subjects = [
+    SubjectFiles(
+        subject=subject,
+        summary=results / f"scores/{subject}/summary.tsv",
+        tests=results / f"scores/{subject}/tests.tsv",
+        images=results / f"scores/{subject}/images.parquet",
+        responses=results / f"responses/{subject}.h5",
+        voxels=results / f"voxels/{subject}.parquet",
+        base=results / f"base_images/{subject}/decoded.h5",
+        final=results / f"reconstructions/{subject}/decoded.h5",
+        true_features=results / f"reconstructions/{subject}/true_features.h5",
+        swapped=results / f"reconstructions/{subject}/swapped.h5",
+        alphas={space: results / f"ridge/{subject}/{space}/alpha.tsv" for space in SPACES},
+    )
+    for subject in params.subjects
+]
+build(snakemake.output.page, subjects, snakemake.input.stimuli, params.benchmarks, params.config)

@@ -10,7 +10,10 @@ Nothing here knows the decoder's features. Every voxel mixes three populations:
   where and how large the objects are; objects in one scene normalise each other.
 
 Responses have unit noise, a signal of `ncsnr` standard deviations, a mean level, drifts between sessions
-and a few voxels that are dead in some of them.
+and a few voxels that are dead in some of them. Median noise ceilings of three averaged trials
+(`noise_ceilings`; demo seed 20): V1 to V3 28 to 38 %, hV4 23 to 28 %, places and faces 20 to 26 %,
+nsdgeneral 23 %. Ridge on 900 training images then names the background of all of 100 test images, the kind
+of the main object (of 14) of 98 % and its colour (of 7) of 60 to 69 %.
 """
 
 from dataclasses import dataclass

@@ -8,7 +8,7 @@ import torch
 from neural_recon.demo.training.loop import Schedule, fit
 from neural_recon.vdvae import VDVAE
 
-SCHEDULE = Schedule(steps=4000, learning_rate=1e-3, batch=8)
+SCHEDULE = Schedule(steps=2600, learning_rate=1e-3, batch=8)
 HPARAMS = {
     "image_size": 64,
     "image_channels": 3,

@@ -1,0 +1,38 @@
+# make demo | make test | make demo-models; `make help` lists all.
+SHELL := /bin/bash
+PYTHON ?= python3
+CORES ?= $(shell nproc)
+BIN := .venv/bin
+export HF_HUB_OFFLINE := 1
+
+.PHONY: help demo test demo-models lint env
+
+help:
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
+
+# The environment is complete when its stamp is newer than the lock.
+.venv/.complete: envs/requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "neural-recon needs Python 3.11 or later; name one with: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --requirement envs/requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+env: .venv/.complete ## set up .venv with exact versions
+
+demo: env ## run the whole workflow on two simulated subjects
+	$(BIN)/snakemake --cores $(CORES) --resources gpu=$(CORES) --quiet rules host
+	@echo "Open the report in a browser: $(CURDIR)/results/report/all.html"
+
+test: env ## run the tests
+	$(BIN)/python -m pytest
+
+lint: env ## formats and static checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+demo-models: env ## train the demo's models again (hours on a CPU, resumable)
+	$(BIN)/python -m neural_recon.demo.training

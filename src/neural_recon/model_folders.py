@@ -1,0 +1,44 @@
+"""Where a model folder keeps its configuration and its weights; needs no torch."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from neural_recon.errors import InputError
+
+STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
+
+
+def read_config(folder: str | os.PathLike[str], name: str = "config.json") -> dict[str, Any]:
+    """The JSON mapping `name` of a model folder.
+
+    Raises:
+        InputError: it is missing or no JSON mapping.
+    """
+    path = Path(folder) / name
+    if not path.is_file():
+        raise InputError(f"{path}: expected the model's configuration, found no such file.")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: expected JSON, found text that does not parse ({error}).") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{path}: expected a JSON mapping, found {type(config).__name__}.")
+    return config
+
+
+def find_weights(folder: str | os.PathLike[str]) -> Path:
+    """The weights file of a model folder: safetensors before .bin, full precision before `.fp16`.
+
+    Raises:
+        InputError: there is none.
+    """
+    names = [
+        f"{stem}{half}{end}" for end in (".safetensors", ".bin") for half in ("", ".fp16") for stem in STEMS
+    ]
+    for name in names:
+        if (Path(folder) / name).is_file():
+            return Path(folder) / name
+    found = sorted(path.name for path in Path(folder).glob("*")) or "nothing"
+    raise InputError(f"{folder}: expected a weights file such as {names[0]}, found {found}.")

@@ -1,0 +1,191 @@
+"""Pictures for the page: which to show first, how small, and as data inside the file."""
+
+import base64
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from neural_recon import nsd
+from neural_recon.report import results
+from neural_recon.report.results import Results
+from neural_recon.report.words import SWAPPED_TITLES, number
+
+FIRST = 8  # images a subject that are shown at first
+ALL = 400  # images in the gallery, over all subjects: about 10 MB
+SWAPPED = 6  # images a subject in the section on swapped contexts
+TOGETHER = 6  # images that are shown as every subject's responses gave them
+SCORE = ("decoded", "final", "clip_two_way")  # what orders them
+THUMBNAIL = 160  # pixels a side at most
+QUALITY = 90
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of a card."""
+
+    label: str
+    source: str  # data URI
+    alt: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """One test image with what was made of it."""
+
+    subject: str
+    nsd_id: int
+    score: float | None
+    rank: int  # 1: the best of the subject
+    pictures: list[Picture]
+    remarks: list[str]
+    first: bool = False  # part of the even spread that is shown at first
+
+
+def data_uri(image: np.ndarray, size: int = THUMBNAIL) -> str:
+    """A picture, uint8 (H, W, 3), as a JPEG of at most `size` pixels a side inside a data URI."""
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    if max(picture.size) > size:
+        picture.thumbnail((size, size), Image.Resampling.LANCZOS)
+    # small pictures are shown enlarged, where coarse chroma and blocks would be seen
+    small = max(picture.size) <= 96
+    buffer = io.BytesIO()
+    picture.save(
+        buffer, "JPEG", quality=95 if small else QUALITY, subsampling=0 if small else 2, optimize=True
+    )
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def evenly(n: int, count: int) -> list[int]:
+    """At most `count` positions evenly spread over 0..n-1, both ends among them."""
+    return sorted(set(np.linspace(0, n - 1, min(count, n)).round().astype(int).tolist())) if n else []
+
+
+def best_first(nsd_ids: Sequence[int], scores: Mapping[int, float]) -> list[int]:
+    """Ids from the best score to the worst, equal ones by id, those without a score last."""
+    return sorted((int(i) for i in nsd_ids), key=lambda i: (i not in scores, -scores.get(i, 0), i))
+
+
+def _stimuli(path: str | Path, nsd_ids: Iterable[int]) -> dict[int, str]:
+    """NSD id -> the picture seen, small, as data."""
+    ids, small = sorted({int(i) for i in nsd_ids}), {}
+    for start in range(0, len(ids), 50):  # 27 MB at a time
+        some = ids[start : start + 50]
+        small |= {i: data_uri(p) for i, p in zip(some, nsd.read_stimuli(path, some), strict=True)}
+    return small
+
+
+def _small(path: str | Path | None, nsd_ids: Iterable[int]) -> dict[int, str]:
+    """NSD id -> a result's picture, small, as data."""
+    if path is None:
+        return {}
+    return {i: data_uri(image) for i, image in results.pictures(path, nsd_ids).items()}
+
+
+def subject_cards(person: Results, stimuli: str | Path, limit: int) -> dict:
+    """All test images of a subject (an even spread of them where they are too many), best first."""
+    scores = person.per_image(*SCORE)
+    ranked = best_first(results.picture_ids(person.files.final), scores)
+    ids = [ranked[k] for k in evenly(len(ranked), limit)]
+    seen = _stimuli(stimuli, ids)
+    base, final = _small(person.files.base, ids), _small(person.files.final, ids)
+    true = _small(person.files.true_features, ids)
+    judged = {m: person.per_image("decoded", "final", m) for m in ("object", "background")}
+    first = {ids[k] for k in evenly(len(ids), FIRST)}
+    cards = []
+    for nsd_id in ids:
+        pictures = [
+            Picture(label, source[nsd_id], f"{label}, NSD id {nsd_id}, {person.subject}")
+            for label, source in (
+                ("seen", seen), ("base image", base), ("final image", final), ("true features", true),
+            )
+            if nsd_id in source
+        ]  # fmt: skip
+        remarks = [
+            f"{metric} {'✓' if values[nsd_id] > 0.5 else '✗'}"
+            for metric, values in judged.items()
+            if nsd_id in values
+        ]
+        cards.append(
+            Card(
+                person.subject, nsd_id, scores.get(nsd_id), ranked.index(nsd_id) + 1, pictures, remarks,
+                nsd_id in first,
+            )
+        )  # fmt: skip
+    return {
+        "subject": person.subject,
+        "cards": cards,
+        "first": [card for card in cards if card.first],
+        "rest": [card for card in cards if not card.first],
+        "total": len(ranked),
+        "judged": any(judged.values()),
+        "ceiling": bool(true),
+        "columns": max((len(card.pictures) for card in cards), default=1),
+    }
+
+
+def shared_cards(people: Sequence[Results], stimuli: str | Path) -> list[Card]:
+    """Test images that all subjects saw, with each one's final picture, an even spread by mean score."""
+    if len(people) < 2:
+        return []
+    scores = [person.per_image(*SCORE) for person in people]
+    common = set.intersection(*(set(results.picture_ids(p.files.final).tolist()) for p in people))
+    mean = {i: sum(s[i] for s in scores) / len(scores) for i in common if all(i in s for s in scores)}
+    ranked = best_first(list(mean), mean)
+    ids = [ranked[k] for k in evenly(len(ranked), TOGETHER)]
+    seen, final = _stimuli(stimuli, ids), [_small(person.files.final, ids) for person in people]
+    return [
+        Card(
+            "", i, mean[i], ranked.index(i) + 1,
+            [Picture("seen", seen[i], f"seen, NSD id {i}")]
+            + [
+                Picture(f"{p.subject} {number(s[i])}", f[i], f"final image, NSD id {i}, {p.subject}")
+                for p, f, s in zip(people, final, scores, strict=True)
+            ],
+            [],
+        )
+        for i in ids
+    ]  # fmt: skip
+
+
+def swapped_cards(person: Results, stimuli: str | Path) -> dict | None:
+    """A few pictures that were painted with another image's contexts, and how often the content followed."""
+    path = person.files.swapped
+    if path is None:
+        return None
+    context = dict(
+        zip(results.picture_ids(path).tolist(), results.picture_ids(path, "context_id").tolist(), strict=True)
+    )
+    scores = person.per_image("swapped", "final", "context_two_way")
+    ranked = best_first(list(context), scores)
+    ids = [ranked[k] for k in evenly(len(ranked), SWAPPED)]
+    seen = _stimuli(stimuli, [*ids, *(context[i] for i in ids)])
+    base, swapped, own = (_small(p, ids) for p in (person.files.base, path, person.files.final))
+    named = person.per_image("swapped", "final", "context_object")
+    cards = []
+    for i in ids:
+        # the context's own picture may be any test image, its reconstruction is not needed
+        rows = (
+            ("base image", base.get(i), f"base image of NSD id {i}"),
+            (f"contexts of {context[i]}", seen[context[i]], f"seen picture, NSD id {context[i]}"),
+            ("result", swapped.get(i), f"base image of NSD id {i} painted with the contexts of {context[i]}"),
+            ("own contexts", own.get(i), f"final image of NSD id {i}, with its own contexts"),
+        )
+        cards.append(
+            Card(
+                person.subject, i, scores.get(i), ranked.index(i) + 1,
+                [Picture(*row) for row in rows if row[1]],
+                [f"contexts' object {'✓' if named[i] > 0.5 else '✗'}"] if i in named else [],
+            )
+        )  # fmt: skip
+    pairs = [(title, person.score("swapped", "final", metric)) for metric, title in SWAPPED_TITLES.items()]
+    return {
+        "subject": person.subject,
+        "cards": cards,
+        "total": len(ranked),
+        "ranked": bool(scores),
+        "scores": [(title, score) for title, score in pairs if score],
+    }

@@ -1,0 +1,192 @@
+"""What the report reads: one subject's tables and pictures, the benchmarks, the versions."""
+
+import importlib.metadata
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from neural_recon import nsd
+from neural_recon.errors import InputError
+from neural_recon.files import open_hdf5, read_hdf5, read_parameters
+
+PACKAGES = ("neural-recon", "torch", "diffusers", "transformers", "numpy", "snakemake")
+
+SUMMARY = [
+    "subject",
+    "variant",
+    "picture",
+    "metric",
+    "mean",
+    "ci_low",
+    "ci_high",
+    "n",
+    "shuffled",
+    "shuffled_sd",
+    "p",
+    "repairings",
+]
+TESTS = ["subject", "comparison", "metric", "first", "second", "n", "p"]
+IMAGES = ["variant", "picture", "metric", "nsd_id", "value"]
+ALPHA = ["alpha", "fold", "score", "chosen"]
+
+
+@dataclass(frozen=True)
+class SubjectFiles:
+    """Where one subject's results lie; what was not computed is left out."""
+
+    subject: str
+    summary: Path | str  # scores: one row a score
+    tests: Path | str  # scores: one row a paired test
+    images: Path | str  # scores: one row a score and image
+    responses: Path | str
+    voxels: Path | str
+    base: Path | str  # pictures of the VDVAE's decoder
+    final: Path | str  # reconstructions
+    true_features: Path | str | None = None  # reconstructions from the test images' own features
+    swapped: Path | str | None = None  # reconstructions with another image's contexts
+    alphas: Mapping[str, Path | str] = field(default_factory=dict)  # space -> table of the penalties tried
+
+
+@dataclass(frozen=True)
+class Results:
+    """One subject's tables, read and checked; pictures stay on disk."""
+
+    files: SubjectFiles
+    summary: pd.DataFrame
+    tests: pd.DataFrame
+    images: pd.DataFrame
+    alphas: dict[str, pd.DataFrame]
+    data: dict[str, int | float]  # trials, images, repetitions
+    dropped: dict[str, int]  # reason -> voxels
+    kept: int
+    ceilings: dict[str, np.ndarray]  # region -> noise ceilings of its kept voxels
+
+    @property
+    def subject(self) -> str:
+        return self.files.subject
+
+    def score(self, variant: str, picture: str, metric: str) -> dict | None:
+        """The summary's row of one score, None where it was not computed."""
+        frame = self.summary
+        rows = frame[
+            (frame["variant"] == variant) & (frame["picture"] == picture) & (frame["metric"] == metric)
+        ]
+        return None if rows.empty or pd.isna(rows.iloc[0]["mean"]) else rows.iloc[0].to_dict()
+
+    def per_image(self, variant: str, picture: str, metric: str) -> dict[int, float]:
+        """NSD id -> score of one image; images without a number are left out."""
+        frame = self.images
+        rows = frame[
+            (frame["variant"] == variant) & (frame["picture"] == picture) & (frame["metric"] == metric)
+        ].dropna(subset="value")
+        return dict(zip(rows["nsd_id"].astype(int), rows["value"].astype(float), strict=True))
+
+
+def read(files: SubjectFiles) -> Results:
+    """Read one subject's tables.
+
+    Raises:
+        InputError: a file is missing or lacks a column.
+    """
+    responses = read_hdf5(
+        files.responses,
+        "train_ids", "test_ids", "train_repetitions", "test_repetitions", "voxel", "noise_ceiling",
+    )  # fmt: skip
+    training, test = responses["train_repetitions"], responses["test_repetitions"]
+    return Results(
+        files=files,
+        summary=table(files.summary, SUMMARY),
+        tests=table(files.tests, TESTS),
+        images=table(files.images, IMAGES),
+        alphas={space: table(path, ALPHA) for space, path in files.alphas.items()},
+        data={
+            "training images": len(responses["train_ids"]),
+            "training trials": int(training.sum()),
+            "repetitions a training image": float(training.mean()),
+            "test images": len(responses["test_ids"]),
+            "test trials": int(test.sum()),
+            "repetitions a test image": float(test.mean()),
+        },
+        dropped={str(k): int(v) for k, v in read_parameters(files.responses).get("dropped", {}).items()},
+        kept=len(responses["voxel"]),
+        ceilings=by_region(responses["noise_ceiling"], responses["voxel"], files.voxels),
+    )
+
+
+def table(path: str | Path, columns: Iterable[str]) -> pd.DataFrame:
+    """Read a TSV or Parquet table that must have some columns."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: expected a table for the report, found no such file.")
+    try:
+        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, sep="\t")
+    except pd.errors.EmptyDataError:  # written from a table without rows
+        return pd.DataFrame(columns=list(columns))
+    missing = [column for column in columns if column not in frame]
+    if missing:
+        raise InputError(f"{path}: expected the columns {', '.join(missing)}, found {', '.join(frame)}.")
+    return frame
+
+
+def by_region(ceiling: np.ndarray, kept: np.ndarray, voxels: str | Path) -> dict[str, np.ndarray]:
+    """Noise ceilings of all kept voxels and of each region's; voxels without a ceiling are left out."""
+    rows = table(voxels, "xyz").iloc[kept]
+    has = np.isfinite(ceiling)
+    groups = {"all voxels": ceiling[has]}
+    for atlas in rows.columns.drop(list("xyz")):
+        names = rows[atlas].fillna("").to_numpy()
+        for region in nsd.REGIONS.get(atlas, sorted(set(names) - {""})):
+            chosen = has & (names == region)
+            if chosen.any() and atlas != "nsdgeneral":
+                # a name such as mTL stands in several atlases
+                label = f"{region} ({atlas.removeprefix('floc-')})" if atlas.startswith("floc") else region
+                groups[label] = ceiling[chosen]
+    return groups
+
+
+def picture_ids(path: str | Path, name: str = "nsd_id") -> np.ndarray:
+    """NSD ids of a picture file's rows (or its `context_id`)."""
+    return read_hdf5(path, name)[name].astype(np.int64)
+
+
+def pictures(path: str | Path, nsd_ids: Iterable[int]) -> dict[int, np.ndarray]:
+    """Those of a picture file's images (uint8, H x W x 3) that are asked for and there, row by row."""
+    wanted = {int(i) for i in nsd_ids}
+    ids = picture_ids(path)
+    with open_hdf5(path) as file:
+        if "images" not in file:
+            raise InputError(f"{path}: expected the dataset 'images', found {sorted(file)}.")
+        return {int(i): file["images"][row] for row, i in enumerate(ids) if int(i) in wanted}
+
+
+def benchmarks(folder: str | Path | None) -> list[dict]:
+    """Time and memory of each rule, the longest first, from Snakemake's benchmark files
+    `folder/{rule}/**/*.tsv`; empty without the folder."""
+    rules = []
+    if folder is None or not Path(folder).is_dir():
+        return rules
+    for rule in sorted(path for path in Path(folder).iterdir() if path.is_dir()):
+        files = sorted(rule.rglob("*.tsv"))
+        if not files:
+            continue
+        frame = pd.concat([pd.read_csv(path, sep="\t", na_values=["-", "NA"]) for path in files])
+        numbers = {c: pd.to_numeric(frame[c], errors="coerce") for c in ("s", "max_rss") if c in frame}
+        memory = numbers.get("max_rss", pd.Series(dtype=float)).max()
+        seconds = float(numbers.get("s", pd.Series(dtype=float)).sum())
+        rules.append({"rule": rule.name, "jobs": len(files), "seconds": seconds, "memory": float(memory)})
+    return sorted(rules, key=lambda row: -row["seconds"])
+
+
+def versions() -> dict[str, str]:
+    """Package -> version, of what the numbers depend on."""
+    found = {"Python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found

@@ -1,0 +1,224 @@
+"""The report's sentences: names of scores, how to read them, and what to know before believing them."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+SUBJECT_SYMBOLS = "●■▲◆▼✚✖★"  # in the order of plots.MARKERS
+
+METRICS = {
+    "clip_two_way": (
+        "CLIP two-way identification",
+        "Share of the other test pictures that a reconstruction resembles less than its own, by correlation "
+        "of CLIP image features. 1: always nearer to the picture seen; 0.5: guessing.",
+    ),
+    "object": (
+        "Main object named",
+        "Share of pictures in which a judge, a small network trained apart from decoder and generator, "
+        "names the main object that was seen.",
+    ),
+    "background": (
+        "Background named",
+        "Share of pictures in which the same judge names the background that was seen.",
+    ),
+    "pixcorr": (
+        "Pixel correlation",
+        "Pearson's r over the pixels of picture and reconstruction: layout and colour. Blurry pictures do "
+        "well, sharp ones with a displaced object badly.",
+    ),
+    "ssim": (
+        "Structural similarity",
+        "SSIM of the grey pictures. It rewards smooth pictures: compare with the mean training image "
+        "before believing it.",
+    ),
+    "two_way": (
+        "Two-way identification of features",
+        "Share of the other test pictures whose true features the predicted ones correlate less with than "
+        "with their own. It judges the decoder alone, without any generator.",
+    ),
+}
+CONTEXT_METRICS = ("context_object", "context_two_way")
+SWAPPED_TITLES = {
+    "context_object": "object of the contexts' picture named",
+    "object": "object of the base image's picture named",
+    "context_two_way": "CLIP two-way, contexts' picture",
+    "clip_two_way": "CLIP two-way, base image's picture",
+}
+FEATURE_SPACES = {
+    "vdvae": "VDVAE latents",
+    "clip_vision": "CLIP vision",
+    "clip_text": "CLIP text",
+}
+_PICTURES = {"final": "final", "base": "base", "baseline": "picture"}
+_VARIANTS = {
+    "decoded": "",
+    "true_features": "true features",
+    "shuffled": "shuffled decoder",
+    "swapped": "swapped contexts",
+    "mean_image": "mean training image",
+}
+VARIANTS = tuple(_VARIANTS)
+
+
+def metric_title(metric: str) -> str:
+    """A score's name in headings."""
+    return METRICS[metric][0] if metric in METRICS else metric.replace("_", " ")
+
+
+def metric_caption(metric: str) -> str:
+    """How to read a score."""
+    return METRICS[metric][1] if metric in METRICS else ""
+
+
+def row_label(variant: str, picture: str) -> str:
+    """What a row of a table or plot shows, such as "final, true features"."""
+    if picture in FEATURE_SPACES:
+        what = FEATURE_SPACES[picture]
+    elif variant == "mean_image":
+        return _VARIANTS[variant]
+    else:
+        what = {"final": "final image", "base": "base image"}.get(picture, picture)
+        if variant != "decoded":
+            what = _PICTURES.get(picture, picture)
+    how = _VARIANTS.get(variant, variant.replace("_", " "))
+    return f"{what}, {how}" if how else what
+
+
+def variant_label(variant: str) -> str:
+    """A variant's name by itself."""
+    return _VARIANTS.get(variant, variant.replace("_", " ")) or "decoded"
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """A score to three decimals, "–" for none."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    text = f"{value:.{digits}f}"
+    return f"−{text[1:]}" if text.startswith("-") and float(text) else text.lstrip("-")
+
+
+def p_value(value: Any) -> str:
+    """A p-value to three decimals."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def alpha(value: Any) -> str:
+    """A ridge penalty."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{value:,.0f}" if value >= 10 else f"{value:g}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people."""
+    if not math.isfinite(seconds):
+        return "–"
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def introduction(demo: bool, subjects: int, ceiling: bool) -> str:
+    """What one sees on the page, in one paragraph."""
+    count = ("one", "two", "three", "four", "five", "six", "seven", "eight")[subjects - 1]
+    if demo:
+        people = f"{count} simulated brain{'s' if subjects > 1 else ''}"
+    else:
+        people = f"{count} {'people' if subjects > 1 else 'person'} in the scanner"
+    return (
+        f"Pictures were shown to {people}. A linear decoder learned, from some of the pictures, to turn the "
+        "responses of visual cortex into features of a picture; from these a first generator paints a blurry "
+        "base image, and a second one the final image. Below, each test picture stands beside what came out "
+        "of the responses to it; the decoder was trained on none of them. Then come the scores, beside what "
+        f"chance reaches{' and what the same generator reaches with the true features' if ceiling else ''}."
+    )
+
+
+def notes(configuration: Mapping[str, Any], metrics: Sequence[str], ceiling: bool) -> list[tuple[str, str]]:
+    """What one has to know before believing the scores: (title, text) each."""
+    demo = configuration.get("demo") is not None
+    ridge, nsd = configuration.get("ridge") or {}, configuration.get("nsd") or {}
+    found = []
+    if demo:
+        found.append((
+            "Simulated data",
+            "These voxels are simulated: filters, colour channels and preferences for kinds of objects, with "
+            "noise. The pictures are drawings and the generators small. The figures say whether the method "
+            "works on data of this kind; they say nothing about people, and do not compare with published "
+            "figures.",
+        ))  # fmt: skip
+    calibration = ridge.get("calibration")
+    alphas = set((ridge.get("alpha") or {}).values())
+    penalty = "the penalty alpha is cross-validated within them" if alphas == {"cv"} else (
+        "the penalty alpha is fixed by the configuration" if "cv" not in alphas else
+        "the penalty alpha is fixed by the configuration or cross-validated within them"
+    )  # fmt: skip
+    found.append((
+        "Training and test",
+        f"Decoder, mean and standard deviation of the responses come from the training images; {penalty}. "
+        "Of the voxels selected only those without data in some session are left out.",
+    ))  # fmt: skip
+    if calibration == "train":
+        found.append((
+            "No test statistic (calibration: train)",
+            "Mean and spread of the predictions come from held-out predictions within the training images; "
+            "no statistic of the test set enters, and each test picture could have been decoded alone.",
+        ))  # fmt: skip
+    elif calibration == "published":
+        found.append((
+            "Test statistics enter (calibration: published)",
+            "Predictions are z-scored with the mean and standard deviation of the test predictions, as the "
+            "published scripts do. That looks at the whole test set at once and cannot be done for a single "
+            "new scan; figures made so are not free of leakage.",
+        ))  # fmt: skip
+    elif calibration == "none":
+        found.append((
+            "No calibration",
+            "Predictions are used as the ridge regression gives them: shrunk towards the training mean. No "
+            "statistic of the test set enters.",
+        ))  # fmt: skip
+    if not demo and "GLMdenoise_RR" in str(nsd.get("preparation", "")):
+        found.append((
+            "Betas tuned on repetitions",
+            f"The betas {nsd['preparation']} were themselves tuned on repeated trials, those of test images "
+            "included, before they were published. Nothing downstream can undo that.",
+        ))  # fmt: skip
+    if "clip_two_way" in metrics:
+        judge = (
+            " Therefore a judge that decoder and generator never used names objects and backgrounds too."
+            if "object" in metrics
+            else " A score by a network that the generator does not use would be the stronger evidence."
+        )
+        small = "A small CLIP" if demo else "CLIP"
+        found.append(
+            ("CLIP on both sides", f"{small} both conditions the generator and scores its pictures.{judge}")
+        )
+    found.append((
+        "Chance is measured",
+        "Chance levels are the mean score of the same pictures paired at random with the pictures seen; p is "
+        "the share of such pairings that do at least as well. “Shuffled decoder” is a decoder refitted on "
+        "training pairs put together at random: what the generator paints without information.",
+    ))  # fmt: skip
+    if ceiling:
+        found.append((
+            "Ceiling",
+            "“True features” are pictures painted from the test images' own features, not decoded ones: what "
+            "a perfect decoder would reach with this generator. They may be painted for fewer images; "
+            "identification among fewer candidates is computed among those alone.",
+        ))  # fmt: skip
+    found.append((
+        "One draw a picture",
+        "Every picture is the generator's first and only draw with the seed below; none was picked among "
+        "several. Intervals (95 %, bootstrap over images) say how much the score depends on the choice of "
+        "test images; not how much on the seed.",
+    ))  # fmt: skip
+    found.append((
+        "Not shown here",
+        "How much test images profit from near-twins among the training images, how the scores fall with "
+        "fewer voxels or trials, and how they vary between seeds.",
+    ))  # fmt: skip
+    return found

@@ -1,0 +1,79 @@
+"""The typed configuration."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from neural_recon import config
+from neural_recon.errors import InputError
+
+
+@pytest.fixture
+def raw() -> dict:
+    return yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", ["demo", "nsd"])
+def test_shipped_configurations_are_valid(name):
+    raw = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text(encoding="utf-8"))
+    resolved = config.resolve(raw, ROOT)
+    # resolving what is resolved changes nothing: jobs on other nodes see the resolved one
+    assert config.resolve(resolved, ROOT) == resolved
+
+
+def test_configuration_wins_over_recipe(raw):
+    raw["generator"] = {"strength": 0.5}
+    resolved = config.resolve(raw, ROOT)
+    recipe = config.read_recipe("brain_diffuser_small", ROOT)
+    assert resolved["generator"]["strength"] == 0.5
+    assert resolved["generator"]["guidance_scale"] == recipe["generator"]["guidance_scale"]
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (("strenght",), 1, "unknown key strenght"),
+        (("generator", "strenght"), 1, "unknown key generator.strenght"),
+        (("generator",), {"strength": 0}, "generator.strength.*greater than 0.*found 0"),
+        (("nsd", "regions"), ["V9"], "V9"),
+        (("nsd", "atlases"), ["brodmann"], "unknown atlas 'brodmann'"),
+        (("subjects",), {"subj09": {"sessions": 1}}, "unknown subject 'subj09'"),
+        (("subjects",), {"subj04": {"sessions": 31}}, "subj04 has the sessions 1 to 30, not 31"),
+        (("ridge",), {"alpha": {"vdvae": -1}}, "ridge.alpha.vdvae"),
+        (("recipe",), "brain_diffusor", "brain_diffusor.yaml.*brain_diffuser"),
+    ],
+)
+def test_mistakes_are_one_sentence(raw, place, value, message):
+    section = raw
+    for key in place[:-1]:
+        section = section.setdefault(key, {})
+    section[place[-1]] = value
+    with pytest.raises(InputError, match=message) as caught:
+        config.resolve(raw, ROOT)
+    assert "\n" not in str(caught.value)
+
+
+def test_region_of_an_atlas_that_is_not_read(raw):
+    raw["nsd"] |= {"atlases": ["floc-faces"], "regions": ["V1v"]}
+    with pytest.raises(InputError, match="add it to nsd"):
+        config.resolve(raw, ROOT)
+
+
+def test_schema_is_that_of_the_model():
+    stored = json.loads((ROOT / "workflow/schemas/config.schema.json").read_text(encoding="utf-8"))
+    assert stored == config.Config.model_json_schema(), "make it again: python -m neural_recon.config"
+
+
+def test_readme_explains_every_key():
+    text = (ROOT / "config/README.md").read_text(encoding="utf-8")
+    assert config.key_table() in text, "make the table again: python -m neural_recon.config"
+
+
+def test_recipe_with_other_sections(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("split: {}\n", encoding="utf-8")
+    with pytest.raises(InputError, match="expected the sections features, ridge and generator, found split"):
+        config.read_recipe(str(path), Path())

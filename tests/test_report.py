@@ -1,0 +1,381 @@
+"""The report, built from made-up results."""
+
+import base64
+import html.parser
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from neural_recon import report
+from neural_recon.errors import InputError
+from neural_recon.files import write_hdf5, write_table
+from neural_recon.report import gallery, plots, results, words
+
+VOID = {"meta", "img", "br", "hr", "input", "link"}
+SPACES = ("vdvae", "clip_vision", "clip_text")
+LEVELS = {  # (variant, picture): how good, on the scale of two-way identification
+    ("decoded", "base"): 0.68,
+    ("decoded", "final"): 0.88,
+    ("true_features", "final"): 0.97,
+    ("shuffled", "final"): 0.51,
+    ("swapped", "final"): 0.60,
+    ("mean_image", "base"): 0.50,
+}
+
+
+class Page(html.parser.HTMLParser):
+    """Collects ids, sources and text, and checks that every tag is closed in order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.ids, self.links, self.words, self.images = [], [], [], [], 0
+        self.feed(text)
+        self.close()
+        assert self.open == []
+        self.text = re.sub(r"\s+", " ", " ".join(self.words))
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+        if "data-id" in attrs:
+            self.ids.append(int(attrs["data-id"]))
+        self.links += [attrs[name] for name in ("src", "href", "srcset", "action", "data") if name in attrs]
+        if tag == "img":
+            self.images += 1
+            assert attrs["alt"]
+
+    def handle_endtag(self, tag):
+        assert self.open, f"</{tag}> without its start"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] not in ("style", "script"):
+            self.words.append(data)
+
+
+def draw(rng, n, size, detail):
+    """Smooth coloured noise: uint8 (n, size, size, 3)."""
+    coarse = rng.integers(0, 256, (n, detail, detail, 3), dtype=np.uint8)
+    return np.stack(
+        [np.asarray(Image.fromarray(c).resize((size, size), Image.Resampling.BICUBIC)) for c in coarse]
+    )
+
+
+def write_subject(folder, rng, subject, ids, judge=True, controls=True, cv=True, pictures=None, size=64):
+    """One subject's results as the workflow writes them; returns where they lie."""
+    n = len(ids)
+    metrics = ["clip_two_way", "pixcorr", "ssim", *(["object", "background"] if judge else [])]
+    images, summary = [], []
+
+    def add(variant, picture, metric, values, chance):
+        who = {"subject": subject, "variant": variant, "picture": picture, "metric": metric}
+        images.append(pd.DataFrame({**who, "nsd_id": ids[: len(values)], "value": values}))
+        half = 1.96 * values.std() / len(values) ** 0.5
+        interval = {"ci_low": values.mean() - half, "ci_high": values.mean() + half, "n": len(values)}
+        paired = {"shuffled": chance, "shuffled_sd": 0.02, "p": 0.001, "repairings": 1000}
+        summary.append({**who, "mean": values.mean(), **interval, **paired})
+
+    for (variant, picture), level in LEVELS.items():
+        if not controls and variant in ("true_features", "swapped"):
+            continue
+        m = n if variant not in ("true_features", "swapped") else max(n // 2, 2)
+        for metric in metrics:
+            chance = {"clip_two_way": 0.5, "object": 0.08, "background": 0.14, "pixcorr": 0.05, "ssim": 0.2}[
+                metric
+            ]
+            scale = {"pixcorr": 0.5, "ssim": 0.4}.get(metric, 1 - chance)
+            mean = chance + scale * (level - 0.5) * 1.9
+            values = np.clip(rng.normal(mean, 0.12, m), 0, 1)
+            if metric in ("object", "background"):
+                values = (rng.random(m) < mean).astype(float)
+            add(variant, picture, metric, values, chance)
+        if variant == "swapped":
+            add(variant, picture, "context_two_way", np.clip(rng.normal(0.8, 0.1, m), 0, 1), 0.5)
+            if judge:
+                add(variant, picture, "context_object", (rng.random(m) < 0.5).astype(float), 0.08)
+    for k, space in enumerate(SPACES):
+        for variant, level in (("decoded", 0.9 - 0.05 * k), ("shuffled", 0.5)):
+            add(variant, space, "two_way", np.clip(rng.normal(level, 0.1, n), 0, 1), 0.5)
+    paths = {name: folder / subject / f"{name}.tsv" for name in ("summary", "tests")}
+    paths["images"] = folder / subject / "images.parquet"
+    write_table(paths["summary"], pd.DataFrame(summary))
+    write_table(paths["images"], pd.concat(images, ignore_index=True))
+    write_table(paths["tests"], pd.DataFrame([
+        {"subject": subject, "comparison": c, "metric": m, "first": 0.88, "second": 0.68, "n": n, "p": p}
+        for c, p in (("final against base", 0.0001), ("final against shuffled", 0.0123)) for m in metrics
+    ]))  # fmt: skip
+
+    paths["alphas"] = {space: folder / subject / space / "alpha.tsv" for space in SPACES}
+    for path in paths["alphas"].values():
+        tried = [10.0**k for k in range(2, 7)] if cv else [50000.0]
+        write_table(path, pd.DataFrame([
+            {"alpha": a, "fold": f, "chosen": a == 1e4 or not cv,
+             "score": 0.1 - 0.02 * (np.log10(a) - 4) ** 2 + rng.normal(0, 0.005) if cv else None}
+            for a in tried for f in range(5 if cv else 1)
+        ]))  # fmt: skip
+
+    total, kept = 400, np.arange(5, 400)
+    regions = rng.choice(["", "V1v", "V1d", "V2v", "hV4"], total)
+    voxels = {axis: np.arange(total) for axis in "xyz"}
+    voxels |= {"prf-visualrois": regions, "floc-faces": np.where(regions == "", "FFA-1", "")}
+    voxels |= {"floc-words": np.where(regions == "", "mTL", "")}
+    paths["voxels"], paths["responses"] = (
+        folder / subject / "voxels.parquet",
+        folder / subject / "responses.h5",
+    )
+    write_table(paths["voxels"], pd.DataFrame(voxels))
+    ceiling = np.clip(rng.beta(2, 5, len(kept)) + 0.15 * (regions[kept] != ""), 0, 1).astype(np.float32)
+    ceiling[0] = np.nan
+    write_hdf5(paths["responses"], {
+        "train_ids": np.arange(50), "test_ids": np.array(ids), "train_repetitions": np.full(50, 2),
+        "test_repetitions": np.full(n, 3), "voxel": kept, "noise_ceiling": ceiling,
+    }, {"dropped": {"not a number in a session": 4, "constant in a session": 1}})  # fmt: skip
+
+    half = ids[: max(n // 2, 2)]
+    pictures = pictures or {"base": draw(rng, n, size, 5), "final": draw(rng, n, size, 12)}
+    for name, array, shown in (
+        ("base", pictures["base"], ids),
+        ("final", pictures["final"], ids),
+        ("true_features", pictures.get("true_features", pictures["final"]), half),
+        ("swapped", pictures.get("swapped", pictures["final"]), half),
+    ):
+        if controls or name in ("base", "final"):
+            paths[name] = folder / subject / f"{name}.h5"
+            arrays = {"images": array[: len(shown)], "nsd_id": np.array(shown)}
+            if name == "swapped":
+                arrays["context_id"] = np.roll(half, 1)
+            write_hdf5(paths[name], arrays, {})
+    return report.SubjectFiles(subject, **paths)
+
+
+def write_stimuli(path, ids, pictures):
+    """Pictures (n, 425, 425, 3) in the layout of NSD's stimulus file."""
+    with h5py.File(path, "w") as file:
+        brick = file.create_dataset("imgBrick", (max(ids) + 1, 425, 425, 3), "u1", chunks=(1, 425, 425, 3))
+        for i, picture in zip(ids, pictures, strict=True):
+            brick[i] = picture
+    return path
+
+
+def write_benchmarks(folder):
+    """Three files of two rules, one of them without a memory figure."""
+    for rule, name, seconds, memory in (
+        ("ridge", "subj01/vdvae", 100.5, "812.4"),
+        ("ridge", "subj01/clip", 20.0, "900.1"),
+        ("decode", "a", 3.0, "-"),
+    ):
+        path = folder / rule / f"{name}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"s\th:m:s\tmax_rss\tcpu_time\n{seconds}\t0:00:01\t{memory}\t1.0\n")
+    return folder
+
+
+CONFIGURATION = {
+    "seed": 7,
+    "recipe": "brain_diffuser_small",
+    "nsd": {"root": "resources/nsd <here>", "preparation": "betas_fithrf_GLMdenoise_RR"},
+    "subjects": {"subj01": {"sessions": 4, "format": "nii.gz"}},
+    "ridge": {"alpha": dict.fromkeys(SPACES, "cv"), "calibration": "train"},
+    "evaluation": {"preset": "native"},
+    "demo": {"seed": 20, "sessions": 4},
+}
+IDS = {"subj01": list(range(3, 43, 4)), "subj02": list(range(3, 43, 4))}
+
+
+@pytest.fixture
+def made(tmp_path, rng):
+    """Two subjects' report: the page's text, and the subjects' files."""
+    subjects = [write_subject(tmp_path, rng, subject, ids) for subject, ids in IDS.items()]
+    stimuli = write_stimuli(tmp_path / "stimuli.hdf5", IDS["subj01"], draw(rng, 10, 425, 20))
+    output = tmp_path / "report.html"
+    report.build(output, subjects, stimuli, write_benchmarks(tmp_path / "benchmarks"), CONFIGURATION)
+    return output, subjects, stimuli
+
+
+def test_page_is_whole_and_closed(made):
+    output, _, _ = made
+    text = output.read_text(encoding="utf-8")
+    page = Page(text)
+    for ids in IDS.values():
+        assert set(ids) <= set(page.ids)
+    # every test image once in each gallery, then the shared ones, then the swapped ones
+    assert len(page.ids) == 2 * 10 + 6 + 2 * 5
+    assert page.images == 2 * (5 * 4 + 5 * 3) + 6 * 3 + 2 * 5 * 4 + 5 + 1 + 2
+    assert all(link.startswith(("#", "data:image/")) for link in page.links)
+    assert not re.search(r"@import|url\(", text)
+    assert "undefined" not in page.text.lower()
+    assert "nan" not in page.text.lower().split()
+
+
+def test_numbers_of_the_summary_are_on_the_page(made):
+    output, subjects, _ = made
+    text = Page(output.read_text(encoding="utf-8")).text
+    for files in subjects:
+        summary = pd.read_csv(files.summary, sep="\t")
+        for row in summary.itertuples():
+            assert words.number(row.mean) in text, row
+            assert f"[{words.number(row.ci_low)}, {words.number(row.ci_high)}]" in text, row
+    assert "V1v" not in text  # only in the plot
+    assert "10,000" in text  # the penalty chosen
+    assert "< 0.001" in text
+    assert "0.012" in text
+    for fact in ("395", "not a number in a session", "3.00", "2 min 00 s", "900 MB", "resources/nsd <here>"):
+        assert fact in text, fact
+
+
+def test_first_view_spreads_from_best_to_worst(made):
+    output, subjects, _ = made
+    text = output.read_text(encoding="utf-8")
+    person = results.read(subjects[0])
+    scores = person.per_image("decoded", "final", "clip_two_way")
+    ranked = gallery.best_first(IDS["subj01"], scores)
+    section = text.split('data-subject="subj01"')[1].split("<details>")[0]
+    shown = [int(i) for i in re.findall(r'data-id="(\d+)"', section)]
+    assert shown == [ranked[k] for k in np.linspace(0, 9, 8).round().astype(int)]
+
+
+def test_same_results_same_file(made, tmp_path):
+    output, subjects, stimuli = made
+    again = tmp_path / "again.html"
+    report.build(again, subjects, stimuli, tmp_path / "benchmarks", CONFIGURATION)
+    assert again.read_bytes() == output.read_bytes()
+
+
+def test_real_data_without_controls(tmp_path, rng):
+    ids = [5, 9, 200]
+    files = write_subject(tmp_path, rng, "subj07", ids, judge=False, controls=False, cv=False, size=300)
+    summary = pd.read_csv(files.summary, sep="\t")
+    summary.loc[summary["picture"] == "base", ["mean", "ci_low", "ci_high", "shuffled", "p"]] = np.nan
+    write_table(files.summary, summary)
+    images = pd.read_parquet(files.images)
+    images.loc[images["nsd_id"] == 9, "value"] = np.nan
+    write_table(files.images, images)
+    write_table(files.tests, pd.DataFrame(columns=results.TESTS))
+    stimuli = write_stimuli(tmp_path / "stimuli.hdf5", ids, draw(rng, 3, 425, 20))
+    configuration = {
+        **CONFIGURATION,
+        "demo": None,
+        "ridge": {"alpha": {"vdvae": 5e4}, "calibration": "published"},
+    }
+    report.build(tmp_path / "report.html", [files], stimuli, None, configuration, title="A <b> & c")
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert sorted(page.ids) == ids
+    assert page.images == 3 * 3 + 3 + 1 + 1  # no plot of penalties
+    assert "A <b> & c" in page.text
+    assert "tuned on repeated trials" in page.text
+    assert "not free of leakage" in page.text
+    assert "simulated" not in page.text
+    assert "50,000" in page.text
+    assert "Swapped contexts" not in page.text
+    assert "Main object" not in page.text
+
+
+def test_demo_says_so_and_does_not_speak_of_published_betas(made):
+    text = Page(made[0].read_text(encoding="utf-8")).text
+    assert "simulated" in text
+    assert "tuned on repeated trials" not in text
+    assert "no statistic of the test set enters" in text
+
+
+def test_missing_file_is_one_sentence(made, tmp_path):
+    _, subjects, stimuli = made
+    subjects[0].summary.unlink()
+    with pytest.raises(InputError, match=r"summary\.tsv: expected a table"):
+        report.build(tmp_path / "r.html", subjects, stimuli, None, CONFIGURATION)
+    with pytest.raises(InputError, match="at least one subject"):
+        report.build(tmp_path / "r.html", [], stimuli, None, CONFIGURATION)
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_missing_column_is_named(made, tmp_path):
+    _, subjects, stimuli = made
+    summary = pd.read_csv(subjects[1].summary, sep="\t")
+    write_table(subjects[1].summary, summary.drop(columns="ci_low"))
+    with pytest.raises(InputError, match="expected the columns ci_low"):
+        report.build(tmp_path / "r.html", subjects, stimuli, None, CONFIGURATION)
+
+
+def test_regions_take_the_ceilings_of_their_kept_voxels(tmp_path):
+    path = tmp_path / "voxels.parquet"
+    write_table(path, pd.DataFrame({
+        "x": range(5), "y": range(5), "z": range(5),
+        "prf-visualrois": ["V1v", "", "V1v", "hV4", "V1v"], "floc-words": ["", "mTL", "", "", ""],
+    }))  # fmt: skip
+    groups = results.by_region(np.array([0.1, 0.2, 0.3, np.nan]), np.array([0, 1, 2, 4]), path)
+    assert {name: values.tolist() for name, values in groups.items()} == {
+        "all voxels": [0.1, 0.2, 0.3],
+        "V1v": [0.1, 0.3],
+        "mTL (words)": [0.2],
+    }
+
+
+def test_evenly_keeps_both_ends():
+    assert gallery.evenly(100, 5) == [0, 25, 50, 74, 99]
+    assert gallery.evenly(3, 8) == [0, 1, 2]
+    assert gallery.evenly(0, 8) == []
+
+
+def test_best_first_puts_the_unscored_last():
+    assert gallery.best_first([4, 1, 2, 3], {1: 0.5, 2: 0.9, 3: 0.5}) == [2, 1, 3, 4]
+
+
+def test_thumbnails_are_small_and_true(rng):
+    large = draw(rng, 1, 512, 4)[0]
+    uri = gallery.data_uri(large)
+    assert uri.startswith("data:image/jpeg;base64,")
+    small = Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1])))
+    assert small.size == (160, 160)
+    reference = np.asarray(Image.fromarray(large).resize((160, 160), Image.Resampling.LANCZOS), float)
+    assert np.abs(np.asarray(small, float) - reference).mean() < 3
+
+
+def test_numbers_as_written():
+    assert words.number(0.8764) == "0.876"
+    assert words.number(-0.0123) == "−0.012"
+    assert words.number(-0.0001) == "0.000"
+    assert words.number(float("nan")) == "–"
+    assert words.p_value(0.0001) == "< 0.001"
+    assert words.p_value(0.0215) == "0.021"
+    assert words.duration(3725) == "1 h 02 min"
+
+
+def test_no_curve_where_every_penalty_was_fixed():
+    fixed = pd.DataFrame({"alpha": [5e4], "fold": [0], "score": [np.nan], "chosen": [True]})
+    assert plots.alpha_curves({"subj01": {"vdvae": fixed}}) is None
+
+
+def test_report_needs_no_torch():
+    code = "import sys, neural_recon.report; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("window", ["1280,1600", "390,1600"])
+def test_browser_shows_it(made, tmp_path, window):
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no chromium here to open the page with")
+    shot = tmp_path / "shot.png"
+    subprocess.run(
+        [
+            chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync",
+            f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={window}", f"--screenshot={shot}",
+            made[0].as_uri(),
+        ],
+        check=True, timeout=120, capture_output=True, env={**os.environ, "HOME": str(tmp_path)},
+    )  # fmt: skip
+    pixels = np.asarray(Image.open(shot).convert("RGB"))
+    assert pixels.shape[0] >= 1000
+    assert pixels.std() > 10
+    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 500  # pictures, not only text

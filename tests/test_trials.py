@@ -1,0 +1,76 @@
+"""Splits of trials into training and test."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from neural_recon.errors import InputError
+from neural_recon.trials import read_ids, trial_table
+
+
+@pytest.fixture
+def design():
+    ids = [10, 20, 30, 10, 40, 20]
+    return pd.DataFrame(
+        {
+            "session": [1, 1, 1, 2, 2, 2],
+            "trial": [1, 2, 3, 1, 2, 3],
+            "nsd_id": ids,
+            "shared": [nsd_id <= 20 for nsd_id in ids],
+        }
+    )
+
+
+def test_shared_images_are_the_test_set(design):
+    table = trial_table(design)
+    assert table["split"].tolist() == ["test", "test", "train", "test", "train", "test"]
+    assert "split" not in design
+
+
+def test_lists_are_taken_exactly(design, caplog):
+    with caplog.at_level(logging.WARNING):
+        table = trial_table(design, train_ids=[20, 10, 999], test_ids=np.array([40]))
+    assert table["split"].tolist() == ["train", "train", "unused", "train", "test", "train"]
+    assert caplog.messages == ["1 of the 3 listed train images were not shown in these sessions"]
+
+
+def test_one_list_leaves_the_other_split_without_its_images(design):
+    table = trial_table(design, train_ids=[10, 30])
+    assert table["split"].tolist() == ["train", "test", "train", "train", "unused", "test"]
+
+
+@pytest.mark.parametrize(
+    ("lists", "message"),
+    [
+        ({"train_ids": [10, 20, 30], "test_ids": [30, 20]}, "found 2, the first 20"),
+        ({"train_ids": [73_000], "test_ids": [10]}, "within 0 to 72999, found 73000"),
+        ({"test_ids": [-1]}, "found -1"),
+        ({"train_ids": [5], "test_ids": [10]}, "train images: expected at least one"),
+        ({"train_ids": [10, 20]}, "test images: expected at least one"),
+    ],
+)
+def test_wrong_lists(design, lists, message):
+    with pytest.raises(InputError, match=message):
+        trial_table(design, **lists)
+
+
+def test_no_shared_image_shown(design):
+    with pytest.raises(InputError, match=r"test images.*sessions \[1, 2\]"):
+        trial_table(design.assign(shared=False))
+
+
+def test_lists_of_ids(tmp_path):
+    path = tmp_path / "ids.txt"
+    path.write_text("17\n 4 \n72999\n")
+    assert read_ids(path).tolist() == [17, 4, 72_999]
+    for line in ("4.0", "one", "", "-3", "1 2"):
+        path.write_text(f"17\n{line}\n5\n")
+        with pytest.raises(InputError, match="line 2: expected one NSD id"):
+            read_ids(path)
+    path.write_text("")
+    with pytest.raises(InputError, match="empty file"):
+        read_ids(path)
+    with pytest.raises(InputError, match="no such file"):
+        read_ids(tmp_path / "none.txt")
