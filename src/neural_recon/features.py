@@ -4,18 +4,18 @@ A chunk file holds `features` float16 (n, D), `nsd_id` (n,) and `missing` (n,), 
 picture or caption; such a row is NaN, and using it is an error.
 """
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import h5py
 import numpy as np
 from PIL import Image
 
 from neural_recon import seeds
 from neural_recon.clip import ClipContexts
 from neural_recon.errors import InputError
-from neural_recon.files import read_hdf5, write_hdf5
+from neural_recon.files import open_hdf5, read_hdf5, write_hdf5
 from neural_recon.vdvae import VDVAE
 
 logger = logging.getLogger(__name__)
@@ -62,11 +62,15 @@ def write_chunk(
     """Write one chunk file; features (n, D) are stored as float16, NaN where `missing` (n,) is true.
 
     Raises:
-        InputError: a feature too large for float16.
+        InputError: a feature that is NaN or too large for float16.
     """
     features = np.where(missing[:, None], np.nan, features)
-    if np.abs(features[~missing]).max(initial=0) > np.finfo(np.float16).max:
-        raise InputError(f"{path}: expected features within the range of float16, found larger ones.")
+    # NaN is not within the range either
+    if not np.abs(features[~missing]).max(initial=0) <= np.finfo(np.float16).max:
+        raise InputError(
+            f"{path}: expected features within the range of float16, found larger ones or NaN; "
+            "are the weights those of this model?"
+        )
     if missing.any():
         logger.warning("%d of %d images have no picture or no caption", missing.sum(), len(missing))
     logger.info("%d images, %d features each", *features.shape)
@@ -85,13 +89,21 @@ class FeatureTable:
         shape: (n, D).
 
     Raises:
-        InputError: an image that no file has, or that has no features; files of different D.
+        InputError: an image that no file has, or that has no features; a file that is missing, cut short or
+            no chunk file; files of different D.
     """
 
     def __init__(self, paths: Sequence[str | Path], nsd_ids: np.ndarray):
-        self.files = [h5py.File(path, "r") for path in paths]
+        # the files stay open as long as the table lives
+        self._opened = contextlib.ExitStack()
+        self.files = [self._opened.enter_context(open_hdf5(path)) for path in paths]
         where, widths = {}, set()
-        for number, file in enumerate(self.files):
+        for number, (path, file) in enumerate(zip(paths, self.files, strict=True)):
+            if not {"features", "nsd_id", "missing"} <= set(file):
+                raise InputError(
+                    f"{path}: expected the datasets features, nsd_id and missing, found {sorted(file)}; "
+                    "compute it again."
+                )
             widths.add(file["features"].shape[1])
             for row, (nsd_id, missing) in enumerate(
                 zip(file["nsd_id"][()], file["missing"][()], strict=True)

@@ -91,8 +91,16 @@ def read_hdf5(path: str | os.PathLike[str], *names: str) -> dict[str, np.ndarray
 
 
 def read_parameters(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The parameters that `write_hdf5` stored."""
+    """The parameters that `write_hdf5` stored.
+
+    Raises:
+        InputError: there are none: the file is not the workflow's.
+    """
     with open_hdf5(path) as file:
+        if "parameters" not in file.attrs:
+            raise InputError(
+                f"{path}: expected the attribute 'parameters', found {sorted(file.attrs)}; compute it again."
+            )
         return json.loads(file.attrs["parameters"])
 
 
@@ -100,6 +108,7 @@ def write_table(path: str | os.PathLike[str], frame: pd.DataFrame) -> None:
     """Write a table as Parquet or TSV, by the suffix; the package version goes into Parquet's metadata."""
     with whole(path) as temporary:
         if Path(path).suffix == ".parquet":
+            frame = frame.copy(deep=False)
             frame.attrs = {**frame.attrs, "neural_recon_version": __version__}
             frame.to_parquet(temporary, index=False)
         else:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from neural_recon import nsd
 from neural_recon.config import Config
+from neural_recon.errors import InputError
 from neural_recon.trials import read_ids, trial_table
 
 CONTROLS = ("true_features", "swapped")
@@ -53,13 +54,24 @@ class Plan:
 
     @functools.cache  # noqa: B019 - one plan lives as long as the program
     def trials(self, subject: str) -> pd.DataFrame:
-        """One row a trial of the subject's sessions, with its split."""
+        """One row a trial of the subject's sessions, with its split.
+
+        Raises:
+            InputError: fewer than two test images (every score compares each with the others).
+        """
         split = self.config.split
-        return trial_table(
+        table = trial_table(
             self.design(subject, self.config.subjects[subject].session_list),
             read_ids(split.train) if split.train else None,
             read_ids(split.test) if split.test else None,
         )
+        ids = table.loc[table["split"] == "test", "nsd_id"].unique()
+        if len(ids) < 2:
+            raise InputError(
+                f"{subject}: expected at least 2 test images, as scores compare them, "
+                f"found {len(ids)} in these sessions; add sessions or change the ids."
+            )
+        return table
 
     def test_ids(self, subject: str) -> np.ndarray:
         """NSD ids of the subject's test images, ascending."""

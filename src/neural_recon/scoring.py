@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from neural_recon.clip import ClipContexts
+from neural_recon.errors import InputError
 from neural_recon.evaluate import Scores
 from neural_recon.features import read_rows, select_rows
 from neural_recon.files import read_hdf5
@@ -22,7 +23,11 @@ READ_AT_ONCE = 200  # stimuli
 
 
 class Judge:
-    """Names main objects and backgrounds; knows the truth from the table of scenes."""
+    """Names main objects and backgrounds; knows the truth from the table of scenes.
+
+    Raises:
+        InputError: the weights or the table are missing, or not what they must be.
+    """
 
     def __init__(self, weights: str | Path, scenes: str | Path):
         from neural_recon.demo.classifier import SIZE, SceneClassifier
@@ -30,10 +35,27 @@ class Judge:
 
         self.model, self.size = SceneClassifier.from_file(weights), SIZE
         self.names = {"object": np.array(KINDS), "background": np.array(BACKGROUNDS)}
-        self.table = pd.read_parquet(scenes).set_index("nsd_id")
+        self.path, columns = scenes, ["nsd_id", "main_kind", "background"]
+        try:
+            self.table = pd.read_parquet(scenes, columns=columns).set_index("nsd_id")
+        except (OSError, ValueError) as error:  # Arrow's own errors are both
+            reason = str(error).splitlines()[0]
+            raise InputError(
+                f"{scenes}: expected a table (Parquet) with the columns {', '.join(columns)}: {reason}"
+            ) from error
 
     def truth(self, nsd_ids: np.ndarray) -> dict[str, np.ndarray]:
-        """The main object and the background of images."""
+        """The main object and the background of images.
+
+        Raises:
+            InputError: an image that the table of scenes lacks.
+        """
+        absent = np.setdiff1d(nsd_ids, self.table.index)
+        if len(absent):
+            raise InputError(
+                f"{self.path}: expected one row for each test image, found none for image {absent[0]} "
+                f"({len(absent)} are missing); it belongs to other stimuli."
+            )
         rows = self.table.loc[nsd_ids]
         return {"object": rows["main_kind"].to_numpy(), "background": rows["background"].to_numpy()}
 
@@ -72,6 +94,10 @@ def score_subject(
     train_ids, test_ids = (np.unique(trials.loc[trials["split"] == s, "nsd_id"]) for s in ("train", "test"))
     truth = read_stimuli(files.stimuli, test_ids)
     seen = clip.embedding(truth)
+    if len(files.judge) == 1:
+        raise InputError(
+            f"evaluation: expected both classifier and scenes, or neither, found {files.judge[0]} alone."
+        )
     judge = Judge(*files.judge) if files.judge else None
     row_of = {int(i): row for row, i in enumerate(test_ids)}
 

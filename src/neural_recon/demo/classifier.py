@@ -42,13 +42,7 @@ class SceneClassifier(nn.Module):
             InputError: the file is missing or holds other tensors.
         """
         model = cls()
-        tensors = checkpoints.read_tensors(path)
-        checkpoints.check_shapes(
-            {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()},
-            {name: tuple(tensor.shape) for name, tensor in tensors.items()},
-            path,
-        )
-        model.load_state_dict(tensors)
+        checkpoints.load_tensors(model, checkpoints.read_tensors(path), path)
         return model.eval()
 
     @torch.no_grad()

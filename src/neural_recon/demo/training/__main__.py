@@ -9,9 +9,9 @@ import torch
 from diffusers import AutoencoderKL
 
 from neural_recon.clip import ClipContexts
-from neural_recon.demo.training import autoencoder, classifier, clip, export, generator, pictures, vdvae
+from neural_recon.demo.training import autoencoder, card, classifier, clip, export, generator, pictures, vdvae
 
-STAGES = ("autoencoder", "clip", "vdvae", "classifier", "generator")
+STAGES = ("autoencoder", "clip", "vdvae", "classifier", "generator", "card")
 
 
 def main() -> None:
@@ -20,7 +20,11 @@ def main() -> None:
         description="Train the demo's models; an interrupted training goes on from its last checkpoint.",
     )
     parser.add_argument(
-        "stages", nargs="*", choices=[*STAGES, []], help=f"default: all ({', '.join(STAGES)})"
+        "stages",
+        nargs="*",
+        choices=[*STAGES, []],  # [] is what argparse checks where none is named
+        metavar="STAGE",
+        help=f"default: all ({', '.join(STAGES)})",
     )
     parser.add_argument("--work", type=Path, default=Path("training"), help="checkpoints, logs, scenes")
     parser.add_argument("--out", type=Path, default=Path("resources/demo_models"), help="the shipped weights")
@@ -42,6 +46,7 @@ def train(
 ) -> None:
     """Train one model and write its weights; the generator needs the autoencoder's and CLIP's."""
     folder = out / "versatile"
+    torch.manual_seed(STAGES.index(stage))  # the first weights: the same in every run
     if stage == "autoencoder":
         model = autoencoder.train(scenes, work, device)
         with torch.no_grad():
@@ -56,6 +61,8 @@ def train(
     elif stage == "classifier":
         weights = classifier.train(scenes, work, device).state_dict()
         export.write_weights(out / "classifier/model.safetensors", weights)
+    elif stage == "card":
+        card.write(work, out)
     else:
         contexts = ClipContexts.from_pretrained(folder)
         vae = AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=torch.float32).to(device)

@@ -1,0 +1,215 @@
+"""The workflow itself: a small run from end to end, then what reruns after each change."""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+SMALL = {
+    "recipe": "brain_diffuser_small",
+    "nsd": {"root": "nsd", "preparation": "betas_fithrf"},
+    "subjects": {"subj01": {"sessions": 1, "format": "hdf5"}},
+    "features": {"chunk": 100},
+    "ridge": {
+        "alpha": {"vdvae": 1000, "clip_vision": "cv", "clip_text": 2000},
+        "cross_validation": {"alphas": [100, 1000], "folds": 2, "targets": 64},
+    },
+    "generator": {"steps": 4, "chunk": 30},
+    "evaluation": {"preset": "native", "control_images": 6, "repairings": 100},
+    "demo": {"sessions": 1, "shared_images": 50, "own_images": 200, "rendered_shared": 100},
+}
+
+
+def snakemake(folder: Path, *arguments: str, config: dict | None = None) -> subprocess.CompletedProcess:
+    """Run the workflow in `folder` with a configuration written there."""
+    if config is not None:
+        (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    return subprocess.run(
+        [
+            sys.executable,
+            *("-m", "snakemake", "--snakefile", str(folder / "Snakefile"), "--configfile", "config.yaml"),
+            *("--cores", str(os.cpu_count()), "--resources", f"gpu={os.cpu_count()}", "--quiet", "host"),
+            *arguments,
+        ],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def make_project(folder: Path) -> Path:
+    """A copy of the workflow in a folder of its own, a space in its name."""
+    folder.mkdir(parents=True)
+    for name in ("workflow", "config"):
+        shutil.copytree(ROOT / name, folder / name)
+    shutil.copy(ROOT / "Snakefile", folder)
+    (folder / "resources").symlink_to(ROOT / "resources")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory) -> Path:
+    """A finished small run."""
+    folder = make_project(tmp_path_factory.mktemp("a run") / "my project")
+    done = snakemake(folder, config=SMALL)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@contextlib.contextmanager
+def restored(path: Path) -> Iterator[Path]:
+    """A file that may be changed inside the block; content and time come back."""
+    content, status = path.read_bytes(), path.stat()
+    try:
+        yield path
+    finally:
+        path.write_bytes(content)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def stale(project: Path, config: dict, *arguments: str) -> dict[str, int]:
+    """Which rules would run, and how often."""
+    planned = snakemake(project, "--dry-run", *arguments, config=config)
+    assert planned.returncode == 0, planned.stdout + planned.stderr
+    table = planned.stdout.split("Job stats:")[-1] if "Job stats:" in planned.stdout else ""
+    return {
+        name: int(count)
+        for name, count in re.findall(r"^(\w+) +(\d+)$", table, flags=re.M)
+        if name not in ("total", "all")
+    }
+
+
+def changed(**sections) -> dict:
+    """The small configuration with some values replaced."""
+    return {name: {**SMALL[name], **sections.get(name, {})} if name in sections else value
+            for name, value in SMALL.items()}  # fmt: skip
+
+
+def test_run_is_whole(project):
+    """Everything a user looks for is there, and nothing half-written."""
+    results = project / "results"
+    summary = pd.read_csv(results / "scores/subj01/summary.tsv", sep="\t")
+    wanted = {("decoded", "base"), ("decoded", "final"), ("true_features", "final"), ("shuffled", "base"),
+              ("mean_image", "baseline"), ("swapped", "final")}  # fmt: skip
+    assert wanted <= set(zip(summary["variant"], summary["picture"], strict=True))
+    assert (results / "report/all.html").stat().st_size > 100_000
+    assert len(list((results / "pictures/subj01/final").glob("*.png"))) == 50
+    assert not list(project.rglob(".part-*"))
+    with h5py.File(results / "responses/subj01.h5") as file:
+        assert file["train"].shape[0] == 200
+        assert np.isfinite(file["train"][()]).all()
+    logs = (project / "logs/trials/subj01.log").read_text(encoding="utf-8")
+    assert "200 images, 600 trials" in logs
+
+
+def test_second_run_does_nothing(project):
+    assert stale(project, SMALL) == {}
+
+
+def test_alpha_reruns_its_space_and_what_hangs_below(project):
+    ridge = {**SMALL["ridge"], "alpha": {**SMALL["ridge"]["alpha"], "clip_text": 3000}}
+    rules = stale(project, changed(ridge=ridge))
+    assert rules["ridge_alpha"] == 1
+    assert rules["ridge_predict"] == 2  # decoded and its shuffled control
+    assert {"reconstruct", "scores", "report"} <= set(rules)
+    assert not {"betas", "responses", "base_images"} & set(rules)
+    assert not [rule for rule in rules if rule.startswith(("features", "demo"))]
+
+
+def test_strength_reruns_reconstruction_and_below(project):
+    rules = stale(project, changed(generator={"strength": 0.5}))
+    assert set(rules) == {"reconstruct", "collect_reconstructions", "pictures", "scores", "report"}
+
+
+def test_metric_reruns_scores_and_report(project):
+    rules = stale(project, changed(evaluation={"repairings": 200}))
+    assert set(rules) == {"scores", "report"}
+
+
+def test_touched_session_reruns_from_that_session_on(project):
+    """A session's new file reruns that session and what is computed from it, and no feature."""
+    with restored(next((project / "nsd/nsddata_betas").rglob("*session01.hdf5"))) as path:
+        with h5py.File(path, "r+") as file:
+            file["betas"][0, 0, 0, 0] += 1
+        rules = stale(project, SMALL)
+    assert rules["betas"] == 1
+    assert {"responses", "ridge_alpha", "ridge_predict", "scores"} <= set(rules)
+    assert not [rule for rule in rules if rule.startswith(("features", "demo"))]
+
+
+def test_another_subject_leaves_shared_features_alone(project):
+    subjects = {**SMALL["subjects"], "subj02": {"sessions": 1}}
+    rules = stale(project, {**SMALL, "subjects": subjects}, "subj02")
+    # chunks of 100: two of the new subject's own in each space, none of the shared ones
+    assert rules["features_vdvae"] == rules["features_clip_vision"] == rules["features_clip_text"] == 2
+
+
+def test_subject_target(project):
+    assert stale(project, SMALL, "subj01")["report"] == 1
+
+
+def failing(project: Path, config: dict, *arguments: str) -> str:
+    """What a run that must fail says on the terminal."""
+    done = snakemake(project, *arguments, config=config)
+    assert done.returncode != 0
+    return done.stdout + done.stderr
+
+
+def test_unknown_key_is_named(project):
+    said = failing(project, {**SMALL, "subject": {}}, "--dry-run")
+    assert "unknown key subject" in said
+    assert "Traceback" not in said
+
+
+def test_truncated_session_is_named_and_leaves_nothing(project):
+    """A cut file ends the run in one sentence and writes no file of its own."""
+    source = next((project / "nsd/nsddata_betas").rglob("*session01.nii.gz"))
+    target = project / "results/betas/subj01/session01.h5"
+    config = {**SMALL, "subjects": {"subj01": {"sessions": 1, "format": "nii.gz"}}}
+    with restored(source), restored(target):
+        source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+        said = failing(project, config, str(target.relative_to(project)), "--forcerun", "betas")
+        assert "betas_session01.nii.gz: expected" in said
+        assert not target.exists()
+
+
+def test_missing_session_is_named(project):
+    # outside the demo the workflow reads what lies there
+    config = {name: value for name, value in SMALL.items() if name != "demo"}
+    config["subjects"] = {"subj01": {"sessions": 2, "format": "hdf5"}}
+    said = failing(project, config, "--dry-run")
+    assert "betas_session02.hdf5" in said
+
+
+def test_image_in_both_splits_is_named(project):
+    (project / "train.txt").write_text("1\n2\n", encoding="utf-8")
+    (project / "test.txt").write_text("2\n3\n", encoding="utf-8")
+    config = {**SMALL, "split": {"train": "train.txt", "test": "test.txt"}}
+    said = failing(project, config, "--dry-run")
+    assert re.search(r"(train|test|2).*both|both.*2", said)
+    assert "Traceback" not in said
+
+
+def test_other_checkpoint_is_named(project):
+    """Weights of another architecture end the run in one sentence."""
+    config = changed(features={"vdvae": {
+        "weights": "resources/demo_models/classifier/model.safetensors",
+        "hparams": "resources/demo_models/vdvae/hparams.json",
+        "layers": 10,
+    }})  # fmt: skip
+    said = failing(project, config, "results/features/vdvae/shared_000.h5")
+    assert "classifier/model.safetensors: expected the tensor" in said
