@@ -82,7 +82,7 @@ def test_configuration_of_a_folder(tmp_path):
 
 
 def test_weights_of_a_folder_by_preference(tmp_path):
-    with pytest.raises(InputError, match="expected a weights file.*found nothing"):
+    with pytest.raises(InputError, match=r"expected a weights file.*found nothing"):
         model_folders.find_weights(tmp_path / "nowhere")
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(InputError, match=r"found \['config.json'\]"):

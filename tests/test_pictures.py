@@ -46,7 +46,7 @@ def test_failure_leaves_the_old_folder_and_nothing_else(tmp_path, kinds):
     folder = tmp_path / "subj01"
     write_folder(folder, {"final": kinds["final"]})
     kinds["base"]["nsd_id"] = kinds["base"]["nsd_id"][:2]  # a picture without id
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match="longer"):
         write_folder(folder, kinds)
     assert [path.name for path in tmp_path.iterdir()] == ["subj01"]
     assert sorted(path.name for path in folder.rglob("*")) == ["00004.png", "00100.png", "final"]

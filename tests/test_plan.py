@@ -101,7 +101,7 @@ def test_picture_chunks():
 
 def test_single_test_image_is_named(tmp_path):
     (tmp_path / "test.txt").write_text(f"{plan().test_ids('subj01')[0]}\n")
-    with pytest.raises(InputError, match="subj01: expected at least 2 test images.*found 1"):
+    with pytest.raises(InputError, match=r"subj01: expected at least 2 test images.*found 1"):
         plan(split={"test": str(tmp_path / "test.txt")}).trials("subj01")
 
 
@@ -110,7 +110,7 @@ def test_real_tree_is_read_where_there_is_no_demo(tmp_path):
     del raw["demo"]
     raw["subjects"] = {"subj01": {"sessions": 2}}
     real = Plan(Config.model_validate(resolve(raw, ROOT)))
-    with pytest.raises(InputError, match="nsd_expdesign.mat"):
+    with pytest.raises(InputError, match=r"nsd_expdesign\.mat"):
         real.trials("subj01")
     written = design.make(5, 2, 120, 380)
     design.write(real.config.tree.expdesign, written)

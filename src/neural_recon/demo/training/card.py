@@ -25,7 +25,7 @@ SETTINGS = {
     "steps": 20,
     "batch": 10,
 }  # as in the demo
-LAYERS = 10
+LAYERS = 12
 SCHEDULES = {
     "autoencoder_crops": autoencoder.CROPS,
     "autoencoder": autoencoder.WHOLE,

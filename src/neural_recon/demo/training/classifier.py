@@ -11,7 +11,7 @@ from neural_recon.demo.training.autoencoder import to_tensor
 from neural_recon.demo.training.loop import Schedule, fit
 from neural_recon.demo.training.pictures import TRAINING_STREAM
 
-SCHEDULE = Schedule(steps=2500, learning_rate=2e-3, batch=64, weight_decay=0.01)
+SCHEDULE = Schedule(steps=1500, learning_rate=2e-3, batch=64, weight_decay=0.01)
 
 
 def train(pictures: np.ndarray, folder: Path, device: torch.device) -> SceneClassifier:

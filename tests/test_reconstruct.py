@@ -1,0 +1,188 @@
+"""From predicted features to pictures, with tiny random models."""
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler
+from PIL import Image
+
+from neural_recon import seeds
+from neural_recon.dual_unet import DualUNet
+from neural_recon.reconstruct import base_images, enlarge, reconstruct, swapped_contexts
+from neural_recon.vdvae import VDVAE
+from neural_recon.versatile import PUBLISHED_SCHEDULE, DualGuidedPipeline
+
+SETTINGS = {"strength": 0.75, "mixing": 0.4, "guidance_scale": 3.0, "steps": 4}
+IDS = np.array([31, 7, 72999, 400, 5])
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    """Pictures of 16 x 16, latents of 4 x 8 x 8, contexts of 12 numbers a token; random weights."""
+    torch.manual_seed(0)
+    unet = DualUNet(
+        {
+            "sample_size": 8,
+            "in_channels": 4,
+            "out_channels": 4,
+            "down_block_types": ["CrossAttnDownBlock2D", "DownBlock2D"],
+            "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D"],
+            "block_out_channels": [16, 16],
+            "layers_per_block": 1,
+            "cross_attention_dim": 12,
+            "attention_head_dim": 2,
+            "norm_num_groups": 4,
+        }
+    )
+    vae = AutoencoderKL(
+        down_block_types=["DownEncoderBlock2D"] * 2,
+        up_block_types=["UpDecoderBlock2D"] * 2,
+        block_out_channels=[8, 8],
+        norm_num_groups=4,
+        mid_block_add_attention=False,
+        scaling_factor=0.5,
+    )
+    return DualGuidedPipeline(unet.eval(), vae.eval(), DDIMScheduler(**PUBLISHED_SCHEDULE))
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    rng = np.random.default_rng(0)
+
+    def normal(*shape):
+        return rng.standard_normal(shape).astype(np.float32)
+
+    return {
+        "base": rng.integers(0, 256, (5, 8, 8, 3), np.uint8),
+        "vision": normal(5, 3 * 12),
+        "text": normal(5, 2 * 12),
+        "unconditional": (normal(1, 3, 12), normal(1, 2, 12)),
+    }
+
+
+def paint(pipeline, inputs, rows, seed=0, batch=10, **settings):
+    """The pictures of some rows."""
+    rows = np.asarray(rows)
+    return reconstruct(
+        pipeline,
+        inputs["base"][rows],
+        inputs["vision"][rows],
+        inputs["text"][rows],
+        inputs["unconditional"],
+        IDS[rows],
+        seed,
+        **{**SETTINGS, **settings},
+        batch=batch,
+    )
+
+
+@pytest.fixture(scope="module")
+def painted(pipeline, inputs):
+    return paint(pipeline, inputs, range(5))
+
+
+def off_by(a: np.ndarray, b: np.ndarray) -> int:
+    return int(np.abs(a.astype(int) - b.astype(int)).max())
+
+
+def test_pictures_are_what_the_pipeline_gives_one_by_one(pipeline, inputs, painted):
+    assert painted.dtype == np.uint8
+    assert painted.shape == (5, 16, 16, 3)
+    for row in range(5):
+        image = Image.fromarray(inputs["base"][row]).resize((16, 16), Image.Resampling.BICUBIC)
+        found = pipeline(
+            torch.tensor(np.asarray(image).transpose(2, 0, 1)[None] / np.float32(127.5) - 1),
+            # tokens one after the other, each with all of its numbers
+            torch.tensor(np.stack(np.split(inputs["vision"][row], 3))[None]),
+            torch.tensor(np.stack(np.split(inputs["text"][row], 2))[None]),
+            *map(torch.tensor, inputs["unconditional"]),
+            **SETTINGS,
+            generators=[seeds.generator(0, IDS[row], "reconstruction")],
+        )
+        expected = np.round((found[0].numpy().transpose(1, 2, 0) + 1) / 2 * 255).astype(np.uint8)
+        assert off_by(painted[row], expected) <= 1
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 5])
+def test_no_batch_changes_a_picture(pipeline, inputs, painted, batch):
+    assert off_by(paint(pipeline, inputs, range(5), batch=batch), painted) <= 1
+
+
+def test_no_order_and_no_company_changes_a_picture(pipeline, inputs, painted):
+    order = [3, 0, 4, 1, 2]
+    assert off_by(paint(pipeline, inputs, order, batch=2), painted[order]) <= 1
+    assert off_by(paint(pipeline, inputs, [4]), painted[[4]]) <= 1
+
+
+def test_every_setting_changes_pictures(pipeline, inputs, painted):
+    for change in (
+        {"seed": 1},
+        {"strength": 0.5},
+        {"mixing": 0.9},
+        {"guidance_scale": 1.5},
+        {"steps": 8},
+    ):
+        assert off_by(paint(pipeline, inputs, range(5), **change), painted) > 3, change
+
+
+def test_each_image_has_its_own_noise(pipeline, inputs):
+    same = {name: inputs[name][[0] * 5] for name in ("base", "vision", "text")}
+    pictures = paint(pipeline, {**inputs, **same}, range(5))
+    assert min(off_by(pictures[a], pictures[b]) for a in range(5) for b in range(a)) > 3
+
+
+def test_enlarged_pictures():
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 256, (2, 4, 4, 3), np.uint8)
+    images[1] = 255, 0, 51
+    large = enlarge(images, 12)
+    assert large.dtype == torch.float32
+    assert large.shape == (2, 3, 12, 12)
+    np.testing.assert_allclose(large[1].amax((1, 2)), [1, -1, -0.6], atol=1e-6)
+    np.testing.assert_allclose(large[1].amin((1, 2)), [1, -1, -0.6], atol=1e-6)
+    np.testing.assert_allclose(enlarge(images, 4).permute(0, 2, 3, 1), images / 127.5 - 1, atol=1e-6)
+    blue = np.asarray(Image.fromarray(images[0, ..., 2]).resize((12, 12), Image.Resampling.BICUBIC))
+    np.testing.assert_allclose(large[0, 2], blue / 127.5 - 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("n", [2, 3, 20, 101])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_swapped_contexts_are_never_an_images_own(n, seed):
+    rng = np.random.default_rng(5)
+    ids = np.sort(rng.permutation(73_000)[:n])
+    partners = swapped_contexts(ids, ids, seed)
+    assert (partners != ids).all()
+    # every context is used once
+    assert sorted(partners) == ids.tolist()
+    # chunks agree with the whole
+    for start in range(0, n, 7):
+        part = slice(start, start + 7)
+        assert swapped_contexts(ids, ids[part], seed).tolist() == partners[part].tolist()
+
+
+def test_swapped_contexts_depend_on_the_seed():
+    ids = np.arange(50)
+    assert (swapped_contexts(ids, ids, 0) != swapped_contexts(ids, ids, 1)).sum() > 25
+
+
+def test_base_images_are_decoded_latents():
+    torch.manual_seed(0)
+    model = VDVAE(
+        {
+            "image_size": 8,
+            "width": 8,
+            "zdim": 2,
+            "enc_blocks": "8x1,8d2,4d4,1x1",
+            "dec_blocks": "1x1,4m1,8m4",
+            "num_mixtures": 2,
+        }
+    ).eval()
+    for block in model.decoder.dec_blocks:  # else latents hardly matter
+        torch.nn.init.normal_(block.z_proj.weight)
+    latents = np.random.default_rng(0).standard_normal((3, 2 + 32)).astype(np.float16)
+    images = base_images(model, latents)
+    assert images.dtype == np.uint8
+    assert images.shape == (3, 8, 8, 3)
+    np.testing.assert_array_equal(images, model.decode(latents.astype(np.float32)))
+    assert off_by(images[0], images[1]) > 0
+    np.testing.assert_array_equal(images[1:], base_images(model, latents[1:]))

@@ -1,0 +1,202 @@
+"""The list of scores of one subject, from files."""
+
+from types import SimpleNamespace
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from neural_recon import scoring
+from neural_recon.demo.classifier import SceneClassifier
+from neural_recon.demo.scenes import BACKGROUNDS, KINDS, render, sample
+from neural_recon.errors import InputError
+from neural_recon.features import write_chunk
+from neural_recon.files import write_hdf5
+from neural_recon.scoring import SPACES, Judge, mean_picture, score_subject
+
+SIDE = 40
+TRAIN, TEST = np.arange(20, 30), np.array([3, 5, 8, 11, 12, 13, 14, 17])
+CONTROL = np.array([3, 8, 12, 17])
+PARTNERS = np.array([17, 3, 8, 12])
+EVALUATION = {"preset": "native", "repairings": 200}
+
+
+class Thumbnail:
+    """In place of CLIP: the mean colours of 64 fields."""
+
+    def embedding(self, images):
+        images = np.asarray(images, float)
+        return (
+            images.reshape(len(images), 8, SIDE // 8, 8, SIDE // 8, 3).mean((2, 4)).reshape(len(images), -1)
+        )
+
+
+@pytest.fixture(scope="module")
+def stimuli() -> np.ndarray:
+    return np.stack([render(sample(1, index), SIDE) for index in range(30)])
+
+
+@pytest.fixture
+def weights(tmp_path):
+    torch.manual_seed(0)
+    save_file(SceneClassifier().state_dict(), tmp_path / "judge.safetensors")
+    return tmp_path / "judge.safetensors"
+
+
+@pytest.fixture
+def scenes(tmp_path):
+    drawn = [sample(1, index) for index in range(30)]
+    table = pd.DataFrame(
+        {
+            "nsd_id": np.arange(30),
+            "main_kind": [scene.objects[0].kind for scene in drawn],
+            "background": [scene.background for scene in drawn],
+        }
+    )
+    table.sample(frac=1, random_state=0).to_parquet(tmp_path / "scenes.parquet")
+    return tmp_path / "scenes.parquet"
+
+
+@pytest.fixture
+def subject(tmp_path, stimuli, weights, scenes, rng):
+    """A subject with a perfect decoder, a useless shuffled one, and contexts that decide the picture."""
+    trials = pd.DataFrame({"nsd_id": np.r_[TEST, TRAIN, TRAIN, [0, 1]]})
+    trials["split"] = ["test"] * 8 + ["train"] * 20 + ["unused"] * 2
+    trials.to_parquet(tmp_path / "trials.parquet")
+    with h5py.File(tmp_path / "stimuli.hdf5", "w") as file:
+        file["imgBrick"] = stimuli
+    ids, order = rng.permutation(TEST), rng.permutation(30)
+    noise = rng.integers(0, 256, (8, SIDE, SIDE, 3), np.uint8)
+
+    def pictures(kind, variant, **arrays):
+        path = tmp_path / kind / f"{variant}.h5"
+        write_hdf5(path, arrays, {})
+        return path
+
+    features, decoded, shuffled = [], [], []
+    for space in SPACES:
+        values = rng.standard_normal((30, 50))
+        for k, part in enumerate(np.split(order, [12])):
+            features.append(tmp_path / f"features/{space}/shared_{k:03d}.h5")
+            write_chunk(features[-1], values[part], np.zeros(len(part), bool), part, {})
+        decoded.append(tmp_path / f"ridge/{space}/decoded.h5")
+        write_hdf5(decoded[-1], {"predictions": values[ids] + 0.1, "nsd_id": ids}, {})
+        shuffled.append(tmp_path / f"ridge/{space}/shuffled.h5")
+        write_hdf5(shuffled[-1], {"predictions": rng.standard_normal((8, 50)), "nsd_id": ids}, {})
+    return SimpleNamespace(
+        trials=tmp_path / "trials.parquet",
+        stimuli=tmp_path / "stimuli.hdf5",
+        base=[
+            pictures("base", "decoded", images=stimuli[ids] // 2, nsd_id=ids),
+            pictures("base", "shuffled", images=noise, nsd_id=ids),
+        ],
+        final=[
+            pictures("final", "decoded", images=stimuli[ids], nsd_id=ids),
+            pictures("final", "swapped", images=stimuli[PARTNERS], nsd_id=CONTROL, context_id=PARTNERS),
+        ],
+        decoded=decoded,
+        shuffled=shuffled,
+        features=features,
+        judge=[weights, scenes],
+    )
+
+
+@pytest.fixture
+def knowing(monkeypatch, stimuli):
+    """A judge that knows every stimulus, and nothing else."""
+
+    def names_of(self, pictures):
+        nearest = [
+            np.abs(stimuli.astype(int) - picture.astype(int)).sum((1, 2, 3)).argmin() for picture in pictures
+        ]
+        return self.truth(np.array(nearest))
+
+    monkeypatch.setattr(Judge, "names_of", names_of)
+
+
+@pytest.mark.usefixtures("knowing")
+def test_every_score_of_a_subject(subject, stimuli, scenes):
+    scores = score_subject("subj01", subject, Thumbnail(), EVALUATION, seed=0)
+    table = scores.summary_table().set_index(["variant", "picture", "metric"])
+    assert table.index.is_unique
+    mean = table["mean"]
+    for metric in ("pixcorr", "ssim", "clip_two_way", "object", "background"):
+        assert mean["decoded", "final", metric] == pytest.approx(1), metric
+        assert {("decoded", "base", metric), ("shuffled", "base", metric)} <= set(table.index)
+        assert ("mean_image", "baseline", metric) in table.index
+    # each swapped picture shows the context's image, not its own
+    assert mean["swapped", "final", "context_two_way"] == 1
+    assert mean["swapped", "final", "context_object"] == 1
+    assert mean["swapped", "final", "clip_two_way"] < 0.7
+    truth = pd.read_parquet(scenes).set_index("nsd_id")["main_kind"]
+    same = np.mean(truth[CONTROL].to_numpy() == truth[PARTNERS].to_numpy())
+    assert mean["swapped", "final", "object"] == pytest.approx(same)
+    for space in SPACES:
+        assert mean["decoded", space, "two_way"] == 1
+        assert 0.2 < mean["shuffled", space, "two_way"] < 0.8
+    assert table["n"]["swapped"].tolist() == [4] * len(table["n"]["swapped"])
+    assert table["n"]["mean_image", "baseline", "pixcorr"] == 8
+    # the mean of the training images, not of the test images
+    small = [p / 255 for p in stimuli[TRAIN]]
+    expected = np.mean([np.corrcoef(stimuli[i].ravel(), np.mean(small, axis=0).ravel())[0, 1] for i in TEST])
+    assert mean["mean_image", "baseline", "pixcorr"] == pytest.approx(expected, abs=2e-3)
+    assert {"final against base", "final against the mean image"} <= set(scores.comparisons()["comparison"])
+
+
+def test_without_a_judge(subject):
+    subject.judge = []
+    scores = score_subject("subj01", subject, Thumbnail(), EVALUATION, seed=0)
+    assert set(scores.summary_table()["metric"]) == {
+        "pixcorr",
+        "ssim",
+        "clip_two_way",
+        "context_two_way",
+        "two_way",
+    }
+
+
+def test_weights_without_scenes(subject):
+    subject.judge = subject.judge[:1]
+    with pytest.raises(InputError, match=r"both classifier and scenes.*judge\.safetensors alone"):
+        score_subject("subj01", subject, Thumbnail(), EVALUATION, seed=0)
+
+
+def test_judge_answers_with_names(weights, scenes, stimuli):
+    judge = Judge(weights, scenes)
+    truth = judge.truth(np.array([7, 2, 7]))
+    drawn = [sample(1, index) for index in (7, 2, 7)]
+    assert truth["object"].tolist() == [scene.objects[0].kind for scene in drawn]
+    assert truth["background"].tolist() == [scene.background for scene in drawn]
+    found = judge.names_of(stimuli[:6])
+    model = SceneClassifier.from_file(weights)
+    small = [np.asarray(Image.fromarray(p).resize((64, 64), Image.Resampling.BILINEAR)) for p in stimuli[:6]]
+    kinds, places = model.probabilities(np.stack(small))
+    assert found["object"].tolist() == [KINDS[k] for k in kinds.argmax(1)]
+    assert found["background"].tolist() == [BACKGROUNDS[k] for k in places.argmax(1)]
+
+
+def test_table_of_scenes_that_does_not_fit(weights, scenes, tmp_path):
+    with pytest.raises(InputError, match=r"scenes\.parquet: expected one row.*image 40 \(2 are missing\)"):
+        Judge(weights, scenes).truth(np.array([3, 50, 40]))
+    pd.DataFrame({"nsd_id": [1], "kind": ["cat"]}).to_parquet(tmp_path / "other.parquet")
+    with pytest.raises(InputError, match=r"other\.parquet: expected a table .* main_kind"):
+        Judge(weights, tmp_path / "other.parquet")
+    (tmp_path / "text.parquet").write_text("nsd_id")
+    for name in ("text.parquet", "none.parquet"):
+        with pytest.raises(InputError, match=rf"{name}: expected a table"):
+            Judge(weights, tmp_path / name)
+
+
+def test_mean_picture(monkeypatch, tmp_path, stimuli):
+    monkeypatch.setattr(scoring, "READ_AT_ONCE", 3)
+    with h5py.File(tmp_path / "stimuli.hdf5", "w") as file:
+        file["imgBrick"] = stimuli
+    found = mean_picture(tmp_path / "stimuli.hdf5", TRAIN, 16)
+    small = [
+        np.asarray(Image.fromarray(stimuli[i]).resize((16, 16), Image.Resampling.BILINEAR)) for i in TRAIN
+    ]
+    assert np.abs(found - np.mean(small, axis=0)).max() <= 0.5 + 1e-4
