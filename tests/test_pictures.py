@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neural_recon.pictures import write_folder
+from neural_recon.pictures import write_folder, write_sheet
 
 
 @pytest.fixture
@@ -50,3 +50,14 @@ def test_failure_leaves_the_old_folder_and_nothing_else(tmp_path, kinds):
         write_folder(folder, kinds)
     assert [path.name for path in tmp_path.iterdir()] == ["subj01"]
     assert sorted(path.name for path in folder.rglob("*")) == ["00004.png", "00100.png", "final"]
+
+
+def test_sheet_has_a_row_of_stimuli_and_of_each_kind(tmp_path, rng):
+    grey = {"images": np.full((3, 64, 64, 3), 100, np.uint8), "nsd_id": np.array([1, 2, 3])}
+    grey["images"][1] = 200
+    stimuli = rng.integers(0, 256, (2, 425, 425, 3), np.uint8)
+    write_sheet(tmp_path / "sheet.png", stimuli, {"base": grey, "final": grey}, np.array([3, 2]))
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
+    assert sheet.shape == (3 * 128, 2 * 128, 3)
+    assert (sheet[128:, :128] == 100).all()
+    assert (sheet[128:, 128:] == 200).all()

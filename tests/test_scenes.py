@@ -1,5 +1,6 @@
 """The demo's little pictures and their captions."""
 
+import itertools
 from collections import Counter
 
 import numpy as np
@@ -81,8 +82,8 @@ def test_sizes_show_the_same_scene(index):
     edges = np.linspace(0, 425, 17).round().astype(int)
     fields = np.array(
         [
-            [large[a:b, c:d].mean((0, 1)) for c, d in zip(edges, edges[1:], strict=False)]
-            for a, b in zip(edges, edges[1:], strict=False)
+            [large[a:b, c:d].mean((0, 1)) for c, d in itertools.pairwise(edges)]
+            for a, b in itertools.pairwise(edges)
         ]
     )
     difference = np.abs(small.reshape(16, 4, 16, 4, 3).mean((1, 3)) - fields)

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from neural_recon.files import whole
+
 logger = logging.getLogger(__name__)
 
 
@@ -30,3 +32,21 @@ def write_folder(folder: str | Path, kinds: Mapping[str, Mapping[str, np.ndarray
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     logger.info("%d pictures -> %s", sum(len(a["images"]) for a in kinds.values()), folder)
+
+
+def write_sheet(
+    path: str | Path, stimuli: np.ndarray, kinds: Mapping[str, Mapping[str, np.ndarray]], nsd_ids: np.ndarray
+) -> None:
+    """Write one PNG with a row of stimuli uint8 (n, H, W, 3) of `nsd_ids`, and a row of each kind below."""
+    size = 2 * max(64, min(128, *(arrays["images"].shape[1] for arrays in kinds.values())))
+    rows = [list(stimuli)]
+    for arrays in kinds.values():
+        where = {int(nsd_id): row for row, nsd_id in enumerate(arrays["nsd_id"])}
+        rows.append([arrays["images"][where[int(nsd_id)]] for nsd_id in nsd_ids])
+    smooth = Image.Resampling.BICUBIC
+    lines = [
+        np.concatenate([np.asarray(Image.fromarray(p).resize((size, size), smooth)) for p in row], axis=1)
+        for row in rows
+    ]
+    with whole(path) as temporary:
+        Image.fromarray(np.concatenate(lines)).save(temporary)

@@ -90,8 +90,10 @@ rule pictures:
     input:
         base="<results>/base_images/{subject}/decoded.h5",
         final="<results>/reconstructions/{subject}/decoded.h5",
+        stimuli=str(TREE.stimuli),
     output:
         folder=directory("<results>/pictures/{subject}"),
+        sheet="<results>/pictures/{subject}.png",
     log:
         "<logs>/pictures/{subject}.log",
     resources:
