@@ -5,7 +5,7 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-if "nsd" not in config:
+if "recipe" not in config:
 
     configfile: "config/demo.yaml"
 

@@ -1,6 +1,10 @@
 """Fixtures all tests share."""
 
+import os
 from pathlib import Path
+
+# the models of the tests are so small that more threads only wait for each other
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest

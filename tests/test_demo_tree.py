@@ -27,8 +27,8 @@ def written(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tree, "SIDE", SIDE)
         where = Tree(tmp_path_factory.mktemp("demo"))
-        tree.write_experiment(where, DEMO, SUBJECTS)
-        tree.write_stimuli(where, DEMO, SUBJECTS, processes=2)
+        tree.write_experiment(where, DEMO)
+        tree.write_stimuli(where, DEMO, processes=2)
         tree.write_subject(where, DEMO, "subj01")
         tree.write_signals(where, DEMO, "subj01")
         tree.write_betas(where, DEMO, "subj01", 1)
@@ -82,7 +82,7 @@ def test_design_file_has_the_format_of_nsd(written, tmp_path):
 
 
 def test_stimuli_are_the_rendered_scenes_and_nothing_else(written):
-    ids = tree.rendered_ids(DEMO, SUBJECTS)
+    ids = tree.rendered_ids(DEMO)
     assert len(ids) == 12 + 2 * 240
     plan = tree.make_design(DEMO)
     for subject in SUBJECTS:
@@ -102,7 +102,7 @@ def test_stimuli_are_the_rendered_scenes_and_nothing_else(written):
 
 def test_captions_and_scenes_tell_of_the_same_pictures(written):
     table = pd.read_parquet(tree.scenes_path(written))
-    ids = tree.rendered_ids(DEMO, SUBJECTS)
+    ids = tree.rendered_ids(DEMO)
     assert table["nsd_id"].tolist() == ids.tolist()
     captions = nsd.read_captions(written.captions, ids)
     assert all(len(five) == 5 for five in captions)

@@ -6,9 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
-from neural_recon import features, seeds
+from neural_recon import feature_files, features, seeds
 from neural_recon.errors import InputError
-from neural_recon.features import FeatureTable
+from neural_recon.feature_files import FeatureTable
 from neural_recon.files import write_hdf5
 from neural_recon.vdvae import VDVAE
 
@@ -32,7 +32,7 @@ def chunks(tmp_path, rng):
     missing[[2, 7]] = True
     paths = [tmp_path / f"shared_{k:03d}.h5" for k in range(3)]
     for path, part in zip(paths, np.split(np.arange(10), [5, 9]), strict=True):
-        features.write_chunk(path, values[part], missing[part], ids[part], {"space": "test"})
+        feature_files.write_chunk(path, values[part], missing[part], ids[part], {"space": "test"})
     return paths, ids, values.astype(np.float16)
 
 
@@ -69,7 +69,7 @@ def test_absent_image_is_an_error(chunks):
 
 def test_files_of_different_width(chunks, tmp_path):
     paths, ids, _ = chunks
-    features.write_chunk(tmp_path / "other.h5", np.ones((1, 3)), np.array([False]), np.array([5000]), {})
+    feature_files.write_chunk(tmp_path / "other.h5", np.ones((1, 3)), np.array([False]), np.array([5000]), {})
     with pytest.raises(InputError, match=r"one width, found \[3, 1500\]"):
         FeatureTable([*paths, tmp_path / "other.h5"], ids[:1])
 
@@ -104,9 +104,9 @@ def test_features_beyond_float16(tmp_path, value):
     rows[1, 2] = value
     ids, path = np.arange(3), tmp_path / "chunk.h5"
     with pytest.raises(InputError, match=r"chunk.h5: expected features within the range of float16"):
-        features.write_chunk(path, rows, np.zeros(3, bool), ids, {})
+        feature_files.write_chunk(path, rows, np.zeros(3, bool), ids, {})
     assert not path.exists()
-    features.write_chunk(path, rows, np.array([False, True, False]), ids, {})  # that row is not used
+    feature_files.write_chunk(path, rows, np.array([False, True, False]), ids, {})  # that row is not used
     assert FeatureTable([path], ids[[0, 2]])[:, :].tolist() == [[0] * 4] * 2
 
 

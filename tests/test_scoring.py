@@ -14,7 +14,7 @@ from neural_recon import scoring
 from neural_recon.demo.classifier import SceneClassifier
 from neural_recon.demo.scenes import BACKGROUNDS, KINDS, render, sample
 from neural_recon.errors import InputError
-from neural_recon.features import write_chunk
+from neural_recon.feature_files import write_chunk
 from neural_recon.files import write_hdf5
 from neural_recon.scoring import SPACES, Judge, mean_picture, score_subject
 

@@ -30,10 +30,9 @@ class Nsd(Section):
     """Where the data lie, and which of them to use."""
 
     root: str = Field(description="Folder of the NSD tree, as the bucket names its files.")
-    space: str = Field("func1pt8mm", description="Volume space: func1pt8mm or func1mm.")
-    preparation: str = Field(
-        "betas_fithrf_GLMdenoise_RR",
-        description="Preparation of the betas: betas_assumehrf, betas_fithrf or betas_fithrf_GLMdenoise_RR.",
+    space: Literal["func1pt8mm", "func1mm"] = Field("func1pt8mm", description="Volume space.")
+    preparation: Literal["betas_assumehrf", "betas_fithrf", "betas_fithrf_GLMdenoise_RR"] = Field(
+        "betas_fithrf_GLMdenoise_RR", description="Preparation of the betas."
     )
     captions: str | None = Field(
         None, description="The curated captions; default: annots/COCO_73k_annots_curated.npy in the root."
@@ -44,7 +43,7 @@ class Nsd(Section):
     )
     regions: list[str] = Field(
         [],
-        description='Only the voxels of these regions ("V1v", "floc-faces/FFA-1"); empty: all of nsdgeneral.',
+        description='Only the voxels of these regions ("V1v", "floc-faces/FFA-1") of nsdgeneral; empty: all.',
     )
 
     @model_validator(mode="after")
@@ -62,10 +61,15 @@ class Nsd(Section):
         return self
 
 
+Session = Annotated[int, Field(strict=True, ge=1)]
+
+
 class Subject(Section):
     """One person's data."""
 
-    sessions: int | list[int] = Field(description="How many sessions from the first, or a list of them.")
+    sessions: Session | list[Session] = Field(
+        description="How many sessions from the first, or a list of them."
+    )
     format: Literal["nii.gz", "hdf5"] = Field("nii.gz", description="Which of the published betas to read.")
 
     @property
@@ -150,9 +154,17 @@ class Generator(Section):
         0.4, description="Weight of text; vision has the rest."
     )
     guidance_scale: Annotated[float, Field(ge=1)] = Field(7.5, description="Classifier-free guidance.")
-    steps: Annotated[int, Field(ge=1)] = Field(50, description="DDIM steps at strength 1.")
+    steps: Annotated[int, Field(ge=1, le=1000)] = Field(50, description="DDIM steps at strength 1.")
     chunk: Annotated[int, Field(ge=1)] = Field(50, description="Images a job and file.")
     batch: Annotated[int, Field(ge=1)] = Field(10, description="Images at once; changes no picture.")
+
+    @model_validator(mode="after")
+    def _at_least_one_step(self) -> "Generator":
+        if self.strength * self.steps < 1:
+            raise ValueError(
+                f"strength {self.strength} of {self.steps} steps is less than one step; raise one"
+            )
+        return self
 
 
 class Evaluation(Section):
@@ -170,11 +182,18 @@ class Evaluation(Section):
     )
     scenes: str | None = Field(None, description="Table of what each picture shows, for the judge.")
 
+    @model_validator(mode="after")
+    def _judge_is_whole(self) -> "Evaluation":
+        if (self.classifier is None) != (self.scenes is None):
+            raise ValueError("classifier and scenes go together: give both or neither")
+        return self
+
 
 class Demo(Section):
     """The embedded data set: written by the workflow itself, in NSD's formats."""
 
-    seed: int = Field(20, description="Seeds pictures, brains and noise.")
+    seed: int = Field(20, ge=0, lt=1_000_000, description="Seeds pictures, brains and noise.")
+    subjects: list[str] = Field(["subj01", "subj02"], description="The simulated subjects.")
     sessions: Annotated[int, Field(ge=1, le=40)] = Field(4, description="Sessions of 750 trials a subject.")
     shared_images: Annotated[int, Field(ge=2)] = Field(
         100, description="Pictures all subjects see three times in these sessions: the test images."
@@ -191,7 +210,7 @@ class Demo(Section):
 class Config(Section):
     """Everything a run depends on, but for threads, memory and cluster (profiles have those)."""
 
-    seed: int = Field(0, description="Seeds folds, draws and the noise of every picture.")
+    seed: int = Field(0, ge=0, description="Seeds folds, draws and the noise of every picture.")
     recipe: str = Field(description="A published decoder: NAME of config/recipes/NAME.yaml, or a path.")
     nsd: Nsd
     subjects: dict[str, Subject] = Field(min_length=1)
@@ -202,16 +221,22 @@ class Config(Section):
     generator: Generator = Generator()
     evaluation: Evaluation = Evaluation()
     demo: Demo | None = None
-    pathvars: dict[str, str] = Field({}, description="Snakemake's path variables: results, logs, benchmarks.")
+    pathvars: dict[Literal["results", "logs", "benchmarks"], str] = Field(
+        {}, description="Snakemake's path variables: results, logs, benchmarks."
+    )
 
     @model_validator(mode="after")
     def _known_subjects(self) -> "Config":
         for name, subject in self.subjects.items():
             if name not in SESSIONS:
                 raise ValueError(f"unknown subject {name!r}; known are {', '.join(SESSIONS)}")
+            last = SESSIONS[name] if self.demo is None else self.demo.sessions
             for session in subject.session_list:
-                if not 1 <= session <= SESSIONS[name]:
-                    raise ValueError(f"{name} has the sessions 1 to {SESSIONS[name]}, not {session}")
+                if not 1 <= session <= last:
+                    raise ValueError(f"{name} has the sessions 1 to {last}, not {session}")
+        absent = sorted(set(self.subjects) - set(self.demo.subjects if self.demo else self.subjects))
+        if absent:
+            raise ValueError(f"{absent[0]} is not simulated: add it to demo.subjects")
         return self
 
     @property
@@ -242,7 +267,13 @@ def read_recipe(name: str, folder: Path) -> dict[str, Any]:
         raise InputError(
             f"recipe: expected the file {path}, found none; recipes that come along are {known}."
         )
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        reason = str(error).replace("\n", " ")
+        raise InputError(f"{path}: expected YAML, found text that does not parse ({reason}).") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected the sections features, ridge and generator, found {content!r}.")
     unknown = sorted(set(content) - {"features", "ridge", "generator"})
     if unknown:
         raise InputError(

@@ -111,10 +111,15 @@ class Scores:
         nsd_ids: np.ndarray,
         truth: np.ndarray,
         found: np.ndarray,
+        rows: np.ndarray | None = None,
     ) -> None:
-        """Two-way identification of features (n, d) among the true ones."""
+        """Two-way identification of features (n, d) among all true ones.
+
+        `truth` (m, d) holds every test image and `rows` (n,) which of them belong to the pictures (default:
+        all): a control painted for some test images has the same rivals as what it is compared with.
+        """
         matrix = metrics.two_way_matrix(metrics.correlation_matrix(truth, found))
-        self.add(variant, picture, metric, nsd_ids, matrix)
+        self.add(variant, picture, metric, nsd_ids, matrix if rows is None else matrix[rows])
 
     def add_labels(
         self,

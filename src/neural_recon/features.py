@@ -1,26 +1,19 @@
-"""Features of pictures and captions: computed in chunks, read by NSD id and columns.
+"""Features of pictures and captions, by the models."""
 
-A chunk file holds `features` float16 (n, D), `nsd_id` (n,) and `missing` (n,), true for an image without
-picture or caption; such a row is NaN, and using it is an error.
-"""
+from __future__ import annotations
 
-import contextlib
-import logging
 from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from neural_recon import seeds
-from neural_recon.clip import ClipContexts
-from neural_recon.errors import InputError
-from neural_recon.files import open_hdf5, read_hdf5, write_hdf5
-from neural_recon.vdvae import VDVAE
 
-logger = logging.getLogger(__name__)
-
-COLUMNS = 1024  # a ridge fit reads blocks of columns: so are the files chunked
+# importing CLIP takes seconds: only who loads it pays
+if TYPE_CHECKING:
+    from neural_recon.clip import ClipContexts
+    from neural_recon.vdvae import VDVAE
 
 
 def vdvae_features(
@@ -54,111 +47,3 @@ def text_features(clip: ClipContexts, captions: Sequence[Sequence[str]]) -> np.n
     starts = np.cumsum([0, *counts[:-1]])
     means = np.add.reduceat(tokens, starts, axis=0) / np.array(counts, np.float32)[:, None, None]
     return means.reshape(len(captions), -1)
-
-
-def write_chunk(
-    path: str | Path, features: np.ndarray, missing: np.ndarray, nsd_ids: np.ndarray, parameters: dict
-) -> None:
-    """Write one chunk file; features (n, D) are stored as float16, NaN where `missing` (n,) is true.
-
-    Raises:
-        InputError: a feature that is NaN or too large for float16.
-    """
-    features = np.where(missing[:, None], np.nan, features)
-    # NaN is not within the range either
-    if not np.abs(features[~missing]).max(initial=0) <= np.finfo(np.float16).max:
-        raise InputError(
-            f"{path}: expected features within the range of float16, found larger ones or NaN; "
-            "are the weights those of this model?"
-        )
-    if missing.any():
-        logger.warning("%d of %d images have no picture or no caption", missing.sum(), len(missing))
-    logger.info("%d images, %d features each", *features.shape)
-    write_hdf5(
-        path,
-        {"features": features.astype(np.float16), "nsd_id": nsd_ids.astype(np.int32), "missing": missing},
-        parameters,
-        chunks={"features": (len(features), min(COLUMNS, features.shape[1]))},
-    )
-
-
-class FeatureTable:
-    """Rows of several chunk files, in the order of `nsd_ids`, read by blocks of columns: `table[:, a:b]`.
-
-    Attributes:
-        shape: (n, D).
-
-    Raises:
-        InputError: an image that no file has, or that has no features; a file that is missing, cut short or
-            no chunk file; files of different D.
-    """
-
-    def __init__(self, paths: Sequence[str | Path], nsd_ids: np.ndarray):
-        # the files stay open as long as the table lives
-        self._opened = contextlib.ExitStack()
-        self.files = [self._opened.enter_context(open_hdf5(path)) for path in paths]
-        where, widths = {}, set()
-        for number, (path, file) in enumerate(zip(paths, self.files, strict=True)):
-            if not {"features", "nsd_id", "missing"} <= set(file):
-                raise InputError(
-                    f"{path}: expected the datasets features, nsd_id and missing, found {sorted(file)}; "
-                    "compute it again."
-                )
-            widths.add(file["features"].shape[1])
-            for row, (nsd_id, missing) in enumerate(
-                zip(file["nsd_id"][()], file["missing"][()], strict=True)
-            ):
-                where[int(nsd_id)] = (number, row, bool(missing))
-        absent = [int(i) for i in nsd_ids if int(i) not in where]
-        if absent:
-            raise InputError(
-                f"{paths[0]} and {len(paths) - 1} more: expected the features of image {absent[0]}, "
-                f"found none ({len(absent)} images are missing); remove these files and run again."
-            )
-        places = np.array([where[int(i)] for i in nsd_ids], dtype=np.int64).reshape(-1, 3)
-        if places[:, 2].any():
-            first = int(np.asarray(nsd_ids)[places[:, 2] == 1][0])
-            raise InputError(
-                f"image {first}: expected a picture and captions, found none; leave it out of the split."
-            )
-        if len(widths) > 1:
-            raise InputError(f"{paths[0]}: expected chunks of one width, found {sorted(widths)}.")
-        self.number, self.row = places[:, 0], places[:, 1]
-        self.shape = (len(places), widths.pop())
-
-    def __getitem__(self, index: tuple[slice, slice]) -> np.ndarray:
-        rows, columns = index
-        number, row = self.number[rows], self.row[rows]
-        start, stop, _ = columns.indices(self.shape[1])
-        block = np.empty((len(row), stop - start), np.float16)
-        for k in np.unique(number):
-            mine = number == k
-            block[mine] = self.files[k]["features"][:, start:stop][row[mine]]
-        return block
-
-
-def read_rows(paths: str | Path | Sequence[str | Path], nsd_ids: Sequence[int] | np.ndarray) -> np.ndarray:
-    """Rows (n, D) of some images: from chunk files (a list of paths), or from a file of predictions.
-
-    Raises:
-        InputError: an image that is not there.
-    """
-    if not isinstance(paths, str | Path):
-        return FeatureTable(paths, np.asarray(nsd_ids))[:, :].astype(np.float32)
-    arrays = read_hdf5(paths, "predictions", "nsd_id")
-    return select_rows(paths, arrays["predictions"], arrays["nsd_id"], nsd_ids)
-
-
-def select_rows(
-    path: str | Path, rows: np.ndarray, nsd_id: np.ndarray, wanted: Sequence[int] | np.ndarray
-) -> np.ndarray:
-    """The rows of a file's array that belong to the wanted images, in their order.
-
-    Raises:
-        InputError: an image that is not there.
-    """
-    where = {int(i): row for row, i in enumerate(nsd_id)}
-    absent = [int(i) for i in wanted if int(i) not in where]
-    if absent:
-        raise InputError(f"{path}: expected a row for image {absent[0]}, found none; compute it again.")
-    return rows[[where[int(i)] for i in wanted]]

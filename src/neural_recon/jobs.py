@@ -1,6 +1,8 @@
 """What every script of the workflow begins with: its log, and one sentence for a user's mistake."""
 
+import atexit
 import logging
+import signal
 import sys
 import time
 import traceback
@@ -40,8 +42,8 @@ def start(job: Any) -> logging.Logger:
         logging.shutdown()
 
     sys.excepthook = fail
+    # a cancelled job ends as by an error, so that its temporary files go
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     logger.info("started: %s", ", ".join(f"{k}={v}" for k, v in job.wildcards.items()) or "no wildcards")
-    import atexit
-
     atexit.register(lambda: logger.info("ended after %.1f s", time.monotonic() - started))
     return logger

@@ -101,8 +101,10 @@ def ssim_matrix(truth: np.ndarray, images: np.ndarray, variant: Variant) -> np.n
 
 
 def correlation_matrix(truth: np.ndarray, features: np.ndarray) -> np.ndarray:
-    """Pearson's r of all pairs of (n, ...) flattened features: (n, n), rows truths, columns pictures."""
-    truth, features = _check_features(truth, features)
+    """Pearson's r of all pairs of (n, ...) and (m, ...) flattened features: (n, m), rows truths."""
+    if truth.shape[1:] != features.shape[1:] or truth.ndim < 2 or not (len(truth) and len(features)):
+        raise ValueError(f"truth {truth.shape} and features {features.shape} must be (n, d) and (m, d).")
+    truth, features = truth.reshape(len(truth), -1), features.reshape(len(features), -1)
     truth_mean, truth_scale = _statistics(truth, "truth")
     mean, scale = _statistics(features, "picture")
     r = np.zeros((len(truth), len(features)))
@@ -123,7 +125,7 @@ def two_way_identification(truth: np.ndarray, features: np.ndarray) -> np.ndarra
     A picture wins against another truth where its r with its own truth is strictly higher; the share is of
     the n - 1 others (Ozcelik & VanRullen, 2023). Chance is 0.5.
     """
-    return two_way_from_matrix(correlation_matrix(truth, features))
+    return two_way_from_matrix(correlation_matrix(*_check_features(truth, features)))
 
 
 def two_way_from_matrix(r: np.ndarray) -> np.ndarray:
@@ -132,12 +134,12 @@ def two_way_from_matrix(r: np.ndarray) -> np.ndarray:
 
 
 def two_way_matrix(r: np.ndarray) -> np.ndarray:
-    """Entry (i, j): the share that picture j would win if its truth were i. (n, n) -> (n, n).
+    """Entry (i, j): the share that picture j would win if its truth were i. (n, m) -> (n, m).
 
     Whether a picture wins depends only on its own column of r, so its score under any re-pairing stands here.
     """
-    if r.ndim != 2 or r.shape[0] != r.shape[1] or len(r) < 2:
-        raise ValueError(f"r must be (n, n) with at least 2 images, found {r.shape}.")
+    if r.ndim != 2 or len(r) < 2:
+        raise ValueError(f"r must be (truths, pictures) with at least 2 truths, found {r.shape}.")
     if not np.all(np.isfinite(r)):
         raise ValueError("r has NaN or infinite values.")
     return (rankdata(r, method="min", axis=0) - 1) / (len(r) - 1)

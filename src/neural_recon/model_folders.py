@@ -42,3 +42,19 @@ def find_weights(folder: str | os.PathLike[str]) -> Path:
             return Path(folder) / name
     found = sorted(path.name for path in Path(folder).glob("*")) or "nothing"
     raise InputError(f"{folder}: expected a weights file such as {names[0]}, found {found}.")
+
+
+def part_files(folder: Path) -> list[str]:
+    """The files of one part of a model folder that a run depends on: its weights and its settings.
+
+    A part that is not there yet is named by the weights it should have (Snakemake says so where it needs
+    them); parts without weights, such as the tokenizer, may be absent.
+    """
+    settings = sorted(str(path) for path in folder.glob("*") if path.suffix in (".json", ".txt"))
+    if folder.name in ("scheduler", "tokenizer", "image_processor"):
+        return settings
+    try:
+        return [str(find_weights(folder)), *settings]
+    except InputError:
+        stem = "model" if folder.name.endswith("_encoder") else "diffusion_pytorch_model"
+        return [f"{folder}/{stem}.safetensors", *settings]

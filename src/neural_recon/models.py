@@ -1,14 +1,20 @@
 """The models of a configuration, on the GPU where there is one, else on the CPU."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
-from neural_recon.clip import ClipContexts
 from neural_recon.errors import InputError
-from neural_recon.vdvae import VDVAE
-from neural_recon.versatile import DualGuidedPipeline
+
+# each model's libraries take seconds to import: a job pays for those it loads
+if TYPE_CHECKING:
+    from neural_recon.clip import ClipContexts
+    from neural_recon.vdvae import VDVAE
+    from neural_recon.versatile import DualGuidedPipeline
 
 
 def device() -> torch.device:
@@ -24,6 +30,8 @@ def load_vdvae(weights: str | Path, hparams: str | Path) -> VDVAE:
     """
     if not Path(hparams).is_file():
         raise InputError(f"{hparams}: expected the VDVAE's hyper-parameters (JSON), found no such file.")
+    from neural_recon.vdvae import VDVAE
+
     try:
         values = json.loads(Path(hparams).read_text(encoding="utf-8"))
         return VDVAE.from_checkpoint(weights, values).to(device())
@@ -33,11 +41,15 @@ def load_vdvae(weights: str | Path, hparams: str | Path) -> VDVAE:
 
 def load_clip(folder: str | Path) -> ClipContexts:
     """CLIP's encoders of a Versatile Diffusion folder."""
+    from neural_recon.clip import ClipContexts
+
     return ClipContexts.from_pretrained(folder, device=device())
 
 
 def load_generator(folder: str | Path) -> DualGuidedPipeline:
     """The generator of a Versatile Diffusion folder: half precision on a GPU, full on the CPU."""
+    from neural_recon.versatile import DualGuidedPipeline
+
     where = device()
     dtype = torch.float16 if where.type == "cuda" else torch.float32
     return DualGuidedPipeline.from_pretrained(folder, dtype=dtype, device=where)

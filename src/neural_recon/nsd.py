@@ -182,9 +182,7 @@ def design_table(
     )
 
 
-def chunk_ids(
-    expdesign: str | Path, stimuli: str, subjects: Sequence[str], chunk: int, size: int
-) -> np.ndarray:
+def chunk_ids(expdesign: str | Path, stimuli: str, chunk: int, size: int) -> np.ndarray:
     """NSD ids (0-based) of one chunk of a list of stimuli, cut by position.
 
     The list is "shared" (positions 1 to 1,000, the same for all subjects) or a subject's own (the others).
@@ -192,12 +190,10 @@ def chunk_ids(
     Args:
         expdesign: `nsd_expdesign.mat`.
         stimuli: "shared" or a subject.
-        subjects: any subjects; the shared list is read from the first.
         chunk: 0-based number of the chunk of `size` images; the last one of a list may be shorter.
     """
-    subject = subjects[0] if stimuli == SHARED else stimuli
     _, images, _ = _read_variables(Path(expdesign))
-    ids = images[list(SESSIONS).index(subject)] - 1
+    ids = images[0 if stimuli == SHARED else list(SESSIONS).index(stimuli)] - 1
     ids = ids[:N_SHARED] if stimuli == SHARED else ids[N_SHARED:]
     return ids[chunk * size : (chunk + 1) * size]
 

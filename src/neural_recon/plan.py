@@ -6,7 +6,9 @@ the chunks that are there untouched.
 """
 
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -57,14 +59,16 @@ class Plan:
         """One row a trial of the subject's sessions, with its split.
 
         Raises:
-            InputError: fewer than two test images (every score compares each with the others).
+            InputError: lists that contradict each other or NSD, or fewer than two test images (every score
+                compares each with the others).
         """
-        split = self.config.split
-        table = trial_table(
-            self.design(subject, self.config.subjects[subject].session_list),
-            read_ids(split.train) if split.train else None,
-            read_ids(split.test) if split.test else None,
-        )
+        split, design = self.config.split, self.design(subject, self.config.subjects[subject].session_list)
+        train, test = (read_ids(path) if path else None for path in (split.train, split.test))
+        try:
+            table = trial_table(design, train, test)
+        except InputError as error:
+            lists = ", ".join(path for path in (split.train, split.test) if path)
+            raise InputError(f"{lists or subject}: {error}") from error
         ids = table.loc[table["split"] == "test", "nsd_id"].unique()
         if len(ids) < 2:
             raise InputError(
@@ -72,6 +76,30 @@ class Plan:
                 f"found {len(ids)} in these sessions; add sessions or change the ids."
             )
         return table
+
+    def check(self) -> None:
+        """Raise an InputError on the first mistake in design and splits, or file of the tree that is missing.
+
+        The demo's tree is written by the workflow itself, so its files may come later.
+        """
+        for subject in self.config.subjects:
+            self.trials(subject)
+        if self.config.demo is None:
+            for what, path in self.tree_files():
+                if not path.is_file():
+                    raise InputError(f"{path}: expected {what}, found no such file; is nsd.root right?")
+
+    def tree_files(self) -> Iterator[tuple[str, Path]]:
+        """What the configuration reads of the NSD tree: (description, path)."""
+        tree = self.config.tree
+        yield "NSD's pictures", tree.stimuli
+        yield "the captions", self.config.captions
+        for name, subject in self.config.subjects.items():
+            yield f"the mask of {name}", tree.mask(name)
+            for atlas in self.config.nsd.atlases:
+                yield f"an atlas of {name}", tree.roi(name, atlas)
+            for session in subject.session_list:
+                yield f"session {session} of {name}", tree.betas(name, session, subject.format)
 
     def test_ids(self, subject: str) -> np.ndarray:
         """NSD ids of the subject's test images, ascending."""

@@ -1,6 +1,9 @@
 """From predicted features to pictures: the base image, and what diffusion makes of it."""
 
+from __future__ import annotations
+
 import logging
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -8,8 +11,11 @@ from PIL import Image
 
 from neural_recon import seeds
 from neural_recon.ridge import shuffled_pairs
-from neural_recon.vdvae import VDVAE
-from neural_recon.versatile import DualGuidedPipeline
+
+# importing the generator takes seconds: who decodes base images only does not pay
+if TYPE_CHECKING:
+    from neural_recon.vdvae import VDVAE
+    from neural_recon.versatile import DualGuidedPipeline
 
 logger = logging.getLogger(__name__)
 

@@ -60,6 +60,17 @@ def select_voxels(
     return table
 
 
+def read_voxels(mask: str | Path, atlases: Mapping[str, str | Path], regions: Sequence[str]) -> pd.DataFrame:
+    """`select_voxels` from files: the mask `nsdgeneral` and label volumes by atlas name."""
+    try:
+        labels = {name: nsd.read_labels(path) for name, path in atlases.items()}
+        return select_voxels(nsd.read_mask(mask), labels, regions)
+    except InputError as error:
+        if str(mask) in str(error):
+            raise
+        raise InputError(f"{mask} and the atlases beside it: {error}") from error
+
+
 def voxel_mask(voxels: pd.DataFrame, shape: tuple[int, int, int]) -> np.ndarray:
     """The bool volume (x, y, z) of a table of `select_voxels`."""
     mask = np.zeros(shape, bool)

@@ -11,7 +11,7 @@ import pandas as pd
 from neural_recon.clip import ClipContexts
 from neural_recon.errors import InputError
 from neural_recon.evaluate import Scores
-from neural_recon.features import read_rows, select_rows
+from neural_recon.feature_files import read_rows, select_rows
 from neural_recon.files import read_hdf5
 from neural_recon.metrics import resize
 from neural_recon.nsd import read_stimuli
@@ -105,7 +105,7 @@ def score_subject(
         rows = [row_of[int(i)] for i in ids]
         scores.add_pixels(variant, picture, ids, truth[rows], images, evaluation["preset"])
         embedded = clip.embedding(images)
-        scores.add_two_way(variant, picture, "clip_two_way", ids, seen[rows], embedded)
+        scores.add_two_way(variant, picture, "clip_two_way", ids, seen, embedded, rows)
         if judge:
             answers, labels = judge.names_of(images), judge.truth(ids)
             for name, answer in answers.items():
@@ -121,7 +121,7 @@ def score_subject(
                 rows = [row_of[int(i)] for i in context]
                 embedded = clip.embedding(arrays["images"])
                 scores.add_two_way(
-                    variant, picture, "context_two_way", arrays["nsd_id"], seen[rows], embedded
+                    variant, picture, "context_two_way", arrays["nsd_id"], seen, embedded, rows
                 )
                 if judge:
                     scores.add_labels(

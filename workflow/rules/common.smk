@@ -1,9 +1,9 @@
 from snakemake.exceptions import WorkflowError
 
-from neural_recon.model_folders import find_weights
+from neural_recon.model_folders import part_files
 from neural_recon.config import SPACES, Config, resolve
 from neural_recon.errors import InputError
-from neural_recon.plan import CONTROLS, Plan
+from neural_recon.plan import Plan
 
 # A user's mistake in the configuration or the design ends here, in one sentence.
 try:
@@ -11,8 +11,7 @@ try:
     config.update(resolve(config, Path(workflow.basedir)))
     CONFIG = Config.model_validate(config)
     PLAN = Plan(CONFIG)
-    for subject in CONFIG.subjects:
-        PLAN.trials(subject)
+    PLAN.check()
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -24,7 +23,7 @@ wildcard_constraints:
     stimuli="shared|subj0[1-8]",
     space="|".join(SPACES),
     session=r"\d\d",
-    chunk=r"\d\d\d",
+    chunk=r"\d\d\d+",
 
 
 def feature_files(wildcards, space=None):
@@ -34,13 +33,18 @@ def feature_files(wildcards, space=None):
     return [f"<results>/features/{space}/{chunk.name}.h5" for chunk in chunks]
 
 
-def model_file(folder, name):
-    """The weights of a part of a model folder: their change reruns what hangs on them."""
-    try:
-        return str(find_weights(Path(folder) / name))
-    except InputError:
-        # not there yet: Snakemake names it where a target needs it
-        return f"{folder}/{name}/model.safetensors"
+def model_files(*parts):
+    """The files of some parts of the Versatile Diffusion folder: their change reruns what hangs on them."""
+    return [
+        path
+        for part in parts
+        for path in part_files(Path(CONFIG.features.versatile) / part)
+    ]
+
+
+def painting_parameters():
+    """What of the generator's settings changes a picture."""
+    return {k: v for k, v in config["generator"].items() if k not in ("batch", "chunk")}
 
 
 def picture_chunk(wildcards):

@@ -8,12 +8,13 @@ if CONFIG.demo is not None:
             scenes=f"{TREE.root}/annots/scenes.parquet",
         log:
             "<logs>/demo_experiment.log",
+        benchmark:
+            "<benchmarks>/demo_experiment/all.tsv"
         resources:
             mem_mb=2000,
             runtime=10,
         params:
             demo=lookup("demo", within=config),
-            subjects=sorted(CONFIG.subjects),
             tree=tree_parameters(),
         script:
             "../scripts/demo_experiment.py"
@@ -25,13 +26,14 @@ if CONFIG.demo is not None:
             stimuli=str(TREE.stimuli),
         log:
             "<logs>/demo_stimuli.log",
+        benchmark:
+            "<benchmarks>/demo_stimuli/all.tsv"
         threads: 2
         resources:
             mem_mb=2000,
             runtime=10,
         params:
             demo=lookup("demo", within=config),
-            subjects=sorted(CONFIG.subjects),
             tree=tree_parameters(),
         script:
             "../scripts/demo_stimuli.py"
@@ -43,6 +45,8 @@ if CONFIG.demo is not None:
             ncsnr=str(TREE.ncsnr("{subject}")),
         log:
             "<logs>/demo_subject/{subject}.log",
+        benchmark:
+            "<benchmarks>/demo_subject/{subject}.tsv"
         resources:
             mem_mb=2000,
             runtime=10,
@@ -59,6 +63,8 @@ if CONFIG.demo is not None:
             signals=f"{TREE.root}/simulation/{{subject}}.h5",
         log:
             "<logs>/demo_signals/{subject}.log",
+        benchmark:
+            "<benchmarks>/demo_signals/{subject}.tsv"
         resources:
             mem_mb=2000,
             runtime=10,
@@ -72,10 +78,16 @@ if CONFIG.demo is not None:
         input:
             signals=f"{TREE.root}/simulation/{{subject}}.h5",
         output:
-            nifti=str(TREE.betas("{subject}", 0)).replace("session00", "session{session}"),
-            hdf5=str(TREE.betas("{subject}", 0, "hdf5")).replace("session00", "session{session}"),
+            nifti=str(TREE.betas("{subject}", 0)).replace(
+                "session00", "session{session}"
+            ),
+            hdf5=str(TREE.betas("{subject}", 0, "hdf5")).replace(
+                "session00", "session{session}"
+            ),
         log:
             "<logs>/demo_betas/{subject}_{session}.log",
+        benchmark:
+            "<benchmarks>/demo_betas/{subject}_{session}.tsv"
         resources:
             mem_mb=2000,
             runtime=10,

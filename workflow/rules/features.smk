@@ -19,8 +19,8 @@ rule features_vdvae:
         chunk_size=lookup("features/chunk", within=config),
         latents=lookup("features/vdvae/latents", within=config),
         layers=lookup("features/vdvae/layers", within=config),
-        seed=lookup("seed", within=config),
-        subjects=sorted(CONFIG.subjects),
+        # the posterior's mean needs no seed
+        seed=config["seed"] if CONFIG.features.vdvae.latents == "sample" else 0,
     script:
         "../scripts/features_vdvae.py"
 
@@ -29,7 +29,7 @@ rule features_clip_vision:
     input:
         design=str(TREE.expdesign),
         stimuli=str(TREE.stimuli),
-        weights=model_file(CONFIG.features.versatile, "image_encoder"),
+        weights=model_files("image_encoder", "image_processor"),
     output:
         features="<results>/features/clip_vision/{stimuli}_{chunk}.h5",
     log:
@@ -43,7 +43,6 @@ rule features_clip_vision:
     params:
         chunk_size=lookup("features/chunk", within=config),
         models=lookup("features/versatile", within=config),
-        subjects=sorted(CONFIG.subjects),
     script:
         "../scripts/features_clip_vision.py"
 
@@ -52,7 +51,7 @@ rule features_clip_text:
     input:
         design=str(TREE.expdesign),
         captions=str(CONFIG.captions),
-        weights=model_file(CONFIG.features.versatile, "text_encoder"),
+        weights=model_files("text_encoder", "tokenizer"),
     output:
         features="<results>/features/clip_text/{stimuli}_{chunk}.h5",
     log:
@@ -66,6 +65,5 @@ rule features_clip_text:
     params:
         chunk_size=lookup("features/chunk", within=config),
         models=lookup("features/versatile", within=config),
-        subjects=sorted(CONFIG.subjects),
     script:
         "../scripts/features_clip_text.py"

@@ -28,7 +28,8 @@ rule base_images:
 rule reconstruct:
     input:
         base=lambda wildcards: "<results>/base_images/{subject}/{base}.h5".replace(
-            "{base}", "true_features" if wildcards.variant == "true_features" else "decoded"
+            "{base}",
+            "true_features" if wildcards.variant == "true_features" else "decoded",
         ),
         vision=lambda wildcards: (
             feature_files(wildcards, "clip_vision")
@@ -40,10 +41,10 @@ rule reconstruct:
             if wildcards.variant == "true_features"
             else "<results>/ridge/{subject}/clip_text/decoded.h5"
         ),
-        weights=[
-            model_file(CONFIG.features.versatile, part)
-            for part in ("image_unet", "text_unet", "vae", "image_encoder", "text_encoder")
-        ],
+        weights=model_files(
+            *("image_unet", "text_unet", "vae", "scheduler"),
+            *("image_encoder", "text_encoder", "image_processor", "tokenizer"),
+        ),
     output:
         images="<results>/reconstructions/{subject}/{variant}_{chunk}.h5",
     log:
@@ -58,9 +59,13 @@ rule reconstruct:
         mem_mb=12000,
         runtime=120,
     params:
-        generator=lookup("generator", within=config),
+        generator=painting_parameters(),
         models=lookup("features/versatile", within=config),
-        control_ids=lambda wildcards: PLAN.control_ids(wildcards.subject).tolist(),
+        control_ids=lambda wildcards: (
+            PLAN.control_ids(wildcards.subject).tolist()
+            if wildcards.variant == "swapped"
+            else []
+        ),
         nsd_ids=picture_chunk,
         seed=lookup("seed", within=config),
     script:
@@ -77,6 +82,8 @@ rule collect_reconstructions:
         images="<results>/reconstructions/{subject}/{variant}.h5",
     log:
         "<logs>/collect_reconstructions/{subject}_{variant}.log",
+    benchmark:
+        "<benchmarks>/collect_reconstructions/{subject}_{variant}.tsv"
     wildcard_constraints:
         variant="decoded|true_features|swapped",
     resources:
@@ -96,6 +103,8 @@ rule pictures:
         sheet="<results>/pictures/{subject}.png",
     log:
         "<logs>/pictures/{subject}.log",
+    benchmark:
+        "<benchmarks>/pictures/{subject}.tsv"
     resources:
         mem_mb=2000,
         runtime=10,

@@ -5,13 +5,16 @@ def report_subjects(wildcards):
 
 def report_files(pattern, **values):
     """An input function for every subject of a report."""
-    return lambda wildcards: expand(pattern, subject=report_subjects(wildcards), **values)
+    return lambda wildcards: expand(
+        pattern, subject=report_subjects(wildcards), **values
+    )
 
 
 rule report:
     input:
         scores=report_files(
-            "<results>/scores/{subject}/{table}", table=["images.parquet", "summary.tsv", "tests.tsv"]
+            "<results>/scores/{subject}/{table}",
+            table=["images.parquet", "summary.tsv", "tests.tsv"],
         ),
         curves=report_files("<results>/ridge/{subject}/{space}/alpha.tsv", space=SPACES),
         responses=report_files("<results>/responses/{subject}.h5"),

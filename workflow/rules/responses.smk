@@ -6,6 +6,8 @@ rule trials:
         trials="<results>/trials/{subject}.parquet",
     log:
         "<logs>/trials/{subject}.log",
+    benchmark:
+        "<benchmarks>/trials/{subject}.tsv"
     resources:
         mem_mb=1000,
         runtime=10,
@@ -24,6 +26,8 @@ rule voxels:
         voxels="<results>/voxels/{subject}.parquet",
     log:
         "<logs>/voxels/{subject}.log",
+    benchmark:
+        "<benchmarks>/voxels/{subject}.tsv"
     resources:
         mem_mb=1000,
         runtime=10,
@@ -38,7 +42,9 @@ rule betas:
     input:
         betas=lambda wildcards: str(
             TREE.betas(
-                wildcards.subject, int(wildcards.session), CONFIG.subjects[wildcards.subject].format
+                wildcards.subject,
+                int(wildcards.session),
+                CONFIG.subjects[wildcards.subject].format,
             )
         ),
         mask=str(TREE.mask("{subject}")),
@@ -47,6 +53,8 @@ rule betas:
         betas="<results>/betas/{subject}/session{session}.h5",
     log:
         "<logs>/betas/{subject}_{session}.log",
+    benchmark:
+        "<benchmarks>/betas/{subject}_{session}.tsv"
     resources:
         mem_mb=3000,
         runtime=20,

@@ -1,3 +1,8 @@
+def cross_validated(space, value):
+    """`value` where the penalty of a space is chosen by cross-validation, else nothing."""
+    return value if CONFIG.ridge.alpha[space] == "cv" else None
+
+
 rule ridge_alpha:
     input:
         responses="<results>/responses/{subject}.h5",
@@ -8,13 +13,17 @@ rule ridge_alpha:
         "<logs>/ridge_alpha/{subject}_{space}.log",
     benchmark:
         "<benchmarks>/ridge_alpha/{subject}_{space}.tsv"
+    threads: 8
     resources:
         mem_mb=8000,
         runtime=60,
     params:
         alpha=lookup("ridge/alpha/{space}", within=config),
-        cross_validation=lookup("ridge/cross_validation", within=config),
-        seed=lookup("seed", within=config),
+        # a fixed alpha depends on neither
+        cross_validation=lambda wildcards: cross_validated(
+            wildcards.space, config["ridge"]["cross_validation"]
+        ),
+        seed=lambda wildcards: cross_validated(wildcards.space, config["seed"]),
     script:
         "../scripts/ridge_alpha.py"
 
@@ -33,12 +42,17 @@ rule ridge_predict:
     wildcard_constraints:
         # decoded: the decoder; shuffled: the control, fitted on training pairs that do not belong together
         pairs="decoded|shuffled",
+    threads: 8
     resources:
         mem_mb=8000,
         runtime=60,
     params:
         calibration=lookup("ridge/calibration", within=config),
-        folds=lookup("ridge/cross_validation/folds", within=config),
+        folds=(
+            config["ridge"]["cross_validation"]["folds"]
+            if CONFIG.ridge.calibration == "train"
+            else 2
+        ),
         seed=lookup("seed", within=config),
     script:
         "../scripts/ridge_predict.py"

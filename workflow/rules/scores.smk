@@ -15,8 +15,12 @@ rule scores:
         features=lambda wildcards: [
             path for space in SPACES for path in feature_files(wildcards, space)
         ],
-        weights=model_file(CONFIG.features.versatile, "image_encoder"),
-        judge=[path for path in (CONFIG.evaluation.classifier, CONFIG.evaluation.scenes) if path],
+        weights=model_files("image_encoder", "image_processor"),
+        judge=[
+            path
+            for path in (CONFIG.evaluation.classifier, CONFIG.evaluation.scenes)
+            if path
+        ],
     output:
         images="<results>/scores/{subject}/images.parquet",
         summary="<results>/scores/{subject}/summary.tsv",
@@ -27,7 +31,7 @@ rule scores:
         "<benchmarks>/scores/{subject}.tsv"
     resources:
         gpu=1,
-        mem_mb=8000,
+        mem_mb=16000,
         runtime=60,
     params:
         evaluation=lookup("evaluation", within=config),

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from neural_recon.features import read_rows
+from neural_recon.feature_files import read_rows
 from neural_recon.files import write_hdf5
 from neural_recon.jobs import start
 from neural_recon.models import load_vdvae

@@ -7,4 +7,4 @@ from neural_recon.nsd import Tree
 
 start(snakemake)
 params = snakemake.params
-write_experiment(Tree(**params.tree), Demo(**params.demo), params.subjects)
+write_experiment(Tree(**params.tree), Demo(**params.demo))

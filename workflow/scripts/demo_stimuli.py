@@ -7,4 +7,4 @@ from neural_recon.nsd import Tree
 
 start(snakemake)
 params = snakemake.params
-write_stimuli(Tree(**params.tree), Demo(**params.demo), params.subjects, snakemake.threads)
+write_stimuli(Tree(**params.tree), Demo(**params.demo), snakemake.threads)

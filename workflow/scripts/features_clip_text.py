@@ -2,17 +2,15 @@
 
 import numpy as np
 
-from neural_recon import features
+from neural_recon import feature_files, features
 from neural_recon.jobs import start
 from neural_recon.models import load_clip
 from neural_recon.nsd import chunk_ids, read_captions
 
 start(snakemake)
 params, wildcards = snakemake.params, snakemake.wildcards
-ids = chunk_ids(
-    snakemake.input.design, wildcards.stimuli, params.subjects, int(wildcards.chunk), params.chunk_size
-)
+ids = chunk_ids(snakemake.input.design, wildcards.stimuli, int(wildcards.chunk), params.chunk_size)
 captions = read_captions(snakemake.input.captions, ids, empty_ok=True)
 tokens = features.text_features(load_clip(params.models), captions)
 missing = np.array([not texts for texts in captions])
-features.write_chunk(snakemake.output.features, tokens, missing, ids, {"space": "clip_text"})
+feature_files.write_chunk(snakemake.output.features, tokens, missing, ids, {"space": "clip_text"})

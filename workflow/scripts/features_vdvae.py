@@ -1,18 +1,16 @@
 """Write the VDVAE latents of one chunk of stimuli."""
 
-from neural_recon import features
+from neural_recon import feature_files, features
 from neural_recon.jobs import start
 from neural_recon.models import load_vdvae
 from neural_recon.nsd import chunk_ids, read_stimuli
 
 start(snakemake)
 params, wildcards = snakemake.params, snakemake.wildcards
-ids = chunk_ids(
-    snakemake.input.design, wildcards.stimuli, params.subjects, int(wildcards.chunk), params.chunk_size
-)
+ids = chunk_ids(snakemake.input.design, wildcards.stimuli, int(wildcards.chunk), params.chunk_size)
 model = load_vdvae(snakemake.input.weights, snakemake.input.hparams)
 pictures = read_stimuli(snakemake.input.stimuli, ids, empty_ok=True)
 latents = features.vdvae_features(model, pictures, ids, params.layers, params.latents, params.seed)
 settings = {"space": "vdvae", "layers": params.layers, "latents": params.latents, "seed": params.seed}
 missing = ~pictures.any(axis=(1, 2, 3))
-features.write_chunk(snakemake.output.features, latents, missing, ids, settings)
+feature_files.write_chunk(snakemake.output.features, latents, missing, ids, settings)

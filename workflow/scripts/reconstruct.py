@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from neural_recon.features import read_rows, select_rows
+from neural_recon.feature_files import read_rows, select_rows
 from neural_recon.files import read_hdf5, write_hdf5
 from neural_recon.jobs import start
 from neural_recon.models import load_clip, load_generator
@@ -10,7 +10,6 @@ from neural_recon.reconstruct import reconstruct, swapped_contexts
 
 start(snakemake)
 params, files = snakemake.params, snakemake.input
-settings = {name: value for name, value in params.generator.items() if name != "chunk"}
 ids = contexts = np.asarray(params.nsd_ids)
 if snakemake.wildcards.variant == "swapped":
     contexts = swapped_contexts(np.asarray(params.control_ids), ids, params.seed)
@@ -23,7 +22,8 @@ images = reconstruct(
     load_clip(params.models).unconditional(),
     ids,
     params.seed,
-    **settings,
+    **params.generator,
+    batch=snakemake.config["generator"]["batch"],  # changes no picture, so it is no parameter of the rule
 )
 arrays = {"images": images, "nsd_id": ids, "context_id": contexts}
-write_hdf5(snakemake.output.images, arrays, {**settings, "seed": params.seed})
+write_hdf5(snakemake.output.images, arrays, {**params.generator, "seed": params.seed})

@@ -1,17 +1,15 @@
 """Predict the test images' features of one space."""
 
-import pandas as pd
-
 from neural_recon import ridge
-from neural_recon.features import FeatureTable
+from neural_recon.feature_files import FeatureTable
 from neural_recon.files import read_hdf5, write_hdf5
 from neural_recon.jobs import start
+from neural_recon.penalty import read_chosen
 
-logger = start(snakemake)
+start(snakemake)
 params = snakemake.params
 data = read_hdf5(snakemake.input.responses, "train", "test", "train_ids", "test_ids")
-curve = pd.read_csv(snakemake.input.curve, sep="\t")
-alpha = float(curve.loc[curve["chosen"], "alpha"].iloc[0])
+alpha = read_chosen(snakemake.input.curve)
 if snakemake.wildcards.pairs == "shuffled":
     data["train_ids"] = data["train_ids"][ridge.shuffled_pairs(len(data["train_ids"]), params.seed)]
 targets = FeatureTable(snakemake.input.features, data["train_ids"])

@@ -21,6 +21,7 @@ from neural_recon.config import Demo
 from neural_recon.demo import brain, cortex, design
 from neural_recon.demo.captions import captions
 from neural_recon.demo.scenes import Scene, render, sample
+from neural_recon.errors import InputError
 from neural_recon.files import read_hdf5, whole, write_hdf5, write_table
 from neural_recon.nsd import Tree
 
@@ -52,21 +53,21 @@ def scene(demo: Demo, nsd_id: int) -> Scene:
     return sample(demo.seed, int(nsd_id))
 
 
-def rendered_ids(demo: Demo, subjects: list[str]) -> np.ndarray:
+def rendered_ids(demo: Demo) -> np.ndarray:
     """The NSD ids that have a picture: the first shared ones and each subject's first own ones; ascending."""
     shared = np.arange(1, max(demo.rendered_shared, demo.shared_images) + 1)
     own = np.arange(design.N_SHARED + 1, design.N_SHARED + demo.own_images + 1)
     plan = make_design(demo)
-    return np.unique(np.concatenate([plan.ids(subject, np.r_[shared, own]) for subject in subjects]))
+    return np.unique(np.concatenate([plan.ids(subject, np.r_[shared, own]) for subject in demo.subjects]))
 
 
-def write_experiment(tree: Tree, demo: Demo, subjects: list[str]) -> None:
+def write_experiment(tree: Tree, demo: Demo) -> None:
     """Write the experiment design, the captions and the table of scenes.
 
     The captions are those of the pictures that exist; all other rows are empty strings.
     """
     design.write(tree.expdesign, make_design(demo))
-    ids = rendered_ids(demo, subjects)
+    ids = rendered_ids(demo)
     scenes = [scene(demo, nsd_id) for nsd_id in ids]
     texts = [captions(one, demo.seed) for one in scenes]
     width = max(len(text) for five in texts for text in five)
@@ -93,9 +94,9 @@ def scene_table(ids: np.ndarray, scenes: list[Scene]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def write_stimuli(tree: Tree, demo: Demo, subjects: list[str], processes: int = 1) -> None:
+def write_stimuli(tree: Tree, demo: Demo, processes: int = 1) -> None:
     """Render the pictures into `nsd_stimuli.hdf5`, in parallel; rows without a picture take no space."""
-    ids = rendered_ids(demo, subjects)
+    ids = rendered_ids(demo)
     jobs = [(demo, int(nsd_id)) for nsd_id in ids]
     with (
         multiprocessing.get_context("fork").Pool(processes) as pool,
@@ -164,6 +165,11 @@ def write_betas(tree: Tree, demo: Demo, subject: str, session: int) -> None:
     stored = read_hdf5(signals_path(tree, subject), "signals", "nsd_id")
     shown = make_design(demo).trials(subject, [session])["nsd_id"]
     rows = np.searchsorted(stored["nsd_id"], shown)
+    if not np.array_equal(stored["nsd_id"][np.minimum(rows, len(stored["nsd_id"]) - 1)], shown):
+        raise InputError(
+            f"{signals_path(tree, subject)}: expected the pictures of session {session}, found others; "
+            "the demo has fewer sessions."
+        )
     subject_brain = brain.grow(demo.seed, subject)
     percent = brain.betas(subject_brain, stored["signals"][rows], demo.seed, subject, session)
     limits = np.iinfo(np.int16)
