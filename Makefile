@@ -1,7 +1,10 @@
 # make demo | make test | make demo-models; `make help` lists all.
 SHELL := /bin/bash
 PYTHON ?= python3
-CORES ?= $(shell nproc)
+# More cores than four only wait for each other in the demo, and each job takes up to 0.7 GB.
+CORES ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
+# Without a GPU, GPU jobs run on the CPU, one a core.
+GPU_JOBS ?= $(shell command -v nvidia-smi > /dev/null && echo 1 || echo $(CORES))
 BIN := .venv/bin
 export HF_HUB_OFFLINE := 1
 
@@ -16,13 +19,14 @@ help:
 		{ echo "neural-recon needs Python 3.11 or later; name one with: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --requirement envs/requirements.txt
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 env: .venv/.complete ## set up .venv with exact versions
 
 demo: env ## run the whole workflow on two simulated subjects
-	$(BIN)/snakemake --cores $(CORES) --resources gpu=$(CORES) --quiet rules host
+	$(BIN)/snakemake --cores $(CORES) --resources gpu=$(GPU_JOBS) --quiet rules host \
+		--set-threads ridge_alpha=1 ridge_predict=1 demo_stimuli=1
 	@echo "Open the report in a browser: $(CURDIR)/results/report/all.html"
 
 test: env ## run the tests

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from neural_recon import report
+from neural_recon import __version__, report
 from neural_recon.errors import InputError
 from neural_recon.files import write_hdf5, write_table
 from neural_recon.report import gallery, plots, results, words
@@ -25,10 +25,11 @@ SPACES = ("vdvae", "clip_vision", "clip_text")
 LEVELS = {  # (variant, picture): how good, on the scale of two-way identification
     ("decoded", "base"): 0.68,
     ("decoded", "final"): 0.88,
+    ("true_features", "base"): 0.80,
     ("true_features", "final"): 0.97,
-    ("shuffled", "final"): 0.51,
+    ("shuffled", "base"): 0.51,
     ("swapped", "final"): 0.60,
-    ("mean_image", "base"): 0.50,
+    ("mean_image", "baseline"): 0.50,
 }
 
 
@@ -88,7 +89,8 @@ def write_subject(folder, rng, subject, ids, judge=True, controls=True, cv=True,
     for (variant, picture), level in LEVELS.items():
         if not controls and variant in ("true_features", "swapped"):
             continue
-        m = n if variant not in ("true_features", "swapped") else max(n // 2, 2)
+        painted = picture == "final" and variant in ("true_features", "swapped")
+        m = max(n // 2, 2) if painted else n
         for metric in metrics:
             chance = {"clip_two_way": 0.5, "object": 0.08, "background": 0.14, "pixcorr": 0.05, "ssim": 0.2}[
                 metric
@@ -112,7 +114,8 @@ def write_subject(folder, rng, subject, ids, judge=True, controls=True, cv=True,
     write_table(paths["images"], pd.concat(images, ignore_index=True))
     write_table(paths["tests"], pd.DataFrame([
         {"subject": subject, "comparison": c, "metric": m, "first": 0.88, "second": 0.68, "n": n, "p": p}
-        for c, p in (("final against base", 0.0001), ("final against shuffled", 0.0123)) for m in metrics
+        for c, p in (("final against base", 0.0001), ("base against the shuffled decoder", 0.0123))
+        for m in metrics
     ]))  # fmt: skip
 
     paths["alphas"] = {space: folder / subject / space / "alpha.tsv" for space in SPACES}
@@ -168,11 +171,13 @@ def write_stimuli(path, ids, pictures):
 
 
 def write_benchmarks(folder):
-    """Three files of two rules, one of them without a memory figure."""
+    """Five files of three rules, one of them without a memory figure."""
     for rule, name, seconds, memory in (
-        ("ridge", "subj01/vdvae", 100.5, "812.4"),
-        ("ridge", "subj01/clip", 20.0, "900.1"),
-        ("decode", "a", 3.0, "-"),
+        ("ridge_alpha", "subj01_vdvae", 100.5, "812.4"),
+        ("ridge_alpha", "subj02_vdvae", 20.0, "900.1"),
+        ("features_vdvae", "shared_000", 3.0, "-"),
+        ("features_vdvae", "subj01_000", 4.0, "500"),
+        ("scores", "subj02", 7.0, "300"),
     ):
         path = folder / rule / f"{name}.tsv"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -255,6 +260,7 @@ def test_real_data_without_controls(tmp_path, rng):
     ids = [5, 9, 200]
     files = write_subject(tmp_path, rng, "subj07", ids, judge=False, controls=False, cv=False, size=300)
     summary = pd.read_csv(files.summary, sep="\t")
+    summary.loc[summary["metric"] == "ssim", "repairings"] = 20
     summary.loc[summary["picture"] == "base", ["mean", "ci_low", "ci_high", "shuffled", "p"]] = np.nan
     write_table(files.summary, summary)
     images = pd.read_parquet(files.images)
@@ -266,6 +272,7 @@ def test_real_data_without_controls(tmp_path, rng):
         **CONFIGURATION,
         "demo": None,
         "ridge": {"alpha": {"vdvae": 5e4}, "calibration": "published"},
+        "evaluation": {"preset": "published", "classifier": None},
     }
     report.build(tmp_path / "report.html", [files], stimuli, None, configuration, title="A <b> & c")
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
@@ -278,6 +285,11 @@ def test_real_data_without_controls(tmp_path, rng):
     assert "50,000" in page.text
     assert "Swapped contexts" not in page.text
     assert "Main object" not in page.text
+    assert "judge" not in page.text.lower()
+    # SSIM of large pictures: final image and mean image; the others have no score here
+    assert page.text.count("(20 pairings)") == 2
+    assert "1,000 random pairings" in page.text
+    assert "chance was measured on that many only" in page.text
 
 
 def test_demo_says_so_and_does_not_speak_of_published_betas(made):
@@ -285,6 +297,49 @@ def test_demo_says_so_and_does_not_speak_of_published_betas(made):
     assert "simulated" in text
     assert "tuned on repeated trials" not in text
     assert "no statistic of the test set enters" in text
+    for subject in IDS:
+        assert re.search(rf"simulated voxels:.* {subject}: all voxels 0\.\d\d, V1 0\.\d\d, V2 ", text)
+    assert "pairings)" not in text  # all scores have the usual number
+
+
+def test_versions_are_those_of_the_files(made, tmp_path):
+    output, subjects, stimuli = made
+    text = Page(output.read_text(encoding="utf-8")).text
+    assert f"written by neural-recon, version {__version__}." in text
+    assert "Libraries installed when this report was made" in text
+    with h5py.File(subjects[0].base, "a") as file:
+        file.attrs["neural_recon_version"] = "0.0.7"
+    with h5py.File(subjects[1].final, "a") as file:
+        del file.attrs["neural_recon_version"]
+    report.build(tmp_path / "r.html", subjects, stimuli, None, CONFIGURATION)
+    text = Page((tmp_path / "r.html").read_text(encoding="utf-8")).text
+    assert "several versions of neural-recon: 0.0.7 (subj01: base images); " in text
+    assert "unknown (subj02: final images)" in text
+
+
+def test_times_of_the_subjects_shown(tmp_path):
+    folder = write_benchmarks(tmp_path / "subj02" / "benchmarks")  # only names inside the folder count
+
+    def times(*subjects):
+        return {row["rule"]: (row["jobs"], row["seconds"]) for row in results.benchmarks(folder, subjects)}
+
+    assert times("subj01") == {"ridge_alpha": (1, 100.5), "features_vdvae": (2, 7.0)}
+    assert times("subj02") == {"ridge_alpha": (1, 20.0), "scores": (1, 7.0), "features_vdvae": (1, 3.0)}
+    assert times("subj01", "subj02")["ridge_alpha"] == (2, 120.5)
+
+
+def test_page_of_one_subject_says_whose_times(made, tmp_path):
+    _, subjects, stimuli = made
+    report.build(tmp_path / "one.html", subjects[:1], stimuli, tmp_path / "benchmarks", CONFIGURATION)
+    text = Page((tmp_path / "one.html").read_text(encoding="utf-8")).text
+    assert "last run of each job, from the benchmark files present: those of subj01 and" in text
+    assert "1 min 40 s" in text
+    assert "2 min 00 s" not in text
+    assert "subj02" not in text
+
+
+def test_every_score_has_its_colour():
+    assert set(plots.COLOURS) == set(LEVELS)
 
 
 def test_missing_file_is_one_sentence(made, tmp_path):
@@ -317,6 +372,17 @@ def test_regions_take_the_ceilings_of_their_kept_voxels(tmp_path):
         "V1v": [0.1, 0.3],
         "mTL (words)": [0.2],
     }
+
+
+def test_medians_join_the_halves_of_an_area():
+    ceilings = {
+        "all voxels": [0.1, 0.2, 0.3, 0.4], "V1v": [0.1], "V1d": [0.3, 0.4], "hV4": [0.2], "ecc1": [0.9],
+        "ventral": [0.9], "FFA-1 (faces)": [0.2], "mTL (faces)": [0.4], "mTL (words)": [0.3],
+    }  # fmt: skip
+    found = results.medians({name: np.array(values) for name, values in ceilings.items()})
+    assert found == pytest.approx(
+        {"all voxels": 0.25, "V1": 0.3, "hV4": 0.2, "face regions": 0.3, "word regions": 0.3}
+    )
 
 
 def test_evenly_keeps_both_ends():

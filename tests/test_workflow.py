@@ -40,9 +40,9 @@ def snakemake(folder: Path, *arguments: str, config: dict | None = None) -> subp
     return subprocess.run(
         [
             sys.executable,
-            *("-m", "snakemake", "--snakefile", str(folder / "Snakefile"), "--configfile", "config.yaml"),
-            *("--cores", str(os.cpu_count()), "--resources", f"gpu={os.cpu_count()}", "--quiet", "host"),
-            *arguments,
+            *("-m", "snakemake", "--quiet", "host", "--resources", f"gpu={os.cpu_count()}"),
+            *("--snakefile", str(folder / "Snakefile"), "--configfile", "config.yaml"),
+            *("--cores", str(os.cpu_count()), *arguments),
         ],
         cwd=folder,
         capture_output=True,

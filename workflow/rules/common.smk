@@ -57,3 +57,20 @@ def picture_chunk(wildcards):
 def tree_parameters():
     """Where the tree lies, as plain values."""
     return {"root": TREE.root, "space": TREE.space, "preparation": TREE.preparation}
+
+
+def cross_validated(space, value):
+    """`value` where the penalty of a space is chosen by cross-validation, else nothing."""
+    return value if CONFIG.ridge.alpha[space] == "cv" else None
+
+
+def report_subjects(wildcards):
+    """The subjects a report shows: one, or all."""
+    return sorted(CONFIG.subjects) if wildcards.who == "all" else [wildcards.who]
+
+
+def report_files(pattern, **values):
+    """An input function for every subject of a report."""
+    return lambda wildcards: expand(
+        pattern, subject=report_subjects(wildcards), **values
+    )

@@ -10,6 +10,8 @@ if CONFIG.demo is not None:
             "<logs>/demo_experiment.log",
         benchmark:
             "<benchmarks>/demo_experiment/all.tsv"
+        conda:
+            "../../envs/environment.yaml"
         resources:
             mem_mb=2000,
             runtime=10,
@@ -28,6 +30,8 @@ if CONFIG.demo is not None:
             "<logs>/demo_stimuli.log",
         benchmark:
             "<benchmarks>/demo_stimuli/all.tsv"
+        conda:
+            "../../envs/environment.yaml"
         threads: 2
         resources:
             mem_mb=2000,
@@ -47,6 +51,8 @@ if CONFIG.demo is not None:
             "<logs>/demo_subject/{subject}.log",
         benchmark:
             "<benchmarks>/demo_subject/{subject}.tsv"
+        conda:
+            "../../envs/environment.yaml"
         resources:
             mem_mb=2000,
             runtime=10,
@@ -65,6 +71,8 @@ if CONFIG.demo is not None:
             "<logs>/demo_signals/{subject}.log",
         benchmark:
             "<benchmarks>/demo_signals/{subject}.tsv"
+        conda:
+            "../../envs/environment.yaml"
         resources:
             mem_mb=2000,
             runtime=10,
@@ -88,6 +96,8 @@ if CONFIG.demo is not None:
             "<logs>/demo_betas/{subject}_{session}.log",
         benchmark:
             "<benchmarks>/demo_betas/{subject}_{session}.tsv"
+        conda:
+            "../../envs/environment.yaml"
         resources:
             mem_mb=2000,
             runtime=10,

@@ -11,6 +11,8 @@ rule features_vdvae:
         "<logs>/features_vdvae/{stimuli}_{chunk}.log",
     benchmark:
         "<benchmarks>/features_vdvae/{stimuli}_{chunk}.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         gpu=1,
         mem_mb=8000,
@@ -36,13 +38,15 @@ rule features_clip_vision:
         "<logs>/features_clip_vision/{stimuli}_{chunk}.log",
     benchmark:
         "<benchmarks>/features_clip_vision/{stimuli}_{chunk}.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         gpu=1,
         mem_mb=8000,
         runtime=60,
     params:
         chunk_size=lookup("features/chunk", within=config),
-        models=lookup("features/versatile", within=config),
+        models=lambda wildcards: CONFIG.features.versatile,
     script:
         "../scripts/features_clip_vision.py"
 
@@ -58,12 +62,14 @@ rule features_clip_text:
         "<logs>/features_clip_text/{stimuli}_{chunk}.log",
     benchmark:
         "<benchmarks>/features_clip_text/{stimuli}_{chunk}.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         gpu=1,
         mem_mb=8000,
         runtime=60,
     params:
         chunk_size=lookup("features/chunk", within=config),
-        models=lookup("features/versatile", within=config),
+        models=lambda wildcards: CONFIG.features.versatile,
     script:
         "../scripts/features_clip_text.py"

@@ -17,6 +17,8 @@ rule base_images:
     wildcard_constraints:
         # what the latents come from: the decoder, the control fitted on shuffled pairs, the picture itself
         variant="decoded|shuffled|true_features",
+    conda:
+        "../../envs/environment.yaml"
     resources:
         gpu=1,
         mem_mb=8000,
@@ -54,13 +56,15 @@ rule reconstruct:
     wildcard_constraints:
         # swapped: the image's own base, another image's contexts
         variant="decoded|true_features|swapped",
+    conda:
+        "../../envs/environment.yaml"
     resources:
         gpu=1,
         mem_mb=12000,
         runtime=120,
     params:
         generator=painting_parameters(),
-        models=lookup("features/versatile", within=config),
+        models=lambda wildcards: CONFIG.features.versatile,
         control_ids=lambda wildcards: (
             PLAN.control_ids(wildcards.subject).tolist()
             if wildcards.variant == "swapped"
@@ -86,6 +90,8 @@ rule collect_reconstructions:
         "<benchmarks>/collect_reconstructions/{subject}_{variant}.tsv"
     wildcard_constraints:
         variant="decoded|true_features|swapped",
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
@@ -105,6 +111,8 @@ rule pictures:
         "<logs>/pictures/{subject}.log",
     benchmark:
         "<benchmarks>/pictures/{subject}.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=2000,
         runtime=10,

@@ -1,15 +1,3 @@
-def report_subjects(wildcards):
-    """The subjects a report shows: one, or all."""
-    return sorted(CONFIG.subjects) if wildcards.who == "all" else [wildcards.who]
-
-
-def report_files(pattern, **values):
-    """An input function for every subject of a report."""
-    return lambda wildcards: expand(
-        pattern, subject=report_subjects(wildcards), **values
-    )
-
-
 rule report:
     input:
         scores=report_files(
@@ -36,13 +24,15 @@ rule report:
         "<logs>/report/{who}.log",
     wildcard_constraints:
         who="all|subj0[1-8]",
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
     params:
-        benchmarks=CONFIG.pathvars.get("benchmarks", "benchmarks"),
+        benchmarks=lambda wildcards: CONFIG.pathvars.get("benchmarks", "benchmarks"),
         config=config,
-        results=CONFIG.pathvars.get("results", "results"),
+        results=lambda wildcards: CONFIG.pathvars.get("results", "results"),
         subjects=report_subjects,
     script:
         "../scripts/report.py"

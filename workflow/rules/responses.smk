@@ -8,6 +8,8 @@ rule trials:
         "<logs>/trials/{subject}.log",
     benchmark:
         "<benchmarks>/trials/{subject}.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
@@ -28,6 +30,8 @@ rule voxels:
         "<logs>/voxels/{subject}.log",
     benchmark:
         "<benchmarks>/voxels/{subject}.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
@@ -55,6 +59,8 @@ rule betas:
         "<logs>/betas/{subject}_{session}.log",
     benchmark:
         "<benchmarks>/betas/{subject}_{session}.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=3000,
         runtime=20,
@@ -76,6 +82,8 @@ rule responses:
         "<logs>/responses/{subject}.log",
     benchmark:
         "<benchmarks>/responses/{subject}.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=6000,
         runtime=30,

@@ -1,8 +1,3 @@
-def cross_validated(space, value):
-    """`value` where the penalty of a space is chosen by cross-validation, else nothing."""
-    return value if CONFIG.ridge.alpha[space] == "cv" else None
-
-
 rule ridge_alpha:
     input:
         responses="<results>/responses/{subject}.h5",
@@ -13,6 +8,8 @@ rule ridge_alpha:
         "<logs>/ridge_alpha/{subject}_{space}.log",
     benchmark:
         "<benchmarks>/ridge_alpha/{subject}_{space}.tsv"
+    conda:
+        "../../envs/environment.yaml"
     threads: 8
     resources:
         mem_mb=8000,
@@ -42,6 +39,8 @@ rule ridge_predict:
     wildcard_constraints:
         # decoded: the decoder; shuffled: the control, fitted on training pairs that do not belong together
         pairs="decoded|shuffled",
+    conda:
+        "../../envs/environment.yaml"
     threads: 8
     resources:
         mem_mb=8000,

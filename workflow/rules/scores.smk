@@ -29,13 +29,15 @@ rule scores:
         "<logs>/scores/{subject}.log",
     benchmark:
         "<benchmarks>/scores/{subject}.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         gpu=1,
         mem_mb=16000,
         runtime=60,
     params:
         evaluation=lookup("evaluation", within=config),
-        models=lookup("features/versatile", within=config),
+        models=lambda wildcards: CONFIG.features.versatile,
         seed=lookup("seed", within=config),
     script:
         "../scripts/scores.py"

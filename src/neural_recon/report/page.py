@@ -46,6 +46,7 @@ def build(
     demo = configuration.get("demo") is not None
     metrics = [m for m in MAIN_METRICS if any((p.summary["metric"] == m).any() for p in people)]
     ceiling = any(p.score("true_features", "final", m) for p in people for m in metrics)
+    names = [person.subject for person in people]
     galleries = [gallery.subject_cards(person, stimuli, gallery.ALL // len(people)) for person in people]
     content = {
         "title": title,
@@ -62,15 +63,21 @@ def build(
         "tables": [_score_table(person, metrics) for person in people],
         "feature_plot": _feature_plot(people),
         "feature_table": _feature_table(people),
+        "pairings": _pairings(people),
         "tests": _tests(people),
         "decoder": _decoder(people),
+        "simulated": words.simulated(
+            {p.subject: results.medians(p.ceilings) for p in people} if demo else {}
+        ),
         "notes": words.notes(configuration, metrics, ceiling),
         "configuration": yaml.safe_dump(dict(configuration), sort_keys=False, allow_unicode=True),
         "seed": configuration.get("seed"),
         "demo_seed": (configuration.get("demo") or {}).get("seed"),
         "preset": (configuration.get("evaluation") or {}).get("preset"),
+        "made_by": words.made_by({person.subject: person.versions for person in people}),
         "versions": results.versions(),
-        "benchmarks": results.benchmarks(benchmarks),
+        "benchmarks": results.benchmarks(benchmarks, names),
+        "alone": names[0] if len(names) == 1 else None,
     }
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("neural_recon", "report"),
@@ -142,6 +149,13 @@ def _score_table(person: Results, metrics: Sequence[str]) -> dict:
             for row in order
         ],
     }
+
+
+def _pairings(people: Sequence[Results]) -> dict:
+    """How many random pairings measure chance: the usual number, and whether some scores had others."""
+    numbers = _summaries(people)["repairings"].dropna()
+    usual = int(numbers.mode().max()) if len(numbers) else None
+    return {"usual": usual, "others": bool((numbers != usual).any())}
 
 
 def _feature_plot(people: Sequence[Results]) -> dict | None:

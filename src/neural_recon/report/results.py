@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import platform
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,9 @@ from neural_recon import nsd
 from neural_recon.errors import InputError
 from neural_recon.files import open_hdf5, read_hdf5, read_parameters
 
-PACKAGES = ("neural-recon", "torch", "diffusers", "transformers", "numpy", "snakemake")
+PACKAGES = ("torch", "diffusers", "transformers", "numpy", "snakemake")
+
+SINGULAR = {"faces": "face", "bodies": "body", "places": "place", "words": "word"}  # floc atlases
 
 SUMMARY = [
     "subject",
@@ -64,6 +67,7 @@ class Results:
     dropped: dict[str, int]  # reason -> voxels
     kept: int
     ceilings: dict[str, np.ndarray]  # region -> noise ceilings of its kept voxels
+    versions: dict[str, str]  # which result -> version of neural-recon that wrote it
 
     @property
     def subject(self) -> str:
@@ -114,7 +118,21 @@ def read(files: SubjectFiles) -> Results:
         dropped={str(k): int(v) for k, v in read_parameters(files.responses).get("dropped", {}).items()},
         kept=len(responses["voxel"]),
         ceilings=by_region(responses["noise_ceiling"], responses["voxel"], files.voxels),
-    )
+        versions={
+            name: written_by(path)
+            for name, path in (
+                ("responses", files.responses), ("base images", files.base), ("final images", files.final),
+                ("true features", files.true_features), ("swapped contexts", files.swapped),
+            )
+            if path is not None
+        },
+    )  # fmt: skip
+
+
+def written_by(path: str | Path) -> str:
+    """The version of neural-recon that wrote an HDF5 file, as `files.write_hdf5` noted it."""
+    with open_hdf5(path) as file:
+        return str(file.attrs.get("neural_recon_version", "unknown"))
 
 
 def table(path: str | Path, columns: Iterable[str]) -> pd.DataFrame:
@@ -148,6 +166,20 @@ def by_region(ceiling: np.ndarray, kept: np.ndarray, voxels: str | Path) -> dict
     return groups
 
 
+def medians(ceilings: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Median noise ceiling of all voxels, of each early area (ventral and dorsal together), and of each
+    category's regions, from the groups of `by_region`."""
+    groups: dict[str, list[np.ndarray]] = {}
+    for label, values in ceilings.items():
+        category = re.search(rf"\(({'|'.join(SINGULAR)})\)$", label)
+        area = re.fullmatch(r"(all voxels|V[123]|hV4)[vd]?", label)
+        if category or area:
+            name = f"{SINGULAR[category[1]]} regions" if category else area[1]
+            groups.setdefault(name, []).append(values)
+    joined = {name: np.concatenate(values) for name, values in groups.items()}
+    return {name: float(np.median(values)) for name, values in joined.items() if len(values)}
+
+
 def picture_ids(path: str | Path, name: str = "nsd_id") -> np.ndarray:
     """NSD ids of a picture file's rows (or its `context_id`)."""
     return read_hdf5(path, name)[name].astype(np.int64)
@@ -163,14 +195,20 @@ def pictures(path: str | Path, nsd_ids: Iterable[int]) -> dict[int, np.ndarray]:
         return {int(i): file["images"][row] for row, i in enumerate(ids) if int(i) in wanted}
 
 
-def benchmarks(folder: str | Path | None) -> list[dict]:
+def benchmarks(folder: str | Path | None, subjects: Iterable[str]) -> list[dict]:
     """Time and memory of each rule, the longest first, from Snakemake's benchmark files
-    `folder/{rule}/**/*.tsv`; empty without the folder."""
+    `folder/{rule}/**/*.tsv`; files named after a subject count for those `subjects` alone. Empty without
+    the folder."""
+    shown = set(subjects)
     rules = []
     if folder is None or not Path(folder).is_dir():
         return rules
     for rule in sorted(path for path in Path(folder).iterdir() if path.is_dir()):
-        files = sorted(rule.rglob("*.tsv"))
+        files = [
+            path
+            for path in sorted(rule.rglob("*.tsv"))
+            if shown.issuperset(re.findall(r"subj\d\d", str(path.relative_to(folder))))
+        ]
         if not files:
             continue
         frame = pd.concat([pd.read_csv(path, sep="\t", na_values=["-", "NA"]) for path in files])
@@ -182,7 +220,7 @@ def benchmarks(folder: str | Path | None) -> list[dict]:
 
 
 def versions() -> dict[str, str]:
-    """Package -> version, of what the numbers depend on."""
+    """Library -> version, of those installed now: the results may have been made with others."""
     found = {"Python": platform.python_version()}
     for package in PACKAGES:
         try:

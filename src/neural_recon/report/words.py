@@ -34,7 +34,7 @@ METRICS = {
     "two_way": (
         "Two-way identification of features",
         "Share of the other test pictures whose true features the predicted ones correlate less with than "
-        "with their own. It judges the decoder alone, without any generator.",
+        "with their own. It rates the decoder alone, without any generator.",
     ),
 }
 CONTEXT_METRICS = ("context_object", "context_two_way")
@@ -122,6 +122,31 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
+def made_by(versions: Mapping[str, Mapping[str, str]]) -> str:
+    """Which neural-recon wrote the results shown: subject -> result -> version."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for subject, results in versions.items():
+        for result, version in results.items():
+            found.setdefault(version, {}).setdefault(subject, []).append(result)
+    if len(found) == 1:
+        return f"Responses and pictures were written by neural-recon, version {next(iter(found))}."
+    where = []
+    for version, people in sorted(found.items()):
+        files = "; ".join(f"{subject}: {', '.join(names)}" for subject, names in people.items())
+        where.append(f"{version} ({files})")
+    return f"Responses and pictures were written by several versions of neural-recon: {'; '.join(where)}."
+
+
+def simulated(medians: Mapping[str, Mapping[str, float]]) -> str:
+    """The noise of simulated voxels: subject -> group of regions, "all voxels" first -> median ceiling."""
+    people = []
+    for subject, groups in medians.items():
+        parts = [f"{name} {number(value, 2)}" for name, value in groups.items()]
+        if parts:
+            people.append(f"{subject}: {', '.join(parts)}")
+    return f"Median noise ceiling of the simulated voxels: {'; '.join(people)}." if people else ""
+
+
 def introduction(demo: bool, subjects: int, ceiling: bool) -> str:
     """What one sees on the page, in one paragraph."""
     count = ("one", "two", "three", "four", "five", "six", "seven", "eight")[subjects - 1]
@@ -201,14 +226,16 @@ def notes(configuration: Mapping[str, Any], metrics: Sequence[str], ceiling: boo
         "Chance is measured",
         "Chance levels are the mean score of the same pictures paired at random with the pictures seen; p is "
         "the share of such pairings that do at least as well. “Shuffled decoder” is a decoder refitted on "
-        "training pairs put together at random: what the generator paints without information.",
+        "training pairs put together at random: features and base images that know nothing of the picture "
+        "seen. No final image is painted from them.",
     ))  # fmt: skip
     if ceiling:
         found.append((
             "Ceiling",
             "“True features” are pictures painted from the test images' own features, not decoded ones: what "
-            "a perfect decoder would reach with this generator. They may be painted for fewer images; "
-            "identification among fewer candidates is computed among those alone.",
+            "a perfect decoder would reach with this generator. Controls may be painted for fewer images (n "
+            "in the tables); identification takes all test images as rivals for them too, so that its scores "
+            "compare.",
         ))  # fmt: skip
     found.append((
         "One draw a picture",
