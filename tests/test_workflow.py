@@ -54,7 +54,7 @@ def snakemake(folder: Path, *arguments: str, config: dict | None = None) -> subp
 def make_project(folder: Path) -> Path:
     """A copy of the workflow in a folder of its own, a space in its name."""
     folder.mkdir(parents=True)
-    for name in ("workflow", "config"):
+    for name in ("workflow", "config", "envs"):
         shutil.copytree(ROOT / name, folder / name)
     shutil.copy(ROOT / "Snakefile", folder)
     (folder / "resources").symlink_to(ROOT / "resources")

@@ -227,7 +227,8 @@ def notes(configuration: Mapping[str, Any], metrics: Sequence[str], ceiling: boo
         "Chance levels are the mean score of the same pictures paired at random with the pictures seen; p is "
         "the share of such pairings that do at least as well. “Shuffled decoder” is a decoder refitted on "
         "training pairs put together at random: features and base images that know nothing of the picture "
-        "seen. No final image is painted from them.",
+        "seen. No final image is painted from them. It is one refit: by chance one may align with what many "
+        "pictures share (their brightness, say), so it scatters around chance more than re-pairings do.",
     ))  # fmt: skip
     if ceiling:
         found.append((

@@ -13,7 +13,7 @@ from neural_recon.demo.training.loop import Schedule, fit
 from neural_recon.files import whole
 from neural_recon.versatile import PUBLISHED_SCHEDULE, DualUNet
 
-SCHEDULE = Schedule(steps=13_000, learning_rate=6e-4, batch=16)
+SCHEDULE = Schedule(steps=10_000, learning_rate=6e-4, batch=16)
 CONFIG = {
     "sample_size": 16,
     "in_channels": 4,
