@@ -77,6 +77,7 @@ def restored(path: Path) -> Iterator[Path]:
     try:
         yield path
     finally:
+        path.parent.mkdir(exist_ok=True)  # a failed job takes its empty folder along
         path.write_bytes(content)
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
@@ -183,7 +184,7 @@ def test_truncated_session_is_named_and_leaves_nothing(project):
     with restored(source), restored(target):
         source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
         said = failing(project, config, str(target.relative_to(project)), "--forcerun", "betas")
-        assert "betas_session01.nii.gz: expected" in said
+        assert "betas_session01.nii.gz: the file is cut short" in said
         assert not target.exists()
 
 
