@@ -18,6 +18,7 @@ CONFIG = {
     # pictures are not what this is about: the small models never saw a photograph
     "generator": {"steps": 4, "chunk": 200},
     "evaluation": {"preset": "native", "control_images": 8},
+    "pathvars": {"results": "out/results", "logs": "out/logs", "benchmarks": "out/benchmarks"},
 }
 
 
@@ -29,9 +30,9 @@ def summary(nsd_mini, tmp_path_factory) -> pd.DataFrame:
     subprocess.run(build, check=True, capture_output=True)
     done = snakemake(project, config=CONFIG)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (project / "results/report/all.html").exists()
+    assert (project / "out/results/report/all.html").exists()
     tables = [
-        pd.read_csv(project / f"results/scores/{subject}/summary.tsv", sep="\t")
+        pd.read_csv(project / f"out/results/scores/{subject}/summary.tsv", sep="\t")
         for subject in CONFIG["subjects"]
     ]
     return pd.concat(tables).set_index(["subject", "variant", "picture", "metric"])

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from neural_recon.clip import ClipContexts
+from neural_recon.config import SPACES
 from neural_recon.errors import InputError
 from neural_recon.evaluate import Scores
 from neural_recon.feature_files import read_rows, select_rows
@@ -18,7 +19,6 @@ from neural_recon.nsd import read_stimuli
 
 logger = logging.getLogger(__name__)
 
-SPACES = ("vdvae", "clip_vision", "clip_text")
 READ_AT_ONCE = 200  # stimuli
 
 
