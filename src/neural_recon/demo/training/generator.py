@@ -1,5 +1,6 @@
 """The demo's generator: a dual-flow UNet on latents, trained to predict the noise in them."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,12 @@ def cache(
 ) -> dict[str, np.ndarray]:
     """What the UNet trains on, in float16: `latents` (n, 4, 16, 16) of the autoencoder's posterior means,
     `vision` (n, 65, 96) and `text` (n, 32, 96) contexts, text as the mean over an image's captions."""
-    path = folder / f"contexts_{len(pictures)}.npz"
+    # named by the weights it comes from: other encoders are never trained against
+    digest = hashlib.sha256()
+    for module in (vae, clip.image_encoder, clip.text_encoder):
+        for tensor in module.state_dict().values():
+            digest.update(tensor.cpu().numpy().tobytes())
+    path = folder / f"contexts_{len(pictures)}_{digest.hexdigest()[:8]}.npz"
     if not path.exists():
         latents, vision, text = [], [], []
         for start in range(0, len(pictures), 256):

@@ -27,7 +27,7 @@ def picture(index: int) -> np.ndarray:
 def load(folder: Path, count: int, processes: int = 2) -> tuple[np.ndarray, list[list[str]]]:
     """The first `count` training scenes: uint8 (count, 64, 64, 3) and their five captions each.
 
-    They are drawn at the first call and kept in `folder`.
+    They are drawn at the first call and kept in `folder`: remove them there after a change of the drawings.
     """
     path, texts_path = folder / f"pictures_{count}.npy", folder / f"captions_{count}.json"
     if not path.exists():
