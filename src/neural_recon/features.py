@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from neural_recon.clip import ClipContexts
     from neural_recon.vdvae import VDVAE
 
+logger = logging.getLogger(__name__)
+
+BLOCK = 64  # pictures between two lines in the log
+
 
 def vdvae_features(
     model: VDVAE, pictures: np.ndarray, nsd_ids: np.ndarray, layers: int, latents: str, seed: int
@@ -24,17 +29,23 @@ def vdvae_features(
     Pictures pass PIL's bilinear filter to the model's size, as in the published decoder. `latents` is
     "mean" (the posterior's) or "sample" (one draw, seeded by run and image).
     """
-    size = model.hparams.image_size
-    small = np.stack(
-        [
-            np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BILINEAR))
-            for picture in pictures
-        ]
-    )
-    drawing = (
-        [seeds.generator(seed, int(i), "vdvae posterior") for i in nsd_ids] if latents == "sample" else None
-    )
-    return np.asarray(model.encode(small, layers, generators=drawing))
+    size, rows = model.hparams.image_size, []
+    for part in _blocks(len(pictures)):
+        small = np.stack(
+            [
+                np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BILINEAR))
+                for picture in pictures[part]
+            ]
+        )
+        drawing = [seeds.generator(seed, int(i), "vdvae posterior") for i in nsd_ids[part]]
+        rows.append(model.encode(small, layers, generators=drawing if latents == "sample" else None))
+    return np.concatenate(rows)
+
+
+def vision_features(clip: ClipContexts, pictures: np.ndarray) -> np.ndarray:
+    """Vision contexts, float32 (n, tokens * C), of pictures uint8 (n, H, W, 3)."""
+    rows = [clip.vision(pictures[part]) for part in _blocks(len(pictures))]
+    return np.concatenate(rows).reshape(len(pictures), -1)
 
 
 def text_features(clip: ClipContexts, captions: Sequence[Sequence[str]]) -> np.ndarray:
@@ -47,3 +58,10 @@ def text_features(clip: ClipContexts, captions: Sequence[Sequence[str]]) -> np.n
     starts = np.cumsum([0, *counts[:-1]])
     means = np.add.reduceat(tokens, starts, axis=0) / np.array(counts, np.float32)[:, None, None]
     return means.reshape(len(captions), -1)
+
+
+def _blocks(n: int) -> Iterator[slice]:
+    """Blocks of pictures, with a line in the log after each."""
+    for start in range(0, n, BLOCK):
+        yield slice(start, start + BLOCK)
+        logger.info("%d of %d pictures", min(start + BLOCK, n), n)

@@ -1,8 +1,8 @@
 from snakemake.exceptions import WorkflowError
 
-from neural_recon.model_folders import part_files
 from neural_recon.config import SPACES, Config, resolve
 from neural_recon.errors import InputError
+from neural_recon.model_folders import part_files
 from neural_recon.plan import Plan
 
 # A user's mistake in the configuration or the design ends here, in one sentence.
