@@ -41,7 +41,7 @@ def test_configuration_wins_over_recipe(raw):
         (("nsd", "regions"), ["V9"], "V9"),
         (("nsd", "atlases"), ["brodmann"], "unknown atlas 'brodmann'"),
         (("subjects",), {"subj09": {"sessions": 1}}, "unknown subject 'subj09'"),
-        (("subjects",), {"subj04": {"sessions": 31}}, "subj04 has the sessions 1 to 30, not 31"),
+        (("subjects",), {"subj04": {"sessions": 31}}, "subj04 has the sessions 1 to 4, not 31"),
         (("ridge",), {"alpha": {"vdvae": -1}}, "ridge.alpha.vdvae"),
         (("recipe",), "brain_diffusor", "brain_diffusor.yaml.*brain_diffuser"),
     ],
@@ -54,6 +54,13 @@ def test_mistakes_are_one_sentence(raw, place, value, message):
     with pytest.raises(InputError, match=message) as caught:
         config.resolve(raw, ROOT)
     assert "\n" not in str(caught.value)
+
+
+def test_sessions_of_the_data_set_limit_those_asked_for():
+    raw = yaml.safe_load((ROOT / "config/nsd.yaml").read_text(encoding="utf-8"))
+    raw["subjects"] = {"subj04": {"sessions": 31}}
+    with pytest.raises(InputError, match="subj04 has the sessions 1 to 30, not 31"):
+        config.resolve(raw, ROOT)
 
 
 def test_region_of_an_atlas_that_is_not_read(raw):

@@ -112,15 +112,15 @@ def test_features_beyond_float16(tmp_path, value):
 
 def test_rows_of_predictions_and_of_chunks(chunks, tmp_path, rng):
     paths, ids, values = chunks
-    found = features.read_rows(paths, ids[[4, 0]])
+    found = feature_files.read_rows(paths, ids[[4, 0]])
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, values[[4, 0]].astype(np.float32))
     predictions = rng.standard_normal((3, 5)).astype(np.float32)
     path = tmp_path / "decoded.h5"
     write_hdf5(path, {"predictions": predictions, "nsd_id": np.array([30, 10, 20])}, {})
-    np.testing.assert_array_equal(features.read_rows(path, [10, 20, 10]), predictions[[1, 2, 1]])
+    np.testing.assert_array_equal(feature_files.read_rows(path, [10, 20, 10]), predictions[[1, 2, 1]])
     with pytest.raises(InputError, match=r"decoded.h5: expected a row for image 40"):
-        features.read_rows(str(path), [10, 40])
+        feature_files.read_rows(str(path), [10, 40])
 
 
 class Letters:

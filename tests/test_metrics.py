@@ -140,7 +140,7 @@ def test_bad_arguments_are_refused(pictures):
         metrics.ssim(truth, images, "3d")
     with pytest.raises(ValueError, match="NaN"):
         metrics.correlation_distance(truth, images * np.nan)
-    with pytest.raises(ValueError, match="at least 2 images"):
+    with pytest.raises(ValueError, match="at least 2 truths"):
         metrics.two_way_identification(truth[:1], images[:1])
 
 
