@@ -295,14 +295,15 @@ def resolve(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         return Config.model_validate(merged).model_dump(mode="json")
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "configuration"
+        place = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise InputError(
                 f"configuration: unknown key {place}; config/README.md lists the keys there are."
             ) from error
         found = "" if first["type"] in ("missing", "value_error") else f", found {first['input']!r}"
         reason = first["msg"].removeprefix("Value error, ")
-        raise InputError(f"configuration: {place}: {reason}{found}.") from error
+        where = f"configuration: {place}" if place else "configuration"
+        raise InputError(f"{where}: {reason}{found}.") from error
 
 
 def key_table() -> str:
