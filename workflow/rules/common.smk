@@ -1,9 +1,17 @@
+import shlex
+import sys
+
 from snakemake.exceptions import WorkflowError
 
 from neural_recon.config import SPACES, Config, resolve
 from neural_recon.errors import InputError
 from neural_recon.model_folders import part_files
 from neural_recon.plan import Plan
+
+# Snakemake puts the interpreter's path into its shell commands unquoted: a folder with a space in its name
+# would break every script.
+if not sys.executable.startswith("'"):
+    sys.executable = shlex.quote(sys.executable)
 
 # A user's mistake in the configuration or the design ends here, in one sentence.
 try:
