@@ -77,7 +77,7 @@ def restored(path: Path) -> Iterator[Path]:
     try:
         yield path
     finally:
-        path.parent.mkdir(exist_ok=True)  # a failed job takes its empty folder along
+        path.parent.mkdir(parents=True, exist_ok=True)  # a failed job takes its empty folders along
         path.write_bytes(content)
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
