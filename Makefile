@@ -1,7 +1,7 @@
 # make demo | make test | make demo-models; `make help` lists all.
 SHELL := /bin/bash
 PYTHON ?= python3
-# More cores than four only wait for each other in the demo, and each job takes up to 0.7 GB.
+# More cores than four only wait for each other in the demo, and each job takes up to 0.9 GB.
 CORES ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 # Without a GPU, GPU jobs run on the CPU, one a core.
 GPU_JOBS ?= $(shell command -v nvidia-smi > /dev/null && echo 1 || echo $(CORES))

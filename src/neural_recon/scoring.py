@@ -101,7 +101,7 @@ def score_subject(
     judge = Judge(*files.judge) if files.judge else None
     row_of = {int(i): row for row, i in enumerate(test_ids)}
 
-    def add(variant: str, picture: str, ids: np.ndarray, images: np.ndarray) -> None:
+    def add(variant: str, picture: str, ids: np.ndarray, images: np.ndarray, context=None) -> None:
         rows = [row_of[int(i)] for i in ids]
         scores.add_pixels(variant, picture, ids, truth[rows], images, evaluation["preset"])
         embedded = clip.embedding(images)
@@ -110,24 +110,21 @@ def score_subject(
             answers, labels = judge.names_of(images), judge.truth(ids)
             for name, answer in answers.items():
                 scores.add_labels(variant, picture, name, ids, labels[name], answer)
+        if context is None:
+            return
+        # swapped: the same pictures against those whose contexts they were painted with
+        rows = [row_of[int(i)] for i in context]
+        scores.add_two_way(variant, picture, "context_two_way", ids, seen, embedded, rows)
+        if judge:
+            other = judge.truth(context)["object"]
+            scores.add_labels(variant, picture, "context_object", ids, other, answers["object"])
 
     for picture, paths in (("base", files.base), ("final", files.final)):
         for path in paths:
             variant = Path(path).stem
             arrays = read_hdf5(path)
-            add(variant, picture, arrays["nsd_id"], arrays["images"])
-            if variant == "swapped":
-                context = arrays["context_id"]
-                rows = [row_of[int(i)] for i in context]
-                embedded = clip.embedding(arrays["images"])
-                scores.add_two_way(
-                    variant, picture, "context_two_way", arrays["nsd_id"], seen, embedded, rows
-                )
-                if judge:
-                    scores.add_labels(
-                        variant, picture, "context_object", arrays["nsd_id"],
-                        judge.truth(context)["object"], judge.names_of(arrays["images"])["object"],
-                    )  # fmt: skip
+            context = arrays["context_id"] if variant == "swapped" else None
+            add(variant, picture, arrays["nsd_id"], arrays["images"], context)
     size = arrays["images"].shape[1]
     mean = mean_picture(files.stimuli, train_ids, size)
     add("mean_image", "baseline", test_ids, np.broadcast_to(mean, (len(test_ids), *mean.shape)))
