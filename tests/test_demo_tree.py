@@ -74,7 +74,7 @@ def test_design_file_has_the_format_of_nsd(written, tmp_path):
     shapes = {name: value.shape for name, value in content.items() if not name.startswith("__")}
     assert shapes == {"masterordering": (1, 30_000), "subjectim": (8, 10_000), "sharedix": (1, 1000)}
     assert all(content[name].dtype == float for name in shapes)
-    plan = tree.make_design(DEMO)
+    plan = design.of(DEMO)
     read = nsd.read_design(written.expdesign, "subj02", [1, 3])
     pd.testing.assert_frame_equal(read, plan.trials("subj02", [1, 3]))
     design.write(tmp_path / "again.mat", plan)
@@ -84,7 +84,7 @@ def test_design_file_has_the_format_of_nsd(written, tmp_path):
 def test_stimuli_are_the_rendered_scenes_and_nothing_else(written):
     ids = tree.rendered_ids(DEMO)
     assert len(ids) == 12 + 2 * 240
-    plan = tree.make_design(DEMO)
+    plan = design.of(DEMO)
     for subject in SUBJECTS:
         assert set(plan.trials(subject, [1])["nsd_id"]) <= set(ids)
     pictures = nsd.read_stimuli(written.stimuli, ids[[40, 3]])
@@ -129,7 +129,7 @@ def test_betas_are_the_simulation_in_both_formats(written):
     with h5py.File(tree.signals_path(written, "subj01")) as file:
         signals, ids = file["signals"][()], file["nsd_id"][()]
         assert json.loads(file.attrs["parameters"])["subject"] == "subj01"
-    shown = tree.make_design(DEMO).trials("subj01", [1])["nsd_id"].to_numpy()
+    shown = design.of(DEMO).trials("subj01", [1])["nsd_id"].to_numpy()
     rows = [ids.tolist().index(nsd_id) for nsd_id in shown]
     simulated = brain.betas(subject, signals[rows], DEMO.seed, "subj01", 1)
     general = subject.cortex.labels["nsdgeneral"] == 1

@@ -4,6 +4,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from conftest import TINY_VDVAE
 from PIL import Image
 
 from neural_recon import feature_files, features, seeds
@@ -12,14 +13,6 @@ from neural_recon.feature_files import FeatureTable
 from neural_recon.files import write_hdf5
 from neural_recon.vdvae import VDVAE
 
-HPARAMS = {
-    "image_size": 8,
-    "width": 8,
-    "zdim": 2,
-    "enc_blocks": "8x1,8d2,4d4,1x1",
-    "dec_blocks": "1x1,4m1,8m4",
-    "num_mixtures": 2,
-}
 WIDTH = 1500  # more than one block of columns
 
 
@@ -145,7 +138,7 @@ def test_text_features_are_means_over_captions():
 @pytest.fixture(scope="module")
 def vdvae():
     torch.manual_seed(0)
-    return VDVAE(HPARAMS).eval()
+    return VDVAE(TINY_VDVAE).eval()
 
 
 def test_vdvae_features_are_latents_of_reduced_pictures(vdvae, rng):

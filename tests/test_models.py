@@ -5,29 +5,21 @@ import json
 import numpy as np
 import pytest
 import torch
+from conftest import TINY_VDVAE
 from safetensors.torch import save_file
 
 from neural_recon import model_folders, models
 from neural_recon.errors import InputError
 from neural_recon.vdvae import VDVAE
 
-HPARAMS = {
-    "image_size": 8,
-    "width": 8,
-    "zdim": 2,
-    "enc_blocks": "8x1,8d2,4d4,1x1",
-    "dec_blocks": "1x1,4m1,8m4",
-    "num_mixtures": 2,
-}
-
 
 @pytest.fixture
 def files(tmp_path):
     """Weights and hyper-parameters of a small VDVAE."""
     torch.manual_seed(0)
-    model = VDVAE(HPARAMS)
+    model = VDVAE(TINY_VDVAE)
     save_file(model.state_dict(), tmp_path / "model.safetensors")
-    (tmp_path / "hparams.json").write_text(json.dumps(HPARAMS))
+    (tmp_path / "hparams.json").write_text(json.dumps(TINY_VDVAE))
     return tmp_path / "model.safetensors", tmp_path / "hparams.json", model
 
 
@@ -47,8 +39,8 @@ def test_vdvae_of_two_files(files, rng):
         ("[1, 2]", "expected the VDVAE's hyper-parameters"),
         ("3", "expected the VDVAE's hyper-parameters"),
         ('{"image_size": 8}', "expected the VDVAE's hyper-parameters.*'width'"),
-        (json.dumps({**HPARAMS, "width": "wide"}), "expected the VDVAE's hyper-parameters"),
-        (json.dumps({**HPARAMS, "dec_blocks": "1x"}), "expected the VDVAE's hyper-parameters"),
+        (json.dumps({**TINY_VDVAE, "width": "wide"}), "expected the VDVAE's hyper-parameters"),
+        (json.dumps({**TINY_VDVAE, "dec_blocks": "1x"}), "expected the VDVAE's hyper-parameters"),
     ],
 )
 def test_hyperparameters_that_are_none(files, content, message):
@@ -62,7 +54,7 @@ def test_hyperparameters_that_are_none(files, content, message):
 
 def test_weights_of_another_model(files):
     weights, hparams, _ = files
-    hparams.write_text(json.dumps({**HPARAMS, "width": 12}))
+    hparams.write_text(json.dumps({**TINY_VDVAE, "width": 12}))
     with pytest.raises(InputError, match=r"model\.safetensors: expected the tensor .* of shape"):
         models.load_vdvae(weights, hparams)
     weights.write_bytes(weights.read_bytes()[:1000])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from conftest import TINY_VDVAE
 from diffusers import AutoencoderKL, DDIMScheduler
 from PIL import Image
 
@@ -167,16 +168,7 @@ def test_swapped_contexts_depend_on_the_seed():
 
 def test_base_images_are_decoded_latents():
     torch.manual_seed(0)
-    model = VDVAE(
-        {
-            "image_size": 8,
-            "width": 8,
-            "zdim": 2,
-            "enc_blocks": "8x1,8d2,4d4,1x1",
-            "dec_blocks": "1x1,4m1,8m4",
-            "num_mixtures": 2,
-        }
-    ).eval()
+    model = VDVAE(TINY_VDVAE).eval()
     for block in model.decoder.dec_blocks:  # else latents hardly matter
         torch.nn.init.normal_(block.z_proj.weight)
     latents = np.random.default_rng(0).standard_normal((3, 2 + 32)).astype(np.float16)

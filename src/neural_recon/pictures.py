@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from neural_recon.feature_files import select_rows
 from neural_recon.files import whole
 
 logger = logging.getLogger(__name__)
@@ -40,9 +41,8 @@ def write_sheet(
     """Write one PNG with a row of stimuli uint8 (n, H, W, 3) of `nsd_ids`, and a row of each kind below."""
     size = 2 * max(64, min(128, *(arrays["images"].shape[1] for arrays in kinds.values())))
     rows = [list(stimuli)]
-    for arrays in kinds.values():
-        where = {int(nsd_id): row for row, nsd_id in enumerate(arrays["nsd_id"])}
-        rows.append([arrays["images"][where[int(nsd_id)]] for nsd_id in nsd_ids])
+    for kind, arrays in kinds.items():
+        rows.append(list(select_rows(kind, arrays["images"], arrays["nsd_id"], nsd_ids)))
     smooth = Image.Resampling.BICUBIC
     lines = [
         np.concatenate([np.asarray(Image.fromarray(p).resize((size, size), smooth)) for p in row], axis=1)

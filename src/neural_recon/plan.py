@@ -45,8 +45,7 @@ class Plan:
         # the demo's design is known before its file is written, so that the whole DAG can be planned
         from neural_recon.demo import design
 
-        demo = self.config.demo
-        return design.make(demo.seed, demo.sessions, demo.shared_images, demo.own_images)
+        return design.of(self.config.demo)
 
     def design(self, subject: str, sessions: list[int]) -> pd.DataFrame:
         """One row a trial, as `nsd.read_design`."""

@@ -22,8 +22,6 @@ if CONFIG.demo is not None:
             "../scripts/demo_experiment.py"
 
     rule demo_stimuli:
-        input:
-            design=str(TREE.expdesign),
         output:
             stimuli=str(TREE.stimuli),
         log:

@@ -9,10 +9,10 @@ import pandas as pd
 import scipy.io
 
 from neural_recon import nsd
+from neural_recon.config import Demo
 from neural_recon.errors import InputError
 from neural_recon.files import whole
 
-N_SHARED = 1000
 N_OWN = 9000
 REPETITIONS = 3
 
@@ -34,6 +34,11 @@ class Design:
         return self.subjectim[list(nsd.SESSIONS).index(subject), np.asarray(positions) - 1] - 1
 
 
+def of(demo: Demo) -> Design:
+    """The design of a demo's settings."""
+    return make(demo.seed, demo.sessions, demo.shared_images, demo.own_images)
+
+
 def make(seed: int, sessions: int, shared_images: int, own_images: int) -> Design:
     """Draw a design whose first sessions are complete in themselves.
 
@@ -50,20 +55,20 @@ def make(seed: int, sessions: int, shared_images: int, own_images: int) -> Desig
             f"demo: expected shared and own images to fill {sessions} of at most {nsd.SESSIONS_DESIGNED} "
             f"sessions three times ({n_trials // REPETITIONS} images), found {shared_images} + {own_images}."
         )
-    if not (0 <= shared_images <= N_SHARED and 0 <= own_images <= N_OWN):
+    if not (0 <= shared_images <= nsd.N_SHARED and 0 <= own_images <= N_OWN):
         raise InputError(
-            f"demo: expected at most {N_SHARED} shared and {N_OWN} own images, "
+            f"demo: expected at most {nsd.N_SHARED} shared and {N_OWN} own images, "
             f"found {shared_images} and {own_images}."
         )
     rng = np.random.default_rng([seed, 1])
-    first = np.r_[1 : shared_images + 1, N_SHARED + 1 : N_SHARED + own_images + 1]
-    rest = np.setdiff1d(np.arange(1, N_SHARED + N_OWN + 1), first)
+    first = np.r_[1 : shared_images + 1, nsd.N_SHARED + 1 : nsd.N_SHARED + own_images + 1]
+    rest = np.setdiff1d(np.arange(1, nsd.N_SHARED + N_OWN + 1), first)
     ordering = np.concatenate(
         [_order(rng, first, sessions), _order(rng, rest, nsd.SESSIONS_DESIGNED - sessions)]
     )
     images = rng.permutation(nsd.N_IMAGES) + 1
-    shared = np.sort(images[:N_SHARED])
-    own = images[N_SHARED:].reshape(len(nsd.SESSIONS), N_OWN)
+    shared = np.sort(images[: nsd.N_SHARED])
+    own = images[nsd.N_SHARED :].reshape(len(nsd.SESSIONS), N_OWN)
     subjectim = np.concatenate([np.tile(shared, (len(own), 1)), own], axis=1)
     return Design(ordering, subjectim, shared)
 

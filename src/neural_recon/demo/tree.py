@@ -43,11 +43,6 @@ def signals_path(tree: Tree, subject: str) -> Path:
     return Path(tree.root) / f"simulation/{subject}.h5"
 
 
-def make_design(demo: Demo) -> design.Design:
-    """The demo's experiment design."""
-    return design.make(demo.seed, demo.sessions, demo.shared_images, demo.own_images)
-
-
 def scene(demo: Demo, nsd_id: int) -> Scene:
     """What the picture with this NSD id shows."""
     return sample(demo.seed, int(nsd_id))
@@ -56,8 +51,8 @@ def scene(demo: Demo, nsd_id: int) -> Scene:
 def rendered_ids(demo: Demo) -> np.ndarray:
     """The NSD ids that have a picture: the first shared ones and each subject's first own ones; ascending."""
     shared = np.arange(1, max(demo.rendered_shared, demo.shared_images) + 1)
-    own = np.arange(design.N_SHARED + 1, design.N_SHARED + demo.own_images + 1)
-    plan = make_design(demo)
+    own = np.arange(nsd.N_SHARED + 1, nsd.N_SHARED + demo.own_images + 1)
+    plan = design.of(demo)
     return np.unique(np.concatenate([plan.ids(subject, np.r_[shared, own]) for subject in demo.subjects]))
 
 
@@ -66,7 +61,7 @@ def write_experiment(tree: Tree, demo: Demo) -> None:
 
     The captions are those of the pictures that exist; all other rows are empty strings.
     """
-    design.write(tree.expdesign, make_design(demo))
+    design.write(tree.expdesign, design.of(demo))
     ids = rendered_ids(demo)
     scenes = [scene(demo, nsd_id) for nsd_id in ids]
     texts = [captions(one, demo.seed) for one in scenes]
@@ -137,7 +132,7 @@ def write_signals(tree: Tree, demo: Demo, subject: str) -> None:
 
     HDF5: signals float32 (images, cortical voxels), mean 0 and variance 1; nsd_id, ascending.
     """
-    trials = make_design(demo).trials(subject, list(range(1, demo.sessions + 1)))
+    trials = design.of(demo).trials(subject, list(range(1, demo.sessions + 1)))
     ids = np.unique(trials["nsd_id"])
     pictures = np.concatenate(
         [
@@ -163,7 +158,7 @@ def _shrink(pictures: np.ndarray) -> np.ndarray:
 def write_betas(tree: Tree, demo: Demo, subject: str, session: int) -> None:
     """Write one session's betas as `.nii.gz` and `.hdf5`, from the file of `write_signals`."""
     stored = read_hdf5(signals_path(tree, subject), "signals", "nsd_id")
-    shown = make_design(demo).trials(subject, [session])["nsd_id"]
+    shown = design.of(demo).trials(subject, [session])["nsd_id"]
     rows = np.searchsorted(stored["nsd_id"], shown)
     if not np.array_equal(stored["nsd_id"][np.minimum(rows, len(stored["nsd_id"]) - 1)], shown):
         raise InputError(

@@ -14,6 +14,7 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
+from neural_recon.clip import CLIP_MEAN, CLIP_STD
 from neural_recon.demo.training.loop import Schedule, fit
 
 SCHEDULE = Schedule(steps=1000, learning_rate=1e-3, batch=256, weight_decay=0.01)
@@ -36,7 +37,6 @@ TEXT = {
     "max_position_embeddings": TOKENS,
     "projection_dim": 96,
 }
-MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # CLIP's own
 
 
 def tokenizer(texts: list[list[str]], folder: Path) -> CLIPTokenizer:
@@ -106,7 +106,7 @@ class Pair(torch.nn.Module):
 def to_pixels(pictures: np.ndarray, device: torch.device) -> torch.Tensor:
     """uint8 (B, 64, 64, 3) -> CLIP's normalised input (B, 3, 64, 64)."""
     x = torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float() / 255
-    mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (MEAN, STD))
+    mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (CLIP_MEAN, CLIP_STD))
     return (x - mean) / std
 
 

@@ -9,6 +9,7 @@ import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import save_file
 
+from neural_recon.clip import CLIP_MEAN, CLIP_STD
 from neural_recon.demo.training import autoencoder, clip, generator, vdvae
 from neural_recon.files import whole, write_text
 from neural_recon.versatile import PUBLISHED_SCHEDULE, DualUNet
@@ -48,8 +49,8 @@ def write_clip(pair: clip.Pair, folder: Path) -> None:
         "size": {"shortest_edge": clip.VISION["image_size"]},
         "crop_size": {"height": clip.VISION["image_size"], "width": clip.VISION["image_size"]},
         "resample": 3,
-        "image_mean": clip.MEAN,
-        "image_std": clip.STD,
+        "image_mean": CLIP_MEAN,
+        "image_std": CLIP_STD,
     }
     _write_json(folder / "image_processor/preprocessor_config.json", processor)
 
