@@ -9,6 +9,7 @@ from PIL import Image
 
 from neural_recon import seeds
 from neural_recon.dual_unet import DualUNet
+from neural_recon.errors import InputError
 from neural_recon.reconstruct import base_images, enlarge, reconstruct, swapped_contexts
 from neural_recon.vdvae import VDVAE
 from neural_recon.versatile import PUBLISHED_SCHEDULE, DualGuidedPipeline
@@ -124,6 +125,102 @@ def test_every_setting_changes_pictures(pipeline, inputs, painted):
         {"steps": 8},
     ):
         assert off_by(paint(pipeline, inputs, range(5), **change), painted) > 3, change
+
+
+def test_low_memory_changes_no_picture(pipeline, inputs, painted, monkeypatch):
+    monkeypatch.setattr(pipeline, "memory", "low")
+    assert off_by(paint(pipeline, inputs, range(5)), painted) <= 1
+
+
+@pytest.fixture
+def limited(pipeline, monkeypatch):
+    """A function that leaves the pipeline memory for so many images at once; gives the batches tried."""
+    tried = []
+
+    def limit(images: int, low: int, error=None):
+        for name in ("encode", "denoise", "decode"):
+            whole = getattr(pipeline, name)
+
+            def stage(values, *rest, whole=whole, name=name):
+                tried.append((name, len(values)))
+                if len(values) > (low if pipeline.memory == "low" else images):
+                    raise error or torch.OutOfMemoryError("CUDA out of memory")
+                return whole(values, *rest)
+
+            monkeypatch.setattr(pipeline, name, stage)
+        return tried
+
+    monkeypatch.setattr(pipeline, "memory", "fast")
+    return limit
+
+
+def test_out_of_memory_halves_the_batch(pipeline, inputs, painted, limited, caplog):
+    tried = limited(images=2, low=2)
+    with caplog.at_level("WARNING"):
+        assert off_by(paint(pipeline, inputs, range(5), batch=5), painted) <= 1
+    assert [size for name, size in tried if name == "denoise"] == [5, 2, 2, 1]
+    assert "out of memory at 5 images at once: going on with 2" in caplog.text
+    assert pipeline.memory == "fast"
+
+
+def test_out_of_memory_at_one_image_goes_low(pipeline, inputs, painted, limited, caplog):
+    limited(images=0, low=1, error=RuntimeError("CUDNN_STATUS_ALLOC_FAILED"))
+    assert off_by(paint(pipeline, inputs, range(5), batch=2), painted) <= 1
+    assert pipeline.memory == "low"
+    assert "out of memory at one image" in caplog.text
+
+
+def test_out_of_memory_in_low_is_one_sentence(pipeline, inputs, limited):
+    limited(images=0, low=0)
+    with pytest.raises(InputError, match=r"cpu: expected memory enough for one image.*found too little"):
+        paint(pipeline, inputs, range(5))
+
+
+def test_other_errors_are_not_taken_for_memory(pipeline, inputs, limited):
+    limited(images=0, low=0, error=RuntimeError("shapes do not fit"))
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        paint(pipeline, inputs, range(5))
+
+
+@pytest.mark.parametrize(
+    ("stage", "bad", "message"),
+    [
+        ("decode", -1.0, "reconstruction of NSD image 7: expected a picture, found black"),
+        ("decode", torch.nan, "reconstruction of NSD image 7: expected a picture of finite numbers"),
+        ("denoise", torch.inf, "reconstruction of NSD image 7: expected latents of finite numbers"),
+    ],
+)
+def test_black_and_broken_pictures_are_named(pipeline, inputs, monkeypatch, stage, bad, message):
+    whole = getattr(pipeline, stage)
+
+    def spoilt(*arguments):
+        found = whole(*arguments)
+        found = list(found)[-1] if stage == "denoise" else found
+        found[1] = bad
+        return iter([found]) if stage == "denoise" else found
+
+    monkeypatch.setattr(pipeline, stage, spoilt)
+    with pytest.raises(InputError, match=message):
+        paint(pipeline, inputs, range(5))
+
+
+def test_contexts_of_another_model_are_one_sentence(pipeline, inputs):
+    with pytest.raises(InputError, match=r"vision contexts: expected 3 tokens of 12 values.*found 33 values"):
+        paint(pipeline, {**inputs, "vision": inputs["vision"][:, :33]}, range(5))
+    narrow = tuple(none[:, :, :6] for none in inputs["unconditional"])
+    with pytest.raises(InputError, match=r"vision contexts: .*6 a token"):
+        paint(pipeline, {**inputs, "unconditional": narrow}, range(5))
+
+
+def test_keys_and_values_of_contexts_are_computed_once(pipeline, inputs, monkeypatch):
+    calls = []
+    whole = pipeline.unet.contexts
+    monkeypatch.setattr(
+        pipeline.unet, "contexts", lambda *given: calls.append(len(given[0])) or whole(*given)
+    )
+    paint(pipeline, inputs, range(5), steps=8)
+    # of the five contexts, and of the one they are guided away from
+    assert calls == [5, 1]
 
 
 def test_each_image_has_its_own_noise(pipeline, inputs):

@@ -53,21 +53,20 @@ def test_schedule_of_full_strength_runs_all_steps_from_pure_noise(pipeline):
     assert pipeline.schedule(0.58, 50)[0] == 29 * 20 + 1
 
 
-def test_every_stored_point_of_the_reference_run(pipeline, numbers, settings):
+def test_every_stored_point_of_the_reference_run(pipeline, numbers, contexts, settings):
     start, timesteps = pipeline.schedule(settings["strength"], settings["steps"])
     z0 = pipeline.encode(numbers["base"])
     assert close(z0, numbers["z0"])
     first = pipeline.scheduler.add_noise(z0, numbers["noise"], torch.tensor([start]))
     assert close(first, numbers["latents_first"])
-    vision, text = doubled(numbers, "vision"), doubled(numbers, "text")
     with torch.no_grad():
+        prepared = pipeline.unet.contexts(doubled(numbers, "vision"), doubled(numbers, "text"))
         eps = pipeline.unet(
-            torch.cat([first, first]), torch.tensor(timesteps[0]), vision, text, settings["mixing"]
+            torch.cat([first, first]), torch.tensor(timesteps[0]), prepared, settings["mixing"]
         )
     assert close(eps, numbers["eps_first"])
-    chain = list(
-        pipeline.denoise(first, vision, text, timesteps, settings["mixing"], settings["guidance_scale"], 50)
-    )
+    run = {name: settings[name] for name in ("strength", "mixing", "guidance_scale", "steps")}
+    chain = list(pipeline.denoise(first, tuple(contexts.values()), **run))
     assert close(chain[timesteps.index(361)], numbers["latents_mid"])
     assert close(chain[-1], numbers["latents_last"])
     # the stored image is what the autoencoder gives, before it is clamped
@@ -104,11 +103,9 @@ def test_generators_draw_the_posterior_first_then_the_noise(pipeline, numbers, c
     z0 = pipeline.encode(numbers["base"], generators)
     assert not close(z0, numbers["z0"], 1e-3)
     noise = torch.stack([torch.randn(4, 8, 8, generator=generator) for generator in generators])
-    start, timesteps = pipeline.schedule(0.75, 4)
+    start, _ = pipeline.schedule(0.75, 4)
     latents = pipeline.scheduler.add_noise(z0, noise, torch.tensor([start]))
-    chain = pipeline.denoise(
-        latents, doubled(numbers, "vision"), doubled(numbers, "text"), timesteps, 0.4, 7.5, steps=4
-    )
+    chain = pipeline.denoise(latents, tuple(contexts.values()), 0.75, 0.4, 7.5, steps=4)
     assert close(list(chain)[-1], drawn)
 
 
@@ -131,12 +128,16 @@ def test_mixing_is_the_weight_of_text(pipeline, numbers):
     latents, vision, text = numbers["latents_first"], numbers["vision"], numbers["text"]
     when = torch.tensor([721, 21])
     with torch.no_grad():
-        picture_only = pipeline.unet(latents, when, vision, text, 0.0)
-        assert close(pipeline.unet(latents, when, vision, text.flip(0), 0.0), picture_only, 1e-6)
-        assert not close(pipeline.unet(latents, when, vision.flip(0), text, 0.0), picture_only, 1e-3)
-        each = pipeline.unet(latents, when, vision, text, torch.tensor([0.0, 1.0]))
+
+        def predicted(vision, text, mixing):
+            return pipeline.unet(latents, when, pipeline.unet.contexts(vision, text), mixing)
+
+        picture_only = predicted(vision, text, 0.0)
+        assert close(predicted(vision, text.flip(0), 0.0), picture_only, 1e-6)
+        assert not close(predicted(vision.flip(0), text, 0.0), picture_only, 1e-3)
+        each = predicted(vision, text, torch.tensor([0.0, 1.0]))
         assert close(each[:1], picture_only[:1], 1e-6)
-        assert close(each[1:], pipeline.unet(latents, when, vision, text, 1.0)[1:], 1e-6)
+        assert close(each[1:], predicted(vision, text, 1.0)[1:], 1e-6)
 
 
 @pytest.mark.parametrize(
@@ -168,9 +169,8 @@ def test_training_reaches_both_transformers_and_weights_round_trip(reference, nu
     config = json.loads((reference / "vd_tiny/image_unet/config.json").read_text())
     torch.manual_seed(0)
     unet = DualUNet(config)
-    eps = unet(
-        numbers["noise"], torch.tensor([1, 500]), numbers["vision"], numbers["text"], torch.tensor([0.2, 0.9])
-    )
+    contexts = unet.contexts(numbers["vision"], numbers["text"])
+    eps = unet(numbers["noise"], torch.tensor([1, 500]), contexts, torch.tensor([0.2, 0.9]))
     eps.square().mean().backward()
     gradients = {name: parameter.grad for name, parameter in unet.named_parameters()}
     for kind in ("vision", "text"):
@@ -186,8 +186,9 @@ def test_training_reaches_both_transformers_and_weights_round_trip(reference, nu
         path.chmod(0o644)
         safetensors.torch.save_file({name: tensor.contiguous() for name, tensor in state.items()}, path)
     loaded = DualGuidedPipeline.from_pretrained(tmp_path / "vd", device="cpu")
-    arguments = (numbers["noise"], torch.tensor([1, 500]), numbers["vision"], numbers["text"], 0.4)
+    loaded.unet.to(memory_format=torch.contiguous_format)
     with torch.no_grad():
+        arguments = (numbers["noise"], torch.tensor([1, 500]), contexts, 0.4)
         assert torch.equal(loaded.unet(*arguments), unet.eval()(*arguments))
 
 

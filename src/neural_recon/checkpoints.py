@@ -1,9 +1,16 @@
-"""Model weights from files, checked tensor by tensor before they are used."""
+"""Model weights from files, checked tensor by tensor before they are used.
+
+Models are built without storage (`empty`) and take the files' tensors as their own, mapped from disk where
+the file allows it: a checkpoint of several gigabytes is neither initialised for nothing nor held twice, and
+what a model leaves out is never read.
+"""
 
 import os
 import pickle
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import safetensors
 import safetensors.torch
@@ -12,9 +19,17 @@ from torch import nn
 
 from neural_recon.errors import InputError
 
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def empty(build: Callable[[], Model]) -> Model:
+    """The module that `build` makes, with shapes but without storage, for `load_tensors` to fill."""
+    with torch.device("meta"):
+        return build()
+
 
 def read_tensors(path: str | os.PathLike[str], containing: str = "") -> dict[str, torch.Tensor]:
-    """The tensors of a safetensors file or a torch file (state dict), on the CPU.
+    """The tensors of a safetensors file or a torch file (state dict), mapped from disk where possible.
 
     Torch files are read with `weights_only=True`, so none of them can run code.
 
@@ -32,7 +47,9 @@ def read_tensors(path: str | os.PathLike[str], containing: str = "") -> dict[str
         if path.suffix == ".safetensors":
             with safetensors.safe_open(path, framework="pt") as file:
                 return {name: file.get_tensor(name) for name in file.keys() if containing in name}  # noqa: SIM118
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
+        # files of torch before 1.6 are no zip archives, and cannot be mapped
+        mapped = zipfile.is_zipfile(path)
+        tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
@@ -52,14 +69,18 @@ def load_tensors(
     tensors: Mapping[str, torch.Tensor],
     path: str | os.PathLike[str],
     ignored: tuple[str, ...] = (),
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device = "cpu",
 ) -> None:
-    """Copy tensors into a module, if names and shapes are exactly the module's.
+    """Give a module its tensors, if names and shapes are exactly the module's.
 
     Args:
-        module: takes the tensors (cast to its own dtype).
+        module: takes the tensors in place of its own, which may be without storage (`empty`).
         tensors: its state dict.
         path: where they come from, for the message.
         ignored: name endings that may be there in addition (buffers of older versions).
+        dtype: of floating-point tensors, whatever the file's.
+        device: of all of them.
 
     Raises:
         InputError: naming the first tensor that is missing, extra, or of another shape.
@@ -69,7 +90,11 @@ def load_tensors(
         name: tensor for name, tensor in tensors.items() if name in expected or not name.endswith(ignored)
     }
     check_shapes(expected, {name: tensor.shape for name, tensor in tensors.items()}, path)
-    module.load_state_dict(tensors)
+    placed = {
+        name: tensor.to(device, dtype if tensor.is_floating_point() else None)
+        for name, tensor in tensors.items()
+    }
+    module.load_state_dict(placed, assign=True)
 
 
 def check_shapes(

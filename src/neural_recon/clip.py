@@ -79,11 +79,13 @@ class ClipContexts:
         """
         folder = Path(folder)
         device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        image_encoder = _load(CLIPVisionModelWithProjection, CLIPVisionConfig, folder / "image_encoder")
-        text_encoder = _load(CLIPTextModelWithProjection, CLIPTextConfig, folder / "text_encoder")
+        image_encoder = _load(
+            CLIPVisionModelWithProjection, CLIPVisionConfig, folder / "image_encoder", device
+        )
+        text_encoder = _load(CLIPTextModelWithProjection, CLIPTextConfig, folder / "text_encoder", device)
         tokenizer = _load_tokenizer(folder / "tokenizer", text_encoder.config)
         mean, std = _pixel_statistics(folder, image_encoder.config.image_size)
-        return cls(image_encoder.to(device), text_encoder.to(device), tokenizer, mean, std)
+        return cls(image_encoder, text_encoder, tokenizer, mean, std)
 
     def vision(self, images_uint8: np.ndarray, batch: int = 32) -> np.ndarray:
         """The contexts (n, tokens, dim) of pictures."""
@@ -171,14 +173,18 @@ class ClipContexts:
         return torch.cat([part.float().cpu() for part in parts]).numpy()
 
 
-def _load(model_class: type, config_class: type, folder: Path):
+def _load(model_class: type, config_class: type, folder: Path, device: torch.device):
     config = config_class.from_dict(model_folders.read_config(folder))
     # transformers builds parts of the model in the precision that the configuration names
     config.dtype = torch.float32
-    model = model_class(config)
+    model = checkpoints.empty(lambda: model_class(config))
     path = model_folders.find_weights(folder)
-    # a buffer that older versions of transformers wrote
-    checkpoints.load_tensors(model, checkpoints.read_tensors(path), path, ignored=("position_ids",))
+    tensors = checkpoints.read_tensors(path)
+    # older versions of transformers wrote the numbers of the positions; today's models make them
+    checkpoints.load_tensors(model, tensors, path, ignored=("position_ids",), device=device)
+    for module in model.modules():
+        if "position_ids" in module._buffers:
+            module.position_ids = torch.arange(module.position_ids.shape[1], device=device)[None]
     return model.eval()
 
 
@@ -188,7 +194,13 @@ def _load_tokenizer(folder: Path, config: CLIPTextConfig) -> CLIPTokenizer | Non
     if not ((folder / "tokenizer.json").is_file() or (folder / "vocab.json").is_file()):
         found = sorted(path.name for path in folder.iterdir()) or "nothing"
         raise InputError(f"{folder}: expected tokenizer.json or vocab.json and merges.txt, found {found}.")
-    tokenizer = CLIPTokenizer.from_pretrained(folder)
+    try:
+        tokenizer = CLIPTokenizer.from_pretrained(folder)
+    except Exception as error:  # the library raises nothing more special
+        raise InputError(
+            f"{folder}: expected CLIP's vocabulary and merges, found files that do not fit together "
+            f"({str(error).splitlines()[0]}); get the folder again."
+        ) from error
     if len(tokenizer) > config.vocab_size:
         raise InputError(
             f"{folder}: expected at most the text encoder's {config.vocab_size} tokens, "

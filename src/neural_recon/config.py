@@ -156,7 +156,20 @@ class Generator(Section):
     guidance_scale: Annotated[float, Field(ge=1)] = Field(7.5, description="Classifier-free guidance.")
     steps: Annotated[int, Field(ge=1, le=1000)] = Field(50, description="DDIM steps at strength 1.")
     chunk: Annotated[int, Field(ge=1)] = Field(50, description="Images a job and file.")
-    batch: Annotated[int, Field(ge=1)] = Field(10, description="Images at once; changes no picture.")
+    batch: Annotated[int, Field(ge=1)] = Field(
+        16, description="Images at once; changes no picture, and halves where memory runs out."
+    )
+    memory: Literal["fast", "low"] = Field(
+        "fast",
+        description="low: one image at once and only the part in use on the GPU, for GPUs of 4 GB; "
+        "changes no picture.",
+    )
+    precision: Literal["auto", "float16", "bfloat16", "float32"] = Field(
+        "auto", description="Of the UNet; auto is float16 on a GPU and float32 on the CPU."
+    )
+    compile: bool = Field(
+        False, description="Pass the UNet through torch.compile: minutes at the start, then faster."
+    )
 
     @model_validator(mode="after")
     def _at_least_one_step(self) -> "Generator":

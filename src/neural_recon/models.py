@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,9 @@ from neural_recon.errors import InputError
 if TYPE_CHECKING:
     from neural_recon.clip import ClipContexts
     from neural_recon.vdvae import VDVAE
-    from neural_recon.versatile import DualGuidedPipeline
+    from neural_recon.versatile import DualGuidedPipeline, Memory
+
+logger = logging.getLogger(__name__)
 
 
 def device() -> torch.device:
@@ -34,7 +37,7 @@ def load_vdvae(weights: str | Path, hparams: str | Path) -> VDVAE:
 
     try:
         values = json.loads(Path(hparams).read_text(encoding="utf-8"))
-        return VDVAE.from_checkpoint(weights, values).to(device())
+        return VDVAE.from_checkpoint(weights, values, device())
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"{hparams}: expected the VDVAE's hyper-parameters (JSON): {error}.") from error
 
@@ -46,10 +49,28 @@ def load_clip(folder: str | Path) -> ClipContexts:
     return ClipContexts.from_pretrained(folder, device=device())
 
 
-def load_generator(folder: str | Path) -> DualGuidedPipeline:
-    """The generator of a Versatile Diffusion folder: half precision on a GPU, full on the CPU."""
+def load_generator(
+    folder: str | Path, precision: str = "auto", memory: Memory = "fast", compiled: bool = False
+) -> DualGuidedPipeline:
+    """The generator of a Versatile Diffusion folder.
+
+    Args:
+        folder: in the layout of diffusers.
+        precision: of the UNet, a torch dtype's name; "auto" is float16 on a GPU and float32 on the CPU.
+        memory: as for `DualGuidedPipeline`.
+        compiled: pass the UNet through torch.compile.
+    """
     from neural_recon.versatile import DualGuidedPipeline
 
     where = device()
-    dtype = torch.float16 if where.type == "cuda" else torch.float32
-    return DualGuidedPipeline.from_pretrained(folder, dtype=dtype, device=where)
+    if precision == "auto":
+        precision = "float16" if where.type == "cuda" else "float32"
+    dtype = getattr(torch, precision)
+    try:
+        pipeline = DualGuidedPipeline.from_pretrained(folder, dtype, where, memory)
+    except torch.OutOfMemoryError:
+        logger.warning("%s: too little memory for all of the model: only the part in use goes there", where)
+        pipeline = DualGuidedPipeline.from_pretrained(folder, dtype, where, "low")
+    if compiled:
+        pipeline.unet.compile()
+    return pipeline

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from PIL import Image
 
 from neural_recon import seeds
+from neural_recon.errors import InputError
 from neural_recon.ridge import shuffled_pairs
 
 # importing the generator takes seconds: who decodes base images only does not pay
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from neural_recon.versatile import DualGuidedPipeline
 
 logger = logging.getLogger(__name__)
+
+BLACK = 2  # of 255: a picture without a brighter pixel shows nothing
+# What torch and the libraries below it say when memory runs out, apart from torch's own exception.
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 
 
 def base_images(model: VDVAE, latents: np.ndarray) -> np.ndarray:
@@ -55,35 +61,108 @@ def reconstruct(
 ) -> np.ndarray:
     """Paint reconstructions, one seeded generator an image.
 
+    All images are encoded, then all denoised, then all decoded, so that a part of the model that must move
+    (memory "low") moves once. Where memory runs out, a stage goes on in smaller batches.
+
     Args:
         base: uint8 (n, H, W, 3) base images.
         vision, text: (n, tokens * C) predicted contexts.
         unconditional: the contexts (1, tokens, C) of a grey image and of the empty caption.
         nsd_ids: (n,), for the seeds: with `seed` they fix every picture, whatever the batch.
+        strength, mixing, guidance_scale, steps: as for `DualGuidedPipeline`.
+        batch: images at once (one, where the pipeline's memory is "low").
 
     Returns:
         uint8 (n, H, W, 3) at the generator's size.
+
+    Raises:
+        InputError: a picture came out black or not as numbers, or even one image needs too much memory.
     """
-    size = pipeline.image_size
-    contexts = [
-        torch.from_numpy(np.asarray(flat, np.float32)).view(len(base), *none.shape[1:])
-        for flat, none in zip((vision, text), unconditional, strict=True)
-    ]
+    contexts = []
+    for name, flat, none in zip(("vision", "text"), (vision, text), unconditional, strict=True):
+        width = pipeline.context_width
+        if none.shape[2] != width or flat.shape[1] != none.shape[1] * width:
+            raise InputError(
+                f"{name} contexts: expected {none.shape[1]} tokens of {width} values, as the generator has, "
+                f"found {flat.shape[1]} values predicted and {none.shape[2]} a token without guidance; "
+                "features and generator must come from the same weights.versatile."
+            )
+        contexts.append(torch.from_numpy(np.asarray(flat, np.float32)).view(-1, *none.shape[1:]))
     empty = [torch.as_tensor(none, dtype=torch.float32) for none in unconditional]
-    pictures = []
-    for start in range(0, len(base), batch):
-        part = slice(start, start + batch)
-        images = pipeline(
-            enlarge(base[part], size),
-            contexts[0][part],
-            contexts[1][part],
-            *empty,
-            strength=strength,
-            mixing=mixing,
-            guidance_scale=guidance_scale,
-            steps=steps,
-            generators=[seeds.generator(seed, int(i), "reconstruction") for i in nsd_ids[part]],
-        )
-        pictures.append(((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1))
-        logger.info("%d of %d pictures", min(start + batch, len(base)), len(base))
-    return torch.cat(pictures).numpy()
+
+    def noised(part: slice) -> torch.Tensor:
+        generators = [seeds.generator(seed, int(i), "reconstruction") for i in nsd_ids[part]]
+        large = enlarge(base[part], pipeline.image_size)
+        return pipeline.noised(large, strength, steps, generators).cpu()
+
+    def denoised(part: slice) -> torch.Tensor:
+        given = (contexts[0][part], contexts[1][part], *empty)
+        *_, last = pipeline.denoise(latents[part], given, strength, mixing, guidance_scale, steps)
+        _check_finite(last, nsd_ids[part], "latents")
+        return last.cpu()
+
+    def decoded(part: slice) -> torch.Tensor:
+        images = pipeline.decode(latents[part])
+        _check_finite(images, nsd_ids[part], "a picture")
+        return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+
+    latents = _in_batches(pipeline, noised, len(base), batch, "encoded")
+    latents = _in_batches(pipeline, denoised, len(base), batch, "denoised")
+    pictures = _in_batches(pipeline, decoded, len(base), batch, "decoded").numpy()
+    black = np.asarray(nsd_ids)[(pictures <= BLACK).all(axis=(1, 2, 3))]
+    if len(black):
+        raise InputError(f"{_pictures(black)}: expected a picture, found black; {MEND}.")
+    return pictures
+
+
+MEND = (
+    "check that the weights belong together, and where half precision overflows on this GPU, "
+    "set generator.precision to bfloat16 or float32"
+)
+
+
+def _in_batches(
+    pipeline: DualGuidedPipeline, stage: Callable[[slice], torch.Tensor], n: int, batch: int, done: str
+) -> torch.Tensor:
+    """Run a stage over n images. When memory runs out, the batch halves; at one image, memory goes low."""
+    rows, start = [], 0
+    while start < n:
+        size = 1 if pipeline.memory == "low" else batch
+        part = slice(start, min(start + size, n))
+        try:
+            rows.append(stage(part))
+        except RuntimeError as error:  # torch.OutOfMemoryError is one
+            if not isinstance(error, torch.OutOfMemoryError) and not any(
+                text in str(error) for text in OUT_OF_MEMORY
+            ):
+                raise
+            if size > 1:
+                batch = size // 2
+                logger.warning("out of memory at %d images at once: going on with %d", size, batch)
+            elif pipeline.memory == "fast":
+                pipeline.memory = "low"
+                logger.warning("out of memory at one image: only the part in use stays on the device")
+            else:
+                raise InputError(
+                    f"{pipeline.device}: expected memory enough for one image with generator.memory low, "
+                    "found too little; end other programs on it, or run on another device."
+                ) from error
+        else:
+            start = part.stop
+            logger.info("%d of %d %s", start, n, done)
+            continue
+        # outside the handler, where the failed stage's tensors are let go
+        torch.cuda.empty_cache()
+    return torch.cat(rows)
+
+
+def _check_finite(values: torch.Tensor, nsd_ids: np.ndarray, what: str) -> None:
+    finite = values.isfinite().flatten(1).all(1).cpu().numpy()
+    if not finite.all():
+        wrong = np.asarray(nsd_ids)[~finite]
+        raise InputError(f"{_pictures(wrong)}: expected {what} of finite numbers, found others; {MEND}.")
+
+
+def _pictures(nsd_ids: np.ndarray) -> str:
+    more = f" and {len(nsd_ids) - 1} more" if len(nsd_ids) > 1 else ""
+    return f"reconstruction of NSD image {int(nsd_ids[0])}{more}"

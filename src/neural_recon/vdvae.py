@@ -221,18 +221,23 @@ class VDVAE(nn.Module):
         self.decoder = Decoder(self.hparams)
 
     @classmethod
-    def from_checkpoint(cls, path: str | os.PathLike[str], hparams: Mapping[str, Any]) -> "VDVAE":
+    def from_checkpoint(
+        cls,
+        path: str | os.PathLike[str],
+        hparams: Mapping[str, Any],
+        device: str | torch.device = "cpu",
+    ) -> "VDVAE":
         """Load a state dict (safetensors, or a torch file such as the published .th) for evaluation.
 
         Raises:
             InputError: the file's tensors are not those that `hparams` describe.
         """
-        model = cls(hparams)
+        model = checkpoints.empty(lambda: cls(hparams))
         tensors = checkpoints.read_tensors(path)
         # left behind by training on several devices
         tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
-        checkpoints.load_tensors(model, tensors, path)
-        return model.eval()
+        checkpoints.load_tensors(model, tensors, path, device=device)
+        return model.eval().to(memory_format=torch.channels_last)
 
     @property
     def latent_sizes(self) -> list[tuple[int, int, int]]:
@@ -240,7 +245,7 @@ class VDVAE(nn.Module):
         return [(self.hparams.zdim, r, r) for r, _ in parse_blocks(self.hparams.dec_blocks)]
 
     @torch.no_grad()
-    def encode(self, images_uint8, n_layers: int, generators: Generators = None, batch: int = 32):
+    def encode(self, images_uint8, n_layers: int, generators: Generators = None, batch: int | None = None):
         """The latents of the first `n_layers` layers; blocks after them are not run.
 
         Args:
@@ -248,7 +253,7 @@ class VDVAE(nn.Module):
             n_layers: from 1 to the number of decoder blocks.
             generators: None: the posterior's mean; else one CPU generator an image, and each layer is
                 drawn from its posterior, given the draws before it.
-            batch: images that are computed at once.
+            batch: images that are computed at once; None: what is fastest on the device.
 
         Returns:
             float32 (n, D).
@@ -258,7 +263,7 @@ class VDVAE(nn.Module):
         if not 1 <= n_layers <= len(self.latent_sizes):
             raise ValueError(f"n_layers: expected 1 to {len(self.latent_sizes)}, found {n_layers}")
         rows = []
-        for part in _parts(len(images), batch):
+        for part in self._parts(len(images), batch):
             activations = self.encoder(self._scaled(images[part]))
             drawing = None if generators is None else generators[part]
             latents: list[torch.Tensor] = []
@@ -274,7 +279,7 @@ class VDVAE(nn.Module):
         return _like(torch.cat(rows), images_uint8)
 
     @torch.no_grad()
-    def decode(self, latents, generators: Generators = None, batch: int = 32):
+    def decode(self, latents, generators: Generators = None, batch: int | None = None):
         """Pictures of latents; D may end after any layer.
 
         Args:
@@ -282,26 +287,26 @@ class VDVAE(nn.Module):
             generators: None: layers that are not given take the prior's mean, and each pixel the mean of
                 its most probable component. Else one CPU generator an image: as published, those layers
                 are drawn from the prior, then component and value of each pixel.
-            batch: pictures that are computed at once.
+            batch: as in `encode`.
 
         Returns:
             uint8 (n, H, W, 3), truncated (as published), not rounded.
         """
         _check_generators(generators, len(latents))
         rows = []
-        for part in _parts(len(latents), batch):
+        for part in self._parts(len(latents), batch):
             drawing = None if generators is None else generators[part]
             values = logistic_mixture.values(self._logits(latents[part], drawing), drawing)
             rows.append(((values + 1) * 127.5).clamp(0, 255).to(torch.uint8).cpu())
         return _like(torch.cat(rows), latents)
 
     @torch.no_grad()
-    def decode_logits(self, latents, batch: int = 32):
+    def decode_logits(self, latents, batch: int | None = None):
         """The mixture's parameters, float32 (n, H, W, 10 * num_mixtures).
 
         Layers that are not given take the prior's mean.
         """
-        rows = [self._logits(latents[part], None).float().cpu() for part in _parts(len(latents), batch)]
+        rows = [self._logits(latents[part], None).float().cpu() for part in self._parts(len(latents), batch)]
         return _like(torch.cat(rows), latents)
 
     def loss(self, images_uint8) -> tuple[torch.Tensor, torch.Tensor]:
@@ -323,6 +328,11 @@ class VDVAE(nn.Module):
         logits = self.decoder(len(images), choose)
         targets = images.to(logits) / 127.5 - 1
         return -logistic_mixture.log_likelihood(logits, targets).mean(), rate.mean() / targets[0].numel()
+
+    def _parts(self, n: int, batch: int | None) -> list[slice]:
+        # on a CPU two pictures' activations stay in the cache; a GPU wants more to do (benchmarks/vdvae.py)
+        batch = batch or (2 if self.decoder.gain.device.type == "cpu" else 32)
+        return [slice(start, min(start + batch, n)) for start in range(0, n, batch)]
 
     def _checked_images(self, images) -> torch.Tensor:
         images = torch.as_tensor(images)
@@ -366,10 +376,6 @@ def _drawn(mean: torch.Tensor, log_std: torch.Tensor, generators: Generators) ->
     if generators is None:
         return mean
     return mean + log_std.exp() * seeds.normal(generators, mean.shape[1:]).to(mean)
-
-
-def _parts(n: int, batch: int) -> list[slice]:
-    return [slice(start, min(start + batch, n)) for start in range(0, n, batch)]
 
 
 def _like(result: torch.Tensor, given):

@@ -7,12 +7,16 @@ attention blocks of the text UNet are all that the generation of images needs.
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler
+from torch import nn
 
 from neural_recon import checkpoints, model_folders, seeds
-from neural_recon.dual_unet import DualUNet
+from neural_recon.dual_unet import Contexts, DualUNet
+
+Memory = Literal["fast", "low"]
 
 # What a folder's scheduler configuration leaves open is as published.
 PUBLISHED_SCHEDULE = {
@@ -23,6 +27,8 @@ PUBLISHED_SCHEDULE = {
     "set_alpha_to_one": False,
     "steps_offset": 1,
 }
+# The side of the latents where a configuration leaves it open.
+PUBLISHED_SAMPLE_SIZE = 64
 # Names that the autoencoder's attention had in older versions of diffusers.
 OLD_ATTENTION = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
 
@@ -30,16 +36,30 @@ OLD_ATTENTION = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".
 class DualGuidedPipeline:
     """From a base image and two contexts to an image.
 
+    `memory` says what lies on the device: "fast", everything; "low", only the part in use, and pictures pass
+    the autoencoder one by one. It may be changed between calls.
+
     Args:
-        unet: in evaluation mode, on its device and in the precision to run it in.
+        unet: in evaluation mode, in the precision to run it in.
         vae: the autoencoder, in float32 (in half precision its decoder overflows).
         scheduler: gives the noise levels and DDIM's steps.
+        device: where to compute.
+        memory: "fast" or "low".
     """
 
-    def __init__(self, unet: DualUNet, vae: AutoencoderKL, scheduler: DDIMScheduler):
+    def __init__(
+        self,
+        unet: DualUNet,
+        vae: AutoencoderKL,
+        scheduler: DDIMScheduler,
+        device: str | torch.device = "cpu",
+        memory: Memory = "fast",
+    ):
         self.unet = unet
         self.vae = vae
         self.scheduler = scheduler
+        self.device = torch.device(device)
+        self.memory = memory
         self.scale_factor = 2 ** (len(vae.config.block_out_channels) - 1)
 
     @classmethod
@@ -48,6 +68,7 @@ class DualGuidedPipeline:
         folder: str | os.PathLike[str],
         dtype: torch.dtype = torch.float32,
         device: str | torch.device | None = None,
+        memory: Memory = "fast",
     ) -> "DualGuidedPipeline":
         """Load the folder that diffusers uses: `image_unet`, `text_unet`, `vae`, `scheduler`.
 
@@ -55,20 +76,26 @@ class DualGuidedPipeline:
             folder: with those four folders; weights as safetensors or .bin, `.fp16` names included.
             dtype: of the UNet; the autoencoder stays float32.
             device: None takes a GPU where there is one.
+            memory: with "low" the parts wait in the host's memory.
 
         Raises:
             InputError: a file is missing, or its tensors have other names or shapes.
         """
         folder = Path(folder)
         device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        unet = DualUNet(model_folders.read_config(folder / "image_unet"))
-        unet.load(folder)
-        vae = AutoencoderKL.from_config(model_folders.read_config(folder / "vae"))
+        home = device if memory == "fast" else torch.device("cpu")
+        config = model_folders.read_config(folder / "image_unet")
+        unet = checkpoints.empty(lambda: DualUNet(config))
+        unet.load(folder, dtype, home)
+        config = model_folders.read_config(folder / "vae")
+        vae = checkpoints.empty(lambda: AutoencoderKL.from_config(config))
         path = model_folders.find_weights(folder / "vae")
-        checkpoints.load_tensors(vae, _renamed(checkpoints.read_tensors(path)), path)
+        checkpoints.load_tensors(vae, _renamed(checkpoints.read_tensors(path)), path, device=home)
         schedule = model_folders.read_config(folder / "scheduler", "scheduler_config.json")
         scheduler = DDIMScheduler.from_config({**PUBLISHED_SCHEDULE, **schedule})
-        return cls(unet.eval().to(device, dtype), vae.eval().to(device), scheduler)
+        for model in (unet, vae):
+            model.eval().to(memory_format=torch.channels_last)
+        return cls(unet, vae, scheduler, device, memory)
 
     @torch.no_grad()
     def __call__(
@@ -118,17 +145,10 @@ class DualGuidedPipeline:
         self._check(
             base, vision, text, uncond, strength, mixing, guidance_scale, steps, generators, noise, output
         )
-        n = len(vision)
-        start, timesteps = self.schedule(1.0 if base is None else strength, steps)
-        z0 = None if start is None else self.encode(base, generators)
-        if noise is None:
-            noise = seeds.normal(generators, self._latent_shape(base))
-        noise = noise.to(self.vae.device, torch.float32)
-        latents = noise if z0 is None else self.scheduler.add_noise(z0, noise, torch.tensor([start]))
-        if guidance_scale != 1:
-            vision = torch.cat([uncond_vision.expand(n, -1, -1), vision])
-            text = torch.cat([uncond_text.expand(n, -1, -1), text])
-        *_, latents = self.denoise(latents, vision, text, timesteps, mixing, guidance_scale, steps)
+        strength = 1.0 if base is None else strength
+        latents = self.noised(base, strength, steps, generators, noise)
+        contexts = (vision, text, *uncond)
+        *_, latents = self.denoise(latents, contexts, strength, mixing, guidance_scale, steps)
         return self.decode(latents) if output == "image" else latents.cpu()
 
     def schedule(self, strength: float, steps: int) -> tuple[int | None, list[int]]:
@@ -145,12 +165,30 @@ class DualGuidedPipeline:
         return rising[run], rising[:run][::-1]
 
     @torch.no_grad()
+    def noised(
+        self,
+        base: torch.Tensor | None,
+        strength: float,
+        steps: int,
+        generators: Sequence[torch.Generator] | None = None,
+        noise: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """The float32 latents (n, 4, h, w) that denoising starts from; arguments as in a call."""
+        start, _ = self.schedule(strength, steps)
+        z0 = None if start is None else self.encode(base, generators)
+        if noise is None:
+            noise = seeds.normal(generators, self._latent_shape(base))
+        noise = noise.to(self.device, torch.float32)
+        return noise if z0 is None else self.scheduler.add_noise(z0, noise, torch.tensor([start]))
+
+    @torch.no_grad()
     def encode(self, base: torch.Tensor, generators: Sequence[torch.Generator] | None = None) -> torch.Tensor:
         """Scaled float32 latents (n, 4, h, w) of images (n, 3, H, W) in [-1, 1].
 
         The mean of the autoencoder's posterior, or a draw from it with one CPU generator an image.
         """
-        posterior = self.vae.encode(base.to(self.vae.device, torch.float32)).latent_dist
+        self._bring(self.vae)
+        posterior = self.vae.encode(_image_layout(base, self.device)).latent_dist
         latents = posterior.mean
         if generators is not None:
             latents = latents + posterior.std * seeds.normal(generators, latents.shape[1:]).to(latents.device)
@@ -160,53 +198,87 @@ class DualGuidedPipeline:
     def denoise(
         self,
         latents: torch.Tensor,
-        vision: torch.Tensor,
-        text: torch.Tensor,
-        timesteps: Sequence[int],
+        contexts: tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor | None],
+        strength: float,
         mixing: float,
         guidance_scale: float,
         steps: int,
     ) -> Iterator[torch.Tensor]:
-        """Yield the float32 latents (n, 4, h, w) after each of the timesteps.
+        """Yield the float32 latents (n, 4, h, w) after each step.
 
-        With guidance the contexts are (2n, tokens, C), the unconditional ones first, and both halves go
-        through the UNet in one pass.
+        Args:
+            latents: (n, 4, h, w), noised to `strength`.
+            contexts: vision, text, and the unconditional ones of both, as in a call. Their keys and values
+                are computed once. With guidance both passes go through the UNet as one batch, the
+                unconditional one first.
+            strength, mixing, guidance_scale, steps: as in a call.
         """
-        self.scheduler.set_timesteps(steps)
-        parameter = next(self.unet.parameters())
-        vision, text = vision.to(parameter), text.to(parameter)
+        self._bring(self.unet)
+        _, timesteps = self.schedule(strength, steps)
+        dtype, guided = self.unet.image_unet.dtype, guidance_scale != 1
+        prepared = self._prepared(contexts, guided)
+        latents = _image_layout(latents, self.device)
         for timestep in timesteps:
-            doubled = torch.cat([latents, latents]) if guidance_scale != 1 else latents
-            when = torch.full((len(doubled),), timestep, device=parameter.device)
-            eps = self.unet(doubled.to(parameter), when, vision, text, mixing).float()
-            if guidance_scale != 1:
+            rows = torch.cat([latents, latents]) if guided else latents
+            when = torch.full((len(rows),), timestep, device=self.device)
+            eps = self.unet(rows.to(dtype), when, prepared, mixing).float()
+            if guided:
                 without, given = eps.chunk(2)
                 eps = without + guidance_scale * (given - without)
             latents = self.scheduler.step(eps, timestep, latents, eta=0.0).prev_sample
             yield latents
 
+    def _prepared(self, contexts, guided: bool) -> Contexts:
+        dtype = self.unet.image_unet.dtype
+        vision, text, *uncond = (
+            None if context is None else context.to(self.device, dtype) for context in contexts
+        )
+        given = self.unet.contexts(vision, text)
+        if not guided:
+            return given
+        without = self.unet.contexts(*uncond)
+
+        def both(which: str, part: int) -> torch.Tensor:
+            mine, none = given[which][part], without[which][part]
+            return torch.cat([none.expand_as(mine), mine])
+
+        return {which: (both(which, 0), both(which, 1)) for which in given}
+
     @torch.no_grad()
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Float32 images (n, 3, H, W) in [-1, 1], on the CPU, of scaled latents (n, 4, h, w)."""
-        latents = latents.to(self.vae.device, torch.float32) / self.vae.config.scaling_factor
+        self._bring(self.vae)
+        latents = _image_layout(latents, self.device) / self.vae.config.scaling_factor
         return self.vae.decode(latents, return_dict=False)[0].clamp(-1, 1).cpu()
+
+    def _bring(self, part: nn.Module) -> None:
+        """Have a part of the model on the device, and in low memory only that one."""
+        self.vae.use_slicing = self.memory == "low"
+        other = self.vae if part is self.unet else self.unet
+        if self.memory == "low":
+            other.to("cpu")
+            torch.cuda.empty_cache()
+        part.to(self.device)
 
     @property
     def image_size(self) -> int:
         """Side of the square pictures the UNet was trained for, in pixels."""
-        return self.unet.image_unet.config.sample_size * self.scale_factor
+        return self._latent_shape(None)[1] * self.scale_factor
+
+    @property
+    def context_width(self) -> int:
+        """Values a token of a context."""
+        return self.unet.image_unet.config.cross_attention_dim
 
     def _latent_shape(self, base: torch.Tensor | None) -> tuple[int, ...]:
-        size = self.unet.image_unet.config.sample_size
-        height, width = (size, size) if isinstance(size, int) else size
-        if base is not None:
-            height, width = base.shape[2] // self.scale_factor, base.shape[3] // self.scale_factor
-        return (self.vae.config.latent_channels, height, width)
+        size = self.unet.image_unet.config.sample_size or PUBLISHED_SAMPLE_SIZE
+        sides = (size, size) if base is None else (side // self.scale_factor for side in base.shape[2:])
+        return (self.vae.config.latent_channels, *sides)
 
     def _check(
         self, base, vision, text, uncond, strength, mixing, guidance_scale, steps, generators, noise, output
     ):
-        n, dim = len(vision), self.unet.image_unet.config.cross_attention_dim
+        n, dim = len(vision), self.context_width
         for name, context, rows in (
             ("vision", vision, (n,)),
             ("text", text, (n,)),
@@ -246,13 +318,14 @@ class DualGuidedPipeline:
         else:
             _expect(noise is not None, "noise", "noise or generators", None)
         if noise is not None:
-            shape = (n, *(self._latent_shape(base) if base is not None else noise.shape[1:]))
-            fits = (
-                noise.ndim == 4
-                and tuple(noise.shape) == shape
-                and shape[1] == self.vae.config.latent_channels
-            )
-            _expect(fits, "noise", shape, tuple(noise.shape))
+            shape = (n, *self._latent_shape(base))
+            if base is None:  # then it is the noise that gives the size
+                shape = (*shape[:2], *noise.shape[2:])
+            _expect(noise.ndim == 4 and tuple(noise.shape) == shape, "noise", shape, tuple(noise.shape))
+
+
+def _image_layout(images: torch.Tensor, device: torch.device) -> torch.Tensor:
+    return images.to(device, torch.float32).contiguous(memory_format=torch.channels_last)
 
 
 def _expect(condition: bool, name: str, expected: object, found: object) -> None:

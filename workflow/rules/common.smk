@@ -52,7 +52,8 @@ def model_files(*parts):
 
 def painting_parameters():
     """What of the generator's settings changes a picture."""
-    return {k: v for k, v in config["generator"].items() if k not in ("batch", "chunk")}
+    keys = ("strength", "mixing", "guidance_scale", "steps")
+    return {key: config["generator"][key] for key in keys}
 
 
 def picture_chunk(wildcards):

@@ -73,3 +73,26 @@ rule features_clip_text:
         models=lambda wildcards: CONFIG.features.versatile,
     script:
         "../scripts/features_clip_text.py"
+
+
+# What diffusion is guided away from.
+rule unconditional_contexts:
+    input:
+        weights=model_files(
+            *("image_encoder", "text_encoder", "image_processor", "tokenizer")
+        ),
+    output:
+        contexts="<results>/features/unconditional.h5",
+    log:
+        "<logs>/unconditional_contexts.log",
+    benchmark:
+        "<benchmarks>/unconditional_contexts/all.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=10,
+    params:
+        models=lambda wildcards: CONFIG.features.versatile,
+    script:
+        "../scripts/unconditional_contexts.py"

@@ -43,10 +43,8 @@ rule reconstruct:
             if wildcards.variant == "true_features"
             else "<results>/ridge/{subject}/clip_text/decoded.h5"
         ),
-        weights=model_files(
-            *("image_unet", "text_unet", "vae", "scheduler"),
-            *("image_encoder", "text_encoder", "image_processor", "tokenizer"),
-        ),
+        unconditional="<results>/features/unconditional.h5",
+        weights=model_files("image_unet", "text_unet", "vae", "scheduler"),
     output:
         images="<results>/reconstructions/{subject}/{variant}_{chunk}.h5",
     log:
@@ -64,6 +62,7 @@ rule reconstruct:
         runtime=120,
     params:
         generator=painting_parameters(),
+        precision=lookup("generator/precision", within=config),
         models=lambda wildcards: CONFIG.features.versatile,
         control_ids=lambda wildcards: (
             PLAN.control_ids(wildcards.subject).tolist()

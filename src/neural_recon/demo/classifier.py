@@ -41,7 +41,7 @@ class SceneClassifier(nn.Module):
         Raises:
             InputError: the file is missing or holds other tensors.
         """
-        model = cls()
+        model = checkpoints.empty(cls)
         checkpoints.load_tensors(model, checkpoints.read_tensors(path), path)
         return model.eval()
 

@@ -76,7 +76,9 @@ def train(
     """Train the UNet on `cache`'s arrays, the latents times the autoencoder's `scale`."""
     model = DualUNet(CONFIG).to(device)
     # for heads this small, plain products train twice as fast in bfloat16 as the fused kernel
-    model.image_unet.set_attn_processor(AttnProcessor())
+    for name, module in model.named_modules():
+        if name.endswith(".attn1"):
+            module.set_processor(AttnProcessor())
     levels = DDIMScheduler(**PUBLISHED_SCHEDULE).alphas_cumprod.to(device)
     empty = [torch.as_tensor(context, device=device).float() for context in clip.unconditional()]
     spread = {name: float(data[name][:1000].astype(np.float32).std(0).mean()) for name in ("vision", "text")}
@@ -105,7 +107,7 @@ def train(
             predicted = model(
                 level.sqrt() * x + (1 - level).sqrt() * noise,
                 steps,
-                *contexts,
+                model.contexts(*contexts),
                 torch.from_numpy(mixing).to(device),
             )
         error = (predicted.float() - noise).square().mean((1, 2, 3))
