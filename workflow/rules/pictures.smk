@@ -6,7 +6,7 @@ rule base_images:
             else "<results>/ridge/{subject}/vdvae/{variant}.h5"
         ),
         trials="<results>/trials/{subject}.parquet",
-        weights=lookup("features/vdvae/weights", within=config),
+        weights=VDVAE,
         hparams=lookup("features/vdvae/hparams", within=config),
     output:
         images="<results>/base_images/{subject}/{variant}.h5",
@@ -64,7 +64,7 @@ rule reconstruct:
         runtime=120,
     params:
         generator=painting_parameters(),
-        models=lambda wildcards: CONFIG.features.versatile,
+        models=VERSATILE,
         control_ids=lambda wildcards: (
             PLAN.control_ids(wildcards.subject).tolist()
             if wildcards.variant == "swapped"
