@@ -46,7 +46,7 @@ rule features_clip_vision:
         runtime=60,
     params:
         chunk_size=lookup("features/chunk", within=config),
-        models=VERSATILE,
+        models=lambda wildcards: VERSATILE,
     script:
         "../scripts/features_clip_vision.py"
 
@@ -70,6 +70,6 @@ rule features_clip_text:
         runtime=60,
     params:
         chunk_size=lookup("features/chunk", within=config),
-        models=VERSATILE,
+        models=lambda wildcards: VERSATILE,
     script:
         "../scripts/features_clip_text.py"

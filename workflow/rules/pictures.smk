@@ -64,7 +64,7 @@ rule reconstruct:
         runtime=120,
     params:
         generator=painting_parameters(),
-        models=VERSATILE,
+        models=lambda wildcards: VERSATILE,
         control_ids=lambda wildcards: (
             PLAN.control_ids(wildcards.subject).tolist()
             if wildcards.variant == "swapped"
