@@ -16,6 +16,10 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from neural_recon import storage
+from neural_recon.config import Config, resolve
+from neural_recon.plan import Plan
+
 pytestmark = pytest.mark.slow
 
 SMALL = {
@@ -115,6 +119,18 @@ def test_run_is_whole(project):
         assert np.isfinite(file["train"][()]).all()
     logs = (project / "logs/trials/subj01.log").read_text(encoding="utf-8")
     assert "200 images, 600 trials" in logs
+
+
+def test_estimate_of_the_disk_is_near(project, monkeypatch):
+    monkeypatch.chdir(project)
+    plan = Plan(Config.model_validate(resolve(SMALL, project)))
+    parts = storage.estimate(plan, Path("resources/demo_models/versatile"))
+    written = {folder: sum(path.stat().st_size for path in Path("results", folder).rglob("*.h5"))
+               for folder in ("betas", "responses", "features", "ridge")}  # fmt: skip
+    # fewer voxels have data than the mask holds, so that the estimate is on the safe side
+    assert 0.8 < (written["betas"] + written["responses"]) / parts["betas"] <= 1.02
+    assert written["features"] / parts["features"] == pytest.approx(1, abs=0.05)
+    assert written["ridge"] / parts["predictions"] == pytest.approx(1, abs=0.05)
 
 
 def test_second_run_does_nothing(project):
