@@ -48,7 +48,8 @@ def serving(files: dict[str, bytes], **settings) -> Iterator[Server]:
             body = b"" if status == 416 else content[start:]
             self.answer(status, {**headers, "Content-Length": str(len(body))})
             cut, server.cut = server.cut, None
-            self.wfile.write(body[:cut])
+            with contextlib.suppress(ConnectionError):  # who saw a wrong size does not read on
+                self.wfile.write(body[:cut])
             self.close_connection = True
 
         def answer(self, status: int, headers: dict[str, str]) -> None:

@@ -162,12 +162,13 @@ def test_disk_that_is_too_small(monkeypatch):
 
 
 def test_what_is_written_already_is_not_needed_again():
+    _, _, before = examine()[0]["disk free"][1].partition(", ")
     Path("results").mkdir()
-    with Path("results/old.h5").open("wb") as file:
-        file.truncate(10**9)  # a hole: takes no room
+    Path("results/old.h5").write_bytes(b"x" * 100_000_000)
     found, _ = examine()
-    assert found["disk needed"][1].endswith("1.0 GB are there")
-    assert found["disk free"][1].endswith("0 MB still to be written")
+    assert found["disk needed"][1].endswith(", 0.1 GB are there")
+    _, _, after = found["disk free"][1].partition(", ")
+    assert (before, after) == ("0.5 GB still to be written", "0.4 GB still to be written")
 
 
 @pytest.mark.parametrize("card", [True, False])

@@ -71,6 +71,6 @@ def test_fetch_is_tried_again_and_goes_on(project, sha256):
 def test_wrong_checksum_stops_the_run(project):
     with serving({f"/{VDVAE.rpartition('/')[2]}": CONTENT}) as server:
         use_server(project, server.address, sha256="0" * 64)
-        said = failing(project, with_weights(vdvae="vdvae-imagenet64"), VDVAE, "--retries", "0")
+        said = failing(project, with_weights(vdvae="vdvae-imagenet64"), VDVAE)
     assert "expected the sha256 000" in said
     assert not (project / VDVAE).exists()
