@@ -43,6 +43,8 @@ def test_configuration_wins_over_recipe(raw):
         (("subjects",), {"subj09": {"sessions": 1}}, "unknown subject 'subj09'"),
         (("subjects",), {"subj04": {"sessions": 31}}, "^configuration: subj04 has the sessions 1 to 4"),
         (("ridge",), {"alpha": {"vdvae": -1}}, "ridge.alpha.vdvae"),
+        (("weights", "vae"), "here", "unknown key weights.vae"),
+        (("weights",), {"versatile": 3}, "weights.versatile.*found 3"),
         (("recipe",), "brain_diffusor", "brain_diffusor.yaml.*brain_diffuser"),
     ],
 )
@@ -82,5 +84,7 @@ def test_readme_explains_every_key():
 def test_recipe_with_other_sections(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("split: {}\n", encoding="utf-8")
-    with pytest.raises(InputError, match="expected the sections features, ridge and generator, found split"):
+    with pytest.raises(
+        InputError, match="expected the sections features, ridge, generator, weights, found split"
+    ):
         config.read_recipe(str(path), Path())

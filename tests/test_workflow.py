@@ -16,6 +16,10 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from neural_recon import storage
+from neural_recon.config import Config, resolve
+from neural_recon.plan import Plan
+
 pytestmark = pytest.mark.slow
 
 SMALL = {
@@ -117,6 +121,18 @@ def test_run_is_whole(project):
     assert "200 images, 600 trials" in logs
 
 
+def test_estimate_of_the_disk_is_near(project, monkeypatch):
+    monkeypatch.chdir(project)
+    plan = Plan(Config.model_validate(resolve(SMALL, project)))
+    parts = storage.estimate(plan, Path("resources/demo_models/versatile"))
+    written = {folder: sum(path.stat().st_size for path in Path("results", folder).rglob("*.h5"))
+               for folder in ("betas", "responses", "features", "ridge")}  # fmt: skip
+    # fewer voxels have data than the mask holds, so that the estimate is on the safe side
+    assert 0.8 < (written["betas"] + written["responses"]) / parts["betas"] <= 1.02
+    assert written["features"] / parts["features"] == pytest.approx(1, abs=0.1)
+    assert written["ridge"] / parts["predictions"] == pytest.approx(1, abs=0.1)
+
+
 def test_second_run_does_nothing(project):
     assert stale(project, SMALL) == {}
 
@@ -207,10 +223,6 @@ def test_image_in_both_splits_is_named(project):
 
 def test_other_checkpoint_is_named(project):
     """Weights of another architecture end the run in one sentence."""
-    config = changed(features={"vdvae": {
-        "weights": "resources/demo_models/classifier/model.safetensors",
-        "hparams": "resources/demo_models/vdvae/hparams.json",
-        "layers": 10,
-    }})  # fmt: skip
+    config = {**SMALL, "weights": {"vdvae": "resources/demo_models/classifier/model.safetensors"}}
     said = failing(project, config, "results/features/vdvae/shared_000.h5")
     assert "classifier/model.safetensors: expected the tensor" in said

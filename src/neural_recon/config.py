@@ -1,7 +1,7 @@
 """The configuration: one typed model a section, unknown keys are errors.
 
-The sections `features`, `ridge` and `generator` come from a recipe (`config/recipes/NAME.yaml`, a published
-decoder); what the configuration itself says of them wins.
+The sections `features`, `ridge`, `generator` and `weights` come from a recipe (`config/recipes/NAME.yaml`, a
+published decoder); what the configuration itself says of them wins.
 """
 
 import json
@@ -12,12 +12,13 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from neural_recon.errors import InputError
+from neural_recon.errors import InputError, first_mistake
 from neural_recon.files import write_text
 from neural_recon.nsd import REGIONS, SESSIONS, Tree, find_region
 
 Space = Literal["vdvae", "clip_vision", "clip_text"]
 SPACES: tuple[Space, ...] = ("vdvae", "clip_vision", "clip_text")
+RECIPE = ("features", "ridge", "generator", "weights")  # the sections of a recipe
 
 
 class Section(BaseModel):
@@ -97,7 +98,8 @@ class Responses(Section):
 
 
 class Vdvae(Section):
-    weights: str = Field(description="The VDVAE's weights (.safetensors or .th).")
+    """Which of the VDVAE's latents are decoded."""
+
     hparams: str = Field(description="JSON file with its hyper-parameters under the published names.")
     layers: Annotated[int, Field(ge=1)] = Field(description="How many layers of latents are decoded.")
     latents: Literal["mean", "sample"] = Field(
@@ -106,13 +108,20 @@ class Vdvae(Section):
 
 
 class Features(Section):
-    """The feature spaces, and the models they come from."""
+    """The feature spaces."""
 
     vdvae: Vdvae
-    versatile: str = Field(
-        description="Folder of Versatile Diffusion (diffusers layout), both CLIP encoders included."
-    )
     chunk: Annotated[int, Field(ge=1)] = Field(500, description="Images a job and file.")
+
+
+class Weights(Section):
+    """The models: names of `config/weights.yaml`, which are fetched, or paths, used where they lie."""
+
+    vdvae: str = Field(description="The VDVAE: a name in config/weights.yaml, or a .safetensors or .th file.")
+    versatile: str = Field(
+        description="Versatile Diffusion with both CLIP encoders: a name in config/weights.yaml, or a folder "
+        "in the diffusers layout."
+    )
 
 
 class CrossValidation(Section):
@@ -232,6 +241,7 @@ class Config(Section):
     features: Features
     ridge: Ridge
     generator: Generator = Generator()
+    weights: Weights
     evaluation: Evaluation = Evaluation()
     demo: Demo | None = None
     pathvars: dict[Literal["results", "logs", "benchmarks"], str] = Field(
@@ -285,13 +295,12 @@ def read_recipe(name: str, folder: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         reason = str(error).replace("\n", " ")
         raise InputError(f"{path}: expected YAML, found text that does not parse ({reason}).") from error
+    sections = ", ".join(RECIPE)
     if not isinstance(content, dict):
-        raise InputError(f"{path}: expected the sections features, ridge and generator, found {content!r}.")
-    unknown = sorted(set(content) - {"features", "ridge", "generator"})
+        raise InputError(f"{path}: expected the sections {sections}, found {content!r}.")
+    unknown = sorted(set(content) - set(RECIPE))
     if unknown:
-        raise InputError(
-            f"{path}: expected the sections features, ridge and generator, found {', '.join(unknown)}."
-        )
+        raise InputError(f"{path}: expected the sections {sections}, found {', '.join(unknown)}.")
     return content
 
 
@@ -307,16 +316,10 @@ def resolve(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     try:
         return Config.model_validate(merged).model_dump(mode="json")
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise InputError(
-                f"configuration: unknown key {place}; config/README.md lists the keys there are."
-            ) from error
-        found = "" if first["type"] in ("missing", "value_error") else f", found {first['input']!r}"
-        reason = first["msg"].removeprefix("Value error, ")
-        where = f"configuration: {place}" if place else "configuration"
-        raise InputError(f"{where}: {reason}{found}.") from error
+        mistake = first_mistake(error)
+        if mistake.startswith("unknown key"):
+            mistake += "; config/README.md lists the keys there are"
+        raise InputError(f"configuration: {mistake}.") from error
 
 
 def key_table() -> str:

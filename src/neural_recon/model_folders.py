@@ -51,7 +51,7 @@ def part_files(folder: Path) -> list[str]:
     them); parts without weights, such as the tokenizer, may be absent.
     """
     settings = sorted(str(path) for path in folder.glob("*") if path.suffix in (".json", ".txt"))
-    if folder.name in ("scheduler", "tokenizer", "image_processor"):
+    if folder.name in ("scheduler", "tokenizer", "image_processor", "image_feature_extractor"):
         return settings
     try:
         return [str(find_weights(folder)), *settings]

@@ -1,4 +1,7 @@
-"""The models of a configuration, on the GPU where there is one, else on the CPU."""
+"""The models of a configuration, on the GPU where there is one, else on the CPU, or where one says.
+
+On torch's device "meta" a model's files are compared with what it needs, and hardly read.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def load_vdvae(weights: str | Path, hparams: str | Path) -> VDVAE:
+def load_vdvae(weights: str | Path, hparams: str | Path, where: torch.device | None = None) -> VDVAE:
     """The VDVAE of a weights file and a JSON file of hyper-parameters.
 
     Raises:
@@ -37,20 +40,24 @@ def load_vdvae(weights: str | Path, hparams: str | Path) -> VDVAE:
 
     try:
         values = json.loads(Path(hparams).read_text(encoding="utf-8"))
-        return VDVAE.from_checkpoint(weights, values, device())
+        return VDVAE.from_checkpoint(weights, values, where or device())
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"{hparams}: expected the VDVAE's hyper-parameters (JSON): {error}.") from error
 
 
-def load_clip(folder: str | Path) -> ClipContexts:
+def load_clip(folder: str | Path, where: torch.device | None = None) -> ClipContexts:
     """CLIP's encoders of a Versatile Diffusion folder."""
     from neural_recon.clip import ClipContexts
 
-    return ClipContexts.from_pretrained(folder, device=device())
+    return ClipContexts.from_pretrained(folder, device=where or device())
 
 
 def load_generator(
-    folder: str | Path, precision: str = "auto", memory: Memory = "fast", compiled: bool = False
+    folder: str | Path,
+    precision: str = "auto",
+    memory: Memory = "fast",
+    compiled: bool = False,
+    where: torch.device | None = None,
 ) -> DualGuidedPipeline:
     """The generator of a Versatile Diffusion folder.
 
@@ -59,10 +66,11 @@ def load_generator(
         precision: of the UNet, a torch dtype's name; "auto" is float16 on a GPU and float32 on the CPU.
         memory: as for `DualGuidedPipeline`.
         compiled: pass the UNet through torch.compile.
+        where: the device, as for all models.
     """
     from neural_recon.versatile import DualGuidedPipeline
 
-    where = device()
+    where = where or device()
     if precision == "auto":
         precision = "float16" if where.type == "cuda" else "float32"
     dtype = getattr(torch, precision)

@@ -3,9 +3,9 @@ import sys
 
 from snakemake.exceptions import WorkflowError
 
+from neural_recon import weights
 from neural_recon.config import SPACES, Config, resolve
 from neural_recon.errors import InputError
-from neural_recon.model_folders import part_files
 from neural_recon.plan import Plan
 
 # Snakemake puts the interpreter's path into its shell commands unquoted: a folder with a space in its name
@@ -20,6 +20,9 @@ try:
     CONFIG = Config.model_validate(config)
     PLAN = Plan(CONFIG)
     PLAN.check()
+    WEIGHTS = weights.read_table(Path(workflow.basedir) / weights.TABLE)
+    VDVAE = str(weights.locate("vdvae", CONFIG.weights.vdvae, WEIGHTS))
+    VERSATILE = str(weights.locate("versatile", CONFIG.weights.versatile, WEIGHTS))
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -43,11 +46,7 @@ def feature_files(wildcards, space=None):
 
 def model_files(*parts):
     """The files of some parts of the Versatile Diffusion folder: their change reruns what hangs on them."""
-    return [
-        path
-        for part in parts
-        for path in part_files(Path(CONFIG.features.versatile) / part)
-    ]
+    return weights.model_files(CONFIG.weights.versatile, WEIGHTS, parts)
 
 
 def painting_parameters():

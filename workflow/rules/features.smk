@@ -3,7 +3,7 @@ rule features_vdvae:
     input:
         design=str(TREE.expdesign),
         stimuli=str(TREE.stimuli),
-        weights=lookup("features/vdvae/weights", within=config),
+        weights=VDVAE,
         hparams=lookup("features/vdvae/hparams", within=config),
     output:
         features="<results>/features/vdvae/{stimuli}_{chunk}.h5",
@@ -46,7 +46,7 @@ rule features_clip_vision:
         runtime=60,
     params:
         chunk_size=lookup("features/chunk", within=config),
-        models=lambda wildcards: CONFIG.features.versatile,
+        models=lambda wildcards: VERSATILE,
     script:
         "../scripts/features_clip_vision.py"
 
@@ -70,7 +70,7 @@ rule features_clip_text:
         runtime=60,
     params:
         chunk_size=lookup("features/chunk", within=config),
-        models=lambda wildcards: CONFIG.features.versatile,
+        models=lambda wildcards: VERSATILE,
     script:
         "../scripts/features_clip_text.py"
 
@@ -93,6 +93,6 @@ rule unconditional_contexts:
         mem_mb=8000,
         runtime=10,
     params:
-        models=lambda wildcards: CONFIG.features.versatile,
+        models=lambda wildcards: VERSATILE,
     script:
         "../scripts/unconditional_contexts.py"

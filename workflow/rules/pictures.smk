@@ -6,7 +6,7 @@ rule base_images:
             else "<results>/ridge/{subject}/vdvae/{variant}.h5"
         ),
         trials="<results>/trials/{subject}.parquet",
-        weights=lookup("features/vdvae/weights", within=config),
+        weights=VDVAE,
         hparams=lookup("features/vdvae/hparams", within=config),
     output:
         images="<results>/base_images/{subject}/{variant}.h5",
@@ -63,7 +63,7 @@ rule reconstruct:
     params:
         generator=painting_parameters(),
         precision=lookup("generator/precision", within=config),
-        models=lambda wildcards: CONFIG.features.versatile,
+        models=lambda wildcards: VERSATILE,
         control_ids=lambda wildcards: (
             PLAN.control_ids(wildcards.subject).tolist()
             if wildcards.variant == "swapped"

@@ -37,7 +37,7 @@ rule scores:
         runtime=60,
     params:
         evaluation=lookup("evaluation", within=config),
-        models=lambda wildcards: CONFIG.features.versatile,
+        models=lambda wildcards: VERSATILE,
         seed=lookup("seed", within=config),
     script:
         "../scripts/scores.py"

@@ -1,0 +1,79 @@
+"""The command `neural-recon`: looks at a project; the work itself is Snakemake's."""
+
+import shutil
+import sys
+import textwrap
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neural_recon import __version__
+from neural_recon.errors import InputError
+
+COLOURS = {"ok": typer.colors.GREEN, "note": typer.colors.YELLOW, "wrong": typer.colors.RED}
+WIDTH = 110
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+options = {"debug": False}
+
+
+def show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"neural-recon {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """From the voxels of a brain that saw a picture back to the picture."""
+    options["debug"] = debug
+
+
+@app.command()
+def doctor(
+    configfile: Annotated[Path, typer.Option(help="The configuration to look at.")] = Path(
+        "config/demo.yaml"
+    ),
+) -> None:
+    """Say what is there and what is missing for a run, and what to type next (in the project's folder)."""
+    from neural_recon.doctor import examine  # takes seconds to import
+
+    findings, advice = examine(configfile, Path.cwd())
+    indent = max(len(finding.topic) for finding in findings) + 9
+    width = min(shutil.get_terminal_size((WIDTH, 0)).columns, WIDTH)
+    for finding in findings:
+        mark = typer.style(f"{finding.state:5}", fg=COLOURS[finding.state])
+        text = textwrap.fill(
+            finding.text,
+            width,
+            initial_indent=" " * indent,
+            subsequent_indent=" " * indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        typer.echo(f"{mark}  {finding.topic:{indent - 9}}  {text.lstrip()}")
+    typer.echo(f"\nnext: {advice}")
+    raise typer.Exit(any(finding.state == "wrong" for finding in findings))
+
+
+def run() -> None:
+    """The console script: a mistake is one sentence and exit status 1."""
+    try:
+        app()
+    except Exception as error:
+        if options["debug"]:
+            raise
+        hint = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        end = "" if isinstance(error, InputError) else " (neural-recon --debug shows where)"
+        typer.echo(f"error: {hint}{error}{end}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    run()

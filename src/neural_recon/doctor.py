@@ -1,0 +1,214 @@
+"""What is there and what is missing before a run: configuration, data, weights, GPU, memory, disk.
+
+Every check runs, whatever the others found, so that one look shows all there is to mend.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+import yaml
+
+from neural_recon import models, storage, weights
+from neural_recon.config import Config, resolve
+from neural_recon.errors import InputError
+from neural_recon.plan import Plan
+
+DEFAULT = Path("config/demo.yaml")
+GB = 1e9
+META = torch.device("meta")  # compares names and shapes without reading the values
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. `wrong` must be mended before a run, a `note` need not."""
+
+    topic: str
+    state: Literal["ok", "note", "wrong"]
+    text: str
+
+
+def examine(configfile: Path, folder: Path) -> tuple[list[Finding], str]:
+    """All findings, and what to do next.
+
+    Args:
+        configfile: the configuration.
+        folder: the project's, where the recipes and the table of weights lie.
+    """
+    findings = []
+    try:
+        config = read_config(configfile, folder)
+        table = weights.read_table(folder / weights.TABLE)
+    except InputError as error:
+        findings.append(Finding("configuration", "wrong", str(error)))
+        findings += check_machine()
+    else:
+        subjects = ", ".join(config.subjects)
+        findings.append(Finding("configuration", "ok", f"{configfile}: recipe {config.recipe}, {subjects}"))
+        plan = Plan(config)
+        findings += [*check_data(plan), *check_weights(config, table), *check_machine()]
+        findings += check_disk(plan, table)
+    return findings, next_step(findings, configfile)
+
+
+def read_config(path: Path, folder: Path) -> Config:
+    """The configuration of a file.
+
+    Raises:
+        InputError: it is missing or wrong.
+    """
+    if not path.is_file():
+        raise InputError(
+            f"{path}: expected a configuration, found no such file; run this in the project's folder, "
+            "or name one with --configfile."
+        )
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        reason = str(error).replace("\n", " ")
+        raise InputError(f"{path}: expected YAML, found text that does not parse ({reason}).") from error
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}: expected a configuration, found {raw!r}.")
+    return Config.model_validate(resolve(raw, folder))
+
+
+def check_data(plan: Plan) -> Iterator[Finding]:
+    """The NSD tree: what all subjects share, then each subject's own."""
+    config, tree = plan.config, plan.config.tree
+    if config.demo is None:
+        files = {"design": tree.expdesign, "stimuli": tree.stimuli, "captions": config.captions}
+        absent = [f"no {what} ({path})" for what, path in files.items() if not path.is_file()]
+        if not Path(tree.root).is_dir():
+            yield Finding("data", "wrong", f"{tree.root}: no such folder; nsd.root names it")
+        elif absent:
+            yield Finding("data", "wrong", f"{tree.root}: {', '.join(absent)}")
+        else:
+            yield Finding("data", "ok", f"{tree.root}: {', '.join(files)}")
+    else:
+        yield Finding("data", "ok", f"simulated: the workflow writes {tree.root}")
+    for subject in config.subjects:
+        if config.demo is None:
+            yield _subject_files(config, subject)
+        # without the design there is no split to check, and that was said above
+        if config.demo is not None or tree.expdesign.is_file():
+            try:
+                plan.trials(subject)
+            except InputError as error:
+                yield Finding(subject, "wrong", str(error))
+
+
+def _subject_files(config: Config, subject: str) -> Finding:
+    tree, settings = config.tree, config.subjects[subject]
+    wanted, atlases = settings.session_list, config.nsd.atlases
+    paths = {session: tree.betas(subject, session, settings.format) for session in wanted}
+    no_session = [str(session) for session, path in paths.items() if not path.is_file()]
+    no_atlas = [atlas for atlas in atlases if not tree.roi(subject, atlas).is_file()]
+    has_mask = tree.mask(subject).is_file()
+    sessions = f"{len(wanted) - len(no_session)} of {len(wanted)} sessions"
+    if no_session and len(no_session) < len(wanted):
+        sessions += f" (missing {', '.join(no_session)})"
+    regions = f"{len(atlases) - len(no_atlas)} of {len(atlases)} atlases"
+    if no_atlas and len(no_atlas) < len(atlases):
+        regions += f" (missing {', '.join(no_atlas)})"
+    wrong = no_session or no_atlas or not has_mask
+    text = f"{sessions}, {'mask' if has_mask else 'no mask'}, {regions}"
+    return Finding(subject, "wrong" if wrong else "ok", text)
+
+
+def check_weights(config: Config, table: weights.Table) -> Iterator[Finding]:
+    """Each model: to be fetched, or read and compared tensor by tensor with what it should hold."""
+    for key, value in config.weights:
+        topic = f"weights.{key}"
+        try:
+            path = weights.locate(key, value, table)
+            absent = weights.missing([value], table)
+            if absent:
+                gigabytes = sum(file.gigabytes for file in absent.values())
+                there = len(table[value].files) - len(absent)
+                some = f" ({there} of {len(table[value].files)} files are there)" if there else ""
+                yield Finding(topic, "note", f"{value}: will be fetched, about {_size(gigabytes * GB)}{some}")
+                continue
+            if key == "vdvae":
+                models.load_vdvae(path, config.features.vdvae.hparams, META)
+            else:
+                models.load_clip(path, META)
+                models.load_generator(path, where=META)
+            yield Finding(topic, "ok", f"{path}: names and shapes are right")
+        except InputError as error:
+            yield Finding(topic, "wrong", str(error))
+
+
+def check_machine() -> Iterator[Finding]:
+    """GPU and memory, and what they mean."""
+    if torch.cuda.is_available():
+        card = torch.cuda.get_device_properties(0)
+        yield Finding("GPU", "ok", f"{card.name}, {card.total_memory / GB:.1f} GB; half precision")
+    else:
+        text = "none: models run on the CPU in float32, fine for the demo, minutes a picture at 512 x 512"
+        if shutil.which("nvidia-smi"):
+            text += f"; there is a card (nvidia-smi), but torch {torch.__version__} cannot use it"
+        yield Finding("GPU", "note", text)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    yield Finding("memory", "ok", f"{memory / GB:.1f} GB, {os.cpu_count()} CPU cores")
+
+
+def check_disk(plan: Plan, table: weights.Table) -> Iterator[Finding]:
+    """What results and fetched weights will fill, against what is free."""
+    config = plan.config
+    results = Path(config.pathvars.get("results", "results"))
+    fetched = weights.missing([value for _, value in config.weights], table)
+    needs = {weights.MODELS: GB * sum(file.gigabytes for file in fetched.values())}
+    try:
+        parts = storage.estimate(plan, weights.locate("versatile", config.weights.versatile, table))
+    except (InputError, OSError, ValueError, KeyError):
+        yield Finding("disk needed", "note", f"{results}: no estimate while weights are wrong")
+    else:
+        # blocks of 512 bytes: the demo's captions are mostly holes
+        there = sum(512 * path.stat().st_blocks for path in results.rglob("*") if path.is_file())
+        needs[results] = max(0, sum(parts.values()) - there)
+        kinds = ", ".join(f"{kind} {_size(size)}" for kind, size in parts.items())
+        said = f"{results}: about {_size(sum(parts.values()))} (estimate: {kinds})"
+        yield Finding("disk needed", "ok", said + (f", {_size(there)} are there" if there else ""))
+    for device, folders in _by_file_system(needs).items():
+        free, need = shutil.disk_usage(device).free, sum(needs[folder] for folder in folders)
+        text = f"{' and '.join(map(str, folders))}: {_size(free)}, {_size(need)} still to be written"
+        yield Finding("disk free", "ok" if free > need else "wrong", text)
+
+
+def _size(n_bytes: float) -> str:
+    """In GB, or where that is little in MB."""
+    return f"{n_bytes / GB:.1f} GB" if n_bytes >= GB / 10 else f"{n_bytes / 1e6:.0f} MB"
+
+
+def _by_file_system(folders) -> dict[Path, list[Path]]:
+    """Folders that share one file system, by the first existing folder above them."""
+    groups: dict[int, tuple[Path, list[Path]]] = {}
+    for folder in folders:
+        above = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+        groups.setdefault(above.stat().st_dev, (above, []))[1].append(folder)
+    return dict(groups.values())
+
+
+def next_step(findings: list[Finding], configfile: Path) -> str:
+    """The next command to type, or what to mend first."""
+    wrong = {finding.topic for finding in findings if finding.state == "wrong"}
+    again = "neural-recon doctor" + ("" if configfile == DEFAULT else f" --configfile {configfile}")
+    if not wrong:
+        cores = os.cpu_count()
+        return (
+            "make demo"
+            if configfile == DEFAULT
+            else f"snakemake --configfile {configfile} --cores {cores} -n"
+        )
+    advice = {
+        "configuration": "mend the configuration (config/README.md has every key)",
+        "data": "lay NSD's files under nsd.root (README.md, Real data)",
+        "weights": "mend what is said of the weights",
+        "disk": "make room, or set pathvars.results to a larger disk",
+    }
+    kinds = {next((kind for kind in advice if topic.startswith(kind)), "data") for topic in wrong}
+    return "; ".join(advice[kind] for kind in advice if kind in kinds) + f"; then {again}"

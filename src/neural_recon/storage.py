@@ -1,0 +1,87 @@
+"""How much disk a run fills: an estimate from the plan, before anything runs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from neural_recon.demo import cortex
+from neural_recon.errors import InputError
+from neural_recon.model_folders import read_config
+from neural_recon.nsd import N_SHARED, SHARED, TRIALS_PER_SESSION, read_mask
+from neural_recon.plan import CONTROLS, Chunk, Plan
+from neural_recon.vdvae import parse_blocks
+
+TYPICAL_VOXELS = 16_000  # nsdgeneral at 1.8 mm has 12,682 to 15,724 in the subjects with all sessions
+IMAGES_DESIGNED = 10_000  # a subject's, shared ones included
+RGB = 3
+DEMO_TRIAL = (
+    45_000  # bytes of the demo's own data, seen in its runs: betas in both formats, a share of the stimuli
+)
+
+
+def estimate(plan: Plan, versatile: Path) -> dict[str, float]:
+    """Bytes by kind of file, in the results' folder, for all subjects.
+
+    Models and files that are not there yet count with the published sizes, an upper bound of the images.
+
+    Args:
+        versatile: folder of Versatile Diffusion, for the sizes of contexts and pictures.
+    """
+    config = plan.config
+    values, base, picture = image_sizes(plan, versatile)
+    total = dict.fromkeys(("betas", "features", "predictions", "pictures"), 0.0)
+    chunks = set()
+    for subject in config.subjects:
+        trials = TRIALS_PER_SESSION * len(config.subjects[subject].session_list)
+        try:
+            images = plan.trials(subject)["nsd_id"].nunique()
+            test, controls = len(plan.test_ids(subject)), len(plan.control_ids(subject))
+            chunks |= set(plan.feature_chunks(subject))
+        except InputError:
+            images, test = min(IMAGES_DESIGNED, trials), N_SHARED
+            controls = config.evaluation.control_images
+            shared, own = N_SHARED, max(0, images - N_SHARED)
+            chunks |= {Chunk(SHARED, k) for k in range(-(-shared // config.features.chunk))}
+            chunks |= {Chunk(subject, k) for k in range(-(-own // config.features.chunk))}
+        painted = test + len(CONTROLS) * controls
+        n_voxels = voxels(plan, subject)
+        total["betas"] += 4 * n_voxels * (trials + images)  # float32: single trials, and their averages
+        total["predictions"] += 4 * 2 * test * values  # float32: the decoder's and the shuffled control's
+        # 8 bits: base images of three variants; reconstructions in chunks and together; PNG of both
+        total["pictures"] += RGB * (4 * test * base**2 + (2 * painted + test) * picture**2)
+        if config.demo is not None:
+            total["simulated data"] = total.get("simulated data", 0) + DEMO_TRIAL * trials
+    total["features"] = 2 * len(chunks) * config.features.chunk * values  # float16
+    return total
+
+
+def image_sizes(plan: Plan, versatile: Path) -> tuple[int, int, int]:
+    """Features of one image in all spaces, and the sides of base image and picture in pixels."""
+    vision, text = _settings(versatile / "image_encoder"), _settings(versatile / "text_encoder")
+    unet, vae = _settings(versatile / "image_unet"), _settings(versatile / "vae")
+    tokens = (vision.get("image_size", 224) // vision.get("patch_size", 14)) ** 2 + 1
+    contexts = tokens * vision.get("projection_dim", 768)
+    contexts += text.get("max_position_embeddings", 77) * text.get("projection_dim", 768)
+    halvings = len(vae.get("block_out_channels", range(4))) - 1
+    hparams = json.loads(Path(plan.config.features.vdvae.hparams).read_text(encoding="utf-8"))
+    blocks = parse_blocks(hparams["dec_blocks"])[: plan.config.features.vdvae.layers]
+    latents = sum(hparams["zdim"] * resolution**2 for resolution, _ in blocks)
+    return latents + contexts, hparams["image_size"], (unet.get("sample_size") or 64) * 2**halvings
+
+
+def voxels(plan: Plan, subject: str) -> int:
+    """Voxels of nsdgeneral: the mask's, the simulated ones, or about as many as NSD's subjects have."""
+    try:
+        return int(read_mask(plan.config.tree.mask(subject)).sum())
+    except InputError:
+        if plan.config.demo is None:
+            return TYPICAL_VOXELS
+        return int(cortex.build(plan.config.demo.seed, subject).labels["nsdgeneral"].sum())
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    """A model's configuration, empty where it is not there yet."""
+    try:
+        return read_config(folder)
+    except InputError:
+        return {}

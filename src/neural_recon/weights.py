@@ -1,0 +1,170 @@
+"""Where the weights of a run lie, and which of them the workflow fetches.
+
+The configuration names each model by an entry of the table `config/weights.yaml`, fetched into
+resources/models/NAME, or by a local path, used where it lies.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from neural_recon.errors import InputError, first_mistake
+from neural_recon.model_folders import part_files
+
+TABLE = Path("config/weights.yaml")  # in the project's folder
+MODELS = Path("resources/models")  # in the folder the workflow runs in
+HUB = "hub:"
+PROCESSORS = ("image_processor", "image_feature_extractor")
+# What each key of the configuration's section `weights` must be.
+KINDS = {"vdvae": "file", "versatile": "folder"}
+
+
+class Row(BaseModel):
+    """A part of the table."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class File(Row):
+    """One file of an entry; size in bytes and sha256 only where known."""
+
+    path: str
+    gigabytes: float = Field(0, ge=0)
+    size: int | None = Field(None, gt=0)
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+
+
+class Entry(Row):
+    """One model: what `config/weights.yaml` explains."""
+
+    what: str
+    source: str = Field(pattern=rf"^({HUB}[^/]+/[^/]+|https?://.+/)$")
+    revision: str | None = None
+    licence: str
+    recipes: list[str]
+    files: list[File] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _hub_has_revision(self) -> "Entry":
+        if self.source.startswith(HUB) and self.revision is None:
+            raise ValueError(f"{self.source} needs a revision, such as main")
+        return self
+
+
+class Download(Row):
+    """All that fetching one file needs to know."""
+
+    source: str
+    revision: str | None = None
+    path: str
+    size: int | None = None
+    sha256: str | None = None
+
+
+Table = dict[str, Entry]
+
+
+def read_table(path: str | os.PathLike[str]) -> Table:
+    """The table of weights.
+
+    Raises:
+        InputError: it is missing, no YAML, or an entry is wrong.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        reason = str(error).replace("\n", " ")
+        raise InputError(
+            f"{path}: expected the table of weights, found none that reads ({reason})."
+        ) from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected a mapping from names to weights, found {content!r}.")
+    table = {}
+    for name, entry in content.items():
+        try:
+            table[str(name)] = Entry.model_validate(entry)
+        except ValidationError as error:
+            raise InputError(f"{path}: {name}: {first_mistake(error)}.") from error
+    return table
+
+
+def locate(key: str, value: str, table: Table) -> Path:
+    """Where the model that `weights.KEY` names lies or will lie: an entry's folder (its file, where it has
+    only one), or the local path itself.
+
+    Raises:
+        InputError: `value` is neither an entry nor an existing path, or of the wrong kind.
+    """
+    if value in table:
+        files = table[value].files
+        path, kind = (entry_folder(value), "folder") if len(files) > 1 else (_place(value, files[0]), "file")
+    else:
+        path = Path(value)
+        if not path.exists():
+            raise InputError(
+                f"weights.{key}: expected a name of {TABLE} ({', '.join(table)}) or an existing "
+                f"{KINDS[key]}, found {value!r}, which is neither; correct it, or put the {KINDS[key]} there."
+            )
+        kind = "folder" if path.is_dir() else "file"
+    if kind != KINDS[key]:
+        raise InputError(
+            f"weights.{key}: expected a {KINDS[key]}, found the {kind} {path}; name the {KINDS[key]}."
+        )
+    return path
+
+
+def entry_folder(name: str) -> Path:
+    """Where an entry's files are fetched to."""
+    return MODELS / name.replace("/", "--")
+
+
+def model_files(value: str, table: Table, parts: Iterable[str]) -> list[str]:
+    """The files of some parts of a model folder that a run depends on.
+
+    An entry's are those of the table, there or not; a local folder's are those found in it. The part
+    `image_processor` is also known as `image_feature_extractor`.
+    """
+    parts = [name for part in parts for name in (PROCESSORS if part == PROCESSORS[0] else (part,))]
+    if value in table:
+        files = table[value].files
+        return [str(_place(value, f)) for part in parts for f in files if f.path.startswith(f"{part}/")]
+    return [path for part in parts for path in part_files(Path(value) / part)]
+
+
+def missing(values: Iterable[str], table: Table) -> dict[str, File]:
+    """The files still to be fetched for the configured `values`, by their place below resources/models.
+
+    What is there is never fetched again, so nothing that a user put there by hand is lost, and no rerun
+    costs gigabytes.
+    """
+    return {
+        str(place.relative_to(MODELS)): file
+        for value in values
+        if value in table
+        for file in table[value].files
+        if not (place := _place(value, file)).exists()
+    }
+
+
+def download(place: str, table: Table) -> Download:
+    """How to fetch the file at `place` below resources/models."""
+    for name, entry in table.items():
+        for file in entry.files:
+            if MODELS / place == _place(name, file):
+                known = file.model_dump(exclude={"gigabytes"})
+                return Download(source=entry.source, revision=entry.revision, **known)
+    raise InputError(f"{MODELS / place}: expected a file that {TABLE} has, found none of that name.")
+
+
+def pattern(places: Mapping[str, File], with_sha256: bool) -> str:
+    """A regular expression of those places whose sha256 is known (or of the others), for a wildcard."""
+    names = [re.escape(place) for place, file in places.items() if (file.sha256 is not None) == with_sha256]
+    return "|".join(names) or "(?!)"  # nothing
+
+
+def _place(name: str, file: File) -> Path:
+    return entry_folder(name) / file.path

@@ -1,0 +1,227 @@
+"""What `neural-recon doctor` finds, in projects with this and that missing."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+import yaml
+from conftest import ROOT
+
+from neural_recon import doctor
+from neural_recon.demo import design
+from neural_recon.nsd import Tree
+
+REAL = {
+    "recipe": "brain_diffuser_small",
+    "nsd": {"root": "nsd", "atlases": ["prf-visualrois", "streams"]},
+    "subjects": {"subj01": {"sessions": 2}, "subj02": {"sessions": [1]}},
+}
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch) -> Path:
+    """The current folder: a project with the shipped configurations and models."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "config", "config")
+    Path("resources").mkdir()
+    Path("resources/demo_models").symlink_to(ROOT / "resources/demo_models")
+    return tmp_path
+
+
+def examine(config: dict | None = None) -> tuple[dict[str, tuple[str, str]], str]:
+    """State and text by topic (those of `disk free` together), and the next step; None: the demo."""
+    path = doctor.DEFAULT
+    if config is not None:
+        path = Path("mine.yaml")
+        path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    findings, advice = doctor.examine(path, Path())
+    assert not [finding for finding in findings if "\n" in finding.text]
+    return {finding.topic: (finding.state, finding.text) for finding in findings}, advice
+
+
+def write_tree(root: str) -> Tree:
+    """A tree whose files exist; only the design is read."""
+    tree = Tree(root)
+    paths = [tree.stimuli, tree.captions, tree.betas("subj01", 1), tree.betas("subj01", 2)]
+    paths += [tree.betas("subj02", 1)]
+    for subject in ("subj01", "subj02"):
+        paths += [tree.roi(subject, name) for name in ("nsdgeneral", "prf-visualrois", "streams")]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    design.write(tree.expdesign, design.make(5, 2, 120, 380))
+    return tree
+
+
+def test_demo_is_ready():
+    found, advice = examine()
+    assert "wrong" not in {state for state, _ in found.values()}
+    assert found["data"] == ("ok", "simulated: the workflow writes results/demo_nsd")
+    assert found["weights.versatile"][1].endswith("names and shapes are right")
+    assert "simulated data 0.3 GB" in found["disk needed"][1]
+    assert advice == "make demo"
+
+
+def test_everything_else_is_said_without_data():
+    found, advice = examine(yaml.safe_load(Path("config/nsd.yaml").read_text(encoding="utf-8")))
+    assert found["data"] == ("wrong", "resources/nsd: no such folder; nsd.root names it")
+    assert found["subj05"] == ("wrong", "0 of 37 sessions, no mask, 0 of 5 atlases")
+    assert found["weights.vdvae"] == ("note", "vdvae-imagenet64: will be fetched, about 0.5 GB")
+    assert found["weights.versatile"][1].endswith("about 12.3 GB")
+    assert {"GPU", "memory", "disk needed"} <= set(found)
+    assert "results/nsd: about 5" in found["disk needed"][1]
+    assert advice.startswith("lay NSD's files")
+    assert advice.endswith("neural-recon doctor --configfile mine.yaml")
+
+
+def test_real_data_that_are_whole():
+    write_tree("nsd")
+    found, advice = examine(REAL)
+    assert found["data"] == ("ok", "nsd: design, stimuli, captions")
+    assert found["subj01"] == ("ok", "2 of 2 sessions, mask, 2 of 2 atlases")
+    assert found["subj02"] == ("ok", "1 of 1 sessions, mask, 2 of 2 atlases")
+    assert advice.startswith("snakemake --configfile mine.yaml --cores")
+
+
+def test_files_that_are_missing_are_named():
+    tree = write_tree("nsd")
+    for path in (tree.captions, tree.betas("subj01", 2), tree.roi("subj02", "streams"), tree.mask("subj02")):
+        path.unlink()
+    found, _ = examine(REAL)
+    assert found["data"] == ("wrong", f"nsd: no captions ({tree.captions})")
+    assert found["subj01"] == ("wrong", "1 of 2 sessions (missing 2), mask, 2 of 2 atlases")
+    assert found["subj02"] == ("wrong", "1 of 1 sessions, no mask, 1 of 2 atlases (missing streams)")
+
+
+def test_split_that_contradicts_itself():
+    write_tree("nsd")
+    Path("ids.txt").write_text("1\n2\n", encoding="utf-8")
+    found, _ = examine({**REAL, "split": {"train": "ids.txt", "test": "ids.txt"}})
+    assert found["subj01"][0] == "wrong"
+    assert "ids.txt" in found["subj01"][1]
+
+
+def test_wrong_weights_are_named_beside_all_else():
+    other = "resources/demo_models/classifier/model.safetensors"
+    shutil.copytree(ROOT / "resources/demo_models/versatile", "versatile")
+    Path("versatile/text_unet/diffusion_pytorch_model.safetensors").unlink()
+    found, advice = examine({**REAL, "weights": {"vdvae": other, "versatile": "versatile"}})
+    assert found["weights.vdvae"][0] == "wrong"
+    assert found["weights.vdvae"][1].startswith(f"{other}: expected the tensor")
+    assert found["weights.versatile"][1].startswith("versatile/text_unet: expected a weights file")
+    assert found["subj01"][0] == "wrong"
+    assert "lay NSD's files" in advice
+    assert "mend what is said of the weights" in advice
+
+
+def test_weights_that_are_no_name_and_no_path():
+    found, _ = examine({**REAL, "weights": {"vdvae": "vdvae-imagenet"}})
+    assert found["weights.vdvae"][0] == "wrong"
+    assert "expected a name of config/weights.yaml (vdvae-imagenet64" in found["weights.vdvae"][1]
+
+
+def test_weights_that_are_partly_fetched():
+    folder = Path("resources/models/shi-labs--versatile-diffusion/text_unet")
+    folder.mkdir(parents=True)
+    (folder / "diffusion_pytorch_model.bin").touch()
+    found, _ = examine({**REAL, "weights": {"versatile": "shi-labs/versatile-diffusion"}})
+    assert found["weights.versatile"][0] == "note"
+    assert found["weights.versatile"][1].endswith("about 5.5 GB (1 of 16 files are there)")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("recipe: brain_diffuser\n", "configuration: nsd: Field required"),
+        ("a: [", "expected YAML"),
+        ("- a\n", "expected a configuration"),
+        (None, "found no such file; run this in the project's folder"),
+    ],
+)
+def test_configuration_that_is_none(content, message):
+    path = Path("mine.yaml")
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    findings, advice = doctor.examine(path, Path())
+    assert [finding.topic for finding in findings] == ["configuration", "GPU", "memory"]
+    assert findings[0].state == "wrong"
+    assert message in findings[0].text
+    assert advice.startswith("mend the configuration")
+
+
+def test_disk_that_is_too_small(monkeypatch):
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000_000))
+    found, advice = examine()
+    assert found["disk free"][0] == "wrong"
+    assert found["disk free"][1].startswith("resources/models and results: 1 MB, 0.5 GB still")
+    assert advice == "make room, or set pathvars.results to a larger disk; then neural-recon doctor"
+
+
+def test_what_is_written_already_is_not_needed_again():
+    _, _, before = examine()[0]["disk free"][1].partition(", ")
+    Path("results").mkdir()
+    Path("results/old.h5").write_bytes(b"x" * 100_000_000)
+    found, _ = examine()
+    assert found["disk needed"][1].endswith(", 0.1 GB are there")
+    _, _, after = found["disk free"][1].partition(", ")
+    assert (before, after) == ("0.5 GB still to be written", "0.4 GB still to be written")
+
+
+@pytest.mark.parametrize("card", [True, False])
+def test_gpu(monkeypatch, card):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: card)
+    device = SimpleNamespace(name="Card X", total_memory=4e9)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: device)
+    monkeypatch.setattr(doctor.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
+    state, text = next((f.state, f.text) for f in doctor.check_machine() if f.topic == "GPU")
+    if card:
+        assert (state, text) == ("ok", "Card X, 4.0 GB; half precision")
+    else:
+        assert state == "note"
+        assert "CPU in float32" in text
+        assert "there is a card (nvidia-smi), but torch" in text
+
+
+def neural_recon(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "neural_recon.cli", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def test_command_in_a_project():
+    done = neural_recon("doctor")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("ok     configuration ")  # no colours outside a terminal
+    assert done.stdout.endswith("\nnext: make demo\n")
+    assert len(done.stdout.splitlines()) < 24
+
+
+def test_command_that_finds_something_wrong():
+    done = neural_recon("doctor", "--configfile", "none.yaml")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "wrong  configuration  none.yaml: expected a configuration" in done.stdout
+
+
+def test_version():
+    assert neural_recon("--version").stdout.startswith("neural-recon 0.")
+
+
+def test_errors_are_one_sentence_unless_asked_for():
+    program = (
+        "import sys, neural_recon.doctor as d, neural_recon.cli as c\n"
+        "def fail(*_): raise RuntimeError('broken')\n"
+        "d.examine = fail\n"
+        "c.run()"
+    )
+    for arguments, tracebacks in ((["doctor"], 0), (["--debug", "doctor"], 1)):
+        done = subprocess.run(
+            [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        assert done.stderr.count("Traceback (most recent call last)") == tracebacks
+        assert "RuntimeError: broken" in done.stderr
+        assert done.stderr.count("\n") == 1 or tracebacks

@@ -1,0 +1,35 @@
+# Published weights that the configuration names and that are not there yet, one job a file. A file that is there
+# has no rule: Snakemake deletes what a job is about to write, and no rerun may cost gigabytes.
+MISSING = weights.missing([CONFIG.weights.vdvae, CONFIG.weights.versatile], WEIGHTS)
+
+
+rule fetch_weights:
+    output:
+        weights=ensure(f"{weights.MODELS}/{{place}}", non_empty=True),
+    log:
+        "<logs>/fetch_weights/{place}.log",
+    wildcard_constraints:
+        place=weights.pattern(MISSING, with_sha256=False),
+    retries: 3
+    localrule: True
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=240,
+    params:
+        download=lambda wildcards: weights.download(
+            wildcards.place, WEIGHTS
+        ).model_dump(),
+    script:
+        "../scripts/fetch_weights.py"
+
+
+use rule fetch_weights as fetch_weights_checked with:
+    output:
+        weights=ensure(
+            f"{weights.MODELS}/{{place}}",
+            sha256=lambda wildcards: MISSING[wildcards.place].sha256,
+        ),
+    wildcard_constraints:
+        place=weights.pattern(MISSING, with_sha256=True),
