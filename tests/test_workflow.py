@@ -16,7 +16,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from neural_recon import storage
+from neural_recon import files, storage
 from neural_recon.config import Config, resolve
 from neural_recon.plan import Plan
 
@@ -150,6 +150,23 @@ def test_alpha_reruns_its_space_and_what_hangs_below(project):
 def test_strength_reruns_reconstruction_and_below(project):
     rules = stale(project, changed(generator={"strength": 0.5}))
     assert set(rules) == {"reconstruct", "collect_reconstructions", "pictures", "scores", "report"}
+
+
+def test_neither_chunk_nor_batch_nor_memory_changes_a_picture(project, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(project, folder, symlinks=True)
+    path = "results/reconstructions/subj01/decoded.h5"
+    effort = {"chunk": 17, "batch": 5, "memory": "low"}
+    done = snakemake(folder, path, config=changed(generator=effort))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(list((folder / path).parent.glob("decoded_*.h5"))) == 3
+    pictures, others = (files.read_hdf5(where / path, "images", "nsd_id") for where in (project, folder))
+    np.testing.assert_array_equal(pictures["nsd_id"], others["nsd_id"])
+    assert np.abs(pictures["images"].astype(int) - others["images"]).max() <= 1
+
+
+def test_memory_and_batch_rerun_nothing(project):
+    assert stale(project, changed(generator={"batch": 3, "memory": "low", "compile": True})) == {}
 
 
 def test_metric_reruns_scores_and_report(project):
