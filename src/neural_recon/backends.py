@@ -11,9 +11,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 BLOCK = 1024  # rows mirrored at a time
-SINGULAR = (
-    1e-12  # of the largest diagonal element: below it rounding takes all but four digits of a prediction
-)
+SINGULAR = 1e-12  # of the largest diagonal element: below it, rounding leaves no four digits of a prediction
 
 
 class Backend(Protocol):

@@ -13,7 +13,7 @@ rule ridge_kernel:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=4000,
+        mem_mb=6000,
         runtime=30,
     script:
         "../scripts/ridge_kernel.py"
@@ -34,7 +34,7 @@ rule ridge_alpha:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=4000,
+        mem_mb=6000,
         runtime=30,
     params:
         alpha=lookup("ridge/alpha/{space}", within=config),
@@ -66,7 +66,7 @@ rule ridge_predict:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=4000,
+        mem_mb=6000,
         runtime=30,
     params:
         calibration=lookup("ridge/calibration", within=config),
