@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from neural_recon import metrics, ridge
-from neural_recon.config import CrossValidation
 from neural_recon.feature_files import FeatureTable, read_rows
 from neural_recon.files import read_hdf5
 from neural_recon.penalty import read_chosen
@@ -31,13 +30,8 @@ truth = read_rows(chunks, data["test_ids"])
 scores = []
 for seed in range(arguments.refits):
     pairs = ridge.shuffled_pairs(len(data["train_ids"]), seed)
-    predictions = ridge.predict_calibrated(
-        data["train"],
-        data["test"],
-        FeatureTable(chunks, data["train_ids"][pairs]),
-        alpha,
-        folds=CrossValidation().folds,
-    )
+    targets = FeatureTable(chunks, data["train_ids"][pairs])
+    predictions = ridge.predict_calibrated(data["train"], data["test"], targets, alpha)
     scores.append(metrics.two_way_identification(truth, predictions).mean())
 print(*(f"{score:.3f}" for score in scores))
 print(f"{np.mean(scores):.3f} +- {np.std(scores, ddof=1):.3f}")

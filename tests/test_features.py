@@ -91,6 +91,16 @@ def test_chunk_is_stored_for_reading_by_columns(chunks):
         np.testing.assert_array_equal(file["features"][3], values[3])
 
 
+def test_parts_are_tokens_or_as_given(tmp_path, rng):
+    tokens, none = rng.standard_normal((2, 3, 4)).astype(np.float16), np.zeros(2, bool)
+    feature_files.write_chunk(tmp_path / "tokens.h5", tokens, none, np.arange(2), {})
+    table = FeatureTable([tmp_path / "tokens.h5"], [1, 0])
+    assert table.parts.tolist() == [4, 4, 4]
+    np.testing.assert_array_equal(table[:, :], tokens[::-1].reshape(2, 12))
+    feature_files.write_chunk(tmp_path / "layers.h5", tokens[:, 0], none, np.arange(2), {}, [1, 3])
+    assert FeatureTable([tmp_path / "layers.h5"], [0]).parts.tolist() == [1, 3]
+
+
 @pytest.mark.parametrize("value", [1e5, -1e5, np.inf, np.nan])
 def test_features_beyond_float16(tmp_path, value):
     rows = np.zeros((3, 4))
@@ -132,7 +142,8 @@ def test_text_features_are_means_over_captions():
         [0, 3, 0, 0, 9, 0],
         [0.6, 0.6, 0.2, 1, 1, 0.2],
     ]
-    np.testing.assert_allclose(features.text_features(Letters(), captions), expected, rtol=1e-6)
+    found = features.text_features(Letters(), captions)
+    np.testing.assert_allclose(found, np.reshape(expected, (4, 2, 3)), rtol=1e-6)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """The report, built from made-up results."""
 
 import base64
+import dataclasses
 import html.parser
 import io
 import os
@@ -122,7 +123,7 @@ def write_subject(folder, rng, subject, ids, judge=True, controls=True, cv=True,
     for path in paths["alphas"].values():
         tried = [10.0**k for k in range(2, 7)] if cv else [50000.0]
         write_table(path, pd.DataFrame([
-            {"alpha": a, "fold": f, "chosen": a == 1e4 or not cv,
+            {"group": 1, "features": 100, "alpha": a, "fold": f, "chosen": a == 1e4 or not cv,
              "score": 0.1 - 0.02 * (np.log10(a) - 4) ** 2 + rng.normal(0, 0.005) if cv else None}
             for a in tried for f in range(5 if cv else 1)
         ]))  # fmt: skip
@@ -416,8 +417,25 @@ def test_numbers_as_written():
 
 
 def test_no_curve_where_every_penalty_was_fixed():
-    fixed = pd.DataFrame({"alpha": [5e4], "fold": [0], "score": [np.nan], "chosen": [True]})
+    fixed = pd.DataFrame({"group": [1], "alpha": [5e4], "fold": [0], "score": [np.nan], "chosen": [True]})
     assert plots.alpha_curves({"subj01": {"vdvae": fixed}}) is None
+
+
+def test_groups_of_features_have_a_line_and_a_penalty_each(made, tmp_path):
+    output, subjects, stimuli = made
+    rows = [
+        {"group": g, "features": 10 * g, "alpha": a, "fold": f, "score": s + 0.002 * f, "chosen": s > 0.3}
+        for g, scores in ((1, (0.5, 0.2, 0.1)), (2, (0.1, 0.2, 0.8)))
+        for a, s in zip((10, 300, 7000), scores, strict=True)
+        for f in (1, 2)
+    ]
+    write_table(tmp_path / "alpha.tsv", pd.DataFrame(rows))
+    files = dataclasses.replace(subjects[0], alphas={"vdvae": tmp_path / "alpha.tsv"})
+    report.build(output, [files], stimuli, tmp_path / "benchmarks", CONFIGURATION)
+    text = " ".join(Page(output.read_text(encoding="utf-8")).text.split())
+    assert "10 to 7,000" in text
+    assert "cross-validated, 2 folds, 2 groups of features; at the end of the range" in text
+    assert words.number((10 * 0.503 + 20 * 0.803) / 30) in text
 
 
 def test_report_needs_no_torch():

@@ -29,7 +29,7 @@ SMALL = {
     "features": {"chunk": 100},
     "ridge": {
         "alpha": {"vdvae": 1000, "clip_vision": "cv", "clip_text": 2000},
-        "cross_validation": {"alphas": [100, 1000], "folds": 2, "targets": 64},
+        "cross_validation": {"alphas": [100, 1000], "folds": 2, "targets": 64, "groups": "parts"},
     },
     "generator": {"steps": 4, "chunk": 30},
     "evaluation": {"preset": "native", "control_images": 6, "repairings": 100},

@@ -132,6 +132,11 @@ class CrossValidation(Section):
     )
     folds: Annotated[int, Field(ge=2)] = Field(5, description="Folds, over images.")
     targets: Annotated[int, Field(ge=1)] = Field(1024, description="Features scored, a seeded sample.")
+    groups: Literal["space", "parts"] = Field(
+        "space",
+        description="One alpha a feature space; or (parts) one a VDVAE layer and run of neighbouring CLIP "
+        "tokens, at most 32 a space.",
+    )
 
 
 class Ridge(Section):

@@ -1,7 +1,8 @@
 """Files of features, in chunks of images; read by NSD id and blocks of columns. Needs no torch.
 
-A chunk file holds `features` float16 (n, D), `nsd_id` (n,) and `missing` (n,), true for an image without
-picture or caption; such a row is NaN, and using it is an error.
+A chunk file holds `features` float16 (n, D), `nsd_id` (n,), `missing` (n,), true for an image without
+picture or caption (such a row is NaN, and using it is an error), and `parts`: how many columns each layer or
+token takes, in order.
 """
 
 import contextlib
@@ -20,14 +21,25 @@ COLUMNS = 1024  # a ridge fit reads blocks of columns: so are the files chunked
 
 
 def write_chunk(
-    path: str | Path, features: np.ndarray, missing: np.ndarray, nsd_ids: np.ndarray, parameters: dict
+    path: str | Path,
+    features: np.ndarray,
+    missing: np.ndarray,
+    nsd_ids: np.ndarray,
+    parameters: dict,
+    parts: Sequence[int] | None = None,
 ) -> None:
-    """Write one chunk file; features (n, D) are stored as float16, NaN where `missing` (n,) is true.
+    """Write one chunk file.
+
+    Args:
+        features: (n, D), or (n, tokens, C); stored as float16, NaN where `missing` (n,) is true.
+        parts: widths of the layers that the D columns belong to; default: each token is one.
 
     Raises:
         InputError: a feature that is NaN or too large for float16.
     """
-    features = np.where(missing[:, None], np.nan, features)
+    if parts is None:
+        parts = [features.shape[-1]] * (features.shape[1] if features.ndim == 3 else 1)
+    features = np.where(missing[:, None], np.nan, features.reshape(len(features), -1))
     # NaN is not within the range either
     if not np.abs(features[~missing]).max(initial=0) <= np.finfo(np.float16).max:
         raise InputError(
@@ -39,7 +51,12 @@ def write_chunk(
     logger.info("%d images, %d features each", *features.shape)
     write_hdf5(
         path,
-        {"features": features.astype(np.float16), "nsd_id": nsd_ids.astype(np.int32), "missing": missing},
+        {
+            "features": features.astype(np.float16),
+            "nsd_id": nsd_ids.astype(np.int32),
+            "missing": missing,
+            "parts": np.array(parts, np.int32),
+        },
         parameters,
         chunks={"features": (len(features), min(COLUMNS, features.shape[1]))},
     )
@@ -50,6 +67,7 @@ class FeatureTable:
 
     Attributes:
         shape: (n, D).
+        parts: widths of the layers or tokens that make up the D columns.
 
     Raises:
         InputError: an image that no file has, or that has no features; a file that is missing, cut short or
@@ -62,10 +80,10 @@ class FeatureTable:
         self.files = [self._opened.enter_context(open_hdf5(path)) for path in paths]
         where, widths = {}, set()
         for number, (path, file) in enumerate(zip(paths, self.files, strict=True)):
-            if not {"features", "nsd_id", "missing"} <= set(file):
+            if not {"features", "nsd_id", "missing", "parts"} <= set(file):
                 raise InputError(
-                    f"{path}: expected the datasets features, nsd_id and missing, found {sorted(file)}; "
-                    "compute it again."
+                    f"{path}: expected the datasets features, nsd_id, missing and parts, found "
+                    f"{sorted(file)}; compute it again."
                 )
             widths.add(file["features"].shape[1])
             for row, (nsd_id, missing) in enumerate(
@@ -88,6 +106,7 @@ class FeatureTable:
             raise InputError(f"{paths[0]}: expected chunks of one width, found {sorted(widths)}.")
         self.number, self.row = places[:, 0], places[:, 1]
         self.shape = (len(places), widths.pop())
+        self.parts = self.files[0]["parts"][()]
 
     def __getitem__(self, index: tuple[slice, slice]) -> np.ndarray:
         rows, columns = index

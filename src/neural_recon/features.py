@@ -43,21 +43,19 @@ def vdvae_features(
 
 
 def vision_features(clip: ClipContexts, pictures: np.ndarray) -> np.ndarray:
-    """Vision contexts, float32 (n, tokens * C), of pictures uint8 (n, H, W, 3)."""
-    rows = [clip.vision(pictures[part]) for part in _blocks(len(pictures))]
-    return np.concatenate(rows).reshape(len(pictures), -1)
+    """Vision contexts, float32 (n, tokens, C), of pictures uint8 (n, H, W, 3)."""
+    return np.concatenate([clip.vision(pictures[part]) for part in _blocks(len(pictures))])
 
 
 def text_features(clip: ClipContexts, captions: Sequence[Sequence[str]]) -> np.ndarray:
-    """Text contexts, float32 (n, tokens * C): the mean over each image's captions.
+    """Text contexts, float32 (n, tokens, C): the mean over each image's captions.
 
     An image without captions gets the context of the empty caption; mark it as missing.
     """
     counts = [max(1, len(texts)) for texts in captions]
     tokens = clip.text([text for texts in captions for text in (texts or [""])])
     starts = np.cumsum([0, *counts[:-1]])
-    means = np.add.reduceat(tokens, starts, axis=0) / np.array(counts, np.float32)[:, None, None]
-    return means.reshape(len(captions), -1)
+    return np.add.reduceat(tokens, starts, axis=0) / np.array(counts, np.float32)[:, None, None]
 
 
 def _blocks(n: int) -> Iterator[slice]:

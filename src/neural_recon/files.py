@@ -38,20 +38,30 @@ def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def new_hdf5(path: str | os.PathLike[str], parameters: Mapping[str, Any]) -> Iterator[h5py.File]:
+    """Write an HDF5 file piece by piece; it appears under its name when the block ends without error.
+
+    `parameters` (plain JSON values) lands in the attribute `parameters`, beside the package version.
+    """
+    with whole(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["neural_recon_version"] = __version__
+        file.attrs["parameters"] = json.dumps(parameters, sort_keys=True)
+        yield file
+
+
 def write_hdf5(
     path: str | os.PathLike[str],
     arrays: Mapping[str, np.ndarray],
     parameters: Mapping[str, Any],
     chunks: Mapping[str, tuple[int, ...]] | None = None,
 ) -> None:
-    """Write arrays as datasets of one HDF5 file, with the parameters and the package version.
+    """Write arrays as datasets of one file of `new_hdf5`.
 
-    `parameters` (plain JSON values) lands in the attribute `parameters`; `chunks` gives the chunk shape
-    of the datasets that are read in parts. Strings are stored as variable-length UTF-8.
+    `chunks` gives the chunk shape of the datasets that are read in parts. Strings are stored as
+    variable-length UTF-8.
     """
-    with whole(path) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs["neural_recon_version"] = __version__
-        file.attrs["parameters"] = json.dumps(parameters, sort_keys=True)
+    with new_hdf5(path, parameters) as file:
         for name, array in arrays.items():
             array = np.asarray(array)
             if array.dtype.kind in "UO":
@@ -95,7 +105,7 @@ def read_hdf5(path: str | os.PathLike[str], *names: str) -> dict[str, np.ndarray
 
 
 def read_parameters(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The parameters that `write_hdf5` stored.
+    """The parameters that `new_hdf5` stored.
 
     Raises:
         InputError: there are none: the file is not the workflow's.

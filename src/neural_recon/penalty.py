@@ -1,4 +1,8 @@
-"""The penalties tried, as a table: one row an alpha and fold, `chosen` marks the one that is used."""
+"""The penalties tried, as a table: a row an alpha, fold and group of features; `chosen` marks what is used.
+
+A group is a run of neighbouring features with an alpha of its own: the whole space, or its parts (VDVAE's
+layers, CLIP's tokens), neighbours pooled into at most 32 groups.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,35 +10,49 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from neural_recon import ridge
+from neural_recon import cross_validation, ridge
+from neural_recon.kernel import Kernel
 
 
 def cross_validated_curve(
-    responses: np.ndarray,
+    kernel: Kernel,
     features: ridge.Targets,
+    parts: Sequence[int],
     alphas: Sequence[float],
     folds: int,
     targets: int,
+    groups: str,
     seed: int,
 ) -> pd.DataFrame:
-    """Columns fold, alpha, score (mean R^2 of held-out training images over the sampled targets), chosen."""
-    result = ridge.cross_validate(responses, features, alphas, folds, targets, seed)
-    curve = pd.DataFrame(result.scores, columns=result.alphas).rename_axis("fold").reset_index()
-    curve = curve.melt("fold", var_name="alpha", value_name="score")
-    curve["fold"] += 1
-    curve["chosen"] = curve["alpha"] == result.best
+    """Columns group, features (how many it has), fold, alpha, score, chosen.
+
+    The score is the mean R^2 of held-out training images over the sampled targets. `groups` is "space", or
+    "parts" for groups made of the features' `parts` (widths).
+    """
+    widths = cross_validation.pooled(parts, 1 if groups == "space" else 32)
+    result = cross_validation.cross_validate(kernel, features, alphas, folds, targets, seed, widths)
+    index = pd.MultiIndex.from_product(
+        [range(1, len(widths) + 1), range(1, folds + 1), result.alphas], names=["group", "fold", "alpha"]
+    )
+    curve = pd.DataFrame({"score": result.scores.ravel()}, index).reset_index()
+    curve.insert(1, "features", widths[curve["group"] - 1])
+    curve["chosen"] = curve["alpha"] == result.best[curve["group"] - 1]
     return _in_full(curve)
 
 
 def fixed_curve(alpha: float) -> pd.DataFrame:
     """The same table for a penalty that was given: one row without a score."""
-    return _in_full(pd.DataFrame([{"fold": 0, "alpha": float(alpha), "score": None, "chosen": True}]))
+    row = {"group": 1, "features": None, "fold": 0, "alpha": float(alpha), "score": None, "chosen": True}
+    return _in_full(pd.DataFrame([row]))
 
 
-def read_chosen(path: str | Path) -> float:
-    """The penalty that a stored curve marks as chosen."""
+def read_chosen(path: str | Path) -> float | np.ndarray:
+    """The penalty that a stored curve marks as chosen: one, or (n_features,) where groups have their own."""
     curve = pd.read_csv(path, sep="\t")
-    return float(curve.loc[curve["chosen"], "alpha"].iloc[0])
+    chosen = curve[curve["chosen"]].drop_duplicates("group").sort_values("group")
+    if len(chosen) == 1:
+        return float(chosen["alpha"].iloc[0])
+    return np.repeat(chosen["alpha"].to_numpy(float), chosen["features"].to_numpy(int))
 
 
 def _in_full(curve: pd.DataFrame) -> pd.DataFrame:

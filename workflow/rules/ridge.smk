@@ -1,6 +1,27 @@
-rule ridge_alpha:
+# The products of all responses with each other, which every space, fold, alpha and control is fitted from.
+rule ridge_kernel:
     input:
         responses="<results>/responses/{subject}.h5",
+    output:
+        kernel="<results>/ridge/{subject}/kernel.h5",
+    log:
+        "<logs>/ridge_kernel/{subject}.log",
+    benchmark:
+        "<benchmarks>/ridge_kernel/{subject}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=6000,
+        runtime=30,
+    script:
+        "../scripts/ridge_kernel.py"
+
+
+rule ridge_alpha:
+    input:
+        kernel="<results>/ridge/{subject}/kernel.h5",
         features=feature_files,
     output:
         curve="<results>/ridge/{subject}/{space}/alpha.tsv",
@@ -12,8 +33,9 @@ rule ridge_alpha:
         "../../envs/environment.yaml"
     threads: 8
     resources:
-        mem_mb=8000,
-        runtime=60,
+        gpu=1,
+        mem_mb=6000,
+        runtime=30,
     params:
         alpha=lookup("ridge/alpha/{space}", within=config),
         # a fixed alpha depends on neither
@@ -27,7 +49,7 @@ rule ridge_alpha:
 
 rule ridge_predict:
     input:
-        responses="<results>/responses/{subject}.h5",
+        kernel="<results>/ridge/{subject}/kernel.h5",
         features=feature_files,
         curve="<results>/ridge/{subject}/{space}/alpha.tsv",
     output:
@@ -43,15 +65,11 @@ rule ridge_predict:
         "../../envs/environment.yaml"
     threads: 8
     resources:
-        mem_mb=8000,
-        runtime=60,
+        gpu=1,
+        mem_mb=6000,
+        runtime=30,
     params:
         calibration=lookup("ridge/calibration", within=config),
-        folds=(
-            config["ridge"]["cross_validation"]["folds"]
-            if CONFIG.ridge.calibration == "train"
-            else 2
-        ),
         seed=lookup("seed", within=config),
     script:
         "../scripts/ridge_predict.py"

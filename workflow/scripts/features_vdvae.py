@@ -1,5 +1,7 @@
 """Write the VDVAE latents of one chunk of stimuli."""
 
+from math import prod
+
 from neural_recon import feature_files, features
 from neural_recon.jobs import start
 from neural_recon.models import load_vdvae
@@ -13,4 +15,5 @@ pictures = read_stimuli(snakemake.input.stimuli, ids, empty_ok=True)
 latents = features.vdvae_features(model, pictures, ids, params.layers, params.latents, params.seed)
 settings = {"space": "vdvae", "layers": params.layers, "latents": params.latents, "seed": params.seed}
 missing = ~pictures.any(axis=(1, 2, 3))
-feature_files.write_chunk(snakemake.output.features, latents, missing, ids, settings)
+parts = [prod(size) for size in model.latent_sizes[: params.layers]]
+feature_files.write_chunk(snakemake.output.features, latents, missing, ids, settings, parts)

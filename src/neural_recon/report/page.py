@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -213,17 +214,22 @@ def _decoder(people: Sequence[Results]) -> dict:
             tried = curve["score"].notna().any()
             chosen = curve[plots.is_true(curve["chosen"])]
             best = chosen if len(chosen) else curve if not tried else curve.iloc[:0]
+            scored = best.dropna(subset=["score"])
+            how = f"cross-validated, {curve['fold'].nunique()} folds" if tried else "fixed"
+            if curve["group"].nunique() > 1:
+                how += f", {curve['group'].nunique()} groups of features"
             penalties.append(
                 {
                     "subject": person.subject,
                     "space": words.FEATURE_SPACES.get(space, space),
-                    "alpha": float(best["alpha"].iloc[0]) if len(best) else None,
-                    "score": float(best["score"].mean()) if tried and len(best) else None,
-                    "how": f"cross-validated, {curve['fold'].nunique()} folds" if tried else "fixed",
+                    "alpha": float(best["alpha"].min()) if len(best) else None,
+                    "largest": float(best["alpha"].max()) if len(best) else None,
+                    "score": float(np.average(scored["score"], weights=scored["features"]))
+                    if len(scored)
+                    else None,
+                    "how": how,
                     "edge": bool(
-                        tried
-                        and len(best)
-                        and best["alpha"].iloc[0] in (curve["alpha"].min(), curve["alpha"].max())
+                        tried and best["alpha"].isin([curve["alpha"].min(), curve["alpha"].max()]).any()
                     ),
                 }
             )

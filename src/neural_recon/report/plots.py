@@ -127,10 +127,10 @@ def _dot(axes, row: pd.Series, y: float, step: float, subject: int, colour: str,
 
 
 def alpha_curves(curves: Mapping[str, Mapping[str, pd.DataFrame]]) -> str | None:
-    """Cross-validated R^2 over the ridge penalty: a panel a feature space, a line a subject.
+    """Cross-validated R^2 over the ridge penalty: a panel a feature space, a line a subject or group of it.
 
     Args:
-        curves: subject -> space -> table alpha, fold, score, chosen.
+        curves: subject -> space -> table alpha, fold, score, chosen, group.
 
     Returns:
         None where every penalty was fixed.
@@ -152,12 +152,23 @@ def alpha_curves(curves: Mapping[str, Mapping[str, pd.DataFrame]]) -> str | None
                     continue
                 marker, style = MARKERS[k % len(MARKERS)], ("-", "--", ":", "-.")[k % 4]
                 table = tables[subject].dropna(subset="score")
-                mean = table.groupby("alpha")["score"].mean()
-                axes.plot(table["alpha"], table["score"], marker, color=colour, ms=3.5, alpha=0.35, mew=0)
-                axes.plot(mean.index, mean, style, color=colour, lw=1.6, label=subject)
-                chosen = table.loc[is_true(table["chosen"]), "alpha"].unique()
-                chosen = chosen[np.isin(chosen, mean.index)]
-                axes.plot(chosen, mean.loc[chosen], marker, color=colour, ms=9, mec=INK, mew=1.2)
+                groups = [group for _, group in table.groupby("group")]
+                alone = len(groups) == 1  # the folds of many groups would hide their lines
+                for n, group in enumerate(groups):
+                    mean = group.groupby("alpha")["score"].mean()
+                    if alone:
+                        axes.plot(
+                            group["alpha"], group["score"], marker, color=colour, ms=3.5, alpha=0.35, mew=0
+                        )
+                    axes.plot(
+                        mean.index, mean, style, color=colour, lw=1.6 if alone else 0.7,
+                        label=None if n else subject,
+                    )  # fmt: skip
+                    chosen = group.loc[is_true(group["chosen"]), "alpha"].unique()
+                    axes.plot(
+                        chosen, mean.loc[chosen], marker, color=colour, ms=9 if alone else 4, mec=INK,
+                        mew=1.2 if alone else 0.5,
+                    )  # fmt: skip
             axes.axhline(0, color=GREY, lw=0.8, ls=":")
             axes.set(xscale="log", title=FEATURE_SPACES.get(space, space), xlabel="alpha")
             axes.yaxis.set_major_locator(MaxNLocator(5))

@@ -34,7 +34,7 @@ SUMMARY = [
 ]
 TESTS = ["subject", "comparison", "metric", "first", "second", "n", "p"]
 IMAGES = ["variant", "picture", "metric", "nsd_id", "value"]
-ALPHA = ["alpha", "fold", "score", "chosen"]
+ALPHA = ["group", "features", "alpha", "fold", "score", "chosen"]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,115 @@
+"""Where the heavy steps of a ridge regression run: NumPy and SciPy on the CPU, or torch on a GPU.
+
+A backend has five steps. Arrays go in and come out as NumPy's, except that `load` may keep one on the
+device, for many products with it. Cholesky factors are float64 and belong to the backend that made them.
+"""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from scipy.linalg import lapack
+
+BLOCK = 1024  # rows mirrored at a time
+SINGULAR = 1e-12  # of the largest diagonal element: below it, rounding leaves no four digits of a prediction
+
+
+class Backend(Protocol):
+    def load(self, array: np.ndarray) -> Any:
+        """The array where products with it are fast; it can be sliced and transposed."""
+
+    def matmul(self, a: Any, b: Any) -> np.ndarray:
+        """a @ b, of arrays or loaded ones."""
+
+    def factor(self, matrix: np.ndarray, alpha: float) -> Any:
+        """Cholesky factor of matrix + alpha I, for a symmetric float64 matrix, which is kept.
+
+        Raises:
+            ValueError: the sum is singular in float64.
+        """
+
+    def solve(self, factor: Any, right: np.ndarray) -> np.ndarray:
+        """(matrix + alpha I)^-1 right, float64 (n, k)."""
+
+    def inverse(self, factor: Any) -> np.ndarray:
+        """(matrix + alpha I)^-1, float64 (n, n); uses the factor up."""
+
+
+class NumPy:
+    """NumPy and SciPy, on the CPU."""
+
+    def load(self, array: np.ndarray) -> np.ndarray:
+        return array
+
+    def matmul(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return a @ b
+
+    def factor(self, matrix: np.ndarray, alpha: float) -> np.ndarray:
+        shifted = np.array(matrix, np.float64, order="C")
+        shifted.flat[:: len(shifted) + 1] += alpha
+        # .T: symmetric, and the Fortran order that LAPACK overwrites in place
+        factor, info = lapack.dpotrf(shifted.T, lower=1, clean=0, overwrite_a=1)
+        _check(info, np.diagonal(factor), np.diagonal(matrix).max() + alpha, alpha)
+        return factor
+
+    def solve(self, factor: np.ndarray, right: np.ndarray) -> np.ndarray:
+        return lapack.dpotrs(factor, right, lower=1)[0]
+
+    def inverse(self, factor: np.ndarray) -> np.ndarray:
+        inverse = lapack.dpotri(factor, lower=1, overwrite_c=1)[0]
+        mirror(inverse)
+        return inverse
+
+
+class Torch:
+    """torch, on a device of its own ("cuda"); imported only when one is made."""
+
+    def __init__(self, device: str):
+        import torch
+
+        self.torch, self.device = torch, device
+
+    def load(self, array):
+        return self.torch.as_tensor(array, device=self.device)
+
+    def matmul(self, a, b) -> np.ndarray:
+        return (self.load(a) @ self.load(b)).cpu().numpy()
+
+    def factor(self, matrix: np.ndarray, alpha: float):
+        shifted = self.torch.tensor(matrix, dtype=self.torch.float64, device=self.device)
+        shifted.diagonal().add_(alpha)
+        factor, info = self.torch.linalg.cholesky_ex(shifted)
+        _check(int(info), factor.diagonal().cpu().numpy(), np.diagonal(matrix).max() + alpha, alpha)
+        return factor
+
+    def solve(self, factor, right: np.ndarray) -> np.ndarray:
+        return self.torch.cholesky_solve(self.load(right), factor).cpu().numpy()
+
+    def inverse(self, factor) -> np.ndarray:
+        return self.torch.cholesky_inverse(factor).cpu().numpy()
+
+
+def choose() -> Backend:
+    """torch where there is a GPU, else NumPy; without a GPU's device file torch is not even imported."""
+    if any(Path("/dev").glob("nvidia[0-9]*")):
+        import torch
+
+        if torch.cuda.is_available():
+            return Torch("cuda")
+    return NumPy()
+
+
+def mirror(matrix: np.ndarray) -> None:
+    """Copy the lower triangle of a square matrix onto the upper one."""
+    for start in range(0, len(matrix), BLOCK):
+        stop = min(start + BLOCK, len(matrix))
+        matrix[:start, start:stop] = matrix[start:stop, :start].T
+        square = matrix[start:stop, start:stop]
+        square[:] = np.tril(square) + np.tril(square, -1).T
+
+
+def _check(info: int, pivots: np.ndarray, largest: float, alpha: float) -> None:
+    if info or pivots.min() ** 2 < SINGULAR * largest:
+        raise ValueError(
+            f"alpha {alpha:g} is lost in rounding beside responses of this size; z-score X or raise alpha."
+        )

@@ -1,0 +1,151 @@
+"""Choosing a ridge penalty on held-out training images, for all features or for each part of a space."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from neural_recon import backends
+from neural_recon.backends import Backend
+from neural_recon.kernel import Fit, Kernel
+from neural_recon.ridge import Targets, centred, check_alphas
+
+logger = logging.getLogger(__name__)
+
+STRIP = 64  # neighbouring columns read together when targets are sampled
+
+Split = tuple[np.ndarray, np.ndarray]  # rows to train on, rows held out
+
+
+@dataclass(frozen=True)
+class CvResult:
+    """What every penalty scored.
+
+    `scores` (parts, folds, alphas) is the mean R^2 over a part's sampled targets, NaN where none of them
+    varies; `best` (parts,) the alpha with the highest mean over folds.
+    """
+
+    scores: np.ndarray
+    alphas: np.ndarray
+    best: np.ndarray
+    columns: np.ndarray  # the targets that were scored
+
+
+def cross_validate(
+    kernel: Kernel,
+    targets: Targets,
+    alphas: Sequence[float],
+    folds: int = 5,
+    n_targets: int = 1024,
+    seed: int = 0,
+    parts: Sequence[int] | None = None,
+    groups: np.ndarray | None = None,
+    backend: Backend | None = None,
+) -> CvResult:
+    """Score every alpha on held-out training images.
+
+    The score of a target is R^2 (about the held-out images' own mean, as `sklearn.metrics.r2_score`); one
+    constant in a fold is left out there. All folds come out of one factor an alpha (see `kernel`). A warning
+    is logged where the best alpha is the smallest or largest tried.
+
+    Args:
+        kernel: of n training images.
+        targets: (n, any number), one row an image.
+        alphas: penalties to try.
+        n_targets: how many targets to sample over all parts (all, if there are fewer), in strips of
+            neighbouring columns since features lie on disk row by row.
+        seed: draws the folds and the targets.
+        parts: widths of neighbouring columns that get an alpha each; default: all columns together.
+        groups: (n,) labels of rows that must share a fold (repetitions of an image); default: none do.
+
+    Raises:
+        ValueError: targets that do not fit or are not finite, alphas that are not positive or too small for
+            float64, fewer groups than folds, or no target that varies.
+    """
+    n, width = targets.shape
+    parts = np.array([width] if parts is None else parts)
+    if n != kernel.n_train or parts.sum() != width:
+        raise ValueError(
+            f"targets {targets.shape} do not fit: expected one row for each of {kernel.n_train} training "
+            f"images, and parts that sum up to its columns, not to {parts.sum()}."
+        )
+    alphas = np.unique(np.asarray(alphas, np.float64))
+    check_alphas(alphas)
+    backend = backend or backends.choose()
+    starts = np.cumsum(parts) - parts
+    samples = [
+        start + sample_columns(part, -(-n_targets // len(parts)), seed)
+        for start, part in zip(starts, parts, strict=True)
+    ]
+    part_of = np.repeat(np.arange(len(parts)), [len(sample) for sample in samples])
+    columns = np.concatenate(samples)
+    runs = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1)
+    # without their mean, which residuals do not depend on
+    y = np.concatenate(
+        [centred(targets, run[0], run[-1] + 1).values for run in runs], axis=1, dtype=np.float64
+    )
+
+    held_out = [rows for _, rows in make_folds(n, folds, seed, groups)]
+    totals = np.stack([y[rows].var(axis=0) for rows in held_out])
+    totals[[np.ptp(y[rows], axis=0) == 0 for rows in held_out]] = np.nan
+    if not np.all(np.any(totals > 0, axis=1)):
+        raise ValueError("targets: every sampled column is constant in a fold, nothing can be scored.")
+    scores = np.full((len(parts), folds, len(alphas)), np.nan)
+    overall = np.full((folds, len(alphas)), np.nan)
+    for which, alpha in enumerate(alphas):
+        maker = Fit(kernel, alpha, backend).residual_maker()
+        residuals = backend.matmul(maker, y)
+        for fold, rows in enumerate(held_out):
+            errors = np.linalg.solve(maker[np.ix_(rows, rows)], residuals[rows])
+            r2 = 1 - np.mean(errors**2, axis=0) / totals[fold]
+            overall[fold, which] = np.nanmean(r2)
+            for part in range(len(parts)):
+                mine = r2[part_of == part]
+                if not np.all(np.isnan(mine)):
+                    scores[part, fold, which] = np.nanmean(mine)
+        logger.info("alpha %g: R^2 %.5f", alpha, overall[:, which].mean())
+
+    means = scores.mean(axis=1)
+    # a part that cannot be scored takes what is best for all
+    means = np.where(np.isnan(means), overall.mean(axis=0), means)
+    best = means.argmax(axis=1)
+    edges = np.count_nonzero((best == 0) | (best == len(alphas) - 1))
+    if len(alphas) > 1 and edges:
+        logger.warning(
+            "The best alpha of %d of %d parts lies on the edge of the grid (%g to %g): try a wider one.",
+            edges, len(parts), alphas[0], alphas[-1],
+        )  # fmt: skip
+    return CvResult(scores, alphas, alphas[best], columns)
+
+
+def make_folds(n: int, folds: int, seed: int, groups: np.ndarray | None = None) -> list[Split]:
+    """Cut n rows into folds after a seeded permutation: [(train rows, held-out rows)], each sorted.
+
+    `groups` (n,): rows of one label are held out together; folds then have equally many labels.
+    """
+    labels, label = np.unique(np.arange(n) if groups is None else np.asarray(groups), return_inverse=True)
+    if len(label) != n or not 2 <= folds <= len(labels):
+        raise ValueError(
+            f"folds={folds} of {n} images in {len(labels)} groups ({len(label)} labels given): "
+            "expected one label an image, and from 2 folds to as many as there are groups."
+        )
+    pieces = np.array_split(np.random.default_rng(seed).permutation(len(labels)), folds)
+    held_out = [np.isin(label, piece) for piece in pieces]
+    return [(np.flatnonzero(~rows), np.flatnonzero(rows)) for rows in held_out]
+
+
+def pooled(widths: Sequence[int], most: int = 32) -> np.ndarray:
+    """Widths of at most `most` parts: runs of neighbouring parts, of equally many each as far as possible."""
+    widths = np.asarray(widths)
+    return np.array([run.sum() for run in np.array_split(widths, min(most, len(widths)))])
+
+
+def sample_columns(n_columns: int, n_targets: int, seed: int) -> np.ndarray:
+    """`n_targets` of the column numbers (all, if fewer), sorted, drawn as strips of up to 64 neighbours."""
+    if n_targets >= n_columns:
+        return np.arange(n_columns)
+    width = max(1, min(STRIP, n_targets // 16))
+    starts = np.random.default_rng(seed).permutation(np.arange(0, n_columns, width))
+    columns = (starts[:, None] + np.arange(width)).ravel()
+    return np.sort(columns[columns < n_columns][:n_targets])

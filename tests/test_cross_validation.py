@@ -1,0 +1,147 @@
+"""The choice of the penalty, against a loop over scikit-learn."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ridge_problem, scikit_ridge
+from sklearn.metrics import r2_score
+
+from neural_recon import cross_validation, penalty
+from neural_recon.cross_validation import cross_validate, make_folds, pooled
+from neural_recon.files import write_table
+from neural_recon.kernel import Kernel
+
+
+def loop(X, Y, alphas, splits):
+    """R^2 (folds, alphas, targets) of refits by scikit-learn."""
+    return np.array(
+        [
+            [
+                r2_score(Y[test], scikit_ridge(X[train], X[test], Y[train], a), multioutput="raw_values")
+                for a in alphas
+            ]
+            for train, test in splits
+        ]
+    )
+
+
+@pytest.mark.parametrize(("n", "p"), [(40, 90), (60, 9), (60, 50), (50, 50), (51, 50)])
+def test_every_fold_equals_a_refit_by_scikit_learn(rng, n, p):
+    X, X_test, Y = ridge_problem(rng, n, p)
+    X = X + rng.standard_normal((1, p)).astype(np.float32)  # fold means differ from the whole's
+    alphas = [100.0, 1e-3, 0.1, 10.0, 1e7]
+    groups = np.repeat(np.arange(n), 2)[:n]
+    result = cross_validate(Kernel.of(X, X_test), Y, alphas, folds=4, seed=3, groups=groups)
+    assert result.alphas.tolist() == sorted(alphas)
+    expected = loop(X, Y, sorted(alphas), make_folds(n, 4, 3, groups)).mean(axis=2)
+    np.testing.assert_allclose(result.scores, expected[None], rtol=1e-4, atol=1e-5)
+    assert result.best == [sorted(alphas)[expected.mean(axis=0).argmax()]]
+    np.testing.assert_array_equal(result.columns, np.arange(Y.shape[1]))
+
+
+def test_each_part_of_a_space_gets_the_penalty_that_fits_it(rng):
+    n, p = 60, 90
+    X = rng.standard_normal((n, p)).astype(np.float32)
+    clear = X @ rng.standard_normal((p, 6))
+    noise = rng.standard_normal((n, 30))
+    Y = np.concatenate([clear, noise, np.ones((n, 4))], axis=1).astype(np.float32)
+    alphas, kernel = [0.1, 100.0, 1e5], Kernel.of(X, X[:2])
+    result = cross_validate(kernel, Y, alphas, seed=1, parts=[6, 30, 4])
+    r2 = loop(X, Y, alphas, make_folds(n, 5, 1))
+    np.testing.assert_allclose(result.scores[0], r2[:, :, :6].mean(axis=2), rtol=1e-4)
+    np.testing.assert_allclose(result.scores[1], r2[:, :, 6:36].mean(axis=2), rtol=1e-4, atol=1e-4)
+    assert result.best[:2].tolist() == [0.1, 1e5]
+    assert np.isnan(result.scores[2]).all()  # nothing to score: what is best for all
+    assert result.best[2] == alphas[r2[:, :, :36].mean(axis=(0, 2)).argmax()]
+    with pytest.raises(ValueError, match="parts that sum up"):
+        cross_validate(kernel, Y, alphas, parts=[6, 30])
+
+
+def test_targets_are_sampled_and_constant_ones_left_out(rng):
+    X, X_test, Y = ridge_problem(rng, 30, 50, n_targets=300)
+    Y[:, ::2] = 7.0
+    kernel = Kernel.of(X, X_test)
+    result = cross_validate(kernel, Y, [10.0], n_targets=100, seed=1)
+    assert len(np.unique(result.columns)) == 100
+    assert np.count_nonzero(np.diff(result.columns) > 1) >= 8  # strips from all over
+    varying = result.columns[result.columns % 2 == 1]
+    expected = loop(X, Y[:, varying], [10.0], make_folds(30, 5, 1)).mean(axis=2)
+    np.testing.assert_allclose(result.scores[0], expected, atol=1e-5)
+    sampled = cross_validate(kernel, Y, [10.0], n_targets=100, parts=[50, 250]).columns
+    assert np.count_nonzero(sampled < 50) == 50
+    assert np.count_nonzero(sampled >= 50) == 50
+    with pytest.raises(ValueError, match="every sampled column is constant"):
+        cross_validate(kernel, np.ones((30, 4)), [10.0])
+
+
+def test_the_edge_of_the_grid_is_warned_of(rng, caplog):
+    X = rng.standard_normal((60, 20))
+    Y = X @ rng.standard_normal((20, 8)) + 4 * rng.standard_normal((60, 8))
+    kernel = Kernel.of(X, X[:2])
+    with caplog.at_level(logging.WARNING):
+        inside = cross_validate(kernel, Y, [1e-3, 20.0, 1e6])
+        assert inside.best == [20.0]
+        assert not caplog.records
+        assert cross_validate(kernel, Y, [1e5, 1e6]).best == [1e5]
+    assert "edge of the grid" in caplog.text
+
+
+def test_folds_hold_every_row_out_once_and_keep_groups_together(rng):
+    groups = rng.integers(0, 9, 40)
+    splits = make_folds(40, 4, 5, groups)
+    np.testing.assert_array_equal(np.sort(np.concatenate([test for _, test in splits])), np.arange(40))
+    for train, test in splits:
+        assert not set(groups[train]) & set(groups[test])
+        assert len(train) + len(test) == 40
+    assert any(
+        not np.array_equal(a[1], b[1])
+        for a, b in zip(make_folds(40, 4, 5), make_folds(40, 4, 6), strict=True)
+    )
+    for folds in (1, 41):
+        with pytest.raises(ValueError, match="folds"):
+            make_folds(40, folds, 0)
+
+
+def test_neighbouring_parts_are_pooled():
+    assert pooled([16, 16, 256], 32).tolist() == [16, 16, 256]
+    widths = pooled([768] * 257)
+    assert len(widths) == 32
+    assert widths.sum() == 257 * 768
+    assert set(widths) == {8 * 768, 9 * 768}
+    assert pooled([1, 2, 3], 1).tolist() == [6]
+
+
+@pytest.mark.parametrize(("groups", "expected"), [("space", 1), ("parts", 3)])
+def test_the_curve_gives_back_what_was_chosen(rng, tmp_path, groups, expected):
+    X, X_test, Y = ridge_problem(rng, 30, 50, n_targets=12)
+    kernel = Kernel.of(X, X_test)
+    curve = penalty.cross_validated_curve(kernel, Y, [2, 4, 6], [1 / 3, 1e4], 3, 9, groups, 0)
+    assert len(curve) == expected * 3 * 2
+    assert curve.groupby("group")["alpha"].nunique().tolist() == [2] * expected
+    path = tmp_path / "alpha.tsv"
+    write_table(path, curve)
+    chosen = penalty.read_chosen(path)
+    if groups == "space":
+        assert chosen in (1 / 3, 1e4)
+        result = cross_validate(kernel, Y, [1 / 3, 1e4], 3, 9, 0)
+        np.testing.assert_allclose(curve["score"], result.scores.ravel())
+        assert chosen == result.best[0]
+    else:
+        assert chosen.shape == (12,)
+        best = cross_validate(kernel, Y, [1 / 3, 1e4], 3, 9, 0, [2, 4, 6]).best
+        np.testing.assert_array_equal(chosen, np.repeat(best, [2, 4, 6]))
+
+
+def test_a_fixed_penalty_is_kept_in_full(tmp_path):
+    write_table(tmp_path / "alpha.tsv", penalty.fixed_curve(123456.789))
+    assert penalty.read_chosen(tmp_path / "alpha.tsv") == 123456.789
+    assert pd.read_csv(tmp_path / "alpha.tsv", sep="\t")["score"].isna().all()
+
+
+def test_sampled_columns_are_strips():
+    assert cross_validation.sample_columns(5, 9, 0).tolist() == [0, 1, 2, 3, 4]
+    columns = cross_validation.sample_columns(10_000, 1024, 0)
+    assert len(columns) == 1024
+    assert np.count_nonzero(np.diff(columns) > 1) <= 16
