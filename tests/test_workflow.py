@@ -165,8 +165,9 @@ def test_neither_chunk_nor_batch_nor_memory_changes_a_picture(project, tmp_path)
     assert np.abs(pictures["images"].astype(int) - others["images"]).max() <= 1
 
 
-def test_memory_and_batch_rerun_nothing(project):
-    assert stale(project, changed(generator={"batch": 3, "memory": "low", "compile": True})) == {}
+def test_memory_and_batch_rerun_no_picture(project):
+    effort = {"batch": 3, "memory": "low", "compile": True}
+    assert stale(project, changed(generator=effort)) == {"report": 1}  # it shows the configuration
 
 
 def test_metric_reruns_scores_and_report(project):
