@@ -38,6 +38,7 @@ def test_one_subject_before_its_data_are_there():
     assert found["betas"] == 4 * 16_000 * (30_000 + 10_000)
     assert found["features"] == 2 * 10_000 * 347_680
     assert found["predictions"] == 4 * 2 * 1_000 * 347_680
+    assert found["kernels"] == 8 * 9_000 * 10_000
     assert found["pictures"] == 3 * (4 * 1_000 * 64**2 + (2 * 1_200 + 1_000) * 512**2)
 
 

@@ -11,8 +11,6 @@ from neural_recon import ridge
 from neural_recon.files import new_hdf5, read_hdf5, write_hdf5
 from neural_recon.kernel import Kernel
 
-ROWS = 64  # predictions are written by blocks of columns and read by images
-
 
 def write_kernel(path: str | Path, kernel: Kernel, ids: Mapping[str, np.ndarray]) -> None:
     """Write a kernel with the NSD ids of its rows, `train_ids` and `test_ids`."""
@@ -49,7 +47,6 @@ def write_predictions(
         if calibration == "train":
             file.attrs["calibration_error"] = json.dumps(ridge.calibration_error(kernel.n_train))
         file["nsd_id"] = nsd_ids
-        chunks = (min(ROWS, shape[0]), min(block, shape[1]))
-        predictions = file.create_dataset("predictions", shape, np.float32, chunks=chunks)
+        predictions = file.create_dataset("predictions", shape, np.float32)
         for start, part in ridge.predict_blocks(kernel, targets, alpha, calibration, seed, block):
             predictions[:, start : start + part.shape[1]] = part

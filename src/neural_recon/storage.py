@@ -29,7 +29,7 @@ def estimate(plan: Plan, versatile: Path) -> dict[str, float]:
     """
     config = plan.config
     values, base, picture = image_sizes(plan, versatile)
-    total = dict.fromkeys(("betas", "features", "predictions", "pictures"), 0.0)
+    total = dict.fromkeys(("betas", "features", "kernels", "predictions", "pictures"), 0.0)
     chunks = set()
     for subject in config.subjects:
         trials = TRIALS_PER_SESSION * len(config.subjects[subject].session_list)
@@ -46,6 +46,9 @@ def estimate(plan: Plan, versatile: Path) -> dict[str, float]:
         painted = test + len(CONTROLS) * controls
         n_voxels = voxels(plan, subject)
         total["betas"] += 4 * n_voxels * (trials + images)  # float32: single trials, and their averages
+        train, side = images - test, min(images - test, n_voxels)
+        # float64, images by images; with fewer voxels than images their covariance, and the responses
+        total["kernels"] += 8 * (side * (side + test) + (train * side if n_voxels < train else 0))
         total["predictions"] += 4 * 2 * test * values  # float32: the decoder's and the shuffled control's
         # 8 bits: base images of three variants; reconstructions in chunks and together; PNG of both
         total["pictures"] += RGB * (4 * test * base**2 + (2 * painted + test) * picture**2)
