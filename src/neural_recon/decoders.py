@@ -25,7 +25,7 @@ from neural_recon.background import ahead
 from neural_recon.cross_validation import sample_columns
 from neural_recon.errors import InputError
 from neural_recon.files import new_hdf5, open_hdf5, read_hdf5, read_parameters, write_hdf5
-from neural_recon.kernel import Fit, Kernel
+from neural_recon.kernel import GRAM_BLOCK, Fit, Kernel
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,12 @@ def components(kernel: Kernel, train: np.ndarray) -> tuple[np.ndarray, np.ndarra
     large = np.flatnonzero(values > RANK * values[-1])[::-1]
     values, vectors = values[large], vectors[:, large]
     if kernel.basis is None:
-        vectors = (train - train.mean(axis=0, dtype=np.float64)).T @ (vectors / np.sqrt(values))
+        vectors /= np.sqrt(values)
+        mean, images = train.mean(axis=0, dtype=np.float64), vectors
+        vectors = np.empty((train.shape[1], len(values)), np.float32)
+        for start in range(0, len(vectors), GRAM_BLOCK):  # voxels turned to float64 at a time
+            part = slice(start, start + GRAM_BLOCK)
+            vectors[part] = (train[:, part] - mean[part]).T @ images
     return values, vectors
 
 
@@ -97,7 +102,7 @@ def n_components(
             break
         count, found = count - 1, next_error
     logger.info("%d of %d components, relative error %.4f", count, len(values), found)
-    return count / len(values), found
+    return max(count, 1) / max(len(values), 1), found
 
 
 def write_shared(
