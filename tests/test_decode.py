@@ -235,6 +235,9 @@ def test_files_that_do_not_fit_are_one_sentence(rng, tmp_path):
         with pytest.raises(InputError, match=message) as caught:
             read_responses(tmp_path / name, POSITIONS, VOLUME)
         assert "\n" not in str(caught.value)
+    nibabel.save(nibabel.Nifti1Image(np.zeros(VOLUME, np.int16), np.eye(4)), tmp_path / "one.nii.gz")
+    with pytest.raises(InputError, match=r"expected betas \(x, y, z, trials\), found the shape \(5, 4, 6\)"):
+        read_responses(tmp_path / "one.nii.gz", POSITIONS, VOLUME)
     with pytest.raises(InputError, match=r"expected betas of the mask's volume \(5, 4, 7\)"):
         read_responses(tmp_path / "whole.nii.gz", POSITIONS, (5, 4, 7))
 
@@ -356,6 +359,8 @@ def test_mistakes_of_the_command_are_one_sentence(run, rng, tmp_path, monkeypatc
     (tmp_path / "mine.txt").touch()
     with pytest.raises(InputError, match="expected a new or empty folder"):
         command("--subject", "subj01", *betas, "--output", tmp_path)
+    with pytest.raises(InputError, match="expected a new or empty folder"):
+        command("--subject", "subj01", *betas, "--output", tmp_path / "mine.txt")
     with pytest.raises(InputError, match=r"at least 10 rows.*found 3"):
         command("--subject", "subj01", *betas, "--zscore", "session")
     path = run / "results/decoders/subj01/clip_text.h5"

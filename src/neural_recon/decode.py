@@ -206,7 +206,8 @@ def decode(
     empty = read_hdf5(contexts, "vision", "text")
     stem = betas.name.removesuffix(".gz").rsplit(".", 1)[0]
     output = output or results / "decoded" / subject / stem
-    if output.exists() and not (output / "provenance.json").is_file() and any(output.iterdir()):
+    used = output.exists() and not (output / "provenance.json").is_file()
+    if used and not (output.is_dir() and not any(output.iterdir())):
         raise InputError(
             f"{output}: expected a new or empty folder, or one of an earlier decode; name another."
         )
