@@ -29,6 +29,7 @@ rule all:
     input:
         "<results>/report/all.html",
         expand("<results>/pictures/{subject}", subject=CONFIG.subjects),
+        [decoder_files(subject) for subject in CONFIG.subjects],
 
 
 # one target a subject: snakemake --cores 2 subj01
@@ -40,3 +41,4 @@ for who in CONFIG.subjects:
         input:
             f"<results>/report/{who}.html",
             f"<results>/pictures/{who}",
+            decoder_files(who),

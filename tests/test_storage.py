@@ -42,6 +42,11 @@ def test_one_subject_before_its_data_are_there():
     assert found["pictures"] == 3 * (4 * 1_000 * 64**2 + (2 * 1_200 + 1_000) * 512**2)
 
 
+def test_kept_decoders():
+    nsd = plan("nsd", subjects={"subj01": {"sessions": 40}}, ridge={"keep": "kernel"})
+    assert storage.estimate(nsd, Path("nowhere"))["decoders"] == 2 * 9_000 * (347_680 + 16_000)
+
+
 def test_subjects_share_the_shared_images():
     nsd = plan("nsd", subjects={f"subj0{n}": {"sessions": 40} for n in (1, 2)})
     assert storage.estimate(nsd, Path("nowhere"))["features"] == 2 * 19_000 * 347_680

@@ -16,8 +16,8 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from neural_recon import files, storage
-from neural_recon.config import Config, resolve
+from neural_recon import decoders, files, storage
+from neural_recon.config import SPACES, Config, resolve
 from neural_recon.plan import Plan
 
 pytestmark = pytest.mark.slow
@@ -145,6 +145,42 @@ def test_alpha_reruns_its_space_and_what_hangs_below(project):
     assert {"reconstruct", "scores", "report"} <= set(rules)
     assert not {"betas", "responses", "base_images"} & set(rules)
     assert not [rule for rule in rules if rule.startswith(("features", "demo"))]
+
+
+def test_decoders_are_kept_for_new_scans(project):
+    """Only by option; they predict as the run did, and a session of the run decodes with them."""
+    config = changed(ridge={**SMALL["ridge"], "keep": "kernel"})
+    rules = stale(project, config)
+    assert rules.pop("ridge_decoder") == 3
+    assert set(rules) <= {"decoder_responses", "report", "subj01"}
+    kept, ridge = project / "results/decoders/subj01", project / "results/ridge/subj01"
+    targets = [f"results/decoders/subj01/{space}.h5" for space in SPACES]
+    done = snakemake(project, "--", *targets, config=config)
+    assert done.returncode == 0, done.stdout + done.stderr
+    test = files.read_hdf5(project / "results/responses/subj01.h5", "test")["test"]
+    for space in SPACES:
+        expected = files.read_hdf5(ridge / space / "decoded.h5", "predictions")["predictions"]
+        found = decoders.predict(kept / f"{space}.h5", kept / "responses.h5", test)
+        spread = expected.std(axis=0)
+        moving = spread > 0
+        assert np.sqrt(np.mean(((found - expected)[:, moving] / spread[moving]) ** 2)) < 0.003
+
+    conditions = pd.DataFrame({"trial": [1, 2, 3], "condition": ["a", "b", "a"]})
+    conditions.to_csv(project / "conditions.tsv", sep="\t", index=False)
+    (betas,) = (project / "nsd").rglob("betas_session01.hdf5")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "neural_recon.cli", "decode", "--configfile", "config.yaml"),
+            *("--subject", "subj01", "--betas", str(betas), "--average", "conditions.tsv"),
+        ],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    pictures = project / "results/decoded/subj01/betas_session01/pictures"
+    assert sorted(path.name for path in pictures.rglob("*.png")) == ["a.png", "a.png", "b.png", "b.png"]
 
 
 def test_strength_reruns_reconstruction_and_below(project):

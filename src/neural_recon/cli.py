@@ -1,10 +1,11 @@
-"""The command `neural-recon`: looks at a project; the work itself is Snakemake's."""
+"""The command `neural-recon`: looks at a project, decodes new scans; the rest of the work is Snakemake's."""
 
+import logging
 import shutil
 import sys
 import textwrap
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -60,6 +61,40 @@ def doctor(
         typer.echo(f"{mark}  {finding.topic:{indent - 9}}  {text.lstrip()}")
     typer.echo(f"\nnext: {advice}")
     raise typer.Exit(any(finding.state == "wrong" for finding in findings))
+
+
+@app.command()
+def decode(
+    subject: Annotated[str, typer.Option(help="Whose responses they are.")],
+    betas: Annotated[
+        Path,
+        typer.Option(
+            help="Betas (.nii.gz, .hdf5) as NSD writes them, NSD-synthetic and NSD-imagery too; or a table "
+            "(.tsv, .parquet) in percent signal change, one row a trial, one column a voxel."
+        ),
+    ],
+    configfile: Annotated[Path, typer.Option(help="The configuration of the run that kept decoders.")] = Path(
+        "config/demo.yaml"
+    ),
+    zscore: Annotated[
+        Literal["train", "session"] | None,
+        typer.Option(help="By the training images, or by these responses; default: as in training."),
+    ] = None,
+    average: Annotated[
+        Path | None,
+        typer.Option(help="TSV with the columns trial (from 1) and condition: average each condition first."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Default: decoded/SUBJECT/FILE in the results' folder.")
+    ] = None,
+) -> None:
+    """Turn responses that were not in the experiment into pictures (in the project's folder)."""
+    from neural_recon import decode, doctor  # take seconds to import
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    config = doctor.read_config(configfile, Path.cwd())
+    folder = decode.decode(config, configfile, subject, betas, zscore, average, output)
+    typer.echo(f"pictures: {folder / 'pictures'}; overview: {folder / 'sheet.png'}")
 
 
 def run() -> None:

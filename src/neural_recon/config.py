@@ -151,6 +151,22 @@ class Ridge(Section):
         description="Mean and spread of predictions: from held-out training predictions, or (published) "
         "from the test set itself.",
     )
+    keep: Literal["kernel", "components"] | None = Field(
+        None,
+        description="Keep decoders for new scans (`neural-recon decode`): whole, or leading components.",
+    )
+    keep_error: float = Field(
+        0.01, gt=0, lt=1, description="What leaving out components may change, relative to the predictions."
+    )
+
+    @model_validator(mode="after")
+    def _keeps_no_test_set(self) -> "Ridge":
+        if self.keep and self.calibration == "published":
+            raise ValueError(
+                'keep needs calibration "train" or "none": "published" takes its statistics from all test '
+                "images at once, which a new scan does not have"
+            )
+        return self
 
     @model_validator(mode="after")
     def _every_space(self) -> "Ridge":

@@ -94,6 +94,15 @@ class Fit:
         # they do, as X is centred; say so exactly, as rounding grows with 1/alpha
         return (w - w.mean(axis=1, keepdims=True)).astype(np.float32)
 
+    def coefficients(self) -> np.ndarray:
+        """M, float32 (q, n_train): M Y multiplies an image's row of `Kernel.test`, whose q columns are
+        training images or, with a basis, voxels. Uses the factor up."""
+        if self.kernel.basis is not None:
+            return self.backend.solve(self.factor, self.kernel.basis.T).astype(np.float32)
+        inverse = self.backend.inverse(self.factor)
+        inverse -= inverse.mean(axis=1, keepdims=True)  # so the mean of Y drops out
+        return inverse.astype(np.float32)
+
     def left_out_weights(self, rows: np.ndarray) -> np.ndarray:
         """W for training images `rows` (k,), each predicted from all the others: float32 (k, n_train).
 

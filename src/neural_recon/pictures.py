@@ -3,7 +3,7 @@
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 def write_folder(folder: str | Path, kinds: Mapping[str, Mapping[str, np.ndarray]]) -> None:
     """Write `folder`/KIND/NSDID.png for every kind's `images` uint8 (n, H, W, 3) and `nsd_id` (n,).
 
+    An `nsd_id` that is a string is a name instead, for pictures that are not of NSD.
+
     The folder appears under its name only when all of its pictures are written.
     """
     folder = Path(folder)
@@ -27,7 +29,8 @@ def write_folder(folder: str | Path, kinds: Mapping[str, Mapping[str, np.ndarray
         for kind, arrays in kinds.items():
             (temporary / kind).mkdir(parents=True)
             for nsd_id, image in zip(arrays["nsd_id"], arrays["images"], strict=True):
-                Image.fromarray(image).save(temporary / kind / f"{nsd_id:05d}.png")
+                name = nsd_id if isinstance(nsd_id, str) else f"{nsd_id:05d}"
+                Image.fromarray(image).save(temporary / kind / f"{name}.png")
         shutil.rmtree(folder, ignore_errors=True)
         temporary.replace(folder)
     finally:
@@ -36,11 +39,17 @@ def write_folder(folder: str | Path, kinds: Mapping[str, Mapping[str, np.ndarray
 
 
 def write_sheet(
-    path: str | Path, stimuli: np.ndarray, kinds: Mapping[str, Mapping[str, np.ndarray]], nsd_ids: np.ndarray
+    path: str | Path,
+    stimuli: np.ndarray | None,
+    kinds: Mapping[str, Mapping[str, np.ndarray]],
+    nsd_ids: Sequence[int] | np.ndarray,
 ) -> None:
-    """Write one PNG with a row of stimuli uint8 (n, H, W, 3) of `nsd_ids`, and a row of each kind below."""
+    """Write one PNG with a row of stimuli uint8 (n, H, W, 3) of `nsd_ids`, and a row of each kind below.
+
+    Without stimuli (nobody knows what a new scan's subject saw) the kinds' rows are all there is.
+    """
     size = 2 * max(64, min(128, *(arrays["images"].shape[1] for arrays in kinds.values())))
-    rows = [list(stimuli)]
+    rows = [] if stimuli is None else [list(stimuli)]
     for kind, arrays in kinds.items():
         rows.append(list(select_rows(kind, arrays["images"], arrays["nsd_id"], nsd_ids)))
     smooth = Image.Resampling.BICUBIC

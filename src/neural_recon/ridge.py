@@ -167,7 +167,8 @@ def predict_blocks(
                 offset, left_out = offset[: kernel.n_test], offset[kernel.n_test :]
                 if calibration != "none":
                     reference = left_out if calibration == "train" else offset
-                    offset = _rescaled(offset, reference, strip.std[columns])
+                    mean, scale = calibration_statistics(reference, strip.std[columns])
+                    offset = (offset - mean) * scale
                 predictions[:, columns] = offset + strip.mean[columns].astype(np.float32)
             yield strip.start, predictions
 
@@ -232,14 +233,15 @@ def centred(targets: Targets, start: int, stop: int) -> Centred:
     return Centred(start, values, shift + total / n, np.sqrt(variance))
 
 
-def _rescaled(offset: np.ndarray, reference: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Z-score predictions by the reference's statistics and give them the spread wanted."""
-    mean = reference.mean(axis=0, dtype=np.float64)
-    deviations = reference - mean.astype(np.float32)
+def calibration_statistics(reference: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What calibration takes off and multiplies by, float32 (b,) both: the mean of the reference (k, b), and
+    the spread wanted (b,) over its spread (0 for a feature without any)."""
+    mean = reference.mean(axis=0, dtype=np.float64).astype(np.float32)
+    deviations = reference - mean
     spread = np.sqrt(np.einsum("ij,ij->j", deviations, deviations) / len(reference))
     known = spread > 1e-10 * wanted  # what is below is rounding; so a constant feature keeps its mean
     scale = np.divide(wanted, spread, out=np.zeros_like(wanted), where=known)
-    return (offset - mean.astype(np.float32)) * scale.astype(np.float32)
+    return mean, scale.astype(np.float32)
 
 
 def _logged(steps: range) -> Iterator[int]:

@@ -92,7 +92,9 @@ def _check_betas(path, shape: tuple[int, ...], volume, dtype: np.dtype, trials: 
     """`shape` as (x, y, z, trials)."""
     if dtype.kind != "i" or dtype.itemsize != 2:
         raise InputError(f"{path}: expected betas as int16 (percent signal change x 300), found {dtype}.")
-    if len(shape) != 4 or shape[:3] != tuple(volume):
+    if len(shape) != 4:
+        raise InputError(f"{path}: expected betas (x, y, z, trials), found the shape {tuple(shape)}.")
+    if shape[:3] != tuple(volume):
         raise InputError(
             f"{path}: expected betas of the mask's volume {tuple(volume)}, found {shape[:3]}; "
             "betas and mask must be of one subject and space."

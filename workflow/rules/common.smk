@@ -72,6 +72,12 @@ def cross_validated(space, value):
     return value if CONFIG.ridge.alpha[space] == "cv" else None
 
 
+def decoder_files(subject):
+    """The decoders kept of a subject: none without ridge.keep."""
+    names = ["responses", *SPACES] if CONFIG.ridge.keep else []
+    return [f"<results>/decoders/{subject}/{name}.h5" for name in names]
+
+
 def report_subjects(wildcards):
     """The subjects a report shows: one, or all."""
     return sorted(CONFIG.subjects) if wildcards.who == "all" else [wildcards.who]

@@ -73,3 +73,62 @@ rule ridge_predict:
         seed=lookup("seed", within=config),
     script:
         "../scripts/ridge_predict.py"
+
+
+# Decoders kept for new scans (ridge.keep, `neural-recon decode`): what a subject's spaces share, and each space's.
+if CONFIG.ridge.keep:
+
+    rule decoder_responses:
+        input:
+            responses="<results>/responses/{subject}.h5",
+            kernel="<results>/ridge/{subject}/kernel.h5",
+            voxels="<results>/voxels/{subject}.parquet",
+            mask=str(TREE.mask("{subject}")),
+        output:
+            shared="<results>/decoders/{subject}/responses.h5",
+        log:
+            "<logs>/decoder_responses/{subject}.log",
+        benchmark:
+            "<benchmarks>/decoder_responses/{subject}.tsv"
+        conda:
+            "../../envs/environment.yaml"
+        threads: 8
+        resources:
+            mem_mb=8000,
+            runtime=60,
+        params:
+            keep=lookup("ridge/keep", within=config),
+        script:
+            "../scripts/decoder_responses.py"
+
+    rule ridge_decoder:
+        input:
+            shared="<results>/decoders/{subject}/responses.h5",
+            responses="<results>/responses/{subject}.h5",
+            kernel="<results>/ridge/{subject}/kernel.h5",
+            features=feature_files,
+            curve="<results>/ridge/{subject}/{space}/alpha.tsv",
+        output:
+            decoder="<results>/decoders/{subject}/{space}.h5",
+        log:
+            "<logs>/ridge_decoder/{subject}_{space}.log",
+        benchmark:
+            "<benchmarks>/ridge_decoder/{subject}_{space}.tsv"
+        conda:
+            "../../envs/environment.yaml"
+        threads: 8
+        resources:
+            gpu=1,
+            mem_mb=8000,
+            runtime=60,
+        params:
+            calibration=lookup("ridge/calibration", within=config),
+            # the error chooses components only
+            keep_error=(
+                config["ridge"]["keep_error"]
+                if config["ridge"]["keep"] == "components"
+                else None
+            ),
+            seed=lookup("seed", within=config),
+        script:
+            "../scripts/ridge_decoder.py"

@@ -1,0 +1,312 @@
+"""Decode scans that were not in the experiment with the decoders a run kept (`ridge.keep`)."""
+
+import json
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from neural_recon import __version__, decoders, models, nsd, weights
+from neural_recon.config import SPACES, Config
+from neural_recon.errors import InputError
+from neural_recon.files import read_hdf5, read_parameters, write_hdf5, write_text
+from neural_recon.pictures import write_folder, write_sheet
+from neural_recon.reconstruct import base_images, reconstruct
+
+logger = logging.getLogger(__name__)
+
+Zscore = Literal["train", "session"]
+ROWS = 10  # fewer give no mean and spread of a session
+SHEET = 12  # pictures on the sheet, the first ones
+BETAS = (".nii.gz", ".nii", ".hdf5")
+TABLES = (".tsv", ".parquet")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of a condition: it becomes a file's
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Responses ready for a decoder."""
+
+    rows: np.ndarray  # float32 (n, p), z-scored
+    names: list[str]  # (n,): row numbers from 1, or conditions
+    trials: list[int]  # (n,): how many trials each row is the mean of
+    not_finite: int  # voxels set to 0
+    constant: int
+
+
+def read_responses(path: str | Path, positions: np.ndarray, volume: tuple[int, ...]) -> np.ndarray:
+    """New responses in percent signal change, float32 (n_trials, p).
+
+    Args:
+        path: betas as NSD writes them (sessions of NSD-synthetic and NSD-imagery too), any number of trials;
+            or a table, one row a trial and one column a voxel, in the order of `positions`.
+        positions: (p, 3) places x, y, z of the decoder's voxels, in C order, in a `volume` of that shape.
+
+    Raises:
+        InputError: a file that is missing, cut short, of another volume or number of voxels, or not numbers.
+    """
+    path = Path(path)
+    if path.name.endswith(BETAS):
+        mask = np.zeros(volume, bool)
+        mask[tuple(positions.T)] = True
+        return nsd.read_betas(path, mask)
+    if path.suffix not in TABLES:
+        raise InputError(f"{path}: expected betas ({', '.join(BETAS)}) or a table ({', '.join(TABLES)}).")
+    if not path.is_file():
+        raise InputError(f"{path}: expected a table of responses, found no such file.")
+    try:
+        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, sep="\t")
+    except Exception as error:  # parsers raise many kinds on a broken file
+        reason = str(error).strip().replace("\n", " ")
+        raise InputError(
+            f"{path}: expected a whole table, found one that does not read ({reason})."
+        ) from error
+    if table.shape[1] != len(positions) or not len(table):
+        raise InputError(
+            f"{path}: expected a header, rows of trials and {len(positions)} columns, one for each voxel of "
+            f"the decoder, found {len(table)} rows and {table.shape[1]} columns."
+        )
+    try:
+        return table.to_numpy(np.float32)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}: expected numbers only, found others ({error}).") from error
+
+
+def read_conditions(path: str | Path, n_trials: int) -> pd.Series:
+    """Trials (from 0) and their conditions of a TSV with the columns trial (from 1) and condition.
+
+    Raises:
+        InputError: no such table, a trial that the responses do not have or that comes twice, or a condition
+            that cannot name a file.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: expected a table of trials and conditions, found no such file.")
+    try:
+        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    except (ValueError, UnicodeDecodeError) as error:  # pandas' own errors are ValueErrors
+        raise InputError(f"{path}: expected a table (TSV), found none that reads ({error}).") from error
+    if not {"trial", "condition"} <= set(table) or not len(table):
+        raise InputError(
+            f"{path}: expected rows with the columns trial and condition, "
+            f"found {len(table)} rows with {', '.join(map(str, table))}."
+        )
+    trials = pd.to_numeric(table["trial"], errors="coerce")
+    outside, again = ~trials.isin(range(1, n_trials + 1)), trials.duplicated()
+    if (outside | again).any():
+        found = f"{table['trial'][outside | again].iloc[0]}{'' if outside.any() else ' again'}"
+        raise InputError(f"{path}: expected each trial once and within 1 to {n_trials}, found {found}.")
+    unfit = [name for name in table["condition"] if not (isinstance(name, str) and NAME.fullmatch(name))]
+    if unfit:
+        raise InputError(
+            f"{path}: expected conditions of letters, digits, '.', '_' and '-', as they name files, "
+            f"found {unfit[0]!r}."
+        )
+    return pd.Series(table["condition"].to_numpy(), trials.astype(int) - 1)
+
+
+def prepare(
+    betas: np.ndarray,
+    shared: dict[str, np.ndarray],
+    trained: Zscore,
+    zscore: Zscore,
+    conditions: pd.Series | None = None,
+) -> Prepared:
+    """Average the trials of a condition and z-score.
+
+    A decoder of responses that were z-scored over all training images takes new rows by the training images'
+    mean and std ("train"), or by those over the new rows ("session", after averaging). A decoder whose
+    training sessions were each z-scored by themselves wants the same of the new one: by its single trials,
+    then averages by the training images.
+
+    Args:
+        betas: (n_trials, p) percent signal change.
+        shared: `mean` and `std` (p,) of the training images.
+        trained: how the training responses were z-scored (`responses.zscore`).
+        conditions: of trials (its index, from 0); the others are left out. Default: every trial is a row.
+
+    Voxels that are not numbers in a trial, or the same in all, are 0 in every row.
+
+    Raises:
+        InputError: no voxel with signal, fewer than 10 rows to z-score a session by, or "train" for a decoder
+            of sessions z-scored by themselves.
+    """
+    if trained == "session" and zscore == "train":
+        raise InputError(
+            "--zscore train: expected a decoder of responses z-scored over all sessions, found one trained "
+            "with responses.zscore session; use --zscore session."
+        )
+    betas = betas.astype(np.float64)
+    not_finite = ~np.isfinite(betas).all(axis=0)
+    constant = ~not_finite & (np.ptp(np.where(not_finite, 0, betas), axis=0) == 0) & (len(betas) > 1)
+    unusable = not_finite | constant
+    for count, what in ((not_finite.sum(), "not a number in a trial"), (constant.sum(), "constant")):
+        if count:
+            logger.warning("%d of %d voxels set to 0: %s", count, len(unusable), what)
+    if unusable.all():
+        raise InputError(f"responses: expected voxels with signal, found none among {len(unusable)}.")
+    betas[:, unusable] = 0
+
+    if zscore == "session" and trained == "session":
+        betas = _by_own(betas)
+    names, trials = [f"{row:05d}" for row in range(1, len(betas) + 1)], [1] * len(betas)
+    if conditions is not None:
+        groups = {
+            name: list(rows) for name, rows in conditions.groupby(conditions, sort=False).groups.items()
+        }
+        names, trials = [str(name) for name in groups], [len(rows) for rows in groups.values()]
+        betas = np.stack([betas[rows].mean(axis=0) for rows in groups.values()])
+    if zscore == "session" and trained == "train":
+        betas = _by_own(betas)
+    else:
+        betas = (betas - shared["mean"]) / shared["std"]
+    betas[:, unusable] = 0
+    return Prepared(betas.astype(np.float32), names, trials, int(not_finite.sum()), int(constant.sum()))
+
+
+def _by_own(rows: np.ndarray) -> np.ndarray:
+    if len(rows) < ROWS:
+        raise InputError(
+            f"--zscore session: expected at least {ROWS} rows to take mean and spread from, found "
+            f"{len(rows)}; use --zscore train."
+        )
+    std = rows.std(axis=0, ddof=1)
+    return (rows - rows.mean(axis=0)) / np.where(std > 0, std, 1)
+
+
+def decode(
+    config: Config,
+    configfile: Path,
+    subject: str,
+    betas: Path,
+    zscore: Zscore | None = None,
+    average: Path | None = None,
+    output: Path | None = None,
+) -> Path:
+    """Decode a file of responses; returns the folder written.
+
+    It holds `features.h5` (a float16 dataset a space, and `name`), `pictures/{base,final}/NAME.png`,
+    `sheet.png` (base images above, reconstructions below) and `provenance.json`. The noise of a picture
+    belongs to its row's number (from 1).
+
+    Args:
+        zscore: default: as the training responses were.
+        average: table of `read_conditions`.
+        output: default: decoded/SUBJECT/FILE in the results; a folder with anything else in it is an error.
+
+    Raises:
+        InputError: one sentence on what is missing or does not fit.
+    """
+    results = Path(config.pathvars.get("results", "results"))
+    kept = find_decoders(config, configfile, results, subject)
+    contexts = results / "features/unconditional.h5"
+    empty = read_hdf5(contexts, "vision", "text")
+    stem = betas.name.removesuffix(".gz").rsplit(".", 1)[0]
+    output = output or results / "decoded" / subject / stem
+    used = output.exists() and not (output / "provenance.json").is_file()
+    if used and not (output.is_dir() and not any(output.iterdir())):
+        raise InputError(
+            f"{output}: expected a new or empty folder, or one of an earlier decode; name another."
+        )
+
+    shared = read_hdf5(kept["responses"], "x_y_z", "volume", "mean", "std")
+    trained = read_parameters(kept["responses"])["zscore"]
+    raw = read_responses(betas, shared["x_y_z"], tuple(shared["volume"].tolist()))
+    conditions = read_conditions(average, len(raw)) if average else None
+    prepared = prepare(raw, shared, trained, zscore or trained, conditions)
+    features = {space: decoders.predict(kept[space], kept["responses"], prepared.rows) for space in SPACES}
+    for space, values in features.items():
+        logger.info("%s: %d rows, %d features", space, *values.shape)
+
+    table = weights.read_table(weights.TABLE)
+    located = {key: weights.locate(key, value, table) for key, value in config.weights}
+    base = base_images(models.load_vdvae(located["vdvae"], config.features.vdvae.hparams), features["vdvae"])
+    settings = config.generator
+    painting = {key: getattr(settings, key) for key in ("strength", "mixing", "guidance_scale", "steps")}
+    numbers = np.arange(1, len(base) + 1)
+    final = reconstruct(
+        models.load_generator(located["versatile"], settings.precision, settings.memory, settings.compile),
+        base,
+        features["clip_vision"],
+        features["clip_text"],
+        (empty["vision"], empty["text"]),
+        numbers,
+        config.seed,
+        **painting,
+        batch=settings.batch,
+    )
+
+    provenance: dict[str, Any] = {
+        "neural_recon_version": __version__,
+        "configfile": str(configfile),
+        "subject": subject,
+        "betas": {"path": str(betas), "bytes": betas.stat().st_size, "trials": len(raw)},
+        "average": str(average) if average else None,
+        "zscore": zscore or trained,
+        "voxels": {"all": raw.shape[1], "not_finite": prepared.not_finite, "constant": prepared.constant},
+        "rows": dict(zip(prepared.names, prepared.trials, strict=True)),
+        "decoders": {space: read_parameters(kept[space]) for space in SPACES},
+        "weights": {key: str(path) for key, path in located.items()},
+        "generator": {**painting, "seed": config.seed, "precision": settings.precision},
+    }
+    write_pictures(output, prepared.names, base, final, features, provenance)
+    return output
+
+
+def find_decoders(config: Config, configfile: Path, results: Path, subject: str) -> dict[str, Path]:
+    """The kept decoders of a subject, by space, and "responses".
+
+    Raises:
+        InputError: the configuration has no such subject, or a decoder is not there.
+    """
+    if subject not in config.subjects:
+        raise InputError(f"--subject: expected one of {', '.join(config.subjects)}, found {subject}.")
+    folder = results / "decoders" / subject
+    kept = {name: folder / f"{name}.h5" for name in ("responses", *SPACES)}
+    absent = [path for path in kept.values() if not path.is_file()]
+    if absent:
+        setting = "" if config.ridge.keep else f"set ridge.keep in {configfile}, then "
+        targets = " ".join(str(folder / f"{space}.h5") for space in SPACES)
+        raise InputError(
+            f"{absent[0]}: expected a decoder kept for new scans, found none; {setting}run snakemake "
+            f"--configfile {configfile} --cores 2 {targets}."
+        )
+    return kept
+
+
+def write_pictures(
+    folder: Path,
+    names: list[str],
+    base: np.ndarray,
+    final: np.ndarray,
+    features: dict[str, np.ndarray],
+    provenance: dict[str, Any],
+) -> None:
+    """Write what `decode` gives back; base and final are uint8 (n, H, W, 3)."""
+    # first, so that a second call may write again where this one stopped
+    write_text(folder / "provenance.json", json.dumps(provenance, indent=2) + "\n")
+    arrays = {space: _half(values) for space, values in features.items()}
+    write_hdf5(
+        folder / "features.h5", {**arrays, "name": np.array(names)}, {"betas": provenance.get("betas")}
+    )
+    pictures = {"base": base, "final": final}
+    numbers = range(len(names))
+    write_folder(
+        folder / "pictures",
+        {kind: {"images": images, "nsd_id": names} for kind, images in pictures.items()},
+    )
+    write_sheet(
+        folder / "sheet.png",
+        None,
+        {kind: {"images": images, "nsd_id": numbers} for kind, images in pictures.items()},
+        numbers[:SHEET],
+    )
+
+
+def _half(values: np.ndarray) -> np.ndarray:
+    """As float16, where a decoder's far prediction ends at its largest number."""
+    largest = np.finfo(np.float16).max
+    return np.clip(values, -largest, largest).astype(np.float16)

@@ -1,0 +1,23 @@
+"""Write one space's decoder, for new scans."""
+
+from neural_recon.decoders import write_decoder
+from neural_recon.feature_files import FeatureTable
+from neural_recon.files import read_hdf5
+from neural_recon.jobs import start
+from neural_recon.penalty import read_chosen
+from neural_recon.ridge_files import read_kernel
+
+start(snakemake)
+files, params = snakemake.input, snakemake.params
+kernel, train_ids, _ = read_kernel(files.kernel)
+write_decoder(
+    snakemake.output.decoder,
+    files.shared,
+    read_hdf5(files.responses, "train")["train"],
+    kernel,
+    FeatureTable(files.features, train_ids),
+    read_chosen(files.curve),
+    params.calibration,
+    params.seed,
+    params.keep_error,
+)
