@@ -217,7 +217,7 @@ class Evaluation(Section):
 
 
 class DataAmount(Section):
-    """Decoders refitted on less data: `snakemake data_amount`, and in the report where this section stands."""
+    """Decoders refitted on less data: `snakemake data_amount`, in the report too where the section stands."""
 
     sessions: list[Session] = Field(
         [1, 2, 5, 10, 20], description="Fit on the first of so many sessions; all of them come last anyway."

@@ -1,9 +1,10 @@
 """How much data is enough: the decoder refitted on fewer sessions, and on fewer voxels, with its score.
 
 Test images and their responses stay what they are, all repetitions in all sessions; only the training data
-shrink. With k sessions the training images are those shown in the first k, averaged over their repetitions in
-these, and z-scored by their own mean and standard deviation, as are the test responses then. With fewer voxels
-all sessions are used, and voxels are seeded random draws (of one draw, a smaller share lies within a larger).
+shrink. With k sessions the training images are those shown in the first k, averaged over their repetitions
+in these, and z-scored by their own mean and standard deviation, as are the test responses then. With fewer
+voxels all sessions are used; voxels are seeded random draws (of one draw, a smaller share lies within a
+larger one).
 
 The score is two-way identification in each feature space, calibrated as in the workflow. A penalty that is
 cross-validated is chosen anew within each training set, one a space; a fixed one stays as it is, scaled by
@@ -75,9 +76,7 @@ def responses_of(
     """
     if zscore == "session":
         tables = (table for _, table in trials.groupby("session", sort=False))
-        sessions = (
-            zscored_session(betas, table)[0] for betas, table in zip(sessions, tables, strict=False)
-        )
+        sessions = (zscored_session(betas, table)[0] for betas, table in zip(sessions, tables, strict=False))
     return prepare(sessions, first_sessions(trials, k), voxels)
 
 
@@ -103,11 +102,11 @@ def learning_curves(
         draws: of voxels, a share.
 
     Returns:
-        One row a size, draw and space: sessions, training_images, training_trials, voxels, share, draw (0: all
-        voxels), space, targets, alpha, score (mean over test images), low and high (95 %, bootstrap over
+        One row a size, draw and space: sessions, training_images, training_trials, voxels, share, draw (0:
+        all voxels), space, targets, alpha, score (mean over test images), low and high (95 %, bootstrap over
         these), chance and chance_sd (mean and sd of re-paired scores), p, and n, the test images.
     """
-    every = trials.loc[trials["split"] != "unused", "session"].nunique()
+    every = trials["session"].nunique()
     rows = []
     for k in [*sorted(k for k in set(sessions) if k < every), every]:
         data = responses_of(read_sessions(), trials, voxels, zscore, k)

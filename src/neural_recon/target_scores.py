@@ -18,14 +18,15 @@ its r loses to noise in the test responses. Other weights may be noisier or less
 hold beyond a linear map of voxels it does not count. Where predictions repeat well and are wrong all the
 same, the ceiling is high and r is low.
 
-**Chance.** Whatever both sides' distributions, r of randomly paired images has mean 0 and variance 1 / (n - 1)
-(Pitman, 1937): 95 % of re-pairings of one target stay below about 1.645 / sqrt(n - 1). Seeded re-pairings of
-the images, the same for all targets, show whether it holds: about 5 % of their r should lie above, more or
-less where the targets of a part move together and so err together.
+**Chance.** Whatever both sides' distributions, r of randomly paired images has mean 0 and variance
+1 / (n - 1) (Pitman, 1937): 95 % of re-pairings of one target stay below about 1.645 / sqrt(n - 1). Seeded
+re-pairings of the images, the same for all targets, show whether it holds: about 5 % of their r should lie
+above, with more scatter where the targets of a part move together and so err together.
 
-**R2** is 1 - SSE / SST, about the mean of the true test values: below 0, that mean would have predicted better. A
-calibrated prediction has the spread of true features, noise included, which costs R2: with r alone its R2 is
-2 r - 1. The uncalibrated prediction of the regression is the one that minimises squared errors.
+**R2** is 1 - SSE / SST, about the mean of the true test values: below 0, that mean would have predicted
+better. A calibrated prediction has the spread of true features, noise included, which costs R2: it is then
+about 2 r - 1, negative where r is not. The regression's own, uncalibrated prediction is the one that
+minimises squared errors.
 """
 
 import logging
@@ -146,10 +147,8 @@ def by_part(table: pd.DataFrame, n: int) -> pd.DataFrame:
     ).reset_index()
 
 
-def _averaged(
-    single: np.ndarray, image: np.ndarray, trials: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Predictions averaged over an image's trials (n, b), and the variance between these (b,); NaN without."""
+def _averaged(single: np.ndarray, image: np.ndarray, trials: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Predictions averaged over an image's trials (n, b), and the variance between these (b,), or NaN."""
     order = np.argsort(image, kind="stable")
     starts = np.cumsum(trials) - trials
     ordered = single[order].astype(np.float64)

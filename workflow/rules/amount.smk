@@ -28,7 +28,9 @@ rule target_scores:
 rule data_amount_subject:
     input:
         unpack(
-            lambda wildcards: {space: feature_files(wildcards, space) for space in SPACES}
+            lambda wildcards: {
+                space: feature_files(wildcards, space) for space in SPACES
+            }
         ),
         betas=session_files,
         trials="<results>/trials/{subject}.parquet",
