@@ -128,6 +128,15 @@ def write_subject(folder, rng, subject, ids, judge=True, controls=True, cv=True,
             for a in tried for f in range(5 if cv else 1)
         ]))  # fmt: skip
 
+    paths["targets"] = {space: folder / subject / f"targets_{space}.tsv" for space in SPACES}
+    for parts, path in zip((13, 66, 8), paths["targets"].values(), strict=True):
+        r = rng.uniform(0.1, 0.6, parts)
+        write_table(path, pd.DataFrame({
+            "part": range(parts), "targets": 96, "r": r, "r_q25": r - 0.1, "r_q75": r + 0.1,
+            "ceiling": np.sqrt(r), "r2": 2 * r - 1, "r2_ridge": r**2, "chance": 0.165, "above": 0.625,
+            "above_re_paired": 0.047,
+        }))  # fmt: skip
+
     total, kept = 400, np.arange(5, 400)
     regions = rng.choice(["", "V1v", "V1d", "V2v", "hV4"], total)
     voxels = {axis: np.arange(total) for axis in "xyz"}
@@ -216,7 +225,7 @@ def test_page_is_whole_and_closed(made):
         assert set(ids) <= set(page.ids)
     # every test image once in each gallery, then the shared ones, then the swapped ones
     assert len(page.ids) == 2 * 10 + 6 + 2 * 5
-    assert page.images == 2 * (5 * 4 + 5 * 3) + 6 * 3 + 2 * 5 * 4 + 5 + 1 + 2
+    assert page.images == 2 * (5 * 4 + 5 * 3) + 6 * 3 + 2 * 5 * 4 + 5 + 1 + 2 + 2
     assert all(link.startswith(("#", "data:image/")) for link in page.links)
     assert not re.search(r"@import|url\(", text)
     assert "undefined" not in page.text.lower()
@@ -278,7 +287,7 @@ def test_real_data_without_controls(tmp_path, rng):
     report.build(tmp_path / "report.html", [files], stimuli, None, configuration, title="A <b> & c")
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert sorted(page.ids) == ids
-    assert page.images == 3 * 3 + 3 + 1 + 1  # no plot of penalties
+    assert page.images == 3 * 3 + 3 + 1 + 1 + 2  # no plot of penalties
     assert "A <b> & c" in page.text
     assert "tuned on repeated trials" in page.text
     assert "not free of leakage" in page.text
@@ -436,6 +445,57 @@ def test_groups_of_features_have_a_line_and_a_penalty_each(made, tmp_path):
     assert "10 to 7,000" in text
     assert "cross-validated, 2 folds, 2 groups of features; at the end of the range" in text
     assert words.number((10 * 0.503 + 20 * 0.803) / 30) in text
+
+
+def test_scores_of_single_targets_stand_beside_ceiling_and_control(made):
+    output, subjects, _ = made
+    text = Page(output.read_text(encoding="utf-8")).text
+    for path in subjects[1].targets.values():
+        whole = pd.read_csv(path, sep="\t").iloc[0]
+        for name in ("r", "ceiling", "r2", "r2_ridge"):
+            assert words.number(whole[name]) in text, name
+    assert "0.625 images re-paired 0.047" in text
+    assert "CLIP vision tokens in the picture" in text
+    assert "How much data is enough" not in text
+    assert "with fewer voxels or trials" in text
+
+
+def test_no_token_map_where_tokens_fill_no_square(made, tmp_path):
+    output, subjects, stimuli = made
+    table = pd.read_csv(subjects[0].targets["clip_vision"], sep="\t")
+    write_table(tmp_path / "some.tsv", table.iloc[:-1])
+    files = dataclasses.replace(subjects[0], targets={"clip_vision": tmp_path / "some.tsv"})
+    report.build(output, [files], stimuli, None, CONFIGURATION)
+    text = Page(output.read_text(encoding="utf-8")).text
+    assert "What is decodable" in text
+    assert "tokens in the picture" not in text
+
+
+def amount_table(sizes, space_scores):
+    """Scores as `data_amount.learning_curves` gives them: sizes are (sessions, share, draw)."""
+    return pd.DataFrame([
+        {"sessions": k, "training_images": 400 * k, "voxels": round(300 * share), "share": share,
+         "draw": draw, "space": space, "targets": 96, "score": score + 0.02 * k * share + 0.001 * draw,
+         "low": 0.6, "high": 0.95, "chance": 0.5, "chance_sd": 0.03, "n": 10}
+        for k, share, draw in sizes for space, score in space_scores.items()
+    ])  # fmt: skip
+
+
+def test_how_much_data_is_enough(made, tmp_path):
+    output, subjects, stimuli = made
+    sizes = [(1, 1, 0), (2, 1, 0), (40, 1, 0), (40, 0.1, 1), (40, 0.1, 2), (40, 0.1, 3)]
+    for files, some in zip(subjects, (sizes, sizes[:1]), strict=True):  # one subject has one session
+        write_table(tmp_path / f"{files.subject}.tsv", amount_table(some, dict.fromkeys(SPACES, 0.6123)))
+    files = [dataclasses.replace(f, data_amount=tmp_path / f"{f.subject}.tsv") for f in subjects]
+    report.build(output, files, stimuli, None, CONFIGURATION)
+    text = Page(output.read_text(encoding="utf-8")).text
+    assert "How much data is enough" in text
+    assert "with fewer voxels or trials" not in text
+    # the mean of three draws, from the lowest to the highest
+    assert "30 3 draws 0.694 [0.693, 0.695] chance 0.500 ± 0.030" in text
+    assert "0.632 [0.600, 0.950]" in text
+    report.build(output, files[1:], stimuli, None, CONFIGURATION)
+    assert "random draws of voxels" not in Page(output.read_text(encoding="utf-8")).text
 
 
 def test_report_needs_no_torch():

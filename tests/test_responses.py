@@ -84,7 +84,19 @@ def test_averages_and_training_statistics(rng):
     np.testing.assert_allclose(result.train, (train - mean) / std, atol=1e-5)
     np.testing.assert_allclose(result.test, (test - mean) / std, atol=1e-5)
     np.testing.assert_allclose(result.std, std, rtol=1e-5)
-    assert result.train.dtype == result.test.dtype == np.float32
+    assert result.train.dtype == result.test.dtype == result.trials.dtype == np.float32
+    in_test = (trials["split"] == "test").to_numpy()
+    assert result.trial_ids.tolist() == trials.loc[in_test, "nsd_id"].tolist()
+    np.testing.assert_allclose(result.trials, (betas[in_test] - mean) / std, atol=1e-5)
+
+
+@pytest.mark.parametrize("zscore", ["train", "session"])
+def test_mean_of_the_single_trials_is_the_test_response(rng, zscore):
+    trials = make_trials(rng)
+    betas = rng.normal(2, 3, (60, 5)).astype(np.float32)
+    result = prepare(sessions_of(trials, betas), trials, voxel_table(5), zscore)
+    means = np.stack([result.trials[result.trial_ids == i].mean(0) for i in result.test_ids])
+    np.testing.assert_allclose(means, result.test, atol=1e-5)
 
 
 def test_test_trials_change_nothing_about_training(rng):
@@ -134,7 +146,7 @@ def test_voxels_without_signal_are_dropped_and_counted(rng, caplog, zscore):
     assert "3 of 7 voxels dropped: not a number in a session" in caplog.messages
     assert "2 of 7 voxels dropped: constant in a session" in caplog.messages
     clean = prepare(sessions_of(trials, betas[:, [1, 4]]), trials, voxel_table(2), zscore)
-    for name in ("train", "test", "mean", "std", "noise_ceiling"):
+    for name in ("train", "test", "trials", "mean", "std", "noise_ceiling"):
         assert np.isfinite(getattr(result, name)).all()
         assert (getattr(result, name) == getattr(clean, name)).all()
 

@@ -35,7 +35,7 @@ def test_sizes_of_models_that_are_there():
 
 def test_one_subject_before_its_data_are_there():
     found = storage.estimate(plan("nsd", subjects={"subj01": {"sessions": 40}}), Path("nowhere"))
-    assert found["betas"] == 4 * 16_000 * (30_000 + 10_000)
+    assert found["betas"] == 4 * 16_000 * (30_000 + 10_000 + 3_000)
     assert found["features"] == 2 * 10_000 * 347_680
     assert found["predictions"] == 4 * 2 * 1_000 * 347_680
     assert found["kernels"] == 8 * 9_000 * 10_000

@@ -33,6 +33,7 @@ SMALL = {
     },
     "generator": {"steps": 4, "chunk": 30},
     "evaluation": {"preset": "native", "control_images": 6, "repairings": 100},
+    "data_amount": {"sessions": [1], "voxels": [0.3], "draws": 2, "targets": 96},
     "demo": {"sessions": 1, "shared_images": 50, "own_images": 200, "rendered_shared": 100},
 }
 
@@ -114,6 +115,15 @@ def test_run_is_whole(project):
     assert (results / "report/all.html").stat().st_size > 100_000
     assert len(list((results / "pictures/subj01/final").glob("*.png"))) == 50
     assert not list(project.rglob(".part-*"))
+    targets = pd.read_parquet(results / "targets/subj01/vdvae.parquet")
+    with h5py.File(results / "ridge/subj01/vdvae/decoded.h5") as file:
+        assert len(targets) == file["predictions"].shape[1]
+    parts = pd.read_csv(results / "targets/subj01/clip_vision.tsv", sep="\t")
+    assert parts["part"].tolist() == list(range(66))
+    assert (parts["r"] > parts["chance"]).all()
+    assert (parts["ceiling"] < 1).all()
+    amount = pd.read_csv(results / "data_amount/subj01.tsv", sep="\t")
+    assert len(amount) == 3 * (1 + 2)  # all of both, and two draws of voxels, in each space
     with h5py.File(results / "responses/subj01.h5") as file:
         assert file["train"].shape[0] == 200
         assert np.isfinite(file["train"][()]).all()
@@ -142,6 +152,7 @@ def test_alpha_reruns_its_space_and_what_hangs_below(project):
     rules = stale(project, changed(ridge=ridge))
     assert rules["ridge_alpha"] == 1
     assert rules["ridge_predict"] == 2  # decoded and its shuffled control
+    assert rules["target_scores"] == rules["data_amount_subject"] == 1
     assert {"reconstruct", "scores", "report"} <= set(rules)
     assert not {"betas", "responses", "base_images"} & set(rules)
     assert not [rule for rule in rules if rule.startswith(("features", "demo"))]
@@ -209,6 +220,15 @@ def test_memory_and_batch_rerun_no_picture(project):
 def test_metric_reruns_scores_and_report(project):
     rules = stale(project, changed(evaluation={"repairings": 200}))
     assert set(rules) == {"scores", "report"}
+
+
+def test_amounts_of_data_rerun_their_refits_and_the_report(project):
+    rules = stale(project, changed(data_amount={"sessions": [1, 2]}))
+    assert rules == {"data_amount_subject": 1, "report": 1}
+    # without the section it is left out of the report, and made only when asked for
+    without = {name: value for name, value in SMALL.items() if name != "data_amount"}
+    assert stale(project, without) == {"report": 1}
+    assert stale(project, without, "data_amount") == {"data_amount": 1, "data_amount_subject": 1}
 
 
 def test_touched_session_reruns_from_that_session_on(project):

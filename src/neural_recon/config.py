@@ -232,6 +232,21 @@ class Evaluation(Section):
         return self
 
 
+class DataAmount(Section):
+    """Decoders refitted on less data: `snakemake data_amount`, in the report too where the section stands."""
+
+    sessions: list[Session] = Field(
+        [1, 2, 5, 10, 20], description="Fit on the first of so many sessions; all of them come last anyway."
+    )
+    voxels: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+        [0.1, 0.25, 0.5], description="Fit on so large shares of the voxels, drawn at random; all anyway."
+    )
+    draws: Annotated[int, Field(ge=1)] = Field(3, description="Random draws of voxels a share.")
+    targets: Annotated[int, Field(ge=2)] = Field(
+        4096, description="Features a space that are decoded and scored, a seeded sample."
+    )
+
+
 class Demo(Section):
     """The embedded data set: written by the workflow itself, in NSD's formats."""
 
@@ -264,6 +279,7 @@ class Config(Section):
     generator: Generator = Generator()
     weights: Weights
     evaluation: Evaluation = Evaluation()
+    data_amount: DataAmount | None = None
     demo: Demo | None = None
     pathvars: dict[Literal["results", "logs", "benchmarks"], str] = Field(
         {}, description="Snakemake's path variables: results, logs, benchmarks."

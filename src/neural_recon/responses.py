@@ -88,6 +88,8 @@ class Responses:
     test_ids: np.ndarray
     train_repetitions: np.ndarray  # int64 (n_train,): trials averaged
     test_repetitions: np.ndarray
+    trials: np.ndarray  # float32 (n_trials, n_kept): the single trials whose means are `test`, z-scored alike
+    trial_ids: np.ndarray  # int64 (n_trials,): their images, in the order they were shown
     voxel: np.ndarray  # int64 (n_kept,): rows of the voxel table
     mean: np.ndarray  # float32 (n_kept,), of the training images' averages
     std: np.ndarray
@@ -128,6 +130,7 @@ def prepare(
     n_voxels = len(voxels)
 
     sums = np.zeros((len(images), n_voxels), np.float32)
+    test_trials, trial_ids = [], []
     squares, total = np.zeros(n_voxels), np.zeros(n_voxels)  # over trials of images seen more than once
     has_nan, constant = np.zeros(n_voxels, bool), np.zeros(n_voxels, bool)
     groups = list(trials.groupby("session", sort=False))
@@ -142,16 +145,12 @@ def prepare(
             has_nan |= bad
             constant |= ~bad & (betas.max(0) == betas.min(0))
             if zscore == "session":
-                training = betas[(table["split"] == "train").to_numpy()]
-                if len(training) < 2:
-                    raise InputError(
-                        f"session {session}: expected at least 2 training trials to z-score the session by, "
-                        f'found {len(training)}; use zscore: "train" or leave the session out.'
-                    )
-                mean, std = training.mean(0, dtype=np.float64), training.std(0, ddof=1, dtype=np.float64)
+                betas, std = zscored_session(betas, table)
                 constant |= ~bad & ~(std > 0)
-                betas = ((betas - mean) / std).astype(np.float32)
             rows = row[table.index].to_numpy()
+            of_test = (rows >= 0) & ~is_train[rows]
+            test_trials.append(betas[of_test])
+            trial_ids.append(images[rows[of_test]])
             for image, response in zip(rows, betas, strict=True):
                 if image >= 0:
                     sums[image] += response
@@ -178,6 +177,8 @@ def prepare(
     if not kept.size:
         raise InputError(f"responses: expected voxels with signal, found none among {n_voxels} ({dropped}).")
     mean, std = mean[kept].astype(np.float32), std[kept].astype(np.float32)
+    for number, part in enumerate(test_trials):  # or all of them would be there twice
+        test_trials[number] = ((part[:, kept] - mean) / std).astype(np.float32)
     result = Responses(
         train=(train[:, kept] - mean) / std,
         test=(sums[~is_train][:, kept] - mean) / std,
@@ -185,6 +186,8 @@ def prepare(
         test_ids=images[~is_train],
         train_repetitions=counts[is_train],
         test_repetitions=counts[~is_train],
+        trials=np.concatenate(test_trials),
+        trial_ids=np.concatenate(trial_ids),
         voxel=kept,
         mean=mean,
         std=std,
@@ -199,6 +202,29 @@ def prepare(
         np.median(result.noise_ceiling),
     )
     return result
+
+
+def zscored_session(betas: np.ndarray, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """One session z-scored by its own training trials (ddof 1), float32, and their std (n_voxels,).
+
+    A voxel without spread among them comes out as NaN or infinite.
+
+    Args:
+        betas: (n_trials, n_voxels).
+        table: the session's rows of the trial table.
+
+    Raises:
+        InputError: fewer than 2 training trials.
+    """
+    training = betas[(table["split"] == "train").to_numpy()]
+    if len(training) < 2:
+        raise InputError(
+            f"session {table['session'].iloc[0]}: expected at least 2 training trials to z-score the session "
+            f'by, found {len(training)}; use zscore: "train" or leave the session out.'
+        )
+    mean, std = training.mean(0, dtype=np.float64), training.std(0, ddof=1, dtype=np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return ((betas - mean) / std).astype(np.float32), std
 
 
 def _same_number(sessions: Iterable[np.ndarray], expected: int):

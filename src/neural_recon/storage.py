@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from neural_recon.demo import cortex
 from neural_recon.errors import InputError
 from neural_recon.model_folders import read_config
@@ -34,18 +36,21 @@ def estimate(plan: Plan, versatile: Path) -> dict[str, float]:
     for subject in config.subjects:
         trials = TRIALS_PER_SESSION * len(config.subjects[subject].session_list)
         try:
-            images = plan.trials(subject)["nsd_id"].nunique()
+            table = plan.trials(subject)
+            images, test_trials = table["nsd_id"].nunique(), np.count_nonzero(table["split"] == "test")
             test, controls = len(plan.test_ids(subject)), len(plan.control_ids(subject))
             chunks |= set(plan.feature_chunks(subject))
         except InputError:
             images, test = min(IMAGES_DESIGNED, trials), N_SHARED
+            test_trials = 3 * test
             controls = config.evaluation.control_images
             shared, own = N_SHARED, max(0, images - N_SHARED)
             chunks |= {Chunk(SHARED, k) for k in range(-(-shared // config.features.chunk))}
             chunks |= {Chunk(subject, k) for k in range(-(-own // config.features.chunk))}
         painted = test + len(CONTROLS) * controls
         n_voxels = voxels(plan, subject)
-        total["betas"] += 4 * n_voxels * (trials + images)  # float32: single trials, and their averages
+        # float32: single trials, their averages, and the test images' single trials beside these
+        total["betas"] += 4 * n_voxels * (trials + images + test_trials)
         train, side = images - test, min(images - test, n_voxels)
         # float64, images by images; with fewer voxels than images their covariance, and the responses
         total["kernels"] += 8 * (side * (side + test) + (train * side if n_voxels < train else 0))

@@ -4,7 +4,7 @@ import sys
 from snakemake.exceptions import WorkflowError
 
 from neural_recon import weights
-from neural_recon.config import SPACES, Config, resolve
+from neural_recon.config import SPACES, Config, DataAmount, resolve
 from neural_recon.errors import InputError
 from neural_recon.plan import Plan
 
@@ -42,6 +42,14 @@ def feature_files(wildcards, space=None):
     space = space or wildcards.space
     chunks = PLAN.feature_chunks(wildcards.subject)
     return [f"<results>/features/{space}/{chunk.name}.h5" for chunk in chunks]
+
+
+def session_files(wildcards):
+    """The betas of a subject's sessions, in order."""
+    return [
+        f"<results>/betas/{wildcards.subject}/session{session:02d}.h5"
+        for session in CONFIG.subjects[wildcards.subject].session_list
+    ]
 
 
 def model_files(*parts):

@@ -5,6 +5,12 @@ rule report:
             table=["images.parquet", "summary.tsv", "tests.tsv"],
         ),
         curves=report_files("<results>/ridge/{subject}/{space}/alpha.tsv", space=SPACES),
+        targets=report_files("<results>/targets/{subject}/{space}.tsv", space=SPACES),
+        data_amount=(
+            report_files("<results>/data_amount/{subject}.tsv")
+            if CONFIG.data_amount
+            else []
+        ),
         responses=report_files("<results>/responses/{subject}.h5"),
         voxels=report_files("<results>/voxels/{subject}.parquet"),
         base=report_files("<results>/base_images/{subject}/decoded.h5"),

@@ -70,10 +70,7 @@ rule betas:
 
 rule responses:
     input:
-        betas=lambda wildcards: [
-            f"<results>/betas/{wildcards.subject}/session{session:02d}.h5"
-            for session in CONFIG.subjects[wildcards.subject].session_list
-        ],
+        betas=session_files,
         trials="<results>/trials/{subject}.parquet",
         voxels="<results>/voxels/{subject}.parquet",
     output:

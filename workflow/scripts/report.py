@@ -21,6 +21,8 @@ subjects = [
         true_features=results / f"reconstructions/{subject}/true_features.h5",
         swapped=results / f"reconstructions/{subject}/swapped.h5",
         alphas={space: results / f"ridge/{subject}/{space}/alpha.tsv" for space in SPACES},
+        targets={space: results / f"targets/{subject}/{space}.tsv" for space in SPACES},
+        data_amount=results / f"data_amount/{subject}.tsv" if params.config["data_amount"] else None,
     )
     for subject in params.subjects
 ]

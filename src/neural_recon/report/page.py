@@ -12,7 +12,7 @@ import yaml
 
 from neural_recon.errors import InputError
 from neural_recon.files import write_text
-from neural_recon.report import gallery, plots, results, words
+from neural_recon.report import amount, gallery, plots, results, words
 from neural_recon.report.results import Results, SubjectFiles
 
 logger = logging.getLogger(__name__)
@@ -66,11 +66,15 @@ def build(
         "feature_table": _feature_table(people),
         "pairings": _pairings(people),
         "tests": _tests(people),
+        "decodable": amount.decodable(people),
+        "data_amount": amount.less_data(people),
         "decoder": _decoder(people),
         "simulated": words.simulated(
             {p.subject: results.medians(p.ceilings) for p in people} if demo else {}
         ),
-        "notes": words.notes(configuration, metrics, ceiling),
+        "notes": words.notes(
+            configuration, metrics, ceiling, all(person.data_amount is not None for person in people)
+        ),
         "configuration": yaml.safe_dump(dict(configuration), sort_keys=False, allow_unicode=True),
         "seed": configuration.get("seed"),
         "demo_seed": (configuration.get("demo") or {}).get("seed"),

@@ -34,6 +34,21 @@ SUMMARY = [
 ]
 TESTS = ["subject", "comparison", "metric", "first", "second", "n", "p"]
 IMAGES = ["variant", "picture", "metric", "nsd_id", "value"]
+TARGETS = ["part", "targets", "r", "r_q25", "r_q75", "ceiling", "r2", "r2_ridge", "chance", "above"]
+TARGETS += ["above_re_paired"]
+AMOUNT = [
+    "sessions",
+    "training_images",
+    "voxels",
+    "share",
+    "draw",
+    "space",
+    "targets",
+    "score",
+    "low",
+    "high",
+]
+AMOUNT += ["chance", "chance_sd", "n"]
 ALPHA = ["group", "features", "alpha", "fold", "score", "chosen"]
 
 
@@ -52,6 +67,8 @@ class SubjectFiles:
     true_features: Path | str | None = None  # reconstructions from the test images' own features
     swapped: Path | str | None = None  # reconstructions with another image's contexts
     alphas: Mapping[str, Path | str] = field(default_factory=dict)  # space -> table of the penalties tried
+    targets: Mapping[str, Path | str] = field(default_factory=dict)  # space -> scores by layer or token
+    data_amount: Path | str | None = None  # scores of refits on less data
 
 
 @dataclass(frozen=True)
@@ -63,6 +80,8 @@ class Results:
     tests: pd.DataFrame
     images: pd.DataFrame
     alphas: dict[str, pd.DataFrame]
+    targets: dict[str, pd.DataFrame]
+    data_amount: pd.DataFrame | None
     data: dict[str, int | float]  # trials, images, repetitions
     dropped: dict[str, int]  # reason -> voxels
     kept: int
@@ -107,6 +126,8 @@ def read(files: SubjectFiles) -> Results:
         tests=table(files.tests, TESTS),
         images=table(files.images, IMAGES),
         alphas={space: table(path, ALPHA) for space, path in files.alphas.items()},
+        targets={space: table(path, TARGETS) for space, path in files.targets.items()},
+        data_amount=None if files.data_amount is None else table(files.data_amount, AMOUNT),
         data={
             "training images": len(responses["train_ids"]),
             "training trials": int(training.sum()),

@@ -163,8 +163,13 @@ def introduction(demo: bool, subjects: int, ceiling: bool) -> str:
     )
 
 
-def notes(configuration: Mapping[str, Any], metrics: Sequence[str], ceiling: bool) -> list[tuple[str, str]]:
-    """What one has to know before believing the scores: (title, text) each."""
+def notes(
+    configuration: Mapping[str, Any], metrics: Sequence[str], ceiling: bool, less_data: bool = False
+) -> list[tuple[str, str]]:
+    """What one has to know before believing the scores: (title, text) each.
+
+    `less_data`: how scores fall with less data is on the page.
+    """
     demo = configuration.get("demo") is not None
     ridge, nsd = configuration.get("ridge") or {}, configuration.get("nsd") or {}
     found = []
@@ -246,7 +251,8 @@ def notes(configuration: Mapping[str, Any], metrics: Sequence[str], ceiling: boo
     ))  # fmt: skip
     found.append((
         "Not shown here",
-        "How much test images profit from near-twins among the training images, how the scores fall with "
-        "fewer voxels or trials, and how they vary between seeds.",
+        "How much test images profit from near-twins among the training images, "
+        f"{'' if less_data else 'how the scores fall with fewer voxels or trials, '}"
+        "and how they vary between seeds.",
     ))  # fmt: skip
     return found

@@ -1,0 +1,69 @@
+# Which features are decodable at all, and how much data that takes.
+rule target_scores:
+    input:
+        responses="<results>/responses/{subject}.h5",
+        features=feature_files,
+        curve="<results>/ridge/{subject}/{space}/alpha.tsv",
+        predictions="<results>/ridge/{subject}/{space}/decoded.h5",
+    output:
+        targets="<results>/targets/{subject}/{space}.parquet",
+        summary="<results>/targets/{subject}/{space}.tsv",
+    log:
+        "<logs>/target_scores/{subject}_{space}.log",
+    benchmark:
+        "<benchmarks>/target_scores/{subject}_{space}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=30,
+    params:
+        seed=lookup("seed", within=config),
+    script:
+        "../scripts/target_scores.py"
+
+
+rule data_amount_subject:
+    input:
+        unpack(
+            lambda wildcards: {
+                space: feature_files(wildcards, space) for space in SPACES
+            }
+        ),
+        betas=session_files,
+        trials="<results>/trials/{subject}.parquet",
+        voxels="<results>/voxels/{subject}.parquet",
+    output:
+        curves="<results>/data_amount/{subject}.tsv",
+    log:
+        "<logs>/data_amount_subject/{subject}.log",
+    benchmark:
+        "<benchmarks>/data_amount_subject/{subject}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=12000,
+        runtime=240,
+    params:
+        alpha=lookup("ridge/alpha", within=config),
+        # without a section in the configuration: what a section without keys means
+        amount=(CONFIG.data_amount or DataAmount()).model_dump(mode="json"),
+        calibration=lookup("ridge/calibration", within=config),
+        cross_validation=(
+            config["ridge"]["cross_validation"]
+            if "cv" in CONFIG.ridge.alpha.values()
+            else None
+        ),
+        seed=lookup("seed", within=config),
+        zscore=lookup("responses/zscore", within=config),
+    script:
+        "../scripts/data_amount.py"
+
+
+rule data_amount:
+    input:
+        expand("<results>/data_amount/{subject}.tsv", subject=CONFIG.subjects),

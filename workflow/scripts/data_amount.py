@@ -1,0 +1,29 @@
+"""Refit a subject's decoders on fewer sessions and on fewer voxels."""
+
+import numpy as np
+import pandas as pd
+
+from neural_recon.data_amount import Decoder, learning_curves, sample_features
+from neural_recon.files import read_hdf5, write_table
+from neural_recon.jobs import start
+
+start(snakemake)
+params, inputs = snakemake.params, snakemake.input
+trials, voxels = (pd.read_parquet(inputs[name]) for name in ("trials", "voxels"))
+ids = np.unique(trials.loc[trials["split"] != "unused", "nsd_id"])
+amount = params.amount
+features = {
+    space: sample_features(inputs[space], ids, amount["targets"], params.seed) for space in params.alpha
+}
+curves = learning_curves(
+    lambda: (read_hdf5(path, "betas")["betas"] for path in inputs.betas),
+    trials,
+    voxels,
+    params.zscore,
+    features,
+    Decoder(params.alpha, params.cross_validation, params.calibration, params.seed),
+    amount["sessions"],
+    amount["voxels"],
+    amount["draws"],
+)
+write_table(snakemake.output.curves, curves)
