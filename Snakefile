@@ -21,6 +21,7 @@ include: "workflow/rules/features.smk"
 include: "workflow/rules/ridge.smk"
 include: "workflow/rules/pictures.smk"
 include: "workflow/rules/scores.smk"
+include: "workflow/rules/regions.smk"
 include: "workflow/rules/report.smk"
 
 

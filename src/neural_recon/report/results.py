@@ -52,6 +52,7 @@ class SubjectFiles:
     true_features: Path | str | None = None  # reconstructions from the test images' own features
     swapped: Path | str | None = None  # reconstructions with another image's contexts
     alphas: Mapping[str, Path | str] = field(default_factory=dict)  # space -> table of the penalties tried
+    regions: Path | None = None  # folder of the regions' results
 
 
 @dataclass(frozen=True)
