@@ -22,6 +22,7 @@ include: "workflow/rules/ridge.smk"
 include: "workflow/rules/amount.smk"
 include: "workflow/rules/pictures.smk"
 include: "workflow/rules/scores.smk"
+include: "workflow/rules/regions.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -235,8 +235,8 @@ def test_regions_and_paths():
     names = ["V1v", "V1d", "V2v", "V2d", "V3v", "V3d", "hV4"]
     assert nsd.REGIONS["prf-visualrois"] == dict(zip(names, range(1, 8), strict=True))
     assert nsd.REGIONS["streams"]["parietal"] == 7
-    assert nsd.find_region("V1v") == ("prf-visualrois", "V1v")
-    assert nsd.find_region("floc-bodies/mTL") == ("floc-bodies", "mTL")
+    assert nsd.find_region("V1v") == ("prf-visualrois", ("V1v",))
+    assert nsd.find_region("floc-bodies/mTL") == ("floc-bodies", ("mTL",))
     with pytest.raises(InputError, match="floc-faces/mTL, floc-bodies/mTL, floc-words/mTL"):
         nsd.find_region("mTL")
     with pytest.raises(InputError, match=r"found 'floc-faces/V1v' .*OFA"):

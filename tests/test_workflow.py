@@ -34,6 +34,7 @@ SMALL = {
     "generator": {"steps": 4, "chunk": 30},
     "evaluation": {"preset": "native", "control_images": 6, "repairings": 100},
     "data_amount": {"sessions": [1], "voxels": [0.3], "draws": 2, "targets": 96},
+    "regions": {"sets": {"V1": ["V1"], "places": ["PPA", "OPA"]}},
     "demo": {"sessions": 1, "shared_images": 50, "own_images": 200, "rendered_shared": 100},
 }
 
@@ -196,7 +197,8 @@ def test_decoders_are_kept_for_new_scans(project):
 
 def test_strength_reruns_reconstruction_and_below(project):
     rules = stale(project, changed(generator={"strength": 0.5}))
-    assert set(rules) == {"reconstruct", "collect_reconstructions", "pictures", "scores", "report"}
+    painted = {"reconstruct", "collect_reconstructions", "pictures", "scores", "report"}
+    assert set(rules) == {*painted, "region_pictures", "region_scores"}
 
 
 def test_neither_chunk_nor_batch_nor_memory_changes_a_picture(project, tmp_path):
@@ -219,7 +221,39 @@ def test_memory_and_batch_rerun_no_picture(project):
 
 def test_metric_reruns_scores_and_report(project):
     rules = stale(project, changed(evaluation={"repairings": 200}))
-    assert set(rules) == {"scores", "report"}
+    assert set(rules) == {"scores", "report", "region_decoder", "region_scores"}
+
+
+def test_region_list_reruns_only_what_is_about_regions(project):
+    sets = SMALL["regions"]["sets"]
+    rules = stale(project, changed(regions={"sets": {**sets, "V1": ["V1", "V2"]}}))
+    # the one region that changed; synthetic responses of all regions are one job
+    assert rules == dict.fromkeys(
+        ("region_decoder", "region_scores", "region_synthetic", "region_pictures", "report"), 1
+    )
+    rules = stale(project, changed(regions={"amplitude": 2.0}))
+    assert rules == dict.fromkeys(("region_synthetic", "region_pictures", "report"), 1)
+
+
+def test_regions_are_scored(project):
+    folder = project / "results/regions/subj01"
+    table = pd.read_csv(folder / "scores.tsv", sep="\t")
+    assert list(dict.fromkeys(table["region"])) == ["all voxels", "V1", "places"]
+    assert len(table) == 4 * (1 + 2 + 2)
+    # V1 of prf-visualrois, among the voxels that have data
+    voxels = pd.read_parquet(project / "results/voxels/subj01.parquet")
+    kept = files.read_hdf5(project / "results/responses/subj01.h5", "voxel")["voxel"]
+    inside = voxels["prf-visualrois"].iloc[kept].isin(["V1v", "V1d"]).sum()
+    assert set(table.loc[table["region"] == "V1", "voxels"]) == {inside}
+    summary = pd.read_csv(project / "results/scores/subj01/summary.tsv", sep="\t")
+    known = summary.set_index(["variant", "picture", "metric"])["mean"]
+    own = table[table["region"] == "all voxels"].set_index("space")["score"]
+    assert own["clip_text"] == known["decoded", "clip_text", "two_way"]
+    pictures = files.read_hdf5(folder / "synthetic.h5")
+    assert pictures["region"].tolist() == ["no region", "random voxels", "V1", "places"]
+    assert len(pictures["final"]) == 4
+    assert (folder / "synthetic.png").is_file()
+    assert "No brain produced these patterns" in (project / "results/report/all.html").read_text("utf-8")
 
 
 def test_amounts_of_data_rerun_their_refits_and_the_report(project):

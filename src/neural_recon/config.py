@@ -5,7 +5,7 @@ published decoder); what the configuration itself says of them wins.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from neural_recon.errors import InputError, first_mistake
 from neural_recon.files import write_text
-from neural_recon.nsd import REGIONS, SESSIONS, Tree, find_region
+from neural_recon.nsd import REGIONS, SESSIONS, Tree, find_region, is_mask_file
 
 Space = Literal["vdvae", "clip_vision", "clip_text"]
 SPACES: tuple[Space, ...] = ("vdvae", "clip_vision", "clip_text")
@@ -39,12 +39,13 @@ class Nsd(Section):
         None, description="The curated captions; default: annots/COCO_73k_annots_curated.npy in the root."
     )
     atlases: list[str] = Field(
-        ["prf-visualrois", "floc-faces", "floc-bodies", "floc-places", "floc-words"],
+        ["prf-visualrois", "floc-faces", "floc-bodies", "floc-places", "floc-words", "streams"],
         description="Atlases whose region names are kept with the voxels.",
     )
     regions: list[str] = Field(
         [],
-        description='Only the voxels of these regions ("V1v", "floc-faces/FFA-1") of nsdgeneral; empty: all.',
+        description='Only the voxels of these regions of nsdgeneral: names ("V1", "V1v", "floc-faces", '
+        '"floc-faces/FFA-1", "streams/ventral") or NIfTI masks ({subject} is filled in); empty: all.',
     )
 
     @model_validator(mode="after")
@@ -52,14 +53,21 @@ class Nsd(Section):
         for atlas in self.atlases:
             if atlas not in REGIONS:
                 raise ValueError(f"unknown atlas {atlas!r}; known are {', '.join(REGIONS)}")
-        for region in self.regions:
-            try:
-                atlas, _ = find_region(region)
-            except InputError as error:
-                raise ValueError(str(error)) from error
-            if atlas not in self.atlases:
-                raise ValueError(f"region {region!r} lies in the atlas {atlas!r}: add it to nsd.atlases")
+        _check_regions(self.regions, self.atlases)
         return self
+
+
+def _check_regions(regions: Sequence[str], atlases: Sequence[str]) -> None:
+    """Raise a ValueError unless every region is a mask file, or known and in one of the atlases."""
+    for region in regions:
+        if is_mask_file(region):
+            continue
+        try:
+            atlas, _ = find_region(region)
+        except InputError as error:
+            raise ValueError(str(error)) from error
+        if atlas not in atlases:
+            raise ValueError(f"region {region!r} lies in the atlas {atlas!r}: add it to nsd.atlases")
 
 
 Session = Annotated[int, Field(strict=True, ge=1)]
@@ -247,6 +255,22 @@ class DataAmount(Section):
     )
 
 
+RegionName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+
+
+class Regions(Section):
+    """What single regions tell: a decoder of each, and a synthetic response of each alone."""
+
+    sets: dict[RegionName, Annotated[list[str], Field(min_length=1)]] = Field(
+        {},
+        description="Name -> regions, as in nsd.regions, that are decoded together; none: no such analysis.",
+    )
+    amplitude: Annotated[float, Field(gt=0)] = Field(
+        1.0,
+        description="Of the synthetic responses, in standard deviations of a voxel over the training images.",
+    )
+
+
 class Demo(Section):
     """The embedded data set: written by the workflow itself, in NSD's formats."""
 
@@ -280,6 +304,7 @@ class Config(Section):
     weights: Weights
     evaluation: Evaluation = Evaluation()
     data_amount: DataAmount | None = None
+    regions: Regions = Regions()
     demo: Demo | None = None
     pathvars: dict[Literal["results", "logs", "benchmarks"], str] = Field(
         {}, description="Snakemake's path variables: results, logs, benchmarks."
@@ -297,6 +322,15 @@ class Config(Section):
         absent = sorted(set(self.subjects) - set(self.demo.subjects if self.demo else self.subjects))
         if absent:
             raise ValueError(f"{absent[0]} is not simulated: add it to demo.subjects")
+        return self
+
+    @model_validator(mode="after")
+    def _known_regions(self) -> "Config":
+        for name, members in self.regions.sets.items():
+            try:
+                _check_regions(members, self.nsd.atlases)
+            except ValueError as error:
+                raise ValueError(f"regions.sets.{name}: {error}") from error
         return self
 
     @property

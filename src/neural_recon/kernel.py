@@ -76,6 +76,27 @@ class Kernel:
         system += np.trace(system) / n**2
         return cls(system, products[n:])
 
+    def of_others(self, X_train: np.ndarray, X_test: np.ndarray) -> "Kernel":
+        """The kernel of the same training responses (n, p) with other test responses (n_test, p).
+
+        Raises:
+            ValueError: shapes do not fit, or NaN or infinity.
+        """
+        x, test = _responses(X_train, "X_train"), _responses(X_test, "X_test")
+        if x.shape[1] != test.shape[1] or len(x) != self.n_train:
+            raise ValueError(
+                f"X_train {x.shape} and X_test {test.shape} do not fit: expected the kernel's {self.n_train} "
+                "images, and the same voxels in both."
+            )
+        mean = x.mean(axis=0, dtype=np.float64)
+        if self.basis is not None:
+            return Kernel(self.system, test - mean, self.basis)
+        products = np.zeros((len(test), len(x)))
+        for start in range(0, x.shape[1], GRAM_BLOCK):
+            part = slice(start, start + GRAM_BLOCK)
+            products += (test[:, part] - mean[part]) @ (x[:, part] - mean[part]).T
+        return Kernel(self.system, products)
+
 
 class Fit:
     """The ridge regression of one alpha.

@@ -5,7 +5,7 @@ positions 1-based. What a file can say (shapes, which images are shared) is read
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +18,9 @@ from neural_recon.files import open_hdf5
 from neural_recon.volumes import BETA_SCALE, read_betas, read_labels, read_mask
 
 __all__ = [
-    "BETA_SCALE", "N_IMAGES", "REGIONS", "SESSIONS", "SESSIONS_DESIGNED", "TRIALS_PER_SESSION", "Tree",
-    "design_table", "find_region", "read_betas", "read_captions", "read_design", "read_labels", "read_mask",
-    "read_stimuli",
+    "BETA_SCALE", "N_IMAGES", "REGIONS", "SESSIONS", "SESSIONS_DESIGNED", "TRIALS_PER_SESSION", "UNIONS",
+    "Tree", "design_table", "find_region", "is_mask_file", "mask_files", "read_betas", "read_captions",
+    "read_design", "read_labels", "read_mask", "read_stimuli",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -46,6 +46,8 @@ REGIONS: dict[str, dict[str, int]] = {
         "streams": "early midventral midlateral midparietal ventral lateral parietal",
     }.items()
 }
+# parts that one speaks of together
+UNIONS = {"prf-visualrois": {area: (f"{area}v", f"{area}d") for area in ("V1", "V2", "V3")}}
 
 
 @dataclass(frozen=True)
@@ -265,19 +267,41 @@ def _check_ids(path, ids: np.ndarray, n_images: int) -> None:
         raise InputError(f"{path}: expected NSD ids within 0 to {n_images - 1}, found {outside[0]}.")
 
 
-def find_region(name: str) -> tuple[str, str]:
-    """The atlas and region that a name such as "V1v" or "floc-faces/FFA-1" means.
+def find_region(name: str) -> tuple[str, tuple[str, ...]]:
+    """The atlas and its regions that a name means.
+
+    One region ("V1v", "floc-faces/FFA-1", "streams/ventral"), a union ("V1": V1v and V1d), or all regions of
+    an atlas ("floc-faces").
 
     Raises:
         InputError: no atlas has the region, or several have and the name does not say which.
     """
+    if name in REGIONS:
+        return name, tuple(REGIONS[name])
     atlas, _, region = name.rpartition("/")
+    for a, unions in UNIONS.items():
+        if region in unions and atlas in ("", a):
+            return a, unions[region]
     found = [a for a, members in REGIONS.items() if region in members and atlas in ("", a)]
     if len(found) == 1:
-        return found[0], region
+        return found[0], (region,)
     if found:
         choices = ", ".join(f"{a}/{region}" for a in found)
         raise InputError(f"regions: {name!r} is in several atlases; write one of {choices}.")
-    known = "; ".join(f"{a}: {' '.join(members)}" for a, members in REGIONS.items() if atlas in ("", a))
+    known = "; ".join(
+        f"{a}: {' '.join([*members, *UNIONS.get(a, ())])}"
+        for a, members in REGIONS.items()
+        if atlas in ("", a)
+    )
     known = known or "atlases: " + " ".join(REGIONS)
     raise InputError(f"regions: expected a known region, found {name!r} ({known}).")
+
+
+def is_mask_file(name: str) -> bool:
+    """Whether a region is given as a NIfTI file; what it has above zero is the region."""
+    return name.endswith((".nii", ".nii.gz"))
+
+
+def mask_files(names: Iterable[str], subject: str) -> dict[str, str]:
+    """The NIfTI files among the names of regions, by name; `{subject}` in a path is filled in."""
+    return {name: name.replace("{subject}", subject) for name in names if is_mask_file(name)}

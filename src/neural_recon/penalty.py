@@ -48,7 +48,11 @@ def fixed_curve(alpha: float) -> pd.DataFrame:
 
 def read_chosen(path: str | Path) -> float | np.ndarray:
     """The penalty that a stored curve marks as chosen: one, or (n_features,) where groups have their own."""
-    curve = pd.read_csv(path, sep="\t")
+    return chosen_alpha(pd.read_csv(path, sep="\t"))
+
+
+def chosen_alpha(curve: pd.DataFrame) -> float | np.ndarray:
+    """`read_chosen` of a table."""
     chosen = curve[curve["chosen"]].drop_duplicates("group").sort_values("group")
     if len(chosen) == 1:
         return float(chosen["alpha"].iloc[0])

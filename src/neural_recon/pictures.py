@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from neural_recon.feature_files import select_rows
 from neural_recon.files import whole
@@ -59,3 +59,17 @@ def write_sheet(
     ]
     with whole(path) as temporary:
         Image.fromarray(np.concatenate(lines)).save(temporary)
+
+
+def write_labelled(path: str | Path, rows: Sequence[np.ndarray], labels: Sequence[str]) -> None:
+    """Write one PNG with pictures uint8 (n, H, W, 3) a row and a label (n) above each column."""
+    size, band = 2 * max(64, min(128, *(len(row[0]) for row in rows))), 22
+    sheet = Image.new("RGB", (size * len(labels), band + size * len(rows)), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
+    for column, label in enumerate(labels):
+        draw.text((column * size + 4, 3), label, fill="black", font=font)
+        for row, pictures in enumerate(rows):
+            picture = Image.fromarray(pictures[column]).resize((size, size), Image.Resampling.BICUBIC)
+            sheet.paste(picture, (column * size, band + row * size))
+    with whole(path) as temporary:
+        sheet.save(temporary)

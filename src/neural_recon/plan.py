@@ -97,8 +97,15 @@ class Plan:
             yield f"the mask of {name}", tree.mask(name)
             for atlas in self.config.nsd.atlases:
                 yield f"an atlas of {name}", tree.roi(name, atlas)
+            for path in self.region_files(name):
+                yield f"a region's mask of {name}", Path(path)
             for session in subject.session_list:
                 yield f"session {session} of {name}", tree.betas(name, session, subject.format)
+
+    def region_files(self, subject: str) -> list[str]:
+        """The mask files among the regions."""
+        sets = [self.config.nsd.regions, *self.config.regions.sets.values()]
+        return sorted({path for names in sets for path in nsd.mask_files(names, subject).values()})
 
     def test_ids(self, subject: str) -> np.ndarray:
         """NSD ids of the subject's test images, ascending."""

@@ -16,14 +16,18 @@ logger = logging.getLogger(__name__)
 
 
 def select_voxels(
-    mask: np.ndarray, atlases: Mapping[str, np.ndarray], regions: Sequence[str] = ()
+    mask: np.ndarray,
+    atlases: Mapping[str, np.ndarray],
+    regions: Sequence[str] = (),
+    files: Mapping[str, np.ndarray] | None = None,
 ) -> pd.DataFrame:
     """List the voxels of a mask, or of some regions within it, with the names of their regions.
 
     Args:
         mask: bool (x, y, z).
         atlases: atlas name -> label volume (x, y, z), read by `nsd.read_labels`.
-        regions: names such as "V1v" or "floc-faces/FFA-1"; a voxel in any of them is kept. Empty: the mask.
+        regions: names as of `in_regions`; a voxel in any of them is kept. Empty: the mask.
+        files: for `in_regions`.
 
     Returns:
         One row a voxel in the mask's C order: x, y, z (0-based) and one column an atlas with the region's
@@ -33,38 +37,73 @@ def select_voxels(
         InputError: an unknown region, one of an atlas not given, an atlas of another shape, no voxel left.
     """
     for name, labels in atlases.items():
-        if labels.shape != mask.shape:
-            raise InputError(
-                f"{name}: expected the mask's volume {mask.shape}, found {labels.shape}; "
-                "mask and atlas must be of one subject and space."
-            )
+        _check_volume(name, labels, mask.shape)
     if not mask.any():
         raise InputError("mask: expected at least one voxel, found none.")
-    keep = mask
-    if regions:
-        keep = np.zeros_like(mask)
-        for atlas, region in map(nsd.find_region, regions):
-            if atlas not in atlases:
-                raise InputError(
-                    f"regions: {atlas}/{region} needs the atlas {atlas}, found only {', '.join(atlases)}."
-                )
-            keep |= mask & (atlases[atlas] == nsd.REGIONS[atlas][region])
-        if not keep.any():
-            raise InputError(f"regions: expected voxels of {', '.join(regions)} in the mask, found none.")
-    places = np.nonzero(keep)
+    places = np.nonzero(mask)
     table = pd.DataFrame({axis: place.astype(np.int32) for axis, place in zip("xyz", places, strict=True)})
     for name, labels in atlases.items():
         names = {label: region for region, label in nsd.REGIONS[name].items()}
         table[name] = [names.get(label, "") for label in labels[places].tolist()]
+    if regions:
+        table = table[in_regions(table, regions, files or {}, mask.shape)].reset_index(drop=True)
+        if table.empty:
+            raise InputError(f"regions: expected voxels of {', '.join(regions)} in the mask, found none.")
     logger.info("%d of the mask's %d voxels selected", len(table), mask.sum())
     return table
 
 
-def read_voxels(mask: str | Path, atlases: Mapping[str, str | Path], regions: Sequence[str]) -> pd.DataFrame:
-    """`select_voxels` from files: the mask `nsdgeneral` and label volumes by atlas name."""
+def in_regions(
+    voxels: pd.DataFrame,
+    regions: Sequence[str],
+    files: Mapping[str, np.ndarray],
+    shape: tuple[int, int, int],
+) -> np.ndarray:
+    """Which voxels of a table of `select_voxels` lie in any of some regions, bool (n_voxels,).
+
+    Args:
+        regions: names as of `nsd.find_region`, or of `files`.
+        files: name -> volume (x, y, z) that is above 0 in the region.
+        shape: of the subject's volume.
+
+    Raises:
+        InputError: an unknown region, one of an atlas that the table lacks, a file of another shape.
+    """
+    inside = np.zeros(len(voxels), bool)
+    for name in regions:
+        if name in files:
+            _check_volume(name, files[name], shape)
+            inside |= files[name][tuple(voxels[list("xyz")].to_numpy().T)] > 0
+            continue
+        atlas, members = nsd.find_region(name)
+        if atlas not in voxels:
+            atlases = ", ".join(voxels.columns.drop(list("xyz")))
+            raise InputError(f"regions: {name} needs the atlas {atlas}, found only {atlases}.")
+        # by atlas and name: mTL, for one, stands in several atlases
+        inside |= voxels[atlas].isin(members).to_numpy()
+    return inside
+
+
+def _check_volume(name: str, volume: np.ndarray, shape: tuple[int, int, int]) -> None:
+    if volume.shape != shape:
+        raise InputError(
+            f"{name}: expected the mask's volume {shape}, found {volume.shape}; "
+            "mask and atlas must be of one subject and space."
+        )
+
+
+def read_voxels(
+    mask: str | Path,
+    atlases: Mapping[str, str | Path],
+    regions: Sequence[str],
+    files: Mapping[str, str | Path] | None = None,
+) -> pd.DataFrame:
+    """`select_voxels` from files: the mask `nsdgeneral`, label volumes by atlas name, masks by region."""
     try:
-        labels = {name: nsd.read_labels(path) for name, path in atlases.items()}
-        return select_voxels(nsd.read_mask(mask), labels, regions)
+        labels, masks = (
+            {name: nsd.read_labels(path) for name, path in paths.items()} for paths in (atlases, files or {})
+        )
+        return select_voxels(nsd.read_mask(mask), labels, regions, masks)
     except InputError as error:
         if str(mask) in str(error):
             raise

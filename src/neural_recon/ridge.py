@@ -80,9 +80,22 @@ def predict_calibrated(
     block: int = 4096,
     backend: Backend | None = None,
 ) -> np.ndarray:
-    """`predict_blocks` in one array, float32 (n_test, n_targets), from the responses as in `predict`."""
+    """`predict_kernel` from the responses as in `predict`."""
     backend = backend or backends.choose()
     kernel = Kernel.of(X_train, X_test, backend)
+    return predict_kernel(kernel, targets, alpha, calibration, seed, block, backend)
+
+
+def predict_kernel(
+    kernel: Kernel,
+    targets: Targets,
+    alpha: float | np.ndarray,
+    calibration: Calibration = "train",
+    seed: int = 0,
+    block: int = 4096,
+    backend: Backend | None = None,
+) -> np.ndarray:
+    """`predict_blocks` in one array, float32 (n_test, n_targets)."""
     predictions = np.empty((kernel.n_test, targets.shape[1]), np.float32)
     for start, part in predict_blocks(kernel, targets, alpha, calibration, seed, block, backend):
         predictions[:, start : start + part.shape[1]] = part

@@ -6,6 +6,7 @@ from snakemake.exceptions import WorkflowError
 from neural_recon import weights
 from neural_recon.config import SPACES, Config, DataAmount, resolve
 from neural_recon.errors import InputError
+from neural_recon.nsd import mask_files
 from neural_recon.plan import Plan
 
 # Snakemake puts the interpreter's path into its shell commands unquoted: a folder with a space in its name

@@ -18,6 +18,10 @@ rule report:
             "<results>/reconstructions/{subject}/{variant}.h5",
             variant=["decoded", "true_features", "swapped"],
         ),
+        regions=report_files(
+            "<results>/regions/{subject}/{file}",
+            file=["scores.tsv", "synthetic.tsv", "synthetic.h5"] if SETS else [],
+        ),
         stimuli=str(TREE.stimuli),
     output:
         page=report(

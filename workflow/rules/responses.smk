@@ -24,6 +24,9 @@ rule voxels:
     input:
         mask=str(TREE.mask("{subject}")),
         atlases=[str(TREE.roi("{subject}", atlas)) for atlas in CONFIG.nsd.atlases],
+        region_masks=lambda wildcards: list(
+            mask_files(CONFIG.nsd.regions, wildcards.subject).values()
+        ),
     output:
         voxels="<results>/voxels/{subject}.parquet",
     log:

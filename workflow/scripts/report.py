@@ -20,6 +20,7 @@ subjects = [
         final=results / f"reconstructions/{subject}/decoded.h5",
         true_features=results / f"reconstructions/{subject}/true_features.h5",
         swapped=results / f"reconstructions/{subject}/swapped.h5",
+        regions=results / f"regions/{subject}" if params.config["regions"]["sets"] else None,
         alphas={space: results / f"ridge/{subject}/{space}/alpha.tsv" for space in SPACES},
         targets={space: results / f"targets/{subject}/{space}.tsv" for space in SPACES},
         data_amount=results / f"data_amount/{subject}.tsv" if params.config["data_amount"] else None,

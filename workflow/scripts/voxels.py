@@ -2,8 +2,11 @@
 
 from neural_recon.files import write_table
 from neural_recon.jobs import start
+from neural_recon.nsd import mask_files
 from neural_recon.responses import read_voxels
 
 start(snakemake)
 files = dict(zip(snakemake.params.atlases, snakemake.input.atlases, strict=True))
-write_table(snakemake.output.voxels, read_voxels(snakemake.input.mask, files, snakemake.params.regions))
+regions = snakemake.params.regions
+masks = mask_files(regions, snakemake.wildcards.subject)
+write_table(snakemake.output.voxels, read_voxels(snakemake.input.mask, files, regions, masks))

@@ -69,7 +69,7 @@ def best_first(nsd_ids: Sequence[int], scores: Mapping[int, float]) -> list[int]
     return sorted((int(i) for i in nsd_ids), key=lambda i: (i not in scores, -scores.get(i, 0), i))
 
 
-def _stimuli(path: str | Path, nsd_ids: Iterable[int]) -> dict[int, str]:
+def stimuli_of(path: str | Path, nsd_ids: Iterable[int]) -> dict[int, str]:
     """NSD id -> the picture seen, small, as data."""
     ids, small = sorted({int(i) for i in nsd_ids}), {}
     for start in range(0, len(ids), 50):  # 27 MB at a time
@@ -78,7 +78,7 @@ def _stimuli(path: str | Path, nsd_ids: Iterable[int]) -> dict[int, str]:
     return small
 
 
-def _small(path: str | Path | None, nsd_ids: Iterable[int]) -> dict[int, str]:
+def small_of(path: str | Path | None, nsd_ids: Iterable[int]) -> dict[int, str]:
     """NSD id -> a result's picture, small, as data."""
     if path is None:
         return {}
@@ -90,9 +90,9 @@ def subject_cards(person: Results, stimuli: str | Path, limit: int) -> dict:
     scores = person.per_image(*SCORE)
     ranked = best_first(results.picture_ids(person.files.final), scores)
     ids = [ranked[k] for k in evenly(len(ranked), limit)]
-    seen = _stimuli(stimuli, ids)
-    base, final = _small(person.files.base, ids), _small(person.files.final, ids)
-    true = _small(person.files.true_features, ids)
+    seen = stimuli_of(stimuli, ids)
+    base, final = small_of(person.files.base, ids), small_of(person.files.final, ids)
+    true = small_of(person.files.true_features, ids)
     judged = {m: person.per_image("decoded", "final", m) for m in ("object", "background")}
     first = {ids[k] for k in evenly(len(ids), FIRST)}
     cards = []
@@ -136,7 +136,7 @@ def shared_cards(people: Sequence[Results], stimuli: str | Path) -> list[Card]:
     mean = {i: sum(s[i] for s in scores) / len(scores) for i in common if all(i in s for s in scores)}
     ranked = best_first(list(mean), mean)
     ids = [ranked[k] for k in evenly(len(ranked), TOGETHER)]
-    seen, final = _stimuli(stimuli, ids), [_small(person.files.final, ids) for person in people]
+    seen, final = stimuli_of(stimuli, ids), [small_of(person.files.final, ids) for person in people]
     return [
         Card(
             "", i, mean[i], ranked.index(i) + 1,
@@ -162,8 +162,8 @@ def swapped_cards(person: Results, stimuli: str | Path) -> dict | None:
     scores = person.per_image("swapped", "final", "context_two_way")
     ranked = best_first(list(context), scores)
     ids = [ranked[k] for k in evenly(len(ranked), SWAPPED)]
-    seen = _stimuli(stimuli, [*ids, *(context[i] for i in ids)])
-    base, swapped, own = (_small(p, ids) for p in (person.files.base, path, person.files.final))
+    seen = stimuli_of(stimuli, [*ids, *(context[i] for i in ids)])
+    base, swapped, own = (small_of(p, ids) for p in (person.files.base, path, person.files.final))
     named = person.per_image("swapped", "final", "context_object")
     cards = []
     for i in ids:

@@ -69,6 +69,7 @@ class SubjectFiles:
     alphas: Mapping[str, Path | str] = field(default_factory=dict)  # space -> table of the penalties tried
     targets: Mapping[str, Path | str] = field(default_factory=dict)  # space -> scores by layer or token
     data_amount: Path | str | None = None  # scores of refits on less data
+    regions: Path | None = None  # folder of the regions' results
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,262 @@
+"""What single regions tell: decoders of one region alone, and synthetic responses of one region alone.
+
+The first asks how much of a picture can be read from a region; beside every decoder stands one from as many
+voxels drawn at random, as regions differ in size. The second asks what the weights of the decoder from all
+voxels associate with a region. Nothing is standardised across regions.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from neural_recon import statistics
+from neural_recon.errors import InputError
+from neural_recon.evaluate import Scores
+from neural_recon.feature_files import FeatureTable
+from neural_recon.files import read_hdf5
+from neural_recon.kernel import Kernel
+from neural_recon.nsd import mask_files, read_labels, read_mask
+from neural_recon.penalty import chosen_alpha, cross_validated_curve
+from neural_recon.reconstruct import base_images
+from neural_recon.responses import in_regions
+from neural_recon.ridge import Calibration, Targets, predict_kernel
+
+if TYPE_CHECKING:
+    from neural_recon.clip import ClipContexts
+    from neural_recon.vdvae import VDVAE
+
+logger = logging.getLogger(__name__)
+
+ALL, REGION, RANDOM = "all voxels", "region", "random voxels"  # which voxels a score is from
+ZERO = "no region"  # the synthetic response that is 0 everywhere
+# All synthetic pictures start from the same noise, of an id that no picture of NSD has: they differ by the
+# regions alone, and another region changes none of them.
+SYNTHETIC_ID = -1
+
+SCORES = ["region", "decoder", "voxels", "space", "score", "low", "high", "chance", "chance_sd", "p", "n",
+          "p_random"]  # fmt: skip
+
+
+def columns_of(
+    name: str,
+    regions: Sequence[str],
+    voxels: pd.DataFrame,
+    kept: np.ndarray,
+    files: Mapping[str, str],
+    shape: tuple[int, int, int],
+) -> np.ndarray:
+    """The columns of the responses that a set of regions takes up.
+
+    Args:
+        name: of the set, for messages.
+        regions: names as of `responses.in_regions`.
+        voxels: the table of `responses.select_voxels`.
+        kept: (n_columns,) the table's row of each column.
+        files: NIfTI file of each region that is one.
+        shape: of the subject's volume.
+
+    Raises:
+        InputError: the set has no voxel among them.
+    """
+    volumes = {region: read_labels(path) for region, path in files.items()}
+    columns = np.flatnonzero(in_regions(voxels, regions, volumes, shape)[kept])
+    if not len(columns):
+        raise InputError(
+            f"regions.sets.{name}: expected voxels of {', '.join(regions)} among the {len(kept)} decoded, "
+            "found none; take it out or check nsd.regions."
+        )
+    logger.info("%s: %d of %d voxels", name, len(columns), len(kept))
+    return columns
+
+
+def read_columns(files: Any, sets: Mapping[str, Sequence[str]], subject: str) -> dict[str, np.ndarray]:
+    """`columns_of` for every set, from the named files of a rule: responses, voxels, mask."""
+    voxels, kept = pd.read_parquet(files.voxels), read_hdf5(files.responses, "voxel")["voxel"]
+    shape = read_mask(files.mask).shape
+    return {
+        name: columns_of(name, names, voxels, kept, mask_files(names, subject), shape)
+        for name, names in sets.items()
+    }
+
+
+def random_columns(n_columns: int, count: int, seed: int) -> np.ndarray:
+    """`count` columns drawn at random, ascending; a smaller draw is part of every larger one."""
+    return np.sort(np.random.default_rng(seed).permutation(n_columns)[:count])
+
+
+def share_alpha(
+    alpha: float | str,
+    share: float,
+    kernel: Kernel,
+    features: FeatureTable,
+    cross_validation: Mapping[str, Any],
+    seed: int,
+) -> float | np.ndarray:
+    """The penalty of a decoder from a share of the voxels.
+
+    The kernel of z-scored voxels grows with their number, so a penalty that was given for all voxels is
+    multiplied by the share: it stays the same a voxel. With "cv" the penalties to try are scaled so, and one
+    is chosen anew.
+    """
+    if alpha != "cv":
+        return float(alpha) * share
+    tried = [share * value for value in cross_validation["alphas"]]
+    settings = {**cross_validation, "alphas": tried}
+    return chosen_alpha(cross_validated_curve(kernel, features, features.parts, **settings, seed=seed))
+
+
+def score_region(
+    columns: np.ndarray,
+    responses: Mapping[str, np.ndarray],
+    features: Mapping[str, Sequence[str]],
+    ridge: Mapping[str, Any],
+    seen: np.ndarray,
+    vdvae: VDVAE,
+    clip: ClipContexts,
+    repairings: int,
+    seed: int,
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Decode from one region, and from as many random voxels, and score both.
+
+    Args:
+        columns: the region's columns of the responses.
+        responses: train (n_train, p), test (n_test, p), train_ids, test_ids.
+        features: space -> chunk files.
+        ridge: the configuration's section.
+        seen: uint8 (n_test, H, W, 3), the test images.
+
+    Returns:
+        Two-way identification of predicted features a space, and of base images in CLIP's space ("base"),
+        with the columns of `SCORES` but `region`; `p_random` is that of a paired permutation test against
+        the random voxels. And the base images uint8 (n_test, h, w, 3) by decoder.
+    """
+    train, test = responses["train"], responses["test"]
+    share = len(columns) / train.shape[1]
+    decoders = {REGION: columns, RANDOM: random_columns(train.shape[1], len(columns), seed)}
+    kernels = {name: Kernel.of(train[:, chosen], test[:, chosen]) for name, chosen in decoders.items()}
+    scores, images = Scores("", seed, repairings), {}
+    test_ids = responses["test_ids"]
+    for space, paths in features.items():
+        targets = FeatureTable(paths, responses["train_ids"])
+        truth = FeatureTable(paths, test_ids)[:, :].astype(np.float32)
+        for name, kernel in kernels.items():
+            alpha = share_alpha(
+                ridge["alpha"][space], share, kernel, targets, ridge["cross_validation"], seed
+            )
+            found = predict_kernel(kernel, targets, alpha, ridge["calibration"], seed)
+            scores.add_two_way(name, space, "two_way", test_ids, truth, found)
+            if space == "vdvae":
+                images[name] = base_images(vdvae, found)
+    embedded = clip.embedding(seen)
+    for name, pictures in images.items():
+        scores.add_two_way(name, "base", "clip_two_way", test_ids, embedded, clip.embedding(pictures))
+    table = as_table(scores.summary_table(), len(columns))
+    values = scores.image_table().pivot(index="nsd_id", columns=["variant", "picture"], values="value")
+    table["p_random"] = [
+        statistics.paired_permutation(
+            values[REGION, row.space].to_numpy(), values[RANDOM, row.space].to_numpy(), seed
+        )
+        if row.decoder == REGION
+        else None
+        for row in table.itertuples()
+    ]
+    return table, images
+
+
+def as_table(summary: pd.DataFrame, n_voxels: int) -> pd.DataFrame:
+    """Rows of `evaluate.Scores.summary_table` with the columns of `SCORES` but region and p_random."""
+    names = {"variant": "decoder", "picture": "space", "mean": "score", "ci_low": "low", "ci_high": "high",
+             "shuffled": "chance", "shuffled_sd": "chance_sd"}  # fmt: skip
+    table = summary.rename(columns=names).assign(voxels=n_voxels)
+    return table[[name for name in SCORES if name in table]]
+
+
+def collect(summary: pd.DataFrame, n_voxels: int, regions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """All regions' scores in one table, those of the decoder from all voxels first.
+
+    Args:
+        summary: of `scoring.score_subject`.
+        n_voxels: that it was decoded from.
+        regions: region -> table of `score_region`.
+    """
+    features = (summary["metric"] == "two_way") | (
+        (summary["metric"] == "clip_two_way") & (summary["picture"] == "base")
+    )
+    everything = summary[(summary["variant"] == "decoded") & features].assign(variant=ALL)
+    tables = [as_table(everything, n_voxels).assign(region=ALL)]
+    tables += [table.assign(region=name) for name, table in regions.items()]
+    return pd.concat(tables, ignore_index=True).reindex(columns=SCORES)
+
+
+def with_control(columns: Mapping[str, np.ndarray], n_voxels: int, seed: int) -> dict[str, np.ndarray]:
+    """The voxels of each region, after random ones, as many as a region of median size."""
+    size = round(np.median([len(chosen) for chosen in columns.values()]))
+    return {RANDOM: random_columns(n_voxels, size, seed), **columns}
+
+
+def synthetic_responses(columns: Mapping[str, np.ndarray], n_voxels: int, amplitude: float) -> np.ndarray:
+    """A response a region, `amplitude` in its voxels and 0 elsewhere, below one that is 0 everywhere.
+
+    z-scored units: standard deviations of a voxel's training responses about their mean.
+
+    Args:
+        columns: the voxels of each region.
+
+    Returns:
+        float32 (1 + regions, n_voxels).
+    """
+    responses = np.zeros((1 + len(columns), n_voxels), np.float32)
+    for row, chosen in enumerate(columns.values(), start=1):
+        responses[row, chosen] = amplitude
+    return responses
+
+
+def how_unusual(
+    synthetic: np.ndarray, columns: Mapping[str, np.ndarray], train: np.ndarray, test: np.ndarray
+) -> pd.DataFrame:
+    """How far synthetic responses are from real ones, a row each.
+
+    Columns region, voxels, norm; `norm_ratio`, to the median norm of real test responses; and `mean_sd`,
+    the amplitude in standard deviations (over the training images) of the region's mean response: voxels of
+    a region hardly ever rise all together.
+    """
+    median = np.median(np.linalg.norm(test, axis=1))
+    norms = np.linalg.norm(synthetic, axis=1)
+    rows = [{"region": ZERO, "voxels": 0, "norm": 0.0, "norm_ratio": 0.0, "mean_sd": 0.0}]
+    for (name, chosen), response, norm in zip(columns.items(), synthetic[1:], norms[1:], strict=True):
+        spread = train[:, chosen].mean(1, dtype=np.float64).std(ddof=1)
+        rows.append(
+            {
+                "region": name,
+                "voxels": len(chosen),
+                "norm": float(norm),
+                "norm_ratio": float(norm / median),
+                "mean_sd": float(response[chosen].mean() / spread),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def decode_synthetic(
+    kernel: Kernel,
+    train: np.ndarray,
+    synthetic: np.ndarray,
+    targets: Targets,
+    alpha: float | np.ndarray,
+    seed: int,
+    calibration: Calibration = "train",
+) -> np.ndarray:
+    """Predict features of synthetic responses (n, p) by the decoder of all voxels: float32 (n, n_targets).
+
+    Args:
+        kernel: of the training responses `train` (n_train, p).
+        calibration: never "published": that would standardise across regions.
+    """
+    if calibration == "published":
+        raise ValueError('calibration "published" takes its statistics across the responses decoded.')
+    return predict_kernel(kernel.of_others(train, synthetic), targets, alpha, calibration, seed)

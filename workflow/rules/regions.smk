@@ -1,0 +1,132 @@
+# What single regions tell. No other stage depends on these rules; the report shows them.
+SETS = CONFIG.regions.sets
+
+
+def region_masks(wildcards):
+    """The mask files among the regions of one set, or of all."""
+    names = [SETS[wildcards.region]] if "region" in wildcards.keys() else SETS.values()
+    return [
+        path for some in names for path in mask_files(some, wildcards.subject).values()
+    ]
+
+
+rule region_decoder:
+    input:
+        responses="<results>/responses/{subject}.h5",
+        voxels="<results>/voxels/{subject}.parquet",
+        mask=str(TREE.mask("{subject}")),
+        region_masks=region_masks,
+        vdvae=lambda wildcards: feature_files(wildcards, "vdvae"),
+        clip_vision=lambda wildcards: feature_files(wildcards, "clip_vision"),
+        clip_text=lambda wildcards: feature_files(wildcards, "clip_text"),
+        stimuli=str(TREE.stimuli),
+        weights=VDVAE,
+        hparams=lookup("features/vdvae/hparams", within=config),
+        clip=model_files("image_encoder", "image_processor"),
+    output:
+        scores="<results>/regions/{subject}/{region}/scores.tsv",
+        images="<results>/regions/{subject}/{region}/base_images.h5",
+    log:
+        "<logs>/region_decoder/{subject}_{region}.log",
+    benchmark:
+        "<benchmarks>/region_decoder/{subject}_{region}.tsv"
+    wildcard_constraints:
+        region="|".join(SETS) or "none",
+    conda:
+        "../../envs/environment.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=60,
+    params:
+        models=lambda wildcards: VERSATILE,
+        regions=lambda wildcards: SETS[wildcards.region],
+        repairings=lookup("evaluation/repairings", within=config),
+        ridge=lookup("ridge", within=config),
+        seed=lookup("seed", within=config),
+    script:
+        "../scripts/region_decoder.py"
+
+
+rule region_scores:
+    input:
+        summary="<results>/scores/{subject}/summary.tsv",
+        responses="<results>/responses/{subject}.h5",
+        regions=expand("<results>/regions/{{subject}}/{region}/scores.tsv", region=SETS),
+    output:
+        scores="<results>/regions/{subject}/scores.tsv",
+    log:
+        "<logs>/region_scores/{subject}.log",
+    benchmark:
+        "<benchmarks>/region_scores/{subject}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    script:
+        "../scripts/region_scores.py"
+
+
+rule region_synthetic:
+    input:
+        responses="<results>/responses/{subject}.h5",
+        voxels="<results>/voxels/{subject}.parquet",
+        mask=str(TREE.mask("{subject}")),
+        region_masks=region_masks,
+        kernel="<results>/ridge/{subject}/kernel.h5",
+        curves=expand("<results>/ridge/{{subject}}/{space}/alpha.tsv", space=SPACES),
+        vdvae=lambda wildcards: feature_files(wildcards, "vdvae"),
+        clip_vision=lambda wildcards: feature_files(wildcards, "clip_vision"),
+        clip_text=lambda wildcards: feature_files(wildcards, "clip_text"),
+    output:
+        features="<results>/regions/{subject}/synthetic_features.h5",
+        table="<results>/regions/{subject}/synthetic.tsv",
+    log:
+        "<logs>/region_synthetic/{subject}.log",
+    benchmark:
+        "<benchmarks>/region_synthetic/{subject}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=6000,
+        runtime=30,
+    params:
+        amplitude=lookup("regions/amplitude", within=config),
+        seed=lookup("seed", within=config),
+        sets=lookup("regions/sets", within=config),
+        spaces=list(SPACES),
+    script:
+        "../scripts/region_synthetic.py"
+
+
+rule region_pictures:
+    input:
+        features="<results>/regions/{subject}/synthetic_features.h5",
+        unconditional="<results>/features/unconditional.h5",
+        vdvae=VDVAE,
+        hparams=lookup("features/vdvae/hparams", within=config),
+        weights=model_files("image_unet", "text_unet", "vae", "scheduler"),
+    output:
+        images="<results>/regions/{subject}/synthetic.h5",
+        sheet="<results>/regions/{subject}/synthetic.png",
+    log:
+        "<logs>/region_pictures/{subject}.log",
+    benchmark:
+        "<benchmarks>/region_pictures/{subject}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        gpu=1,
+        mem_mb=12000,
+        runtime=60,
+    params:
+        generator=painting_parameters(),
+        precision=lookup("generator/precision", within=config),
+        models=lambda wildcards: VERSATILE,
+        seed=lookup("seed", within=config),
+    script:
+        "../scripts/region_pictures.py"
