@@ -214,6 +214,8 @@ def test_betas_and_tables_give_the_same_rows(rng, tmp_path):
 def test_files_that_do_not_fit_are_one_sentence(rng, tmp_path):
     frame = pd.DataFrame(rng.standard_normal((3, len(POSITIONS) - 1)))
     frame.to_csv(tmp_path / "short.tsv", sep="\t", index=False)
+    whole = pd.DataFrame(rng.standard_normal((3, len(POSITIONS))))
+    whole.to_csv(tmp_path / "headless.tsv", sep="\t", index=False, header=False)
     frame.assign(more="word").to_csv(tmp_path / "word.tsv", sep="\t", index=False)
     (tmp_path / "cut.parquet").write_bytes(b"PAR1 and no more")
     (tmp_path / "betas.mat").touch()
@@ -225,6 +227,7 @@ def test_files_that_do_not_fit_are_one_sentence(rng, tmp_path):
     for name, message in {
         "short.tsv": rf"{len(POSITIONS)} columns.*found 3 rows and {len(POSITIONS) - 1} columns",
         "word.tsv": "expected numbers only",
+        "headless.tsv": "expected a header of voxels' names, found numbers",
         "cut.parquet": "expected a whole table",
         "betas.mat": "expected betas .* or a table",
         "cut.nii.gz": "cut short",

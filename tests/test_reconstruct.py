@@ -185,9 +185,9 @@ def test_other_errors_are_not_taken_for_memory(pipeline, inputs, limited):
 @pytest.mark.parametrize(
     ("stage", "bad", "message"),
     [
-        ("decode", -1.0, "reconstruction of NSD image 7: expected a picture, found black"),
-        ("decode", torch.nan, "reconstruction of NSD image 7: expected a picture of finite numbers"),
-        ("denoise", torch.inf, "reconstruction of NSD image 7: expected latents of finite numbers"),
+        ("decode", -1.0, "reconstruction of image 7: expected a picture, found black"),
+        ("decode", torch.nan, "reconstruction of image 7: expected a picture of finite numbers"),
+        ("denoise", torch.inf, "reconstruction of image 7: expected latents of finite numbers"),
     ],
 )
 def test_black_and_broken_pictures_are_named(pipeline, inputs, monkeypatch, stage, bad, message):

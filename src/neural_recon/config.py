@@ -4,16 +4,14 @@ The sections `features`, `ridge`, `generator` and `weights` come from a recipe (
 published decoder); what the configuration itself says of them wins.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from neural_recon.errors import InputError, first_mistake
-from neural_recon.files import write_text
 from neural_recon.nsd import REGIONS, SESSIONS, Tree, find_region, is_mask_file
 
 Space = Literal["vdvae", "clip_vision", "clip_text"]
@@ -391,43 +389,3 @@ def resolve(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         if mistake.startswith("unknown key"):
             mistake += "; config/README.md lists the keys there are"
         raise InputError(f"configuration: {mistake}.") from error
-
-
-def key_table() -> str:
-    """Every key with its default and meaning, as a Markdown table (for config/README.md)."""
-    lines = ["| key | default | meaning |", "|---|---|---|"]
-
-    def add(model: type[BaseModel], prefix: str) -> None:
-        for name, field in model.model_fields.items():
-            section = _section(field.annotation)
-            # subjects maps names to sections
-            key = f"{prefix}{name}" + (".SUBJECT" if section is Subject else "")
-            if section is not None:
-                add(section, f"{key}.")
-                continue
-            value = "" if field.is_required() else f"`{json.dumps(field.get_default())}`"
-            lines.append(f"| `{key}` | {value} | {field.description or ''} |")
-
-    add(Config, "")
-    return "\n".join(lines)
-
-
-def _section(annotation: Any) -> type[Section] | None:
-    """The section that a field holds: itself, in a mapping, or optionally."""
-    for candidate in (annotation, *get_args(annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, Section):
-            return candidate
-    return None
-
-
-def main() -> None:
-    """Write the schema and the table of keys again (`python -m neural_recon.config`)."""
-    schema = json.dumps(Config.model_json_schema(), indent=2) + "\n"
-    write_text("workflow/schemas/config.schema.json", schema)
-    readme = Path("config/README.md")
-    head = readme.read_text(encoding="utf-8").split("| key |")[0]
-    write_text(readme, head + key_table() + "\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -70,10 +70,22 @@ def read_responses(path: str | Path, positions: np.ndarray, volume: tuple[int, .
             f"{path}: expected a header, rows of trials and {len(positions)} columns, one for each voxel of "
             f"the decoder, found {len(table)} rows and {table.shape[1]} columns."
         )
+    if path.suffix == ".tsv" and _numbers(table.columns):
+        raise InputError(
+            f"{path}: expected a header of voxels' names, found numbers such as {table.columns[0]}: "
+            "a trial would be lost; put a line of names before the first trial."
+        )
     try:
         return table.to_numpy(np.float32)
     except (ValueError, TypeError) as error:
         raise InputError(f"{path}: expected numbers only, found others ({error}).") from error
+
+
+def _numbers(names: pd.Index) -> bool:
+    """Whether column names are numbers, other than those from 0 or 1 on: a trial in the header's place."""
+    values = pd.to_numeric(pd.Series(names.astype(str)), errors="coerce")
+    counted = any((values == np.arange(first, first + len(values))).all() for first in (0, 1))
+    return bool(values.notna().all()) and not counted
 
 
 def read_conditions(path: str | Path, n_trials: int) -> pd.Series:
@@ -269,7 +281,8 @@ def find_decoders(config: Config, configfile: Path, results: Path, subject: str)
     absent = [path for path in kept.values() if not path.is_file()]
     if absent:
         setting = "" if config.ridge.keep else f"set ridge.keep in {configfile}, then "
-        targets = " ".join(str(folder / f"{space}.h5") for space in SPACES)
+        contexts = results / "features/unconditional.h5"
+        targets = " ".join(map(str, [*(folder / f"{space}.h5" for space in SPACES), contexts]))
         raise InputError(
             f"{absent[0]}: expected a decoder kept for new scans, found none; {setting}run snakemake "
             f"--configfile {configfile} --cores 2 {targets}."

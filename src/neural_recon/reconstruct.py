@@ -165,4 +165,4 @@ def _check_finite(values: torch.Tensor, nsd_ids: np.ndarray, what: str) -> None:
 
 def _pictures(nsd_ids: np.ndarray) -> str:
     more = f" and {len(nsd_ids) - 1} more" if len(nsd_ids) > 1 else ""
-    return f"reconstruction of NSD image {int(nsd_ids[0])}{more}"
+    return f"reconstruction of image {int(nsd_ids[0])}{more}"
