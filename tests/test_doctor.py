@@ -69,7 +69,7 @@ def test_demo_is_ready():
 def test_everything_else_is_said_without_data():
     found, advice = examine(yaml.safe_load(Path("config/nsd.yaml").read_text(encoding="utf-8")))
     assert found["data"] == ("wrong", "resources/nsd: no such folder; nsd.root names it")
-    assert found["subj05"] == ("wrong", "0 of 37 sessions, no mask, 0 of 5 atlases")
+    assert found["subj05"] == ("wrong", "0 of 37 sessions, no mask, 0 of 6 atlases")
     assert found["weights.vdvae"] == ("note", "vdvae-imagenet64: will be fetched, about 0.5 GB")
     assert found["weights.versatile"][1].endswith("about 12.3 GB")
     assert {"GPU", "memory", "disk needed"} <= set(found)

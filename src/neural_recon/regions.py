@@ -22,7 +22,6 @@ from neural_recon.files import read_hdf5
 from neural_recon.kernel import Kernel
 from neural_recon.nsd import mask_files, read_labels, read_mask
 from neural_recon.penalty import chosen_alpha, cross_validated_curve
-from neural_recon.reconstruct import base_images
 from neural_recon.responses import in_regions
 from neural_recon.ridge import Calibration, Targets, predict_kernel
 
@@ -135,6 +134,8 @@ def score_region(
         with the columns of `SCORES` but `region`; `p_random` is that of a paired permutation test against
         the random voxels. And the base images uint8 (n_test, h, w, 3) by decoder.
     """
+    from neural_recon.reconstruct import base_images  # imports torch, which the report does without
+
     train, test = responses["train"], responses["test"]
     share = len(columns) / train.shape[1]
     decoders = {REGION: columns, RANDOM: random_columns(train.shape[1], len(columns), seed)}
