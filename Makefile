@@ -5,6 +5,9 @@ PYTHON ?= python3
 CORES ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 # Without a GPU, GPU jobs run on the CPU, one a core.
 GPU_JOBS ?= $(shell command -v nvidia-smi > /dev/null && echo 1 || echo $(CORES))
+# Rules that take many cores for NSD; the demo is small enough for one each.
+WIDE := demo_stimuli ridge_kernel ridge_alpha ridge_predict target_scores data_amount_subject region_decoder \
+	region_synthetic
 BIN := .venv/bin
 export HF_HUB_OFFLINE := 1
 
@@ -26,7 +29,7 @@ env: .venv/.complete ## set up .venv with exact versions
 
 demo: env ## run the whole workflow on two simulated subjects
 	$(BIN)/snakemake --cores $(CORES) --resources gpu=$(GPU_JOBS) --quiet rules host \
-		--set-threads ridge_alpha=1 ridge_predict=1 demo_stimuli=1
+		--set-threads $(foreach rule,$(WIDE),$(rule)=1)
 	@echo "Open the report in a browser: $(CURDIR)/results/report/all.html"
 
 test: env ## run the tests
