@@ -98,8 +98,7 @@ def subject(tmp_path, stimuli, weights, scenes, rng):
             pictures("final", "decoded", images=stimuli[ids], nsd_id=ids),
             pictures("final", "swapped", images=stimuli[PARTNERS], nsd_id=CONTROL, context_id=PARTNERS),
         ],
-        decoded=decoded,
-        shuffled=shuffled,
+        predictions=[*decoded, *shuffled],
         features=features,
         judge=[weights, scenes],
     )

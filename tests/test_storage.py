@@ -37,9 +37,9 @@ def test_one_subject_before_its_data_are_there():
     found = storage.estimate(plan("nsd", subjects={"subj01": {"sessions": 40}}), Path("nowhere"))
     assert found["betas"] == 4 * 16_000 * (30_000 + 10_000 + 3_000)
     assert found["features"] == 2 * 10_000 * 347_680
-    assert found["predictions"] == 4 * 2 * 1_000 * 347_680
+    assert found["predictions"] == 4 * 3 * 1_000 * 347_680
     assert found["kernels"] == 8 * 9_000 * 10_000
-    assert found["pictures"] == 3 * (4 * 1_000 * 64**2 + (2 * 1_200 + 1_000) * 512**2)
+    assert found["pictures"] == 3 * (5 * 1_000 * 64**2 + (2 * 1_200 + 1_000) * 512**2)
 
 
 def test_kept_decoders():

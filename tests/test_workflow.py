@@ -152,7 +152,7 @@ def test_alpha_reruns_its_space_and_what_hangs_below(project):
     ridge = {**SMALL["ridge"], "alpha": {**SMALL["ridge"]["alpha"], "clip_text": 3000}}
     rules = stale(project, changed(ridge=ridge))
     assert rules["ridge_alpha"] == 1
-    assert rules["ridge_predict"] == 2  # decoded and its shuffled control
+    assert rules["ridge_predict"] == 3  # decoded, under the other calibration, and its shuffled control
     assert rules["target_scores"] == rules["data_amount_subject"] == 1
     assert {"reconstruct", "scores", "report"} <= set(rules)
     assert not {"betas", "responses", "base_images"} & set(rules)

@@ -22,6 +22,8 @@ COMPARISONS = {
     "final against base": (("decoded", "final"), ("decoded", "base")),
     "final against its ceiling": (("decoded", "final"), ("true_features", "final")),
     "base against the shuffled decoder": (("decoded", "base"), ("shuffled", "base")),
+    "base against the published calibration": (("decoded", "base"), ("calibration_published", "base")),
+    "base against the training calibration": (("decoded", "base"), ("calibration_train", "base")),
     "final against the mean image": (("decoded", "final"), ("mean_image", "baseline")),
     "base against the mean image": (("decoded", "base"), ("mean_image", "baseline")),
 }

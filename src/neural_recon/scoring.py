@@ -84,7 +84,7 @@ def score_subject(
     """Score everything a subject has.
 
     Args:
-        files: named inputs of the rule `scores`: trials, stimuli, base, final, decoded, shuffled, features
+        files: named inputs of the rule `scores`: trials, stimuli, base, final, predictions, features
             (chunks of all spaces) and judge (weights and scenes, or empty).
         clip: scores by its embedding; in the demo it also conditions, therefore the judge beside it.
         evaluation: the configuration's section.
@@ -132,9 +132,8 @@ def score_subject(
     for space in SPACES:
         chunks = [path for path in files.features if Path(path).parent.name == space]
         true = read_rows(chunks, test_ids)
-        for variant, paths in (("decoded", files.decoded), ("shuffled", files.shuffled)):
-            path = next(path for path in paths if Path(path).parent.name == space)
+        for path in (path for path in files.predictions if Path(path).parent.name == space):
             arrays = read_hdf5(path, "predictions", "nsd_id")
             found = select_rows(path, arrays["predictions"], arrays["nsd_id"], test_ids)
-            scores.add_two_way(variant, space, "two_way", test_ids, true, found)
+            scores.add_two_way(Path(path).stem, space, "two_way", test_ids, true, found)
     return scores

@@ -54,11 +54,12 @@ def estimate(plan: Plan, versatile: Path) -> dict[str, float]:
         train, side = images - test, min(images - test, n_voxels)
         # float64, images by images; with fewer voxels than images their covariance, and the responses
         total["kernels"] += 8 * (side * (side + test) + (train * side if n_voxels < train else 0))
-        total["predictions"] += 4 * 2 * test * values  # float32: the decoder's and the shuffled control's
+        # float32: the decoder's under two calibrations, and the shuffled control's
+        total["predictions"] += 4 * 3 * test * values
         if config.ridge.keep:  # float16; components are fewer than images
             total["decoders"] = total.get("decoders", 0) + 2 * (images - test) * (values + n_voxels)
-        # 8 bits: base images of three variants; reconstructions in chunks and together; PNG of both
-        total["pictures"] += RGB * (4 * test * base**2 + (2 * painted + test) * picture**2)
+        # 8 bits: base images of four variants; reconstructions in chunks and together; PNG of both
+        total["pictures"] += RGB * (5 * test * base**2 + (2 * painted + test) * picture**2)
         if config.demo is not None:
             total["simulated data"] = total.get("simulated data", 0) + DEMO_TRIAL * trials
     total["features"] = 2 * len(chunks) * config.features.chunk * values  # float16

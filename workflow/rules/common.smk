@@ -28,6 +28,12 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 
 TREE = CONFIG.tree
+# The same decoder under the other calibration, side by side with the configured one in scores and report.
+RECALIBRATED = (
+    "calibration_train"
+    if CONFIG.ridge.calibration == "published"
+    else "calibration_published"
+)
 
 
 wildcard_constraints:

@@ -15,8 +15,9 @@ rule base_images:
     benchmark:
         "<benchmarks>/base_images/{subject}_{variant}.tsv"
     wildcard_constraints:
-        # what the latents come from: the decoder, the control fitted on shuffled pairs, the picture itself
-        variant="decoded|shuffled|true_features",
+        # what the latents come from: the decoder (also under the other calibration), the control fitted on
+        # shuffled pairs, the picture itself
+        variant="decoded|shuffled|true_features|calibration_train|calibration_published",
     conda:
         "../../envs/environment.yaml"
     resources:

@@ -43,7 +43,10 @@ rule region_decoder:
         models=lambda wildcards: VERSATILE,
         regions=lambda wildcards: SETS[wildcards.region],
         repairings=lookup("evaluation/repairings", within=config),
-        ridge=lookup("ridge", within=config),
+        ridge={
+            key: config["ridge"][key]
+            for key in ("alpha", "calibration", "cross_validation")
+        },
         seed=lookup("seed", within=config),
     script:
         "../scripts/region_decoder.py"

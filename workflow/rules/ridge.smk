@@ -59,8 +59,9 @@ rule ridge_predict:
     benchmark:
         "<benchmarks>/ridge_predict/{subject}_{space}_{pairs}.tsv"
     wildcard_constraints:
-        # decoded: the decoder; shuffled: the control, fitted on training pairs that do not belong together
-        pairs="decoded|shuffled",
+        # decoded: the decoder; shuffled: the control, fitted on training pairs that do not belong together;
+        # calibration_*: the decoder under another calibration
+        pairs="decoded|shuffled|calibration_train|calibration_published",
     conda:
         "../../envs/environment.yaml"
     threads: 8
@@ -69,7 +70,11 @@ rule ridge_predict:
         mem_mb=6000,
         runtime=30,
     params:
-        calibration=lookup("ridge/calibration", within=config),
+        calibration=lambda wildcards: (
+            wildcards.pairs.removeprefix("calibration_")
+            if wildcards.pairs.startswith("calibration_")
+            else CONFIG.ridge.calibration
+        ),
         seed=lookup("seed", within=config),
     script:
         "../scripts/ridge_predict.py"

@@ -4,14 +4,17 @@ rule scores:
         stimuli=str(TREE.stimuli),
         base=expand(
             "<results>/base_images/{{subject}}/{variant}.h5",
-            variant=["decoded", "shuffled", "true_features"],
+            variant=["decoded", "shuffled", "true_features", RECALIBRATED],
         ),
         final=expand(
             "<results>/reconstructions/{{subject}}/{variant}.h5",
             variant=["decoded", "true_features", "swapped"],
         ),
-        decoded=expand("<results>/ridge/{{subject}}/{space}/decoded.h5", space=SPACES),
-        shuffled=expand("<results>/ridge/{{subject}}/{space}/shuffled.h5", space=SPACES),
+        predictions=expand(
+            "<results>/ridge/{{subject}}/{space}/{variant}.h5",
+            space=SPACES,
+            variant=["decoded", "shuffled", RECALIBRATED],
+        ),
         features=lambda wildcards: [
             path for space in SPACES for path in feature_files(wildcards, space)
         ],

@@ -53,6 +53,8 @@ _PICTURES = {"final": "final", "base": "base", "baseline": "picture"}
 _VARIANTS = {
     "decoded": "",
     "true_features": "true features",
+    "calibration_published": "published calibration",
+    "calibration_train": "training calibration",
     "shuffled": "shuffled decoder",
     "swapped": "swapped contexts",
     "mean_image": "mean training image",
