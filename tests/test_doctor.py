@@ -1,5 +1,6 @@
 """What `neural-recon doctor` finds, in projects with this and that missing."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -157,7 +158,7 @@ def test_disk_that_is_too_small(monkeypatch):
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000_000))
     found, advice = examine()
     assert found["disk free"][0] == "wrong"
-    assert found["disk free"][1].startswith("resources/models and results: 1 MB, 0.5 GB still")
+    assert re.match(r"resources/models and results: 1 MB, 0\.\d GB still", found["disk free"][1])
     assert advice == "make room, or set pathvars.results to a larger disk; then neural-recon doctor"
 
 
@@ -168,7 +169,7 @@ def test_what_is_written_already_is_not_needed_again():
     found, _ = examine()
     assert found["disk needed"][1].endswith(", 0.1 GB are there")
     _, _, after = found["disk free"][1].partition(", ")
-    assert (before, after) == ("0.5 GB still to be written", "0.4 GB still to be written")
+    assert float(before.split()[0]) - float(after.split()[0]) == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("card", [True, False])
