@@ -28,6 +28,7 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 
 TREE = CONFIG.tree
+SETS = CONFIG.regions.sets
 
 
 wildcard_constraints:
@@ -71,6 +72,14 @@ def tree_parameters():
 def cross_validated(space, value):
     """`value` where the penalty of a space is chosen by cross-validation, else nothing."""
     return value if CONFIG.ridge.alpha[space] == "cv" else None
+
+
+def region_masks(wildcards):
+    """The mask files among the regions of one set, or of all."""
+    names = [SETS[wildcards.region]] if "region" in wildcards.keys() else SETS.values()
+    return [
+        path for some in names for path in mask_files(some, wildcards.subject).values()
+    ]
 
 
 def report_subjects(wildcards):
