@@ -34,6 +34,7 @@ RECALIBRATED = (
     if CONFIG.ridge.calibration == "published"
     else "calibration_published"
 )
+SETS = CONFIG.regions.sets
 
 
 wildcard_constraints:
@@ -91,6 +92,14 @@ def decoder_files(subject):
     """The decoders kept of a subject: none without ridge.keep."""
     names = ["responses", *SPACES] if CONFIG.ridge.keep else []
     return [f"<results>/decoders/{subject}/{name}.h5" for name in names]
+
+
+def region_masks(wildcards):
+    """The mask files among the regions of one set, or of all."""
+    names = [SETS[wildcards.region]] if "region" in wildcards.keys() else SETS.values()
+    return [
+        path for some in names for path in mask_files(some, wildcards.subject).values()
+    ]
 
 
 def report_subjects(wildcards):

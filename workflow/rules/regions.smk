@@ -1,15 +1,4 @@
 # What single regions tell. No other stage depends on these rules; the report shows them.
-SETS = CONFIG.regions.sets
-
-
-def region_masks(wildcards):
-    """The mask files among the regions of one set, or of all."""
-    names = [SETS[wildcards.region]] if "region" in wildcards.keys() else SETS.values()
-    return [
-        path for some in names for path in mask_files(some, wildcards.subject).values()
-    ]
-
-
 rule region_decoder:
     input:
         responses="<results>/responses/{subject}.h5",
