@@ -19,6 +19,9 @@ from neural_recon import checkpoints, logistic_mixture, seeds
 
 # Mean and standard deviation of ImageNet's 64 x 64 pictures, in 8-bit units: the model's input scaling.
 INPUT_SHIFT, INPUT_SCALE = 115.92961967, 69.37404
+# Values of the widest layer that a CPU's cache holds well: two pictures of the published model
+# (benchmarks/vdvae.py). A GPU wants more to do.
+CACHED = 3_200_000
 
 Generators = Sequence[torch.Generator] | None
 # (layer, hidden state before the layer, prior mean, prior log std) -> latent
@@ -330,8 +333,9 @@ class VDVAE(nn.Module):
         return -logistic_mixture.log_likelihood(logits, targets).mean(), rate.mean() / targets[0].numel()
 
     def _parts(self, n: int, batch: int | None) -> list[slice]:
-        # on a CPU two pictures' activations stay in the cache; a GPU wants more to do (benchmarks/vdvae.py)
-        batch = batch or (2 if self.decoder.gain.device.type == "cpu" else 32)
+        if batch is None:
+            widest = self.hparams.width * self.hparams.image_size**2
+            batch = max(1, CACHED // widest) if self.decoder.gain.device.type == "cpu" else 32
         return [slice(start, min(start + batch, n)) for start in range(0, n, batch)]
 
     def _checked_images(self, images) -> torch.Tensor:
