@@ -37,7 +37,7 @@ class Nsd(Section):
         None, description="The curated captions; default: annots/COCO_73k_annots_curated.npy in the root."
     )
     atlases: list[str] = Field(
-        ["prf-visualrois", "floc-faces", "floc-bodies", "floc-places", "floc-words", "streams"],
+        ["prf-visualrois", "floc-faces", "floc-bodies", "floc-places", "floc-words"],
         description="Atlases whose region names are kept with the voxels.",
     )
     regions: list[str] = Field(
