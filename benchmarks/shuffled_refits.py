@@ -31,7 +31,7 @@ scores = []
 for seed in range(arguments.refits):
     pairs = ridge.shuffled_pairs(len(data["train_ids"]), seed)
     targets = FeatureTable(chunks, data["train_ids"][pairs])
-    predictions = ridge.predict_calibrated(data["train"], data["test"], targets, alpha)
+    predictions = ridge.predict(data["train"], data["test"], targets, alpha, "train")
     scores.append(metrics.two_way_identification(truth, predictions).mean())
 print(*(f"{score:.3f}" for score in scores))
 print(f"{np.mean(scores):.3f} +- {np.std(scores, ddof=1):.3f}")

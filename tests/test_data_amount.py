@@ -16,7 +16,7 @@ from neural_recon.errors import InputError
 from neural_recon.feature_files import write_chunk
 from neural_recon.metrics import two_way_identification
 from neural_recon.responses import prepare
-from neural_recon.ridge import predict_calibrated
+from neural_recon.ridge import predict
 
 SESSIONS, PER_SESSION, IMAGES, TEST = 4, 120, 160, 40
 CV = {"alphas": [10.0, 1000.0], "folds": 3, "targets": 20, "groups": "space"}
@@ -80,7 +80,7 @@ def test_all_sessions_are_the_workflow_itself(subject):
     data = prepare(iter(betas), trials, voxels)
     for space, alpha in (("vdvae", 70.0), ("clip_text", 50.0)):
         sample = features[space]
-        found = predict_calibrated(data.train, data.test, sample.rows(data.train_ids), alpha, "train", 3)
+        found = predict(data.train, data.test, sample.rows(data.train_ids), alpha, "train", seed=3)
         expected = two_way_identification(sample.rows(data.test_ids), found).mean()
         assert full.set_index("space").loc[space, "score"] == pytest.approx(expected, abs=1e-6)
 

@@ -53,6 +53,10 @@ def keep(folder, responses, positions, volume, kernel, targets, alpha, how, cali
     return path, shared
 
 
+def predicted(path, shared, responses):
+    return decoders.predict(path, shared, decoders.project(shared, responses))
+
+
 @pytest.mark.parametrize("calibration", ["train", "none"])
 @pytest.mark.parametrize(("n", "p"), [(60, 100), (100, 40)])
 @pytest.mark.parametrize("groups", [1, 3])
@@ -61,16 +65,16 @@ def test_a_kept_kernel_predicts_as_the_run_did(rng, tmp_path, monkeypatch, n, p,
     train, test, responses = zscored(rng, n, p)
     targets = targets_of(rng, train, 50)
     alpha = ALPHA if groups == 1 else np.repeat([ALPHA, 300, ALPHA], [20, 13, 17])
-    expected = ridge.predict_calibrated(train, test, targets, alpha, calibration)
+    expected = ridge.predict(train, test, targets, alpha, calibration)
     positions = np.zeros((p, 3), int)
     kernel = Kernel.of(train, test)
     path, shared = keep(tmp_path, responses, positions, VOLUME, kernel, targets, alpha, "kernel", calibration)
-    found = decoders.predict(path, shared, test)
+    found = predicted(path, shared, test)
     spread = np.where(expected.std(0) > 0, expected.std(0), 1)
     assert np.abs((found - expected) / spread).max() < 0.01
     assert np.sqrt(np.mean(((found - expected) / spread) ** 2)) < 0.001
     # one at a time is the same
-    np.testing.assert_allclose(decoders.predict(path, shared, test[:1]), found[:1], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(predicted(path, shared, test[:1]), found[:1], rtol=1e-4, atol=1e-4)
     with h5py.File(path) as file:
         assert file["coefficients"].dtype == np.float16
         assert len(file["coefficients"]) == min(n, p)
@@ -81,10 +85,10 @@ def test_a_kept_kernel_predicts_as_the_run_did(rng, tmp_path, monkeypatch, n, p,
 def test_kept_components_predict_within_the_stated_error(rng, tmp_path, n, p, error):
     train, test, responses = zscored(rng, n, p, n_test=100)
     targets = targets_of(rng, train, 60)
-    expected = ridge.predict_calibrated(train, test, targets, ALPHA)
+    expected = ridge.predict(train, test, targets, ALPHA, "train")
     path, shared = keep(tmp_path, responses, np.zeros((p, 3), int), VOLUME, Kernel.of(train, test), targets,
                         ALPHA, "components", error=error)  # fmt: skip
-    found = decoders.predict(path, shared, test)
+    found = predicted(path, shared, test)
     moving = expected.std(0) > 0
     difference = (found - expected)[:, moving] / expected.std(0)[moving]
     parameters = read_parameters(path)
@@ -101,9 +105,9 @@ def test_all_components_are_the_whole_decoder(rng, tmp_path):
     targets = targets_of(rng, train, 20)
     path, shared = keep(tmp_path, responses, np.zeros((100, 3), int), VOLUME, Kernel.of(train, test), targets,
                         ALPHA, "components", error=1e-9)  # fmt: skip
-    expected = ridge.predict_calibrated(train, test, targets, ALPHA)
+    expected = ridge.predict(train, test, targets, ALPHA, "train")
     spread = np.where(expected.std(0) > 0, expected.std(0), 1)
-    assert np.abs((decoders.predict(path, shared, test) - expected) / spread).max() < 0.01
+    assert np.abs((predicted(path, shared, test) - expected) / spread).max() < 0.01
     values, vectors = decoders.components(Kernel.of(train, test), train)
     np.testing.assert_allclose(vectors.T @ vectors, np.eye(len(values)), atol=1e-6)
     assert len(values) == 59  # centred images span one dimension less
@@ -116,7 +120,11 @@ def test_files_of_different_runs_are_one_sentence(rng, tmp_path):
     decoders.write_shared(shared, {**responses, "train": train[:20]}, np.zeros((50, 3), int), VOLUME,
                           Kernel.of(train[:20], test), "kernel", {"zscore": "train"})  # fmt: skip
     with pytest.raises(InputError, match=r"expected a decoder of the 20 rows.*found 30"):
-        decoders.predict(path, shared, test)
+        predicted(path, shared, test)
+    decoders.write_shared(shared, {**responses, "train": train[::-1]}, np.zeros((50, 3), int), VOLUME,
+                          Kernel.of(train[::-1], test), "kernel", {"zscore": "train"})  # fmt: skip
+    with pytest.raises(InputError, match=r"vdvae.h5: expected a decoder of the responses in .*responses.h5"):
+        predicted(path, shared, test)
 
 
 def test_published_calibration_cannot_be_kept(rng, tmp_path):
@@ -324,7 +332,7 @@ def test_a_new_session_becomes_pictures(run, rng, tmp_path, monkeypatch):
     shared = read_hdf5(kept / "responses.h5", "mean", "std")
     features = read_hdf5(output / "features.h5")
     for space in SPACES:
-        expected = decoders.predict(
+        expected = predicted(
             kept / f"{space}.h5", kept / "responses.h5", (rows - shared["mean"]) / shared["std"]
         )
         np.testing.assert_allclose(features[space], expected, rtol=2e-3, atol=2e-3)

@@ -13,6 +13,7 @@ from neural_recon.vdvae import VDVAE
 from neural_recon.versatile import DualGuidedPipeline
 
 FORMS = [{"half": half, "safetensors": tensors} for half in (False, True) for tensors in (False, True)]
+PAINTING = {"strength": 0.75, "mixing": 0.4, "guidance_scale": 7.5, "steps": 4, "batch": 2}
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +58,7 @@ def test_from_weights_to_pictures(folder, rng):
         clip.unconditional(),
         np.array([3, 4]),
         seed=0,
-        strength=0.75,
-        mixing=0.4,
-        guidance_scale=7.5,
-        steps=4,
-        batch=2,
+        **PAINTING,
     )
     assert pictures.shape == (2, 64, 64, 3)
     assert pictures.std() > 1
@@ -91,7 +88,7 @@ def test_generator_as_the_configuration_asks(folder, rng, monkeypatch):
     assert (half.vae.dtype, half.memory) == (torch.float32, "low")
     base, none = rng.integers(0, 256, (1, 64, 64, 3), np.uint8), np.zeros((1, 2, 32), np.float32)
     contexts = rng.standard_normal((2, 1, 2 * 32))
-    settings = {"strength": 0.5, "mixing": 0.4, "guidance_scale": 2.0, "steps": 4, "batch": 2}
+    settings = {**PAINTING, "strength": 0.5, "guidance_scale": 2.0}
     pictures = reconstruct(half, base, *contexts, (none, none), np.array([7]), 0, **settings)
     full = reconstruct(
         models.load_generator(folder), base, *contexts, (none, none), np.array([7]), 0, **settings

@@ -105,7 +105,7 @@ def test_bad_values_and_shapes_are_named(rng):
     with pytest.raises(ValueError, match="same voxels"):
         ridge.predict(X, X_test[:, 1:], Y, 1.0)
     with pytest.raises(ValueError, match="at least 2 images"):
-        ridge.predict_calibrated(X[:1], X_test, Y[:1], 1.0, "train")
+        ridge.predict(X[:1], X_test, Y[:1], 1.0, "train")
 
 
 @pytest.mark.parametrize(("n", "p"), [(40, 90), (60, 9), (40, 39)])
@@ -115,7 +115,7 @@ def test_train_calibration_takes_its_statistics_from_left_out_training_images(rn
     X, X_test, Y = ridge_problem(rng, n, p)
     Y[:, 4] = 0.3
     alpha = np.resize([0.05, 500.0], Y.shape[1])
-    predictions = ridge.predict_calibrated(X, X_test, Y, alpha, "train", seed=2, block=5)
+    predictions = ridge.predict(X, X_test, Y, alpha, "train", seed=2, block=5)
     sample = ridge.calibration_sample(n, 2)
     assert len(set(sample)) == min(n, taken)
     for t, a in enumerate(alpha):
@@ -145,7 +145,7 @@ def test_the_calibration_states_its_sampling_error(rng):
 def test_published_calibration_is_that_of_the_published_script(rng):
     X, X_test, Y = ridge_problem(rng, 40, 90)
     Y[:, 4] = 0.3
-    predictions = ridge.predict_calibrated(X, X_test, Y, 50.0, "published", block=5)
+    predictions = ridge.predict(X, X_test, Y, 50.0, "published", block=5)
     plain = np.delete(scikit_ridge(X, X_test, Y, 50.0), 4, axis=1)
     varying = np.delete(Y, 4, axis=1)
     zscored = (plain - np.mean(plain, axis=0)) / np.std(plain, axis=0)
@@ -153,7 +153,7 @@ def test_published_calibration_is_that_of_the_published_script(rng):
     np.testing.assert_allclose(np.delete(predictions, 4, axis=1), expected, rtol=1e-4)
     np.testing.assert_array_equal(predictions[:, 4], np.float32(0.3))
     with pytest.raises(ValueError, match="at least 2 images"):
-        ridge.predict_calibrated(X, X_test[:1], Y, 50.0, "published")
+        ridge.predict(X, X_test[:1], Y, 50.0, "published")
 
 
 def test_no_test_image_changes_another_ones_prediction_unless_published(rng):
@@ -161,12 +161,12 @@ def test_no_test_image_changes_another_ones_prediction_unless_published(rng):
     others = X_test.copy()
     others[1:] = rng.standard_normal(others[1:].shape) * 10
     for calibration in ("none", "train"):
-        first = ridge.predict_calibrated(X, X_test, Y, 50.0, calibration)[0]
-        np.testing.assert_array_equal(ridge.predict_calibrated(X, others, Y, 50.0, calibration)[0], first)
-        alone = ridge.predict_calibrated(X, X_test[:1], Y, 50.0, calibration)[0]
+        first = ridge.predict(X, X_test, Y, 50.0, calibration)[0]
+        np.testing.assert_array_equal(ridge.predict(X, others, Y, 50.0, calibration)[0], first)
+        alone = ridge.predict(X, X_test[:1], Y, 50.0, calibration)[0]
         np.testing.assert_allclose(alone, first, rtol=1e-5)
-    first = ridge.predict_calibrated(X, X_test, Y, 50.0, "published")[0]
-    assert np.abs(ridge.predict_calibrated(X, others, Y, 50.0, "published")[0] - first).max() > 0.1
+    first = ridge.predict(X, X_test, Y, 50.0, "published")[0]
+    assert np.abs(ridge.predict(X, others, Y, 50.0, "published")[0] - first).max() > 0.1
 
 
 @pytest.mark.parametrize("calibration", ["none", "train", "published"])
@@ -174,7 +174,7 @@ def test_responses_without_signal_predict_the_training_mean(rng, calibration):
     _, X_test, Y = ridge_problem(rng, 19, 30)
     X = np.full((19, 30), 0.1)
     assert np.any(X.mean(axis=0) != X)  # centred, they are rounding errors, which no calibration may blow up
-    predictions = ridge.predict_calibrated(X, X_test, Y, 1.0, calibration)
+    predictions = ridge.predict(X, X_test, Y, 1.0, calibration)
     np.testing.assert_allclose(predictions, np.tile(Y.mean(axis=0), (len(X_test), 1)), rtol=1e-6)
 
 
@@ -187,8 +187,8 @@ def test_torch_computes_what_numpy_does(rng, n, p):
     np.testing.assert_allclose(theirs.test, ours.test, rtol=1e-12, atol=1e-11)
     alpha = np.resize([1.0, 100.0], Y.shape[1])
     for calibration in ("none", "train", "published"):
-        expected = ridge.predict_calibrated(X, X_test, Y, alpha, calibration, block=5, backend=numpy)
-        found = ridge.predict_calibrated(X, X_test, Y, alpha, calibration, block=5, backend=torch)
+        expected = ridge.predict(X, X_test, Y, alpha, calibration, block=5, backend=numpy)
+        found = ridge.predict(X, X_test, Y, alpha, calibration, block=5, backend=torch)
         np.testing.assert_allclose(found, expected, rtol=1e-5)
     expected = cross_validate(ours, Y, [0.1, 10.0], backend=numpy)
     found = cross_validate(theirs, Y, [0.1, 10.0], backend=torch)
@@ -215,7 +215,7 @@ def test_predictions_are_written_block_by_block(rng, tmp_path):
     np.testing.assert_array_equal(train_ids, ids["train_ids"])
     path = tmp_path / "decoded.h5"
     write_predictions(path, found, Y, 5.0, "train", 1, test_ids, {"pairs": "decoded"}, block=4)
-    expected = ridge.predict_calibrated(X, X_test, Y, 5.0, "train", 1)
+    expected = ridge.predict(X, X_test, Y, 5.0, "train", seed=1)
     with h5py.File(path) as file:
         np.testing.assert_allclose(file["predictions"][()], expected, rtol=1e-5)
         np.testing.assert_array_equal(file["nsd_id"][()], ids["test_ids"])

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import r2_score
 
 from neural_recon.kernel import Kernel
-from neural_recon.ridge import predict_calibrated
+from neural_recon.ridge import predict
 from neural_recon.target_scores import REPAIRINGS, by_part, chance_level, score_targets
 
 REPETITIONS = 3
@@ -29,7 +29,7 @@ def simulate(rng, n_train=900, n=700, p=12, noise=2.0, repetitions=None):
 
 
 def scored(train, trials, image, mean, y, y_test, alpha=1.0, calibration="train", **options):
-    written = predict_calibrated(train, mean, y, alpha, calibration)
+    written = predict(train, mean, y, alpha, calibration)
     parts = options.pop("parts", [12, 12, 12, 1])
     kernel = Kernel.of(train, trials)
     return score_targets(kernel, image, y, y_test, written, alpha, parts, 0, **options), written
@@ -59,7 +59,7 @@ def test_ceiling_agrees_with_split_halves(rng):
     data = simulate(rng, n=2000, repetitions=np.full(2000, 2))
     train, trials, image, _, y, _ = data
     table, _ = scored(*data)
-    single = predict_calibrated(train, trials, y, 1.0, "none")
+    single = predict(train, trials, y, 1.0, "none")
     order = np.argsort(image, kind="stable")
     halves = single[order][::2], single[order][1::2]
     for target in (0, 5, 13):
@@ -82,7 +82,7 @@ def test_scores_are_those_of_numpy_and_scikit_learn(rng):
     data = simulate(rng)
     table, written = scored(*data)
     train, _, _, mean, y, y_test = data
-    plain = predict_calibrated(train, mean, y, 1.0, "none")
+    plain = predict(train, mean, y, 1.0, "none")
     for target in (0, 12, 30):
         truth = y_test[:, target]
         assert table["r"][target] == pytest.approx(np.corrcoef(truth, written[:, target])[0, 1], abs=1e-5)

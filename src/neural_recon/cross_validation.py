@@ -80,11 +80,7 @@ def cross_validate(
     ]
     part_of = np.repeat(np.arange(len(parts)), [len(sample) for sample in samples])
     columns = np.concatenate(samples)
-    runs = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1)
-    # without their mean, which residuals do not depend on
-    y = np.concatenate(
-        [centred(targets, run[0], run[-1] + 1).values for run in runs], axis=1, dtype=np.float64
-    )
+    y = centred_columns(targets, columns)  # residuals do not depend on the mean
 
     held_out = [rows for _, rows in make_folds(n, folds, seed, groups)]
     totals = np.stack([y[rows].var(axis=0) for rows in held_out])
@@ -149,3 +145,15 @@ def sample_columns(n_columns: int, n_targets: int, seed: int) -> np.ndarray:
     starts = np.random.default_rng(seed).permutation(np.arange(0, n_columns, width))
     columns = (starts[:, None] + np.arange(width)).ravel()
     return np.sort(columns[columns < n_columns][:n_targets])
+
+
+def column_runs(columns: np.ndarray) -> list[slice]:
+    """Ascending column numbers as slices of neighbours, which are read together."""
+    runs = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1)
+    return [slice(int(run[0]), int(run[-1]) + 1) for run in runs]
+
+
+def centred_columns(targets: Targets, columns: np.ndarray) -> np.ndarray:
+    """Sampled columns as of `ridge.centred`, float64 (n, columns)."""
+    values = [centred(targets, run.start, run.stop).values for run in column_runs(columns)]
+    return np.concatenate(values, axis=1, dtype=np.float64)

@@ -20,12 +20,12 @@ import numpy as np
 import pandas as pd
 
 from neural_recon import statistics
-from neural_recon.cross_validation import cross_validate, sample_columns
+from neural_recon.cross_validation import column_runs, cross_validate, sample_columns
 from neural_recon.feature_files import FeatureTable
 from neural_recon.kernel import Kernel
 from neural_recon.metrics import correlation_matrix, two_way_matrix
 from neural_recon.responses import Responses, prepare, zscored_session
-from neural_recon.ridge import Calibration, predict_blocks
+from neural_recon.ridge import Calibration, predict_blocks, together
 
 logger = logging.getLogger(__name__)
 
@@ -55,9 +55,8 @@ class Decoder:
 def sample_features(paths: Sequence[str], nsd_ids: np.ndarray, n_targets: int, seed: int) -> Sample:
     """Read `n_targets` of a space's features (all, if there are fewer) of images `nsd_ids`, ascending."""
     table = FeatureTable(paths, nsd_ids)
-    columns = sample_columns(table.shape[1], n_targets, seed)
-    runs = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1)
-    return Sample(np.concatenate([table[:, run[0] : run[-1] + 1] for run in runs], axis=1), nsd_ids)
+    runs = column_runs(sample_columns(table.shape[1], n_targets, seed))
+    return Sample(np.concatenate([table[:, run] for run in runs], axis=1), nsd_ids)
 
 
 def first_sessions(trials: pd.DataFrame, k: int) -> pd.DataFrame:
@@ -136,11 +135,9 @@ def _fit(
     alphas = _penalties(kernel, targets, decoder)
     widths = [values.shape[1] for values in targets.values()]
     # all spaces at once: spaces of one penalty share a factor
-    together = np.concatenate(list(targets.values()), axis=1)
+    every_target = np.concatenate(list(targets.values()), axis=1)
     each = np.repeat([alphas[space] for space in targets], widths)
-    found = np.empty((len(test), together.shape[1]), np.float32)
-    for start, part in predict_blocks(kernel, together, each, decoder.calibration, decoder.seed):
-        found[:, start : start + part.shape[1]] = part
+    found = together(predict_blocks(kernel, every_target, each, decoder.calibration, decoder.seed))
     rows = []
     stops = np.cumsum(widths)
     for space, stop, width in zip(targets, stops, widths, strict=True):

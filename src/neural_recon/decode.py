@@ -229,7 +229,8 @@ def decode(
     raw = read_responses(betas, shared["x_y_z"], tuple(shared["volume"].tolist()))
     conditions = read_conditions(average, len(raw)) if average else None
     prepared = prepare(raw, shared, trained, zscore or trained, conditions)
-    features = {space: decoders.predict(kept[space], kept["responses"], prepared.rows) for space in SPACES}
+    scores = decoders.project(kept["responses"], prepared.rows)
+    features = {space: decoders.predict(kept[space], kept["responses"], scores) for space in SPACES}
     for space, values in features.items():
         logger.info("%s: %d rows, %d features", space, *values.shape)
 

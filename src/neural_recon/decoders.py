@@ -12,6 +12,7 @@ the kernel in voxel space, by falling eigenvalue, and C has rows for the leading
 Large arrays are float16: a column of C is divided by its largest value, `scale`, float32.
 """
 
+import hashlib
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,7 +23,7 @@ import numpy as np
 from neural_recon import backends, ridge
 from neural_recon.backends import Backend
 from neural_recon.background import ahead
-from neural_recon.cross_validation import sample_columns
+from neural_recon.cross_validation import centred_columns, sample_columns
 from neural_recon.errors import InputError
 from neural_recon.files import new_hdf5, open_hdf5, read_hdf5, read_parameters, write_hdf5
 from neural_recon.kernel import GRAM_BLOCK, Fit, Kernel
@@ -86,10 +87,7 @@ def n_components(
     scores = (train[held] - centre) @ vectors
 
     columns = sample_columns(width, TARGETS, seed)
-    runs = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1)
-    y = np.concatenate(
-        [ridge.centred(targets, run[0], run[-1] + 1).values[rest] for run in runs], axis=1, dtype=np.float64
-    )
+    y = centred_columns(targets, columns)[rest]
     alphas = np.broadcast_to(alpha, (width,))[columns]
     weights = (vectors.T @ ((train[rest] - centre).T @ y)) / (values[:, None] + alphas)
     spread = (scores @ weights).std(axis=0)
@@ -130,7 +128,9 @@ def write_shared(
         arrays["projection"] = vectors.astype(np.float16)
     elif kernel.basis is None:
         arrays["projection"] = (train - train.mean(axis=0, dtype=np.float64)).T.astype(np.float16)
-    write_hdf5(path, arrays, {**parameters, "keep": keep})
+    # a decoder repeats it: files of two runs are not to be mixed
+    digest = hashlib.sha256(np.ascontiguousarray(train)).hexdigest()
+    write_hdf5(path, arrays, {**parameters, "keep": keep, "responses_sha256": digest})
 
 
 def coefficient_blocks(
@@ -204,8 +204,9 @@ def write_decoder(
         shared: the file of `write_shared`.
         train: (n, p) training responses, z-scored, that `kernel` was made of.
     """
-    keep = read_parameters(shared)["keep"]
-    parameters = {"keep": keep, "alpha": np.unique(alpha).tolist(), "calibration": calibration, "seed": seed}
+    parameters = {name: read_parameters(shared)[name] for name in ("keep", "responses_sha256")}
+    keep = parameters["keep"]
+    parameters |= {"alpha": np.unique(alpha).tolist(), "calibration": calibration, "seed": seed}
     n_targets, leading = targets.shape[1], None
     rows = kernel.system.shape[0]
     if keep == "components":
@@ -232,31 +233,44 @@ def write_decoder(
         file["scale"], file["offset"] = scales, offsets
 
 
-def predict(path: str | Path, shared: str | Path, responses: np.ndarray) -> np.ndarray:
-    """Predicted features float32 (n, n_targets) of z-scored responses (n, p), by a kept decoder.
+def project(shared: str | Path, responses: np.ndarray) -> np.ndarray:
+    """x P of z-scored responses (n, p), float32 (n, q): what the decoders of all spaces start from.
+
+    Raises:
+        InputError: a file that is missing, cut short or not of `write_shared`.
+    """
+    x = np.asarray(responses, np.float32)
+    with open_hdf5(shared) as file:
+        return x @ file["projection"][()].astype(np.float32) if "projection" in file else x
+
+
+def predict(path: str | Path, shared: str | Path, scores: np.ndarray) -> np.ndarray:
+    """Predicted features float32 (n, n_targets) by a kept decoder, of responses that `project` took.
 
     Raises:
         InputError: a file that is missing, cut short or no decoder, or two that do not belong together.
     """
-    with open_hdf5(shared) as file:
-        projection = file["projection"][()].astype(np.float32) if "projection" in file else None
     arrays = read_hdf5(path, "scale", "offset")
+    own, common = read_parameters(path), read_parameters(shared)
     with open_hdf5(path) as file:
         coefficients = file["coefficients"]
         rows, n_targets = coefficients.shape
-        q = responses.shape[1] if projection is None else projection.shape[1]
-        if rows > q or (rows < q and read_parameters(shared)["keep"] != "components"):
+        q = scores.shape[1]
+        if rows > q or (rows < q and common["keep"] != "components"):
             raise InputError(
                 f"{path}: expected a decoder of the {q} rows that {shared} gives, found {rows}; "
                 "both files must be of one run: compute them again."
             )
-        x = np.asarray(responses, np.float32)
-        scores = x if projection is None else x @ projection[:, :rows]
-        features = np.empty((len(x), n_targets), np.float32)
+        if own.get("responses_sha256") != common.get("responses_sha256"):
+            raise InputError(
+                f"{path}: expected a decoder of the responses in {shared}, found one of others; "
+                "both files must be of one run: compute them again."
+            )
+        features = np.empty((len(scores), n_targets), np.float32)
         try:
             for start in range(0, n_targets, BLOCK):
                 part = slice(start, min(start + BLOCK, n_targets))
-                product = scores @ coefficients[:, part].astype(np.float32)
+                product = scores[:, :rows] @ coefficients[:, part].astype(np.float32)
                 features[:, part] = arrays["offset"][part] + product * arrays["scale"][part]
         except OSError as error:
             raise InputError(

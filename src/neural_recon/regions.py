@@ -23,7 +23,7 @@ from neural_recon.kernel import Kernel
 from neural_recon.nsd import mask_files, read_labels, read_mask
 from neural_recon.penalty import chosen_alpha, cross_validated_curve
 from neural_recon.responses import in_regions
-from neural_recon.ridge import Calibration, Targets, predict_kernel
+from neural_recon.ridge import Calibration, Targets, predict_blocks, together
 
 if TYPE_CHECKING:
     from neural_recon.clip import ClipContexts
@@ -149,7 +149,7 @@ def score_region(
             alpha = share_alpha(
                 ridge["alpha"][space], share, kernel, targets, ridge["cross_validation"], seed
             )
-            found = predict_kernel(kernel, targets, alpha, ridge["calibration"], seed)
+            found = together(predict_blocks(kernel, targets, alpha, ridge["calibration"], seed))
             scores.add_two_way(name, space, "two_way", test_ids, truth, found)
             if space == "vdvae":
                 images[name] = base_images(vdvae, found)
@@ -260,4 +260,5 @@ def decode_synthetic(
     """
     if calibration == "published":
         raise ValueError('calibration "published" takes its statistics across the responses decoded.')
-    return predict_kernel(kernel.of_others(train, synthetic), targets, alpha, calibration, seed)
+    others = kernel.of_others(train, synthetic)
+    return together(predict_blocks(others, targets, alpha, calibration, seed))

@@ -11,7 +11,7 @@ float64, the product with Y float32. Responses come z-scored from the caller.
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -49,8 +49,8 @@ def predict(
     X_test: np.ndarray,
     targets: Targets,
     alpha: float | np.ndarray,
-    block: int = 4096,
-    backend: Backend | None = None,
+    calibration: Calibration = "none",
+    **options: Any,
 ) -> np.ndarray:
     """Predict the test images' features from their responses.
 
@@ -58,7 +58,7 @@ def predict(
         X_train, X_test: (n_train, p) and (n_test, p) responses, z-scored with training statistics.
         targets: (n_train, n_targets) features of the training images, read `block` columns at a time.
         alpha: one penalty, or (n_targets,); every distinct value costs a factor and a W.
-        backend: default: torch on a GPU where there is one, else NumPy.
+        calibration, options: as in `predict_blocks`.
 
     Returns:
         float32 (n_test, n_targets).
@@ -67,39 +67,13 @@ def predict(
         ValueError: shapes do not fit, alpha is not positive or so small that the system is singular in
             float64, NaN or infinity in X or in the targets.
     """
-    return predict_calibrated(X_train, X_test, targets, alpha, "none", block=block, backend=backend)
+    kernel = Kernel.of(X_train, X_test, options.get("backend"))
+    return together(predict_blocks(kernel, targets, alpha, calibration, **options))
 
 
-def predict_calibrated(
-    X_train: np.ndarray,
-    X_test: np.ndarray,
-    targets: Targets,
-    alpha: float | np.ndarray,
-    calibration: Calibration = "train",
-    seed: int = 0,
-    block: int = 4096,
-    backend: Backend | None = None,
-) -> np.ndarray:
-    """`predict_kernel` from the responses as in `predict`."""
-    backend = backend or backends.choose()
-    kernel = Kernel.of(X_train, X_test, backend)
-    return predict_kernel(kernel, targets, alpha, calibration, seed, block, backend)
-
-
-def predict_kernel(
-    kernel: Kernel,
-    targets: Targets,
-    alpha: float | np.ndarray,
-    calibration: Calibration = "train",
-    seed: int = 0,
-    block: int = 4096,
-    backend: Backend | None = None,
-) -> np.ndarray:
-    """`predict_blocks` in one array, float32 (n_test, n_targets)."""
-    predictions = np.empty((kernel.n_test, targets.shape[1]), np.float32)
-    for start, part in predict_blocks(kernel, targets, alpha, calibration, seed, block, backend):
-        predictions[:, start : start + part.shape[1]] = part
-    return predictions
+def together(blocks: Iterator[tuple[int, np.ndarray]]) -> np.ndarray:
+    """What `predict_blocks` yields in one array, float32 (n_test, n_targets)."""
+    return np.concatenate([part for _, part in blocks], axis=1)
 
 
 def predict_blocks(
@@ -111,7 +85,7 @@ def predict_blocks(
     block: int = 4096,
     backend: Backend | None = None,
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Predict as `predict` does, then give every feature the mean and spread of the training features.
+    """Predict from a kernel, then give every feature the mean and spread of the training features.
 
     Ridge predictions are shrunk; generators expect features of natural spread. Each feature's predictions
     are z-scored with a reference mean and standard deviation, then scaled to those of the training features
@@ -127,6 +101,13 @@ def predict_blocks(
     - "none": no calibration.
 
     A feature without spread, in training or in the reference, is predicted as its training mean.
+
+    Args:
+        kernel: of the training and test responses.
+        targets, alpha: as in `predict`.
+        seed: draws the training images of calibration "train".
+        block: columns at a time.
+        backend: default: torch on a GPU where there is one, else NumPy.
 
     Yields:
         (first column, float32 (n_test, up to `block`)), from left to right; the next block is computed while
