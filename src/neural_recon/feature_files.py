@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from neural_recon.errors import InputError
-from neural_recon.files import open_hdf5, read_hdf5, write_hdf5
+from neural_recon.files import open_hdf5, write_hdf5
 
 logger = logging.getLogger(__name__)
 
@@ -127,8 +127,9 @@ def read_rows(paths: str | Path | Sequence[str | Path], nsd_ids: Sequence[int] |
     """
     if not isinstance(paths, str | Path):
         return FeatureTable(paths, np.asarray(nsd_ids))[:, :].astype(np.float32)
-    arrays = read_hdf5(paths, "predictions", "nsd_id")
-    return select_rows(paths, arrays["predictions"], arrays["nsd_id"], nsd_ids)
+    with open_hdf5(paths) as file:
+        rows = _rows_of(paths, file["nsd_id"][()], nsd_ids)
+        return np.stack([file["predictions"][row] for row in rows])
 
 
 def select_rows(
@@ -139,8 +140,12 @@ def select_rows(
     Raises:
         InputError: an image that is not there.
     """
+    return rows[_rows_of(path, nsd_id, wanted)]
+
+
+def _rows_of(path: str | Path, nsd_id: np.ndarray, wanted: Sequence[int] | np.ndarray) -> list[int]:
     where = {int(i): row for row, i in enumerate(nsd_id)}
     absent = [int(i) for i in wanted if int(i) not in where]
     if absent:
         raise InputError(f"{path}: expected a row for image {absent[0]}, found none; compute it again.")
-    return rows[[where[int(i)] for i in wanted]]
+    return [where[int(i)] for i in wanted]

@@ -1,6 +1,7 @@
 # Which features are decodable at all, and how much data that takes.
 rule target_scores:
     input:
+        kernel="<results>/ridge/{subject}/kernel.h5",
         responses="<results>/responses/{subject}.h5",
         features=feature_files,
         curve="<results>/ridge/{subject}/{space}/alpha.tsv",
