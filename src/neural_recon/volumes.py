@@ -4,12 +4,13 @@ import logging
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import h5py
 import nibabel
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
-from nibabel.openers import ImageOpener
+from isal import igzip, igzip_lib
 
 from neural_recon.errors import InputError
 from neural_recon.files import open_hdf5
@@ -19,7 +20,7 @@ logger = logging.getLogger(__name__)
 BETA_SCALE = 300  # int16 units in one percent signal change
 
 _BLOCK_BYTES = 64 * 2**20
-_BROKEN = (EOFError, OSError, zlib.error, ImageFileError)
+_BROKEN = (EOFError, OSError, zlib.error, igzip_lib.IsalError, ImageFileError)
 
 
 def read_labels(path: str | Path) -> np.ndarray:
@@ -110,24 +111,26 @@ def _read_betas_nifti(path, volume, voxels: np.ndarray, trials: int | None) -> n
         raise InputError(
             f"{path}: expected betas without scaling, found slope {data.slope} and {data.inter}."
         )
-    n_trials, volume_bytes = data.shape[3], int(np.prod(volume)) * 2
-    block = max(1, _BLOCK_BYTES // volume_bytes)
-    betas = np.empty((n_trials, len(voxels)), np.float32)
+    betas = np.empty((data.shape[3], len(voxels)), np.float32)
+    content = bytearray(int(np.prod(volume)) * 2)
+    integers = np.frombuffer(content, data.dtype)
     try:
         # One pass from front to end: slices of a gzipped dataobj would each start again from the beginning.
-        with ImageOpener(path) as stream:
-            stream.seek(data.offset)
-            for start in range(0, n_trials, block):
-                count = min(block, n_trials - start)
-                content = stream.read(count * volume_bytes)
-                if len(content) < count * volume_bytes:
-                    raise EOFError(f"the data end in volume {start + len(content) // volume_bytes + 1}")
-                integers = np.frombuffer(content, data.dtype).reshape(count, -1)
-                betas[start : start + count] = _percent(integers[:, voxels])
+        with _stream(path) as stream:
+            stream.read(data.offset)
+            for trial, row in enumerate(betas, start=1):
+                if stream.readinto(content) < len(content):
+                    raise EOFError(f"the data end in volume {trial}")
+                row[:] = _percent(integers[voxels])
             stream.read(1)  # reaches the end, where gzip checks its checksum
     except _BROKEN as error:
         raise InputError(f"{path}: the file is cut short or damaged ({error}); fetch it again.") from error
     return betas
+
+
+def _stream(path: str | Path) -> BinaryIO:
+    """The bytes of a file, inflated if its name ends in .gz; each `readinto` fills its buffer."""
+    return igzip.open(path) if str(path).endswith(".gz") else Path(path).open("rb")
 
 
 def _read_betas_hdf5(path, volume, voxels: np.ndarray, trials: int | None) -> np.ndarray:
