@@ -170,9 +170,10 @@ def test_decoders_are_kept_for_new_scans(project):
     done = snakemake(project, "--", *targets, config=config)
     assert done.returncode == 0, done.stdout + done.stderr
     test = files.read_hdf5(project / "results/responses/subj01.h5", "test")["test"]
+    scores = decoders.project(kept / "responses.h5", test)
     for space in SPACES:
         expected = files.read_hdf5(ridge / space / "decoded.h5", "predictions")["predictions"]
-        found = decoders.predict(kept / f"{space}.h5", kept / "responses.h5", test)
+        found = decoders.predict(kept / f"{space}.h5", kept / "responses.h5", scores)
         spread = expected.std(axis=0)
         moving = spread > 0
         assert np.sqrt(np.mean(((found - expected)[:, moving] / spread[moving]) ** 2)) < 0.003

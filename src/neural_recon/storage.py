@@ -34,7 +34,7 @@ def estimate(plan: Plan, versatile: Path) -> dict[str, float]:
     total = dict.fromkeys(("betas", "features", "kernels", "predictions", "pictures"), 0.0)
     chunks = set()
     for subject in config.subjects:
-        trials = TRIALS_PER_SESSION * len(config.subjects[subject].session_list)
+        trials = TRIALS_PER_SESSION * len(config.sessions(subject))
         try:
             table = plan.trials(subject)
             images, test_trials = table["nsd_id"].nunique(), np.count_nonzero(table["split"] == "test")

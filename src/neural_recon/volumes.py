@@ -9,8 +9,8 @@ from typing import BinaryIO
 import h5py
 import nibabel
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
 from isal import igzip, igzip_lib
+from nibabel.filebasedimages import ImageFileError
 
 from neural_recon.errors import InputError
 from neural_recon.files import open_hdf5
@@ -51,6 +51,24 @@ def read_mask(path: str | Path, values: Sequence[int] = (1,)) -> np.ndarray:
     if not mask.any():
         raise InputError(f"{path}: expected voxels with the label {list(values)}, found none.")
     return mask
+
+
+def read_ncsnr(path: str | Path, positions: np.ndarray) -> np.ndarray:
+    """Read NSD's noise-ceiling signal-to-noise ratios at voxels `positions` (n, 3): float64 (n,).
+
+    Raises:
+        InputError: the file is missing, cut short, or of a volume that does not hold the positions.
+    """
+    image = _open_nifti(path)
+    if image.ndim != 3 or not np.all(positions.max(axis=0) < image.shape):
+        raise InputError(
+            f"{path}: expected a volume of the mask's size, found the shape {image.shape}; "
+            "both must be of one subject and space."
+        )
+    try:
+        return image.get_fdata(dtype=np.float64)[tuple(positions.T)]
+    except _BROKEN as error:
+        raise InputError(f"{path}: the file is cut short or damaged ({error}); fetch it again.") from error
 
 
 def read_betas(path: str | Path, mask: np.ndarray, trials: int | None = None) -> np.ndarray:
