@@ -339,15 +339,15 @@ class Config(Section):
             if name not in SESSIONS:
                 raise ValueError(f"unknown subject {name!r}; known are {', '.join(SESSIONS)}")
             last = self._last_session(name)
-            for session in self.sessions(name):
-                if not 1 <= session <= last:
-                    raise ValueError(f"{name} has the sessions 1 to {last}, not {session}")
             if self.split.name == "published":
                 wanted = f'split.name "published" takes the first {PUBLISHED_SESSIONS} sessions'
                 if last < PUBLISHED_SESSIONS:
                     raise ValueError(f'{wanted}, and {name} came for {last}; use split.name "all"')
                 if self.sessions(name) != list(range(1, PUBLISHED_SESSIONS + 1)):
                     raise ValueError(f"{wanted}: leave subjects.{name}.sessions out")
+            for session in self.sessions(name):
+                if not 1 <= session <= last:
+                    raise ValueError(f"{name} has the sessions 1 to {last}, not {session}")
         absent = sorted(set(self.subjects) - set(self.demo.subjects if self.demo else self.subjects))
         if absent:
             raise ValueError(f"{absent[0]} is not simulated: add it to demo.subjects")

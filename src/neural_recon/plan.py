@@ -114,6 +114,8 @@ class Plan:
             yield f"the mask of {name}", tree.mask(name)
             for atlas in self.config.nsd.atlases:
                 yield f"an atlas of {name}", tree.roi(name, atlas)
+            if self.config.responses.noise_ceiling == "ncsnr":
+                yield f"the noise ceilings of {name}", tree.ncsnr(name)
             for path in self.region_files(name):
                 yield f"a region's mask of {name}", Path(path)
             for session in self.config.sessions(name):

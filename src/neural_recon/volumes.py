@@ -1,6 +1,7 @@
 """Volumes of an NSD tree: label volumes, masks and single-trial betas, in NSD's orientation (x, y, z)."""
 
 import logging
+import os
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from neural_recon.files import open_hdf5
 logger = logging.getLogger(__name__)
 
 BETA_SCALE = 300  # int16 units in one percent signal change
+
+HDF5 = (".hdf5", ".h5")  # endings of betas in that format
 
 _BLOCK_BYTES = 64 * 2**20
 _BROKEN = (EOFError, OSError, zlib.error, igzip_lib.IsalError, ImageFileError)
@@ -97,10 +100,37 @@ def read_betas(path: str | Path, mask: np.ndarray, trials: int | None = None) ->
         raise InputError(f"{path}: expected a session's betas, found no such file; fetch it or leave it out.")
     # x runs fastest in both formats: the masked voxels, taken in C order, by their place in that layout
     voxels = np.ravel_multi_index(np.nonzero(mask), mask.shape, order="F")
-    read = _read_betas_hdf5 if Path(path).suffix in (".hdf5", ".h5") else _read_betas_nifti
+    read = _read_betas_hdf5 if Path(path).suffix in HDF5 else _read_betas_nifti
     betas = read(path, mask.shape, voxels, trials)
     logger.info("%s: %d trials, %d voxels", path, *betas.shape)
     return betas
+
+
+def check_betas(path: str | Path, volume: Sequence[int], trials: int) -> None:
+    """Look at one session's betas without reading them: format, shape, and whether the end is there.
+
+    Raises:
+        InputError: as of `read_betas`, but for damage in the middle of the file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: expected a session's betas, found no such file; fetch it or leave it out.")
+    if path.suffix in HDF5:
+        with open_hdf5(path) as file:
+            data = _hdf5_betas(path, file)
+            _check_betas(path, data.shape[::-1], volume, data.dtype, trials)
+        return
+    data = _open_nifti(path).dataobj
+    _check_betas(path, data.shape, volume, data.dtype, trials)
+    size = data.offset + 2 * int(np.prod(data.shape))
+    if path.suffix == ".gz":
+        with path.open("rb") as file:
+            file.seek(-4, os.SEEK_END)  # gzip ends in the number of bytes it holds
+            found, size = int.from_bytes(file.read(4), "little"), size % 2**32
+    else:
+        found = path.stat().st_size
+    if found != size:
+        raise InputError(f"{path}: the file is cut short or damaged (its end is missing); fetch it again.")
 
 
 def _percent(integers: np.ndarray) -> np.ndarray:
@@ -153,9 +183,7 @@ def _stream(path: str | Path) -> BinaryIO:
 
 def _read_betas_hdf5(path, volume, voxels: np.ndarray, trials: int | None) -> np.ndarray:
     with open_hdf5(path) as file:
-        if "betas" not in file:
-            raise InputError(f"{path}: expected the dataset 'betas', found {sorted(file)}.")
-        data: h5py.Dataset = file["betas"]
+        data = _hdf5_betas(path, file)
         _check_betas(path, data.shape[::-1], volume, data.dtype, trials)
         betas = np.empty((len(data), len(voxels)), np.float32)
         try:
@@ -167,6 +195,12 @@ def _read_betas_hdf5(path, volume, voxels: np.ndarray, trials: int | None) -> np
                 f"{path}: the file is cut short or damaged ({error}); fetch it again."
             ) from error
     return betas
+
+
+def _hdf5_betas(path, file: h5py.File) -> h5py.Dataset:
+    if "betas" not in file:
+        raise InputError(f"{path}: expected the dataset 'betas', found {sorted(file)}.")
+    return file["betas"]
 
 
 def _hdf5_blocks(data: h5py.Dataset, voxels: np.ndarray) -> Iterator[tuple]:

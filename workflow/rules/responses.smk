@@ -61,10 +61,12 @@ rule betas:
         "<logs>/betas/{subject}_{session}.log",
     benchmark:
         "<benchmarks>/betas/{subject}_{session}.tsv"
+    # before features: a damaged session is to show at once
+    priority: 10
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=3000,
+        mem_mb=1000,
         runtime=20,
     script:
         "../scripts/betas.py"
