@@ -15,6 +15,7 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/weights.smk"
+include: "workflow/rules/nsd.smk"
 include: "workflow/rules/demo.smk"
 include: "workflow/rules/responses.smk"
 include: "workflow/rules/features.smk"
