@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import itertools
 import threading
 import time
 import xml.etree.ElementTree as ElementTree
@@ -38,7 +39,7 @@ class Store:
         if parts is None:
             return hashlib.md5(content).hexdigest()
         edges = [sum(parts[:k]) for k in range(len(parts) + 1)]
-        digests = [hashlib.md5(content[a:b]).digest() for a, b in zip(edges, edges[1:], strict=False)]
+        digests = [hashlib.md5(content[a:b]).digest() for a, b in itertools.pairwise(edges)]
         return f"{hashlib.md5(b''.join(digests)).hexdigest()}-{len(parts)}"
 
     def gets(self) -> list[tuple[str, str | None]]:

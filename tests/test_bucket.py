@@ -87,7 +87,8 @@ def test_cut_after_the_last_byte(store, place):
     assert store.gets() == []
 
 
-def test_part_longer_than_the_file_is_dropped(store, place):
+@pytest.mark.usefixtures("store")
+def test_part_longer_than_the_file_is_dropped(place):
     put_part(place, CONTENT + b"more")
     bucket.fetch_object(KEY, place[0])
     assert place[0].read_bytes() == CONTENT
@@ -126,7 +127,8 @@ def test_other_bytes_than_announced(store, place):
     assert place[0].read_bytes() == CONTENT
 
 
-def test_part_of_another_version_is_found_out(store, place):
+@pytest.mark.usefixtures("store")
+def test_part_of_another_version_is_found_out(place):
     put_part(place, b"x" * 2_000_000)
     with pytest.raises(InputError, match="expected the ETag"):
         bucket.fetch_object(KEY, place[0])
@@ -202,16 +204,27 @@ def test_store_that_cannot_be_reached(place, monkeypatch):
         bucket.fetch_object(KEY, place[0])
     said = bucket.summary({KEY: place[0]})
     assert len(said) == 1
-    assert "NSD, to fetch: 1 file, of how many gigabytes is not known: s3://natural-scenes-dataset: exp" in said[0]
+    assert (
+        "NSD, to fetch: 1 file, of how many gigabytes is not known: s3://natural-scenes-dataset: exp"
+        in said[0]
+    )
 
 
-def test_disk_that_is_too_small(store, place, monkeypatch):
+def test_mirror_that_is_no_address(place, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "mirror")
+    with pytest.raises(InputError, match="AWS_ENDPOINT_URL_S3 .*expected an address such as"):
+        bucket.fetch_object(KEY, place[0])
+
+
+@pytest.mark.usefixtures("store")
+def test_disk_that_is_too_small(place, monkeypatch):
     monkeypatch.setattr(transfer.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     with pytest.raises(InputError, match=r"betas_fithrf: expected 0\.00 GB free .* make room"):
         bucket.fetch_object(KEY, place[0])
 
 
-def test_disk_that_fills_up(store, place, monkeypatch):
+@pytest.mark.usefixtures("store")
+def test_disk_that_fills_up(place, monkeypatch):
     def full(_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -225,7 +238,11 @@ def test_disk_that_fills_up(store, place, monkeypatch):
 def tree(store):
     """A bucket with more than is asked for."""
     store.objects = {
-        **{f"{FOLDER}/betas_session{k:02d}.{end}": bytes(k) for k in range(1, 6) for end in ("nii.gz", "hdf5")},
+        **{
+            f"{FOLDER}/betas_session{k:02d}.{end}": bytes(k)
+            for k in range(1, 6)
+            for end in ("nii.gz", "hdf5")
+        },
         f"{FOLDER}/more/betas_session01.nii.gz": b"",
         "nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5": bytes(30_000_000),
         "nsddata_stimuli/stimuli/nsd/shared1000/shared0001.png": b"",
@@ -242,7 +259,8 @@ def test_listing_asks_once_a_folder(tree):
     assert tree.listings() == 5 + 1
 
 
-def test_summary_by_subject(tree, tmp_path):
+@pytest.mark.usefixtures("tree")
+def test_summary_by_subject(tmp_path):
     keys = [f"{FOLDER}/betas_session{k:02d}.nii.gz" for k in (2, 4)]
     keys.append("nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5")
     part = tmp_path / "nsddata_stimuli/stimuli/nsd/.part-nsd_stimuli.hdf5"
@@ -260,7 +278,8 @@ def test_summary_by_subject(tree, tmp_path):
     ]
 
 
-def test_summary_names_what_the_bucket_lacks(tree, tmp_path):
+@pytest.mark.usefixtures("tree")
+def test_summary_names_what_the_bucket_lacks(tmp_path):
     keys = [f"{FOLDER}/betas_session{k:02d}.nii.gz" for k in (2, 8, 9)]
     with pytest.raises(InputError, match=r"session08\.nii\.gz: .*no such file in the bucket \(and 1 more\)"):
         bucket.summary({key: tmp_path / key for key in keys})

@@ -124,7 +124,10 @@ def test_files_that_will_be_fetched(monkeypatch):
     assert found["subj02"][0] == "note"
     assert found["data to fetch"] == ("note", "subj01 2 MB, subj02 4 MB")
     assert advice.startswith("snakemake --configfile mine.yaml --cores")
-    assert full["disk free"] == ("wrong", "resources/models and nsd and results: 1 MB, 6 MB still to be written")
+    assert full["disk free"] == (
+        "wrong",
+        "resources/models and nsd and results: 1 MB, 6 MB still to be written",
+    )
     assert lacking["data to fetch"][0] == "wrong"
     assert "no such file in the bucket" in lacking["data to fetch"][1]
 

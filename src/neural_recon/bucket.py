@@ -43,16 +43,12 @@ def listing(keys: Iterable[str]) -> dict[str, Object]:
     Raises:
         InputError: the bucket cannot be reached.
     """
-    folders: dict[str, list[str]] = {}
-    for key in keys:
-        folders.setdefault(key.rpartition("/")[0], []).append(key)
-    found = {}
+    wanted, found = set(keys), {}
     try:
         # asked before a run, perhaps where there is no network at all: not for long
         pages = _client(attempts=2, connect=5).get_paginator("list_objects_v2")
-        for wanted in folders.values():
-            prefix = os.path.commonprefix(wanted)
-            for page in pages.paginate(Bucket=BUCKET, Prefix=prefix, Delimiter="/"):
+        for folder in sorted({key.rpartition("/")[0] for key in wanted}):
+            for page in pages.paginate(Bucket=BUCKET, Prefix=f"{folder}/", Delimiter="/"):
                 for row in page.get("Contents", []):
                     if row["Key"] in wanted:
                         found[row["Key"]] = Object(row["Size"], row["ETag"].strip('"'))
@@ -151,7 +147,12 @@ def _client(attempts: int = 5, connect: float = transfer.CONNECT) -> Any:
         response_checksum_validation="when_required",
         user_agent_extra=f"neural-recon/{__version__}",
     )
-    return boto3.client("s3", config=settings)
+    try:
+        return boto3.client("s3", config=settings)
+    except ValueError as error:
+        raise InputError(
+            f"AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL: expected an address such as http://mirror:9000 ({error})."
+        ) from error
 
 
 def _receive(client: Any, key: str, head: Mapping[str, Any], part: Path, source: str) -> None:
@@ -231,7 +232,7 @@ def _equal_parts(size: int, first: int) -> Iterator[int]:
 
 
 def file_etag(path: Path, sizes: Sequence[int], multipart: bool) -> str:
-    """The ETag that S3 gives a file: its md5; uploaded in parts, the md5 of the parts' md5s, and their number.
+    """The ETag that S3 gives a file: its md5; uploaded in parts, the md5 of the parts' md5s, and how many.
 
     Args:
         path: the file.

@@ -32,7 +32,9 @@ def write_captions(
     with whole(path) as temporary:
         np.save(temporary, table)
     counts = np.count_nonzero(table, axis=1)
-    logger.info("%d images, %d of them with fewer than %d", len(table), np.sum(counts < N_CAPTIONS), N_CAPTIONS)
+    logger.info(
+        "%d images, %d of them with fewer than %d", len(table), np.sum(counts < N_CAPTIONS), N_CAPTIONS
+    )
 
 
 def caption_table(stimuli: str | os.PathLike[str], annotations: Sequence[str]) -> np.ndarray:

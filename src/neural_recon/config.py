@@ -45,8 +45,8 @@ class Nsd(Section):
     )
     coco: str | None = Field(
         None,
-        description="Folder with COCO's captions_train2017.json and captions_val2017.json: captions are built "
-        "from these instead.",
+        description="Folder with COCO's captions_train2017.json and captions_val2017.json: captions are "
+        "built from these instead.",
     )
     atlases: list[str] = Field(
         ["prf-visualrois", "floc-faces", "floc-bodies", "floc-places", "floc-words"],
@@ -365,7 +365,7 @@ class Config(Section):
 
     @property
     def caption_files(self) -> dict[str, Path]:
-        """Where the captions come from, by what it is: the captions themselves, or what they are built from."""
+        """Where the captions come from, by name: the captions themselves, or what they are built from."""
         if not self.nsd.coco:
             return {"captions": self.captions}
         annotations = {f"{name} of COCO": Path(self.nsd.coco) / name for name in ANNOTATIONS}

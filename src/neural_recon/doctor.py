@@ -186,7 +186,7 @@ def check_machine() -> Iterator[Finding]:
 
 
 def check_disk(plan: Plan, table: weights.Table, data: float = 0) -> Iterator[Finding]:
-    """What results, fetched weights and the `data` (bytes) still to be fetched will fill, against what is free."""
+    """What results, weights and `data` still to be fetched (bytes) will fill, against what is free."""
     config = plan.config
     results = Path(config.pathvars.get("results", "results"))
     fetched = weights.missing([value for _, value in config.weights], table)

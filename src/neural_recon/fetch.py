@@ -74,7 +74,9 @@ def _receive(url: str, login: dict[str, str], part: Path, size: int | None) -> s
     headers = {"User-Agent": f"neural-recon/{__version__}", "Accept-Encoding": "identity", **login}
     if have:
         headers["Range"] = f"bytes={have}-"
-    with requests.get(url, headers=headers, stream=True, timeout=(transfer.CONNECT, transfer.READ)) as response:
+    with requests.get(
+        url, headers=headers, stream=True, timeout=(transfer.CONNECT, transfer.READ)
+    ) as response:
         announced = _announced_sha256(response)
         if response.status_code == 416 and response.headers.get("Content-Range") == f"bytes */{have}":
             return announced  # cut off after the last byte

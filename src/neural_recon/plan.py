@@ -77,7 +77,7 @@ class Plan:
         return table
 
     def check(self) -> None:
-        """Raise an InputError on the first file of the tree that is missing, or mistake in design and splits."""
+        """Raise an InputError on the first missing file of the tree, or mistake in design and splits."""
         self.check_files()
         for subject in self.config.subjects:
             self.trials(subject)

@@ -121,7 +121,8 @@ def report_files(pattern, **values):
 
 def announce_downloads(objects):
     """Say how many gigabytes of NSD are to be fetched, before a dry run and a run alike."""
-    from neural_recon import bucket  # boto3 takes long to import, and most runs have no use for it
+    # boto3 takes long to import, and most runs have no use for it
+    from neural_recon import bucket
 
     try:
         for line in bucket.summary(objects):
