@@ -35,6 +35,13 @@ rule all:
         [decoder_files(subject) for subject in CONFIG.subjects],
 
 
+# all downloads and nothing else: snakemake --configfile config/nsd.yaml --cores 4 fetch
+rule fetch:
+    input:
+        [str(path) for path in PLAN.missing()],
+        [f"{weights.MODELS}/{place}" for place in MISSING],
+
+
 # one target a subject: snakemake --cores 2 subj01
 for who in CONFIG.subjects:
 

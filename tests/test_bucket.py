@@ -212,7 +212,9 @@ def test_store_that_cannot_be_reached(place, monkeypatch):
 
 def test_mirror_that_is_no_address(place, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "mirror")
-    with pytest.raises(InputError, match="AWS_ENDPOINT_URL_S3 .*expected an address such as"):
+    with pytest.raises(
+        InputError, match=r"AWS_ENDPOINT_URL: expected an address such as .*, Invalid endpoint: mirror"
+    ):
         bucket.fetch_object(KEY, place[0])
 
 

@@ -235,6 +235,18 @@ def test_fetch_in_parallel_goes_on_and_then_all_is_used_where_it_lies(project, s
     assert store.gets() == []
 
 
+def test_downloads_are_limited(project, store, objects):
+    lay_out(project, {TREE.key(TREE.expdesign): objects[TREE.key(TREE.expdesign)]})
+    store.delay = 0.3
+    config = {**ACCEPTED, "subjects": {"subj01": {"sessions": 1}}}
+    assert stale(project, config, "fetch") == {"fetch": 1, "fetch_nsd": 5}
+    done = snakemake(project, "--resources", "download=1", "--", "fetch", config=config)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(store.gets()) == 5
+    assert store.at_once == 1
+    assert stale(project, config, "fetch") == {"fetch": 1}  # a job of nothing
+
+
 def test_complete_tree_is_only_read(project, objects):
     lay_out(project, objects)
     before = state(project / "nsd")

@@ -151,7 +151,7 @@ def _client(attempts: int = 5, connect: float = transfer.CONNECT) -> Any:
         return boto3.client("s3", config=settings)
     except ValueError as error:
         raise InputError(
-            f"AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL: expected an address such as http://mirror:9000 ({error})."
+            f"AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL: expected an address such as http://mirror:9000, {error}."
         ) from error
 
 
