@@ -141,10 +141,12 @@ def test_bucket_that_cannot_be_reached(monkeypatch):
     assert "wrong" not in {state for state, _ in found.values()}
 
 
-def test_captions_of_ones_own_are_not_fetched():
+def test_captions_of_ones_own_are_not_fetched(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
     write_tree("nsd")
     found, _ = examine(with_terms(captions="mine.npy"))
     assert found["data"] == ("wrong", "nsd: no captions (mine.npy)")
+    shutil.rmtree("nsd")
     found, _ = examine(with_terms(coco="coco"))
     assert found["data"][0] == "wrong"
     assert "no captions_train2017.json of COCO (coco/captions_train2017.json)" in found["data"][1]

@@ -88,7 +88,7 @@ def check_data(plan: Plan) -> Iterator[Finding]:
         if absent and all(plan.fetches(path) for path in absent.values()):
             text = "no such folder yet" if no_root else text
             yield Finding("data", "note", f"{tree.root}: {text}; will be fetched")
-        elif no_root:
+        elif no_root and not config.nsd.accept_terms:
             yield Finding("data", "wrong", f"{tree.root}: no such folder; nsd.root names it")
         elif absent:
             yield Finding("data", "wrong", f"{tree.root}: {text}")
