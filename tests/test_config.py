@@ -74,6 +74,37 @@ def test_sessions_of_the_data_set_limit_those_asked_for():
         config.resolve(raw, ROOT)
 
 
+def nsd_config(**sections) -> config.Config:
+    raw = yaml.safe_load((ROOT / "config/nsd.yaml").read_text(encoding="utf-8"))
+    return config.Config.model_validate(config.resolve({**raw, **sections}, ROOT))
+
+
+def test_every_subject_has_its_own_number_of_sessions():
+    found = nsd_config(subjects={f"subj0{n}": {} for n in range(1, 9)})
+    assert [len(found.sessions(name)) for name in found.subjects] == [40, 40, 32, 30, 40, 32, 40, 30]
+    some = nsd_config(subjects={"subj01": {"sessions": [7, 2, 7]}, "subj02": {"sessions": 3}})
+    assert (some.sessions("subj01"), some.sessions("subj02")) == ([2, 7], [1, 2, 3])
+
+
+def test_published_split_is_37_sessions():
+    subjects = {f"subj0{n}": {} for n in (1, 2, 5, 7)}
+    found = nsd_config(subjects=subjects, split={"name": "published"})
+    assert [found.sessions(name) for name in subjects] == [list(range(1, 38))] * 4
+    for n, came in ((3, 32), (4, 30), (6, 32), (8, 30)):
+        with pytest.raises(InputError, match=rf'subj0{n} came for {came}; use split.name "all"'):
+            nsd_config(subjects={f"subj0{n}": {}}, split={"name": "published"})
+    with pytest.raises(InputError, match=r"37 sessions: leave subjects\.subj01\.sessions out"):
+        nsd_config(subjects={"subj01": {"sessions": 40}}, split={"name": "published"})
+    nsd_config(subjects={"subj01": {"sessions": 37}}, split={"name": "published"})
+
+
+@pytest.mark.parametrize("name", ["published", "clusters"])
+def test_lists_of_ids_are_a_split_of_their_own(raw, name):
+    raw["split"] = {"name": name, "test": "ids.txt"}
+    with pytest.raises(InputError, match=f'lists of ids make a split of their own: leave name "{name}" out'):
+        config.resolve(raw, ROOT)
+
+
 def test_region_of_an_atlas_that_is_not_read(raw):
     raw["nsd"] |= {"atlases": ["floc-faces"], "regions": ["V1v"]}
     with pytest.raises(InputError, match="add it to nsd"):

@@ -33,7 +33,7 @@ def test_every_fold_equals_a_refit_by_scikit_learn(rng, n, p):
     X = X + rng.standard_normal((1, p)).astype(np.float32)  # fold means differ from the whole's
     alphas = [100.0, 1e-3, 0.1, 10.0, 1e7]
     groups = np.repeat(np.arange(n), 2)[:n]
-    result = cross_validate(Kernel.of(X, X_test), Y, alphas, folds=4, seed=3, groups=groups)
+    result = cross_validate(Kernel.of(X, X_test, images=groups), Y, alphas, folds=4, seed=3)
     assert result.alphas.tolist() == sorted(alphas)
     expected = loop(X, Y, sorted(alphas), make_folds(n, 4, 3, groups)).mean(axis=2)
     np.testing.assert_allclose(result.scores, expected[None], rtol=1e-4, atol=1e-5)

@@ -10,10 +10,13 @@ import nibabel
 import numpy as np
 import pytest
 import scipy.io
+from conftest import ROOT
 from PIL import Image
 
 from neural_recon import nsd, volumes
+from neural_recon.config import Config, resolve
 from neural_recon.errors import InputError
+from neural_recon.plan import Plan
 
 SHAPE = (4, 3, 5)
 
@@ -53,6 +56,23 @@ def test_design_of_the_real_experiment(mini):
     assert (~images["shared"]).sum() == 8859
     assert images["shared"].sum() == 982
     assert (design["shared"] == (design["position"] <= 1000)).all()
+
+
+@pytest.mark.parametrize("subject", ["subj01", "subj02", "subj05", "subj07"])
+def test_published_split_by_name(mini, subject):
+    raw = {"recipe": "brain_diffuser_small", "nsd": {"root": str(mini.root)}, "split": {"name": "published"}}
+    trials = Plan(Config.model_validate(resolve({**raw, "subjects": {subject: {}}}, ROOT))).trials(subject)
+    assert len(trials) == 27_750
+    assert trials.groupby("split")["nsd_id"].nunique().to_dict() == {"test": 982, "train": 8859}
+
+
+def test_published_split_of_another_design_is_refused(mini, monkeypatch):
+    raw = {"recipe": "brain_diffuser_small", "nsd": {"root": str(mini.root)}, "split": {"name": "published"}}
+    plan = Plan(Config.model_validate(resolve({**raw, "subjects": {"subj01": {}}}, ROOT)))
+    design = plan.design("subj01", list(range(1, 38)))
+    monkeypatch.setattr(plan, "design", lambda *_: design[design["session"] < 37])
+    with pytest.raises(InputError, match=r"expected the published split of subj01, .*is it NSD's own design"):
+        plan.trials("subj01")
 
 
 def test_whole_design_shows_every_image_three_times(mini):

@@ -2,10 +2,17 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from test_workflow import make_project, snakemake
+
+from neural_recon import nsd, ridge
+from neural_recon.files import read_hdf5
+from neural_recon.metrics import two_way_identification
 
 pytestmark = pytest.mark.slow
 
@@ -23,19 +30,42 @@ CONFIG = {
 
 
 @pytest.fixture(scope="module")
-def summary(nsd_mini, tmp_path_factory) -> pd.DataFrame:
-    """The scores of both subjects after a run from the files to the report."""
+def project(nsd_mini, tmp_path_factory) -> Path:
+    """A finished run from the files to the report."""
     project = make_project(tmp_path_factory.mktemp("real") / "run")
     build = [sys.executable, str(nsd_mini / "build.py"), str(project / "nsd")]
     subprocess.run(build, check=True, capture_output=True)
     done = snakemake(project, config=CONFIG)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (project / "out/results/report/all.html").exists()
+    return project
+
+
+@pytest.fixture(scope="module")
+def summary(project) -> pd.DataFrame:
+    """The scores of both subjects."""
     tables = [
         pd.read_csv(project / f"out/results/scores/{subject}/summary.tsv", sep="\t")
         for subject in CONFIG["subjects"]
     ]
     return pd.concat(tables).set_index(["subject", "variant", "picture", "metric"])
+
+
+def test_the_excerpts_own_figure(project):
+    """Its README: from 22 regions of subj01 to 16 x 16 pixels, two-way identification 0.64."""
+    responses = read_hdf5(project / "out/results/responses/subj01.h5")
+    assert responses["train"].shape == (782, 22)
+    train, test = (
+        np.stack(
+            [
+                np.asarray(Image.fromarray(picture).convert("L").resize((16, 16), Image.Resampling.BOX))
+                for picture in nsd.read_stimuli(nsd.Tree(project / "nsd").stimuli, responses[ids])
+            ]
+        ).reshape(len(responses[ids]), -1)
+        for ids in ("train_ids", "test_ids")
+    )
+    found = ridge.predict(responses["train"], responses["test"], train.astype(np.float32), 1.0)
+    assert two_way_identification(test, found).mean() == pytest.approx(0.64, abs=0.01)
 
 
 @pytest.mark.parametrize("subject", ["subj01", "subj02"])

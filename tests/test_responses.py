@@ -99,6 +99,38 @@ def test_mean_of_the_single_trials_is_the_test_response(rng, zscore):
     np.testing.assert_allclose(means, result.test, atol=1e-5)
 
 
+@pytest.mark.parametrize("zscore", ["train", "session"])
+def test_training_on_single_trials(rng, zscore):
+    trials = make_trials(rng)
+    betas = rng.normal(2, 3, (60, 5)).astype(np.float32)
+    averaged = prepare(sessions_of(trials, betas), trials, voxel_table(5), zscore)
+    result = prepare(sessions_of(trials, betas), trials, voxel_table(5), zscore, average=False)
+    in_train = (trials["split"] == "train").to_numpy()
+    assert result.train_ids.tolist() == trials.loc[in_train, "nsd_id"].tolist()
+    assert set(result.train_repetitions) == {1}
+    np.testing.assert_allclose(result.train.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(result.train.std(0, ddof=1), 1, rtol=1e-5)
+    # the same responses in another unit: the spread of single trials is larger
+    raw = result.train * result.std + result.mean
+    means = np.stack([raw[result.train_ids == i].mean(0) for i in averaged.train_ids])
+    np.testing.assert_allclose(means, averaged.train * averaged.std + averaged.mean, atol=1e-4)
+    np.testing.assert_allclose(
+        result.test * result.std + result.mean, averaged.test * averaged.std + averaged.mean, atol=1e-4
+    )
+    assert (result.std > averaged.std).all()
+
+
+def test_noise_ceiling_from_ncsnr(rng):
+    trials = make_trials(rng)
+    betas = rng.normal(size=(60, 4)).astype(np.float32)
+    betas[:, 1] = 0  # dropped
+    ncsnr = np.array([0.5, 9.0, 0.0, 2.0])
+    result = prepare(sessions_of(trials, betas), trials, voxel_table(4), ncsnr=ncsnr)
+    repetitions = result.test_repetitions
+    expected = [x**2 / (x**2 + np.mean(1 / repetitions)) for x in (0.5, 0.0, 2.0)]
+    np.testing.assert_allclose(result.noise_ceiling, expected, rtol=1e-6)
+
+
 def test_test_trials_change_nothing_about_training(rng):
     trials = make_trials(rng)
     betas = rng.normal(size=(60, 5)).astype(np.float32)

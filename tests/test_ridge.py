@@ -132,6 +132,42 @@ def test_train_calibration_takes_its_statistics_from_left_out_training_images(rn
         np.testing.assert_allclose(predictions[:, t], expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize("p", [90, 9])
+def test_repetitions_are_left_out_together_and_count_by_their_mean(rng, p):
+    """As a loop over images that refits scikit-learn's Ridge without any of the image's trials."""
+    n, alpha = 40, 5.0
+    X, X_test, Y = ridge_problem(rng, n, p)
+    images = rng.permutation(np.arange(n) % 15)  # two or three trials each, in no order
+    Y = Y[:15][images]  # trials of one image share their features
+    kernel = Kernel.of(X, X_test, images=images)
+    predictions = ridge.together(ridge.predict_blocks(kernel, Y, alpha, "train", seed=2, block=5))
+    left_out = []
+    for image in range(15):
+        own = images == image
+        plain = scikit_ridge(X[~own], X[own], Y[~own], alpha)
+        left_out.append((plain - Y[~own].mean(axis=0)).mean(axis=0))
+    offset = scikit_ridge(X, X_test, Y, alpha) - Y.mean(axis=0) - np.mean(left_out, axis=0)
+    expected = offset / np.std(left_out, axis=0) * Y.std(axis=0) + Y.mean(axis=0)
+    np.testing.assert_allclose(predictions, expected, rtol=2e-4)
+    singles = ridge.together(ridge.predict_blocks(Kernel.of(X, X_test), Y, alpha, "train", seed=2))
+    assert np.abs(singles - predictions).max() > 0.1
+
+
+def test_images_that_are_all_different_are_no_repetitions(rng):
+    X, X_test, _ = ridge_problem(rng, 20, 30)
+    assert Kernel.of(X, X_test, images=np.arange(20) + 7).images is None
+    with pytest.raises(ValueError, match="a label for each of 20 training rows, found 19"):
+        Kernel.of(X, X_test, images=np.arange(19))
+
+
+def test_shuffled_images_keep_repetitions_together():
+    ids = np.array([30, 10, 30, 20, 10])
+    found = ridge.shuffled_images(ids, 0)
+    assert not np.any(found == ids)
+    assert found[0] == found[2] != found[1] == found[4]
+    assert set(found) == {10, 20, 30}
+
+
 def test_the_calibration_states_its_sampling_error(rng):
     assert ridge.calibration_error(900) == {"mean": 0, "spread": 0}
     n, k = 5000, ridge.CALIBRATION_IMAGES

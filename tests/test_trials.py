@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from neural_recon.errors import InputError
-from neural_recon.trials import read_ids, trial_table
+from neural_recon.trials import read_ids, read_lists, trial_table
 
 
 @pytest.fixture
@@ -74,3 +74,16 @@ def test_lists_of_ids(tmp_path):
         read_ids(path)
     with pytest.raises(InputError, match="no such file"):
         read_ids(tmp_path / "none.txt")
+
+
+def test_lists_from_clusters(tmp_path):
+    path = tmp_path / "subj01.tsv"
+    with pytest.raises(InputError, match=r"subj01.tsv: expected the clusters .* -- clusters"):
+        read_lists(None, None, path)
+    path.write_text("nsd_id\tcluster\n3\t1\n")
+    with pytest.raises(InputError, match="expected the columns nsd_id and split"):
+        read_lists(None, None, path)
+    path.write_text("nsd_id\tcluster\tsplit\n3\t1\ttrain\n5\t2\ttest\n8\t1\ttrain\n")
+    train, test = read_lists(None, None, path)
+    assert (train.tolist(), test.tolist()) == ([3, 8], [5])
+    assert read_lists(None, None) == (None, None)

@@ -18,6 +18,8 @@ from conftest import ROOT
 
 from neural_recon import decoders, files, storage
 from neural_recon.config import SPACES, Config, resolve
+from neural_recon.feature_files import read_rows
+from neural_recon.metrics import two_way_identification
 from neural_recon.plan import Plan
 
 pytestmark = pytest.mark.slow
@@ -170,9 +172,10 @@ def test_decoders_are_kept_for_new_scans(project):
     done = snakemake(project, "--", *targets, config=config)
     assert done.returncode == 0, done.stdout + done.stderr
     test = files.read_hdf5(project / "results/responses/subj01.h5", "test")["test"]
+    scores = decoders.project(kept / "responses.h5", test)
     for space in SPACES:
         expected = files.read_hdf5(ridge / space / "decoded.h5", "predictions")["predictions"]
-        found = decoders.predict(kept / f"{space}.h5", kept / "responses.h5", test)
+        found = decoders.predict(kept / f"{space}.h5", kept / "responses.h5", scores)
         spread = expected.std(axis=0)
         moving = spread > 0
         assert np.sqrt(np.mean(((found - expected)[:, moving] / spread[moving]) ** 2)) < 0.003
@@ -334,3 +337,47 @@ def test_other_checkpoint_is_named(project):
     config = {**SMALL, "weights": {"vdvae": "resources/demo_models/classifier/model.safetensors"}}
     said = failing(project, config, "results/features/vdvae/shared_000.h5")
     assert "classifier/model.safetensors: expected the tensor" in said
+
+
+@pytest.fixture(scope="module")
+def another(project, tmp_path_factory) -> Path:
+    """A copy of the finished run, to be changed."""
+    return Path(shutil.copytree(project, tmp_path_factory.mktemp("another") / "run", symlinks=True))
+
+
+def test_training_on_single_trials(another):
+    config = {**SMALL, "responses": {"average": False}}
+    names = ("decoded", "shuffled")
+    ridge = [f"results/ridge/subj01/{space}/{name}.h5" for space in SPACES for name in names]
+    done = snakemake(another, "--", *ridge, "results/data_amount/subj01.tsv", config=config)
+    assert done.returncode == 0, done.stdout + done.stderr
+    kernel = files.read_hdf5(another / "results/ridge/subj01/kernel.h5", "images", "train_ids", "test_ids")
+    assert len(kernel["train_ids"]) == 600
+    assert np.unique(kernel["images"], return_counts=True)[1].tolist() == [3] * 200
+    chunks = sorted((another / "results/features/clip_vision").glob("*.h5"))
+    scores = {}
+    for name in names:
+        path = another / f"results/ridge/subj01/clip_vision/{name}.h5"
+        found = files.read_hdf5(path, "predictions")["predictions"]
+        scores[name] = two_way_identification(read_rows(chunks, kernel["test_ids"]), found).mean()
+    assert scores["decoded"] > 0.8
+    assert abs(scores["shuffled"] - 0.5) < 0.2
+    amount = pd.read_csv(another / "results/data_amount/subj01.tsv", sep="\t")
+    assert set(amount["training_images"]) == {200}
+    assert set(amount["training_trials"]) == {600}
+
+
+def test_whole_clusters_are_held_out(another):
+    split = {"name": "clusters", "clusters": {"count": 12, "test_share": 0.2}}
+    trials, table = "results/trials/subj01.parquet", another / "results/clusters/subj01.tsv"
+    said = failing(another, {**SMALL, "split": split}, trials)
+    assert "results/clusters/subj01.tsv: expected the clusters of this subject's images" in said
+    done = snakemake(another, "--", "clusters", config={**SMALL, "split": {**split, "name": "all"}})
+    assert done.returncode == 0, done.stdout + done.stderr
+    clusters = pd.read_csv(table, sep="\t").set_index("nsd_id")
+    assert len(clusters) == 250
+    done = snakemake(another, "--", trials, config={**SMALL, "split": split})
+    assert done.returncode == 0, done.stdout + done.stderr
+    shown = pd.read_parquet(another / trials)
+    assert shown["split"].tolist() == clusters.loc[shown["nsd_id"], "split"].tolist()
+    assert "features" not in str(stale(another, {**SMALL, "split": split}, "results/responses/subj01.h5"))

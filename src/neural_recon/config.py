@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from neural_recon.errors import InputError, first_mistake
-from neural_recon.nsd import REGIONS, SESSIONS, Tree, find_region, is_mask_file
+from neural_recon.nsd import PUBLISHED_SESSIONS, REGIONS, SESSIONS, Tree, find_region, is_mask_file
 
 Space = Literal["vdvae", "clip_vision", "clip_text"]
 SPACES: tuple[Space, ...] = ("vdvae", "clip_vision", "clip_text")
@@ -92,24 +92,40 @@ Session = Annotated[int, Field(strict=True, ge=1)]
 class Subject(Section):
     """One person's data."""
 
-    sessions: Session | list[Session] = Field(
-        description="How many sessions from the first, or a list of them."
+    sessions: Literal["all"] | Session | list[Session] = Field(
+        "all",
+        description="How many sessions from the first, or a list of them; all: that the subject came for, "
+        "or as split.name says.",
     )
     format: Literal["nii.gz", "hdf5"] = Field("nii.gz", description="Which of the published betas to read.")
 
-    @property
-    def session_list(self) -> list[int]:
-        """1-based sessions, in order."""
-        if isinstance(self.sessions, int):
-            return list(range(1, self.sessions + 1))
-        return sorted(set(self.sessions))
+
+class Clusters(Section):
+    """Groups of similar images, by CLIP vision's class token."""
+
+    count: Annotated[int, Field(ge=2)] = Field(100, description="Clusters of a subject's images.")
+    test_share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.1, description="Share of the images to hold out, in whole clusters."
+    )
 
 
 class Split(Section):
     """Which images train and which test; without lists the shared images test."""
 
+    name: Literal["all", "published", "clusters"] = Field(
+        "all",
+        description="all: the shared images test; published: the same of the first 37 sessions; clusters: "
+        "whole clusters of similar images test (`snakemake clusters` first).",
+    )
     train: str | None = Field(None, description="File with the training images' NSD ids, one a line.")
     test: str | None = Field(None, description="File with the test images' NSD ids, one a line.")
+    clusters: Clusters = Clusters()
+
+    @model_validator(mode="after")
+    def _lists_or_name(self) -> "Split":
+        if self.name != "all" and (self.train or self.test):
+            raise ValueError(f'lists of ids make a split of their own: leave name "{self.name}" out')
+        return self
 
 
 class Responses(Section):
@@ -118,6 +134,15 @@ class Responses(Section):
     zscore: Literal["train", "session"] = Field(
         "train",
         description="z-score by the training images over all sessions, or first each session by its own.",
+    )
+    average: bool = Field(
+        True,
+        description="Train on the mean over an image's repetitions; false: on single trials. Test images are "
+        "averaged either way.",
+    )
+    noise_ceiling: Literal["repetitions", "ncsnr"] = Field(
+        "repetitions",
+        description="Of the test images: from the repetitions here, or from NSD's ncsnr.nii.gz.",
     )
 
 
@@ -328,11 +353,17 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _known_subjects(self) -> "Config":
-        for name, subject in self.subjects.items():
+        for name in self.subjects:
             if name not in SESSIONS:
                 raise ValueError(f"unknown subject {name!r}; known are {', '.join(SESSIONS)}")
-            last = SESSIONS[name] if self.demo is None else self.demo.sessions
-            for session in subject.session_list:
+            last = self._last_session(name)
+            if self.split.name == "published":
+                wanted = f'split.name "published" takes the first {PUBLISHED_SESSIONS} sessions'
+                if last < PUBLISHED_SESSIONS:
+                    raise ValueError(f'{wanted}, and {name} came for {last}; use split.name "all"')
+                if self.sessions(name) != list(range(1, PUBLISHED_SESSIONS + 1)):
+                    raise ValueError(f"{wanted}: leave subjects.{name}.sessions out")
+            for session in self.sessions(name):
                 if not 1 <= session <= last:
                     raise ValueError(f"{name} has the sessions 1 to {last}, not {session}")
         if self.demo is not None and self.nsd.coco:
@@ -351,10 +382,24 @@ class Config(Section):
                 raise ValueError(f"regions.sets.{name}: {error}") from error
         return self
 
+    def _last_session(self, name: str) -> int:
+        return SESSIONS[name] if self.demo is None else self.demo.sessions
+
+    def sessions(self, name: str) -> list[int]:
+        """The 1-based sessions of a subject that are used, ascending."""
+        sessions = self.subjects[name].sessions
+        if sessions == "all":
+            sessions = PUBLISHED_SESSIONS if self.split.name == "published" else self._last_session(name)
+        return list(range(1, sessions + 1)) if isinstance(sessions, int) else sorted(set(sessions))
+
     @property
     def tree(self) -> Tree:
         """The NSD tree this configuration reads."""
         return Tree(self.nsd.root, self.nsd.space, self.nsd.preparation)
+
+    def clusters(self, subject: str) -> Path:
+        """The table of a subject's clusters of images."""
+        return Path(self.pathvars.get("results", "results")) / f"clusters/{subject}.tsv"
 
     @property
     def captions(self) -> Path:

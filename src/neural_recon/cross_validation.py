@@ -40,10 +40,9 @@ def cross_validate(
     n_targets: int = 1024,
     seed: int = 0,
     parts: Sequence[int] | None = None,
-    groups: np.ndarray | None = None,
     backend: Backend | None = None,
 ) -> CvResult:
-    """Score every alpha on held-out training images.
+    """Score every alpha on held-out training images; repetitions of an image share a fold.
 
     The score of a target is R^2 (about the held-out images' own mean, as `sklearn.metrics.r2_score`); one
     constant in a fold is left out there. All folds come out of one factor an alpha (see `kernel`). A warning
@@ -57,7 +56,6 @@ def cross_validate(
             neighbouring columns since features lie on disk row by row.
         seed: draws the folds and the targets.
         parts: widths of neighbouring columns that get an alpha each; default: all columns together.
-        groups: (n,) labels of rows that must share a fold (repetitions of an image); default: none do.
 
     Raises:
         ValueError: targets that do not fit or are not finite, alphas that are not positive or too small for
@@ -82,7 +80,7 @@ def cross_validate(
     columns = np.concatenate(samples)
     y = centred_columns(targets, columns)  # residuals do not depend on the mean
 
-    held_out = [rows for _, rows in make_folds(n, folds, seed, groups)]
+    held_out = [rows for _, rows in make_folds(n, folds, seed, kernel.images)]
     totals = np.stack([y[rows].var(axis=0) for rows in held_out])
     totals[[np.ptp(y[rows], axis=0) == 0 for rows in held_out]] = np.nan
     if not np.all(np.any(totals > 0, axis=1)):

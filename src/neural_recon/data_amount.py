@@ -2,9 +2,9 @@
 
 Test images and their responses stay what they are, all repetitions in all sessions; only the training data
 shrink. With k sessions the training images are those shown in the first k, averaged over their repetitions
-in these, and z-scored by their own mean and standard deviation, as are the test responses then. With fewer
-voxels all sessions are used; voxels are seeded random draws (of one draw, a smaller share lies within a
-larger one).
+in these (or their single trials, where the workflow trains on those), and z-scored by their own mean and
+standard deviation, as are the test responses then. With fewer voxels all sessions are used; voxels are seeded
+random draws (of one draw, a smaller share lies within a larger one).
 
 The score is two-way identification in each feature space, calibrated as in the workflow. A penalty that is
 cross-validated is chosen anew within each training set, one a space; a fixed one stays as it is, scaled by
@@ -66,7 +66,12 @@ def first_sessions(trials: pd.DataFrame, k: int) -> pd.DataFrame:
 
 
 def responses_of(
-    sessions: Iterable[np.ndarray], trials: pd.DataFrame, voxels: pd.DataFrame, zscore: str, k: int
+    sessions: Iterable[np.ndarray],
+    trials: pd.DataFrame,
+    voxels: pd.DataFrame,
+    zscore: str,
+    k: int,
+    average: bool = True,
 ) -> Responses:
     """The responses of k sessions' training trials and of all test trials; arguments as of `prepare`.
 
@@ -76,7 +81,7 @@ def responses_of(
     if zscore == "session":
         tables = (table for _, table in trials.groupby("session", sort=False))
         sessions = (zscored_session(betas, table)[0] for betas, table in zip(sessions, tables, strict=False))
-    return prepare(sessions, first_sessions(trials, k), voxels)
+    return prepare(sessions, first_sessions(trials, k), voxels, average=average)
 
 
 def learning_curves(
@@ -89,12 +94,13 @@ def learning_curves(
     sessions: Sequence[int],
     shares: Sequence[float],
     draws: int,
+    average: bool = True,
 ) -> pd.DataFrame:
     """Scores of decoders fitted on fewer sessions and on fewer voxels, and on all of both.
 
     Args:
         read_sessions: a fresh pass over the betas of all sessions, as `prepare` takes them.
-        trials, voxels, zscore: as for `prepare`.
+        trials, voxels, zscore, average: as for `prepare`.
         features: space -> features of all training and test images.
         sessions: numbers of sessions; those not below the subject's own are left out.
         shares: of the voxels, above 0; 1 is left out.
@@ -108,7 +114,7 @@ def learning_curves(
     every = trials["session"].nunique()
     rows = []
     for k in [*sorted(k for k in set(sessions) if k < every), every]:
-        data = responses_of(read_sessions(), trials, voxels, zscore, k)
+        data = responses_of(read_sessions(), trials, voxels, zscore, k, average)
         rows += _fit(data, features, decoder, k, 1.0, 0)
     count = data.train.shape[1]  # all sessions come last
     for share in sorted(share for share in set(shares) if share < 1):
@@ -130,7 +136,7 @@ def _fit(
 ) -> list[dict]:
     """Fit all spaces on some voxels and score them: a row a space."""
     train, test = data.train[:, drawn], data.test[:, drawn]
-    kernel = Kernel.of(train, test)
+    kernel = Kernel.of(train, test, images=data.train_ids)
     targets = {space: sample.rows(data.train_ids) for space, sample in features.items()}
     alphas = _penalties(kernel, targets, decoder)
     widths = [values.shape[1] for values in targets.values()]
@@ -138,7 +144,7 @@ def _fit(
     every_target = np.concatenate(list(targets.values()), axis=1)
     each = np.repeat([alphas[space] for space in targets], widths)
     found = together(predict_blocks(kernel, every_target, each, decoder.calibration, decoder.seed))
-    rows = []
+    rows, n_images = [], len(kernel.image_rows)
     stops = np.cumsum(widths)
     for space, stop, width in zip(targets, stops, widths, strict=True):
         true = features[space].rows(data.test_ids)
@@ -149,7 +155,7 @@ def _fit(
         rows.append(
             {
                 "sessions": sessions,
-                "training_images": len(train),
+                "training_images": n_images,
                 "training_trials": int(data.train_repetitions.sum()),
                 "voxels": train.shape[1],
                 "share": share,
@@ -167,7 +173,7 @@ def _fit(
             }
         )
         logger.info(
-            "%d sessions, %d images, %d voxels, %s: %.4f", sessions, len(train), train.shape[1], space,
+            "%d sessions, %d images, %d voxels, %s: %.4f", sessions, n_images, train.shape[1], space,
             chance.score,
         )  # fmt: skip
     return rows

@@ -14,7 +14,7 @@ Large arrays are float16: a column of C is divided by its largest value, `scale`
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -65,21 +65,24 @@ def n_components(
     alpha: float | np.ndarray,
     error: float,
     seed: int,
+    images: Sequence[np.ndarray],
     backend: Backend | None = None,
 ) -> tuple[float, float]:
     """How many leading components predict nearly what all of them do.
 
-    Seeded training images (200, at most a fifth) are held out, as trailing components look smaller in images
-    that made them than in new ones. The decoder of the others predicts them, for a seeded sample of 512
-    targets, with all components and with the leading r. The error is the root mean square of the difference
-    over images and targets, each target in units of the spread of its full predictions (so calibration does
-    not matter). Of the r from which on it stays within `error` the smallest is taken.
+    Seeded training images (200, at most a fifth; `images` are the rows of each) are held out, as trailing
+    components look smaller in images that made them than in new ones. The decoder of the others predicts
+    them, for a seeded sample of 512 targets, with all components and with the leading r. The error is the
+    root mean square of the difference over rows and targets, each target in units of the spread of its full
+    predictions (so calibration does not matter). Of the r from which on it stays within `error` the smallest
+    is taken.
 
     Returns:
         That r as a share of all components there are, and the error measured with it.
     """
     n, width = targets.shape
-    held = np.sort(np.random.default_rng(seed).permutation(n)[: max(1, min(HELD_OUT, n // 5))])
+    drawn = np.random.default_rng(seed).permutation(len(images))[: max(1, min(HELD_OUT, len(images) // 5))]
+    held = np.sort(np.concatenate([images[k] for k in drawn]))
     rest = np.setdiff1d(np.arange(n), held)
     kernel = Kernel.of(train[rest], train[held], backend)
     values, vectors = components(kernel, train[rest])
@@ -153,13 +156,14 @@ def coefficient_blocks(
     Yields:
         (first column, coefficients float32 (q, up to `block`), offset float32).
     """
-    n_train, n_targets = targets.shape
+    n_targets = targets.shape[1]
     if calibration not in ("train", "none"):
         raise ValueError(f'calibration must be "train" or "none" for a decoder kept, not {calibration!r}.')
     backend = backend or backends.choose()
     alphas = np.broadcast_to(alpha, (n_targets,))
     ridge.check_alphas(np.unique(alphas))
-    sample = ridge.calibration_sample(n_train, seed)
+    images = kernel.image_rows
+    sample = [images[k] for k in ridge.calibration_sample(len(images), seed)]
     edges = np.flatnonzero(np.diff(alphas)) + 1
     for first, last in zip([0, *edges], [*edges, n_targets], strict=True):
         fit = Fit(kernel, alphas[first], backend)
@@ -210,7 +214,7 @@ def write_decoder(
     n_targets, leading = targets.shape[1], None
     rows = kernel.system.shape[0]
     if keep == "components":
-        share, error = n_components(train, targets, alpha, keep_error, seed)
+        share, error = n_components(train, targets, alpha, keep_error, seed, kernel.image_rows)
         arrays = read_hdf5(shared, "projection", "eigenvalues")
         rows = max(1, int(np.ceil(share * len(arrays["eigenvalues"]))))
         vectors = arrays["projection"][:, :rows].astype(np.float32)

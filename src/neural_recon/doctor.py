@@ -109,7 +109,7 @@ def check_data(plan: Plan) -> Iterator[Finding]:
 
 def _subject_files(config: Config, subject: str) -> Finding:
     tree, settings = config.tree, config.subjects[subject]
-    wanted, atlases = settings.session_list, config.nsd.atlases
+    wanted, atlases = config.sessions(subject), config.nsd.atlases
     paths = {session: tree.betas(subject, session, settings.format) for session in wanted}
     no_session = [str(session) for session, path in paths.items() if not path.is_file()]
     no_atlas = [atlas for atlas in atlases if not tree.roi(subject, atlas).is_file()]

@@ -13,8 +13,8 @@ neither leaving out images one by one nor cutting folds needs another factor.
 Everything here is float64 but the weights.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,11 +36,15 @@ class Kernel:
 
     With fewer voxels, `system` is X'X (p, p), `test` the test images' centred responses (n_test, p), and
     `basis` the training images' (n, p): smaller, and well conditioned where the Gram matrix is not.
+
+    `images` (n,) says which training rows are repetitions of one image, where any are: what is held out of
+    a fit is held out with all of them.
     """
 
     system: np.ndarray
     test: np.ndarray
     basis: np.ndarray | None = None
+    images: np.ndarray | None = None
 
     @property
     def n_train(self) -> int:
@@ -50,9 +54,26 @@ class Kernel:
     def n_test(self) -> int:
         return len(self.test)
 
+    @property
+    def image_rows(self) -> list[np.ndarray]:
+        """The training rows of each image."""
+        if self.images is None:
+            return list(np.arange(self.n_train)[:, None])
+        order = np.argsort(self.images, kind="stable")
+        return np.split(order, np.flatnonzero(np.diff(self.images[order])) + 1)
+
     @classmethod
-    def of(cls, X_train: np.ndarray, X_test: np.ndarray, backend: Backend | None = None) -> "Kernel":
+    def of(
+        cls,
+        X_train: np.ndarray,
+        X_test: np.ndarray,
+        backend: Backend | None = None,
+        images: np.ndarray | None = None,
+    ) -> "Kernel":
         """From responses (n, p) and (n_test, p), z-scored with training statistics.
+
+        Args:
+            images: (n,) labels of the training rows' images, such as NSD ids; default: all are different.
 
         Raises:
             ValueError: shapes do not fit, or NaN or infinity.
@@ -64,17 +85,21 @@ class Kernel:
                 f"X_train {x.shape} and X_test {test.shape} do not fit: expected the same voxels in both."
             )
         n, p = x.shape
+        if images is not None and len(images) != n:
+            raise ValueError(f"images: expected a label for each of {n} training rows, found {len(images)}.")
+        if images is not None and len(np.unique(images)) == n:
+            images = None
         mean = x.mean(axis=0, dtype=np.float64)
         if p < n - 1:  # centred, n images span n - 1 dimensions
             basis = x - mean
-            images = (basis[start : start + GRAM_BLOCK].T for start in range(0, n, GRAM_BLOCK))
-            return cls(_products(images, p, p, backend), test - mean, basis)
+            blocks = (basis[start : start + GRAM_BLOCK].T for start in range(0, n, GRAM_BLOCK))
+            return cls(_products(blocks, p, p, backend), test - mean, basis, images)
         parts = (slice(start, start + GRAM_BLOCK) for start in range(0, p, GRAM_BLOCK))
         voxels = (np.concatenate([x[:, part], test[:, part]]) - mean[part] for part in parts)
         products = _products(voxels, n + len(test), n, backend)
         system = products[:n]
         system += np.trace(system) / n**2
-        return cls(system, products[n:])
+        return cls(system, products[n:], images=images)
 
     def of_others(self, X_train: np.ndarray, X_test: np.ndarray) -> "Kernel":
         """The kernel of the same training responses (n, p) with other test responses (n_test, p).
@@ -90,12 +115,12 @@ class Kernel:
             )
         mean = x.mean(axis=0, dtype=np.float64)
         if self.basis is not None:
-            return Kernel(self.system, test - mean, self.basis)
+            return replace(self, test=test - mean)
         products = np.zeros((len(test), len(x)))
         for start in range(0, x.shape[1], GRAM_BLOCK):
             part = slice(start, start + GRAM_BLOCK)
             products += (test[:, part] - mean[part]) @ (x[:, part] - mean[part]).T
-        return Kernel(self.system, products)
+        return replace(self, test=products)
 
 
 class Fit:
@@ -124,17 +149,26 @@ class Fit:
         inverse -= inverse.mean(axis=1, keepdims=True)  # so the mean of Y drops out
         return inverse.astype(np.float32)
 
-    def left_out_weights(self, rows: np.ndarray) -> np.ndarray:
-        """W for training images `rows` (k,), each predicted from all the others: float32 (k, n_train).
+    def left_out_weights(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """W for training images, each predicted from all the others: float32 (k, n_train).
 
-        They give the prediction less the mean of the images that it was fitted on.
+        They give the prediction less the mean of the rows that it was fitted on; of an image with repetitions
+        (all of them held out) that of their mean response.
+
+        Args:
+            images: the rows of each of the k images.
         """
-        n, own = self.kernel.n_train, (np.arange(len(rows)), rows)
-        residual = self._residual_rows(rows)
-        w = residual / -residual[own][:, None]
-        w[own] = 0
-        w -= w.sum(axis=1, keepdims=True) / (n - 1)
-        w[own] = 0
+        n = self.kernel.n_train
+        residual = self._residual_rows(np.concatenate(images))
+        w, start = np.empty((len(images), n)), 0
+        for which, rows in enumerate(images):
+            mine = residual[start : start + len(rows)]
+            row = -np.linalg.solve(mine[:, rows], mine).mean(axis=0)
+            row[rows] = 0
+            row -= row.sum() / (n - len(rows))
+            row[rows] = 0
+            w[which] = row
+            start += len(rows)
         return w.astype(np.float32)
 
     def residual_maker(self) -> np.ndarray:

@@ -15,12 +15,13 @@ import scipy.io
 
 from neural_recon.errors import InputError
 from neural_recon.files import open_hdf5
-from neural_recon.volumes import BETA_SCALE, read_betas, read_labels, read_mask
+from neural_recon.volumes import BETA_SCALE, check_betas, read_betas, read_labels, read_mask, read_ncsnr
 
 __all__ = [
-    "BETA_SCALE", "N_IMAGES", "REGIONS", "SESSIONS", "SESSIONS_DESIGNED", "TRIALS_PER_SESSION", "UNIONS",
-    "Tree", "design_table", "find_region", "is_mask_file", "mask_files", "read_betas", "read_captions",
-    "read_design", "read_labels", "read_mask", "read_stimuli",
+    "BETA_SCALE", "N_IMAGES", "PUBLISHED_IMAGES", "PUBLISHED_SESSIONS", "REGIONS", "SESSIONS",
+    "SESSIONS_DESIGNED", "TRIALS_PER_SESSION", "UNIONS", "Tree", "check_betas", "design_table", "find_region",
+    "is_mask_file", "mask_files", "read_betas", "read_captions", "read_design", "read_labels", "read_mask",
+    "read_ncsnr", "read_stimuli",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 SESSIONS = dict(zip([f"subj{n:02d}" for n in range(1, 9)], [40, 40, 32, 30, 40, 32, 40, 30], strict=True))
 SESSIONS_DESIGNED = 40  # in the experiment design, also of subjects who came less often
 TRIALS_PER_SESSION = 750
+PUBLISHED_SESSIONS = 37  # of the published decoders' split, for the subjects who came so often
+PUBLISHED_IMAGES = {"train": 8859, "test": 982}
 N_IMAGES = 73_000
 N_SHARED = 1000  # positions up to here of every subject's images are the shared ones
 SHARED = "shared"  # the list of stimuli that all subjects see
@@ -243,6 +246,21 @@ def read_stimuli(path: str | Path, nsd_ids: Sequence[int] | np.ndarray, empty_ok
             pictures[ids == nsd_id] = picture
     logger.info("%s: %d pictures", path, len(ids))
     return pictures
+
+
+def check_stimuli(path: str | Path) -> None:
+    """Look at the pictures' file without reading it: all of NSD's must have room in it, as uint8 RGB.
+
+    Raises:
+        InputError: the file is missing, cut short or another one.
+    """
+    with open_hdf5(path) as file:
+        brick = file.get("imgBrick")
+        if brick is None or brick.ndim != 4 or (len(brick), brick.shape[3]) != (N_IMAGES, 3):
+            found = sorted(file) if brick is None else f"imgBrick {brick.shape}"
+            raise InputError(
+                f"{path}: expected imgBrick ({N_IMAGES}, height, width, 3), found {found}; fetch it again."
+            )
 
 
 def read_captions(

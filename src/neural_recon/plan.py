@@ -16,7 +16,7 @@ import pandas as pd
 from neural_recon import nsd
 from neural_recon.config import TERMS, Config
 from neural_recon.errors import InputError
-from neural_recon.trials import read_ids, trial_table
+from neural_recon.trials import read_lists, trial_table
 
 CONTROLS = ("true_features", "swapped")
 
@@ -61,20 +61,37 @@ class Plan:
             InputError: lists that contradict each other or NSD, or fewer than two test images (every score
                 compares each with the others).
         """
-        split, design = self.config.split, self.design(subject, self.config.subjects[subject].session_list)
-        train, test = (read_ids(path) if path else None for path in (split.train, split.test))
+        split, design = self.config.split, self.design(subject, self.config.sessions(subject))
+        files = self.split_files(subject)
+        train, test = read_lists(**files)
         try:
             table = trial_table(design, train, test)
         except InputError as error:
-            lists = ", ".join(path for path in (split.train, split.test) if path)
+            lists = ", ".join(str(path) for path in files.values() if path)
             raise InputError(f"{lists or subject}: {error}") from error
         ids = table.loc[table["split"] == "test", "nsd_id"].unique()
+        if split.name == "published":
+            self._check_published(subject, table)
         if len(ids) < 2:
             raise InputError(
                 f"{subject}: expected at least 2 test images, as scores compare them, "
                 f"found {len(ids)} in these sessions; add sessions or change the ids."
             )
         return table
+
+    def split_files(self, subject: str) -> dict[str, str | Path | None]:
+        """What the split is read from, as arguments of `trials.read_lists`."""
+        split = self.config.split
+        clusters = self.config.clusters(subject) if split.name == "clusters" else None
+        return {"train": split.train, "test": split.test, "clusters": clusters}
+
+    def _check_published(self, subject: str, table: pd.DataFrame) -> None:
+        found = table.groupby("split")["nsd_id"].nunique().to_dict()
+        if found != nsd.PUBLISHED_IMAGES:
+            raise InputError(
+                f"{self.config.tree.expdesign}: expected the published split of {subject}, "
+                f"{nsd.PUBLISHED_IMAGES}, found {found}; is it NSD's own design?"
+            )
 
     def check(self) -> None:
         """Raise an InputError on the first missing file of the tree, or mistake in design and splits."""
@@ -137,9 +154,11 @@ class Plan:
             yield f"the mask of {name}", tree.mask(name)
             for atlas in self.config.nsd.atlases:
                 yield f"an atlas of {name}", tree.roi(name, atlas)
+            if self.config.responses.noise_ceiling == "ncsnr":
+                yield f"the noise ceilings of {name}", tree.ncsnr(name)
             for path in self.region_files(name):
                 yield f"a region's mask of {name}", Path(path)
-            for session in subject.session_list:
+            for session in self.config.sessions(name):
                 yield f"session {session} of {name}", tree.betas(name, session, subject.format)
 
     def region_files(self, subject: str) -> list[str]:

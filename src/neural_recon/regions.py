@@ -139,7 +139,10 @@ def score_region(
     train, test = responses["train"], responses["test"]
     share = len(columns) / train.shape[1]
     decoders = {REGION: columns, RANDOM: random_columns(train.shape[1], len(columns), seed)}
-    kernels = {name: Kernel.of(train[:, chosen], test[:, chosen]) for name, chosen in decoders.items()}
+    kernels = {
+        name: Kernel.of(train[:, chosen], test[:, chosen], images=responses["train_ids"])
+        for name, chosen in decoders.items()
+    }
     scores, images = Scores("", seed, repairings), {}
     test_ids = responses["test_ids"]
     for space, paths in features.items():

@@ -119,25 +119,30 @@ def voxel_mask(voxels: pd.DataFrame, shape: tuple[int, int, int]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Responses:
-    """What a decoder learns from and is tested on; rows by NSD id in ascending order."""
+    """What a decoder learns from and is tested on; averages by NSD id in ascending order."""
 
-    train: np.ndarray  # float32 (n_train, n_kept), mean over repetitions, z-scored with the training images
+    train: np.ndarray  # float32 (n_train, n_kept), averages or single trials, z-scored by themselves
     test: np.ndarray  # float32 (n_test, n_kept), z-scored with the same training mean and std
-    train_ids: np.ndarray  # int64 (n_train,)
+    train_ids: np.ndarray  # int64 (n_train,); of single trials in the order they were shown, with repetitions
     test_ids: np.ndarray
     train_repetitions: np.ndarray  # int64 (n_train,): trials averaged
     test_repetitions: np.ndarray
     trials: np.ndarray  # float32 (n_trials, n_kept): the single trials whose means are `test`, z-scored alike
     trial_ids: np.ndarray  # int64 (n_trials,): their images, in the order they were shown
     voxel: np.ndarray  # int64 (n_kept,): rows of the voxel table
-    mean: np.ndarray  # float32 (n_kept,), of the training images' averages
+    mean: np.ndarray  # float32 (n_kept,), of the training rows
     std: np.ndarray
     noise_ceiling: np.ndarray  # float32 (n_kept,): share of variance, 0 to 1, for the test images' averages
     dropped: dict[str, int]  # reason -> voxels
 
 
 def prepare(
-    sessions: Iterable[np.ndarray], trials: pd.DataFrame, voxels: pd.DataFrame, zscore: str = "train"
+    sessions: Iterable[np.ndarray],
+    trials: pd.DataFrame,
+    voxels: pd.DataFrame,
+    zscore: str = "train",
+    average: bool = True,
+    ncsnr: np.ndarray | None = None,
 ) -> Responses:
     """Average an image's repetitions and z-score with training statistics only.
 
@@ -152,6 +157,9 @@ def prepare(
         voxels: the table of the betas' columns.
         zscore: "train": by the mean and std (ddof 1) of the training images' averages. "session": before that
             each session by the mean and std of its own training trials.
+        average: False: the training rows are single trials, in the order they were shown, and their mean and
+            std z-score; test images are averaged all the same.
+        ncsnr: (n_voxels,) signal-to-noise ratios to take the noise ceiling from instead, as NSD gives them.
 
     Raises:
         InputError: betas that do not fit the tables, a session without training trials to z-score by, or no
@@ -169,7 +177,9 @@ def prepare(
     n_voxels = len(voxels)
 
     sums = np.zeros((len(images), n_voxels), np.float32)
-    test_trials, trial_ids = [], []
+    kinds = ("test",) if average else ("test", "train")
+    singles = {kind: [] for kind in kinds}  # single trials, a part a session
+    single_ids = {kind: [] for kind in kinds}
     squares, total = np.zeros(n_voxels), np.zeros(n_voxels)  # over trials of images seen more than once
     has_nan, constant = np.zeros(n_voxels, bool), np.zeros(n_voxels, bool)
     groups = list(trials.groupby("session", sort=False))
@@ -187,19 +197,28 @@ def prepare(
                 betas, std = zscored_session(betas, table)
                 constant |= ~bad & ~(std > 0)
             rows = row[table.index].to_numpy()
-            of_test = (rows >= 0) & ~is_train[rows]
-            test_trials.append(betas[of_test])
-            trial_ids.append(images[rows[of_test]])
+            for kind in kinds:
+                chosen = (rows >= 0) & (is_train[rows] == (kind == "train"))
+                singles[kind].append(betas[chosen])
+                single_ids[kind].append(images[rows[chosen]])
             for image, response in zip(rows, betas, strict=True):
                 if image >= 0:
                     sums[image] += response
             repeated = betas[(rows >= 0) & (counts[rows] > 1)].astype(np.float64)
             squares += (repeated**2).sum(0)
             total += repeated.sum(0)
-    ceiling = _noise_ceiling(sums, squares, total, counts, np.mean(1 / counts[~is_train]))
+    inverse_repetitions = np.mean(1 / counts[~is_train])
+    if ncsnr is None:
+        ceiling = _noise_ceiling(sums, squares, total, counts, inverse_repetitions)
+    else:
+        ceiling = (ncsnr**2 / (ncsnr**2 + inverse_repetitions)).astype(np.float32)
 
     sums /= counts[:, None].astype(np.float32)
-    train = sums[is_train]
+    if average:
+        train, train_ids, train_repetitions = sums[is_train], images[is_train], counts[is_train]
+    else:
+        train, train_ids = np.concatenate(singles.pop("train")), np.concatenate(single_ids["train"])
+        train_repetitions = np.ones_like(train_ids)
     if len(train) < 2:
         raise InputError(f"train images: expected at least 2 to z-score by, found {len(train)}.")
     with np.errstate(invalid="ignore", over="ignore"):
@@ -216,17 +235,18 @@ def prepare(
     if not kept.size:
         raise InputError(f"responses: expected voxels with signal, found none among {n_voxels} ({dropped}).")
     mean, std = mean[kept].astype(np.float32), std[kept].astype(np.float32)
+    test_trials = singles["test"]
     for number, part in enumerate(test_trials):  # or all of them would be there twice
         test_trials[number] = ((part[:, kept] - mean) / std).astype(np.float32)
     result = Responses(
         train=(train[:, kept] - mean) / std,
         test=(sums[~is_train][:, kept] - mean) / std,
-        train_ids=images[is_train],
+        train_ids=train_ids,
         test_ids=images[~is_train],
-        train_repetitions=counts[is_train],
+        train_repetitions=train_repetitions,
         test_repetitions=counts[~is_train],
         trials=np.concatenate(test_trials),
-        trial_ids=np.concatenate(trial_ids),
+        trial_ids=np.concatenate(single_ids["test"]),
         voxel=kept,
         mean=mean,
         std=std,
@@ -234,7 +254,7 @@ def prepare(
         dropped=dropped,
     )
     logger.info(
-        "%d training and %d test images, %d voxels, median noise ceiling %.3f",
+        "%d training rows and %d test images, %d voxels, median noise ceiling %.3f",
         len(result.train_ids),
         len(result.test_ids),
         len(kept),

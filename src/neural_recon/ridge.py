@@ -94,8 +94,9 @@ def predict_blocks(
     - "train": predictions of 1,000 training images drawn with `seed` (all, if there are fewer), each from
       the fit on all the others. No test image enters another one's prediction. Each is measured from the
       mean of the images it was fitted on, or differences between those means would pass for signal in a
-      target that is hardly predicted. The sample's error is that of `calibration_error`. Rows must be
-      different images: repetitions among them would not be held out.
+      target that is hardly predicted. The sample's error is that of `calibration_error`. An image's
+      repetitions (`Kernel.images`) are left out together, and it counts by its mean response, as a test
+      image does.
     - "published": the test predictions themselves, as the scripts of Brain-Diffuser (Ozcelik & VanRullen,
       2023) do. Looks at the whole test set at once.
     - "none": no calibration.
@@ -123,7 +124,8 @@ def predict_blocks(
         )
     if calibration not in ("train", "published", "none"):
         raise ValueError(f'calibration must be "train", "published" or "none", not {calibration!r}.')
-    reference = {"train": n_train, "published": kernel.n_test, "none": 2}[calibration]
+    images = kernel.image_rows
+    reference = {"train": len(images), "published": kernel.n_test, "none": 2}[calibration]
     if reference < 2:
         raise ValueError(
             f'calibration="{calibration}" needs at least 2 images to take statistics over, not {reference}.'
@@ -131,19 +133,19 @@ def predict_blocks(
     alphas, group = np.unique(np.broadcast_to(alpha, (n_targets,)), return_inverse=True)
     check_alphas(alphas)
     backend = backend or backends.choose()
-    sample = calibration_sample(n_train, seed) if calibration == "train" else np.arange(0)
+    sample = calibration_sample(len(images), seed) if calibration == "train" else []
 
     weights = []
     for value in alphas:
         fit = Fit(kernel, value, backend)
         w = fit.weights()
         if len(sample):
-            w = np.concatenate([w, fit.left_out_weights(sample)])
+            w = np.concatenate([w, fit.left_out_weights([images[k] for k in sample])])
         weights.append(backend.load(w))
         del fit
     logger.info(
-        "%d targets from %d images, %d test images, %d alphas",
-        n_targets, n_train, kernel.n_test, len(alphas),
+        "%d targets from %d responses to %d images, %d test images, %d alphas",
+        n_targets, n_train, len(images), kernel.n_test, len(alphas),
     )  # fmt: skip
 
     def blocks() -> Iterator[tuple[int, np.ndarray]]:
@@ -169,24 +171,24 @@ def predict_blocks(
     return ahead(blocks())
 
 
-def calibration_sample(n_train: int, seed: int) -> np.ndarray:
-    """The training images that calibration "train" takes its statistics from, sorted row numbers."""
-    return np.sort(np.random.default_rng(seed).permutation(n_train)[:CALIBRATION_IMAGES])
+def calibration_sample(n_images: int, seed: int) -> np.ndarray:
+    """The training images that calibration "train" takes its statistics from, sorted numbers from 0."""
+    return np.sort(np.random.default_rng(seed).permutation(n_images)[:CALIBRATION_IMAGES])
 
 
-def calibration_error(n_train: int) -> dict[str, float]:
+def calibration_error(n_images: int) -> dict[str, float]:
     """Standard errors of the calibration's mean and spread that come from sampling the training images.
 
     Both as a share of the predictions' spread, for normal predictions: 0.032 and 0.022 for 1,000 of very
     many images, 0 where all are taken.
     """
-    taken = min(n_train, CALIBRATION_IMAGES)
-    rest = np.sqrt(1 - taken / n_train)  # correction for drawing without replacement
+    taken = min(n_images, CALIBRATION_IMAGES)
+    rest = np.sqrt(1 - taken / n_images)  # correction for drawing without replacement
     return {"mean": float(rest / np.sqrt(taken)), "spread": float(rest / np.sqrt(2 * taken))}
 
 
 def shuffled_pairs(n: int, seed: int) -> np.ndarray:
-    """A random permutation of n that leaves nothing in its place, for a refit of X on Y[permutation]."""
+    """A random permutation of n that leaves nothing in its place."""
     if n < 2:
         raise ValueError(f"{n} pairs cannot be shuffled: expected at least 2.")
     rng = np.random.default_rng(seed)
@@ -194,6 +196,13 @@ def shuffled_pairs(n: int, seed: int) -> np.ndarray:
         permutation = rng.permutation(n)
         if not np.any(permutation == np.arange(n)):
             return permutation
+
+
+def shuffled_images(ids: np.ndarray, seed: int) -> np.ndarray:
+    """Each row's image replaced by another of them (n,), for a refit on pairs that do not belong together;
+    repetitions of an image get the same other one."""
+    images, which = np.unique(ids, return_inverse=True)
+    return images[shuffled_pairs(len(images), seed)][which]
 
 
 def check_alphas(alphas: np.ndarray) -> None:

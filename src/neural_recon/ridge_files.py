@@ -45,7 +45,7 @@ def write_predictions(
     settings = {"alpha": np.unique(alpha).tolist(), "calibration": calibration, "seed": seed}
     with new_hdf5(path, {**settings, **parameters}) as file:
         if calibration == "train":
-            file.attrs["calibration_error"] = json.dumps(ridge.calibration_error(kernel.n_train))
+            file.attrs["calibration_error"] = json.dumps(ridge.calibration_error(len(kernel.image_rows)))
         file["nsd_id"] = nsd_ids
         predictions = file.create_dataset("predictions", shape, np.float32)
         for start, part in ridge.predict_blocks(kernel, targets, alpha, calibration, seed, block):

@@ -34,7 +34,7 @@ def estimate(plan: Plan, versatile: Path) -> dict[str, float]:
     total = dict.fromkeys(("betas", "features", "kernels", "predictions", "pictures"), 0.0)
     chunks = set()
     for subject in config.subjects:
-        trials = TRIALS_PER_SESSION * len(config.subjects[subject].session_list)
+        trials = TRIALS_PER_SESSION * len(config.sessions(subject))
         try:
             table = plan.trials(subject)
             images, test_trials = table["nsd_id"].nunique(), np.count_nonzero(table["split"] == "test")
@@ -50,14 +50,15 @@ def estimate(plan: Plan, versatile: Path) -> dict[str, float]:
         painted = test + len(CONTROLS) * controls
         n_voxels = voxels(plan, subject)
         # float32: single trials, their averages, and the test images' single trials beside these
-        total["betas"] += 4 * n_voxels * (trials + images + test_trials)
-        train, side = images - test, min(images - test, n_voxels)
+        train = images - test if config.responses.average else trials - test_trials
+        total["betas"] += 4 * n_voxels * (trials + train + test + test_trials)
+        side = min(train, n_voxels)
         # float64, images by images; with fewer voxels than images their covariance, and the responses
         total["kernels"] += 8 * (side * (side + test) + (train * side if n_voxels < train else 0))
         # float32: the decoder's under two calibrations, and the shuffled control's
         total["predictions"] += 4 * 3 * test * values
         if config.ridge.keep:  # float16; components are fewer than images
-            total["decoders"] = total.get("decoders", 0) + 2 * (images - test) * (values + n_voxels)
+            total["decoders"] = total.get("decoders", 0) + 2 * train * (values + n_voxels)
         # 8 bits: base images of four variants; reconstructions in chunks and together; PNG of both
         total["pictures"] += RGB * (5 * test * base**2 + (2 * painted + test) * picture**2)
         if config.demo is not None:

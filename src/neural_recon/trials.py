@@ -87,3 +87,31 @@ def read_ids(path: str | Path) -> np.ndarray:
     if not ids:
         raise InputError(f"{path}: expected NSD ids, one a line, found an empty file.")
     return np.asarray(ids, np.int64)
+
+
+def read_lists(
+    train: str | Path | None, test: str | Path | None, clusters: str | Path | None = None
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Training and test ids, each None where nothing lists them: from lists of ids, or from clusters.
+
+    Args:
+        train, test: files of `read_ids`.
+        clusters: table of `clusters.cluster_split`; it has both.
+
+    Raises:
+        InputError: a file that is missing or wrong.
+    """
+    if not clusters:
+        return read_ids(train) if train else None, read_ids(test) if test else None
+    if not Path(clusters).is_file():
+        raise InputError(
+            f"{clusters}: expected the clusters of this subject's images, found no such file; write it by "
+            "snakemake --config split='{name: all}' -- clusters (with your --configfile and --cores)."
+        )
+    table = pd.read_csv(clusters, sep="\t")
+    if not {"nsd_id", "split"} <= set(table):
+        raise InputError(
+            f"{clusters}: expected the columns nsd_id and split, found {', '.join(table)}; remove it and "
+            "write it again."
+        )
+    return tuple(table.loc[table["split"] == name, "nsd_id"].to_numpy(np.int64) for name in ("train", "test"))

@@ -1,15 +1,17 @@
 """Volumes of an NSD tree: label volumes, masks and single-trial betas, in NSD's orientation (x, y, z)."""
 
 import logging
+import os
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import h5py
 import nibabel
 import numpy as np
+from isal import igzip, igzip_lib
 from nibabel.filebasedimages import ImageFileError
-from nibabel.openers import ImageOpener
 
 from neural_recon.errors import InputError
 from neural_recon.files import open_hdf5
@@ -18,8 +20,10 @@ logger = logging.getLogger(__name__)
 
 BETA_SCALE = 300  # int16 units in one percent signal change
 
+HDF5 = (".hdf5", ".h5")  # endings of betas in that format
+
 _BLOCK_BYTES = 64 * 2**20
-_BROKEN = (EOFError, OSError, zlib.error, ImageFileError)
+_BROKEN = (EOFError, OSError, zlib.error, igzip_lib.IsalError, ImageFileError)
 
 
 def read_labels(path: str | Path) -> np.ndarray:
@@ -52,6 +56,24 @@ def read_mask(path: str | Path, values: Sequence[int] = (1,)) -> np.ndarray:
     return mask
 
 
+def read_ncsnr(path: str | Path, positions: np.ndarray) -> np.ndarray:
+    """Read NSD's noise-ceiling signal-to-noise ratios at voxels `positions` (n, 3): float64 (n,).
+
+    Raises:
+        InputError: the file is missing, cut short, or of a volume that does not hold the positions.
+    """
+    image = _open_nifti(path)
+    if image.ndim != 3 or not np.all(positions.max(axis=0) < image.shape):
+        raise InputError(
+            f"{path}: expected a volume of the mask's size, found the shape {image.shape}; "
+            "both must be of one subject and space."
+        )
+    try:
+        return image.get_fdata(dtype=np.float64)[tuple(positions.T)]
+    except _BROKEN as error:
+        raise InputError(f"{path}: the file is cut short or damaged ({error}); fetch it again.") from error
+
+
 def read_betas(path: str | Path, mask: np.ndarray, trials: int | None = None) -> np.ndarray:
     """Read one session's responses within a mask, in bounded memory.
 
@@ -78,10 +100,37 @@ def read_betas(path: str | Path, mask: np.ndarray, trials: int | None = None) ->
         raise InputError(f"{path}: expected a session's betas, found no such file; fetch it or leave it out.")
     # x runs fastest in both formats: the masked voxels, taken in C order, by their place in that layout
     voxels = np.ravel_multi_index(np.nonzero(mask), mask.shape, order="F")
-    read = _read_betas_hdf5 if Path(path).suffix in (".hdf5", ".h5") else _read_betas_nifti
+    read = _read_betas_hdf5 if Path(path).suffix in HDF5 else _read_betas_nifti
     betas = read(path, mask.shape, voxels, trials)
     logger.info("%s: %d trials, %d voxels", path, *betas.shape)
     return betas
+
+
+def check_betas(path: str | Path, volume: Sequence[int], trials: int) -> None:
+    """Look at one session's betas without reading them: format, shape, and whether the end is there.
+
+    Raises:
+        InputError: as of `read_betas`, but for damage in the middle of the file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: expected a session's betas, found no such file; fetch it or leave it out.")
+    if path.suffix in HDF5:
+        with open_hdf5(path) as file:
+            data = _hdf5_betas(path, file)
+            _check_betas(path, data.shape[::-1], volume, data.dtype, trials)
+        return
+    data = _open_nifti(path).dataobj
+    _check_betas(path, data.shape, volume, data.dtype, trials)
+    size = data.offset + 2 * int(np.prod(data.shape))
+    if path.suffix == ".gz":
+        with path.open("rb") as file:
+            file.seek(-4, os.SEEK_END)  # gzip ends in the number of bytes it holds
+            found, size = int.from_bytes(file.read(4), "little"), size % 2**32
+    else:
+        found = path.stat().st_size
+    if found != size:
+        raise InputError(f"{path}: the file is cut short or damaged (its end is missing); fetch it again.")
 
 
 def _percent(integers: np.ndarray) -> np.ndarray:
@@ -110,31 +159,31 @@ def _read_betas_nifti(path, volume, voxels: np.ndarray, trials: int | None) -> n
         raise InputError(
             f"{path}: expected betas without scaling, found slope {data.slope} and {data.inter}."
         )
-    n_trials, volume_bytes = data.shape[3], int(np.prod(volume)) * 2
-    block = max(1, _BLOCK_BYTES // volume_bytes)
-    betas = np.empty((n_trials, len(voxels)), np.float32)
+    betas = np.empty((data.shape[3], len(voxels)), np.float32)
+    content = bytearray(int(np.prod(volume)) * 2)
+    integers = np.frombuffer(content, data.dtype)
     try:
         # One pass from front to end: slices of a gzipped dataobj would each start again from the beginning.
-        with ImageOpener(path) as stream:
-            stream.seek(data.offset)
-            for start in range(0, n_trials, block):
-                count = min(block, n_trials - start)
-                content = stream.read(count * volume_bytes)
-                if len(content) < count * volume_bytes:
-                    raise EOFError(f"the data end in volume {start + len(content) // volume_bytes + 1}")
-                integers = np.frombuffer(content, data.dtype).reshape(count, -1)
-                betas[start : start + count] = _percent(integers[:, voxels])
+        with _stream(path) as stream:
+            stream.read(data.offset)
+            for trial, row in enumerate(betas, start=1):
+                if stream.readinto(content) < len(content):
+                    raise EOFError(f"the data end in volume {trial}")
+                row[:] = _percent(integers[voxels])
             stream.read(1)  # reaches the end, where gzip checks its checksum
     except _BROKEN as error:
         raise InputError(f"{path}: the file is cut short or damaged ({error}); fetch it again.") from error
     return betas
 
 
+def _stream(path: str | Path) -> BinaryIO:
+    """The bytes of a file, inflated if its name ends in .gz; each `readinto` fills its buffer."""
+    return igzip.open(path) if str(path).endswith(".gz") else Path(path).open("rb")
+
+
 def _read_betas_hdf5(path, volume, voxels: np.ndarray, trials: int | None) -> np.ndarray:
     with open_hdf5(path) as file:
-        if "betas" not in file:
-            raise InputError(f"{path}: expected the dataset 'betas', found {sorted(file)}.")
-        data: h5py.Dataset = file["betas"]
+        data = _hdf5_betas(path, file)
         _check_betas(path, data.shape[::-1], volume, data.dtype, trials)
         betas = np.empty((len(data), len(voxels)), np.float32)
         try:
@@ -146,6 +195,12 @@ def _read_betas_hdf5(path, volume, voxels: np.ndarray, trials: int | None) -> np
                 f"{path}: the file is cut short or damaged ({error}); fetch it again."
             ) from error
     return betas
+
+
+def _hdf5_betas(path, file: h5py.File) -> h5py.Dataset:
+    if "betas" not in file:
+        raise InputError(f"{path}: expected the dataset 'betas', found {sorted(file)}.")
+    return file["betas"]
 
 
 def _hdf5_blocks(data: h5py.Dataset, voxels: np.ndarray) -> Iterator[tuple]:

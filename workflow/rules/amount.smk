@@ -59,8 +59,8 @@ rule data_amount_subject:
             if "cv" in CONFIG.ridge.alpha.values()
             else None
         ),
+        responses={key: config["responses"][key] for key in ("average", "zscore")},
         seed=lookup("seed", within=config),
-        zscore=lookup("responses/zscore", within=config),
     script:
         "../scripts/data_amount.py"
 

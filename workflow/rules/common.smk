@@ -61,8 +61,14 @@ def session_files(wildcards):
     """The betas of a subject's sessions, in order."""
     return [
         f"<results>/betas/{wildcards.subject}/session{session:02d}.h5"
-        for session in CONFIG.subjects[wildcards.subject].session_list
+        for session in CONFIG.sessions(wildcards.subject)
     ]
+
+
+def split_files(wildcards):
+    """The lists or clusters that a subject's split is read from."""
+    files = PLAN.split_files(wildcards.subject)
+    return {name: str(path) if path else [] for name, path in files.items()}
 
 
 def model_files(*parts):

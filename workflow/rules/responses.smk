@@ -1,7 +1,7 @@
 rule trials:
     input:
+        unpack(split_files),
         design=str(TREE.expdesign),
-        lists=[path for path in (CONFIG.split.train, CONFIG.split.test) if path],
     output:
         trials="<results>/trials/{subject}.parquet",
     log:
@@ -14,8 +14,7 @@ rule trials:
         mem_mb=1000,
         runtime=10,
     params:
-        sessions=lambda wildcards: CONFIG.subjects[wildcards.subject].session_list,
-        split=lookup("split", within=config),
+        sessions=lambda wildcards: CONFIG.sessions(wildcards.subject),
     script:
         "../scripts/trials.py"
 
@@ -62,10 +61,12 @@ rule betas:
         "<logs>/betas/{subject}_{session}.log",
     benchmark:
         "<benchmarks>/betas/{subject}_{session}.tsv"
+    # before features: a damaged session is to show at once
+    priority: 10
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=3000,
+        mem_mb=1000,
         runtime=20,
     script:
         "../scripts/betas.py"
@@ -76,6 +77,11 @@ rule responses:
         betas=session_files,
         trials="<results>/trials/{subject}.parquet",
         voxels="<results>/voxels/{subject}.parquet",
+        ncsnr=(
+            str(TREE.ncsnr("{subject}"))
+            if CONFIG.responses.noise_ceiling == "ncsnr"
+            else []
+        ),
     output:
         responses="<results>/responses/{subject}.h5",
     log:
@@ -88,6 +94,7 @@ rule responses:
         mem_mb=6000,
         runtime=30,
     params:
+        average=lookup("responses/average", within=config),
         zscore=lookup("responses/zscore", within=config),
     script:
         "../scripts/responses.py"

@@ -19,11 +19,12 @@ curves = learning_curves(
     lambda: (read_hdf5(path, "betas")["betas"] for path in inputs.betas),
     trials,
     voxels,
-    params.zscore,
+    params.responses["zscore"],
     features,
     Decoder(params.alpha, params.cross_validation, params.calibration, params.seed),
     amount["sessions"],
     amount["voxels"],
     amount["draws"],
+    params.responses["average"],
 )
 write_table(snakemake.output.curves, curves)

@@ -4,10 +4,14 @@ import pandas as pd
 
 from neural_recon.files import read_hdf5
 from neural_recon.jobs import start
+from neural_recon.nsd import read_ncsnr
 from neural_recon.responses import prepare, write_responses
 
 start(snakemake)
 trials, voxels = (pd.read_parquet(snakemake.input[name]) for name in ("trials", "voxels"))
 sessions = (read_hdf5(path, "betas")["betas"] for path in snakemake.input.betas)
-prepared = prepare(sessions, trials, voxels, snakemake.params.zscore)
-write_responses(snakemake.output.responses, prepared, {"zscore": snakemake.params.zscore})
+how = {name: snakemake.params[name] for name in ("zscore", "average")}
+files = snakemake.input.ncsnr
+ncsnr = read_ncsnr(files, voxels[list("xyz")].to_numpy()) if files else None
+prepared = prepare(sessions, trials, voxels, **how, ncsnr=ncsnr)
+write_responses(snakemake.output.responses, prepared, how)

@@ -3,14 +3,14 @@
 from neural_recon.feature_files import FeatureTable
 from neural_recon.jobs import start
 from neural_recon.penalty import read_chosen
-from neural_recon.ridge import shuffled_pairs
+from neural_recon.ridge import shuffled_images
 from neural_recon.ridge_files import read_kernel, write_predictions
 
 start(snakemake)
 params, pairs = snakemake.params, snakemake.wildcards.pairs
 kernel, train_ids, test_ids = read_kernel(snakemake.input.kernel)
 if pairs == "shuffled":
-    train_ids = train_ids[shuffled_pairs(len(train_ids), params.seed)]
+    train_ids = shuffled_images(train_ids, params.seed)
 write_predictions(
     snakemake.output.predictions,
     kernel,

@@ -3,10 +3,10 @@
 from neural_recon.files import write_table
 from neural_recon.jobs import start
 from neural_recon.nsd import read_design
-from neural_recon.trials import read_ids, trial_table
+from neural_recon.trials import read_lists, trial_table
 
 start(snakemake)
-split = snakemake.params.split
-design = read_design(snakemake.input.design, snakemake.wildcards.subject, snakemake.params.sessions)
-lists = {name: read_ids(path) if path else None for name, path in split.items()}
-write_table(snakemake.output.trials, trial_table(design, lists["train"], lists["test"]))
+files, params = snakemake.input, snakemake.params
+design = read_design(files.design, snakemake.wildcards.subject, params.sessions)
+lists = read_lists(files.train, files.test, files.clusters)
+write_table(snakemake.output.trials, trial_table(design, *lists))

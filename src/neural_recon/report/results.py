@@ -130,9 +130,9 @@ def read(files: SubjectFiles) -> Results:
         targets={space: table(path, TARGETS) for space, path in files.targets.items()},
         data_amount=None if files.data_amount is None else table(files.data_amount, AMOUNT),
         data={
-            "training images": len(responses["train_ids"]),
+            "training images": len(np.unique(responses["train_ids"])),
             "training trials": int(training.sum()),
-            "repetitions a training image": float(training.mean()),
+            "repetitions a training image": float(training.sum() / len(np.unique(responses["train_ids"]))),
             "test images": len(responses["test_ids"]),
             "test trials": int(test.sum()),
             "repetitions a test image": float(test.mean()),

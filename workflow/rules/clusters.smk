@@ -1,0 +1,27 @@
+# Clusters of similar images, for split.name "clusters"; with another split nothing depends on them.
+rule image_clusters:
+    input:
+        design=str(TREE.expdesign),
+        features=lambda wildcards: feature_files(wildcards, "clip_vision"),
+    output:
+        clusters="<results>/clusters/{subject}.tsv",
+    log:
+        "<logs>/image_clusters/{subject}.log",
+    benchmark:
+        "<benchmarks>/image_clusters/{subject}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        clusters=lookup("split/clusters", within=config),
+        seed=lookup("seed", within=config),
+        sessions=lambda wildcards: CONFIG.sessions(wildcards.subject),
+    script:
+        "../scripts/image_clusters.py"
+
+
+rule clusters:
+    input:
+        expand("<results>/clusters/{subject}.tsv", subject=CONFIG.subjects),

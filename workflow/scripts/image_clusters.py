@@ -1,0 +1,14 @@
+"""Cut a subject's images into clusters of similar ones, and hold whole ones out."""
+
+import numpy as np
+
+from neural_recon.clusters import class_tokens, cluster_split
+from neural_recon.files import write_table
+from neural_recon.jobs import start
+from neural_recon.nsd import read_design
+
+start(snakemake)
+files, params = snakemake.input, snakemake.params
+ids = np.unique(read_design(files.design, snakemake.wildcards.subject, params.sessions)["nsd_id"])
+table = cluster_split(class_tokens(files.features, ids), ids, **params.clusters, seed=params.seed)
+write_table(snakemake.output.clusters, table)
