@@ -15,6 +15,7 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/weights.smk"
+include: "workflow/rules/nsd.smk"
 include: "workflow/rules/demo.smk"
 include: "workflow/rules/responses.smk"
 include: "workflow/rules/features.smk"
@@ -33,6 +34,13 @@ rule all:
         "<results>/report/all.html",
         expand("<results>/pictures/{subject}", subject=CONFIG.subjects),
         [decoder_files(subject) for subject in CONFIG.subjects],
+
+
+# all downloads and nothing else: snakemake --configfile config/nsd.yaml --cores 4 fetch
+rule fetch:
+    input:
+        [str(path) for path in PLAN.missing()],
+        [f"{weights.MODELS}/{place}" for place in MISSING],
 
 
 # one target a subject: snakemake --cores 2 subj01

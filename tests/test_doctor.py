@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from conftest import ROOT
+from s3 import serving
 
 from neural_recon import doctor
 from neural_recon.demo import design
@@ -95,6 +96,60 @@ def test_files_that_are_missing_are_named():
     assert found["data"] == ("wrong", f"nsd: no captions ({tree.captions})")
     assert found["subj01"] == ("wrong", "1 of 2 sessions (missing 2), mask, 2 of 2 atlases")
     assert found["subj02"] == ("wrong", "1 of 1 sessions, no mask, 1 of 2 atlases (missing streams)")
+
+
+def with_terms(**nsd) -> dict:
+    return {**REAL, "nsd": {**REAL["nsd"], "accept_terms": True, **nsd}}
+
+
+def test_files_that_will_be_fetched(monkeypatch):
+    tree = write_tree("nsd")
+    absent = [tree.captions, tree.betas("subj01", 2), tree.roi("subj02", "streams"), tree.mask("subj02")]
+    for path in absent:
+        path.unlink()
+    objects = {tree.key(path): bytes(2_000_000) for path in absent[1:]}
+    with serving(objects) as store:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", store.address)
+        found, advice = examine(with_terms())
+        monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000_000))
+        monkeypatch.setattr(doctor.storage, "estimate", lambda *_: {"pictures": 0})
+        full, _ = examine(with_terms())
+        store.objects.pop(tree.key(absent[1]))
+        lacking, _ = examine(with_terms())
+    assert found["data"] == ("note", f"nsd: no captions ({tree.captions}); will be fetched")
+    assert found["subj01"] == (
+        "note",
+        "1 of 2 sessions (missing 2), mask, 2 of 2 atlases; the rest will be fetched",
+    )
+    assert found["subj02"][0] == "note"
+    assert found["data to fetch"] == ("note", "subj01 2 MB, subj02 4 MB")
+    assert advice.startswith("snakemake --configfile mine.yaml --cores")
+    assert full["disk free"] == (
+        "wrong",
+        "resources/models and nsd and results: 1 MB, 6 MB still to be written",
+    )
+    assert lacking["data to fetch"][0] == "wrong"
+    assert "no such file in the bucket" in lacking["data to fetch"][1]
+
+
+def test_bucket_that_cannot_be_reached(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    found, _ = examine(with_terms())
+    assert found["data"] == ("note", "nsd: no such folder yet; will be fetched")
+    assert found["data to fetch"][0] == "note"
+    assert found["data to fetch"][1].startswith("11 files, how large is not known: s3://natural")
+    assert "wrong" not in {state for state, _ in found.values()}
+
+
+def test_captions_of_ones_own_are_not_fetched(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    write_tree("nsd")
+    found, _ = examine(with_terms(captions="mine.npy"))
+    assert found["data"] == ("wrong", "nsd: no captions (mine.npy)")
+    shutil.rmtree("nsd")
+    found, _ = examine(with_terms(coco="coco"))
+    assert found["data"][0] == "wrong"
+    assert "no captions_train2017.json of COCO (coco/captions_train2017.json)" in found["data"][1]
 
 
 def test_split_that_contradicts_itself():

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from server import serving
 
-from neural_recon import fetch
+from neural_recon import fetch, transfer
 from neural_recon.errors import InputError
 from neural_recon.weights import Download
 
@@ -117,7 +117,7 @@ def test_server_that_cannot_be_reached(place):
 
 
 def test_disk_that_is_too_small(server, place, monkeypatch):
-    monkeypatch.setattr(fetch.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     with pytest.raises(InputError, match=r"entry: expected 0\.00 GB free .* make room"):
         fetch.fetch(wanted(server), place[0])
 
@@ -126,7 +126,7 @@ def test_disk_that_fills_up(server, place, monkeypatch):
     def full(_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(fetch.os, "fsync", full)
+    monkeypatch.setattr(transfer.os, "fsync", full)
     with pytest.raises(InputError, match=r"model\.th: expected to write it.*No space left.*make room"):
         fetch.fetch(wanted(server), place[0])
     assert not place[0].exists()

@@ -16,6 +16,8 @@ from neural_recon.nsd import PUBLISHED_SESSIONS, REGIONS, SESSIONS, Tree, find_r
 
 Space = Literal["vdvae", "clip_vision", "clip_text"]
 SPACES: tuple[Space, ...] = ("vdvae", "clip_vision", "clip_text")
+TERMS = "https://naturalscenesdataset.org"
+ANNOTATIONS = ("captions_train2017.json", "captions_val2017.json")  # COCO's
 RECIPE = ("features", "ridge", "generator", "weights")  # the sections of a recipe
 
 
@@ -29,12 +31,22 @@ class Nsd(Section):
     """Where the data lie, and which of them to use."""
 
     root: str = Field(description="Folder of the NSD tree, as the bucket names its files.")
+    accept_terms: bool = Field(
+        False,
+        description=f"Whether you have read and accept NSD's terms ({TERMS}): then the files that are needed "
+        "and not there are fetched.",
+    )
     space: Literal["func1pt8mm", "func1mm"] = Field("func1pt8mm", description="Volume space.")
     preparation: Literal["betas_assumehrf", "betas_fithrf", "betas_fithrf_GLMdenoise_RR"] = Field(
         "betas_fithrf_GLMdenoise_RR", description="Preparation of the betas."
     )
     captions: str | None = Field(
         None, description="The curated captions; default: annots/COCO_73k_annots_curated.npy in the root."
+    )
+    coco: str | None = Field(
+        None,
+        description="Folder with COCO's captions_train2017.json and captions_val2017.json: captions are "
+        "built from these instead.",
     )
     atlases: list[str] = Field(
         ["prf-visualrois", "floc-faces", "floc-bodies", "floc-places", "floc-words"],
@@ -45,6 +57,12 @@ class Nsd(Section):
         description='Only the voxels of these regions of nsdgeneral: names ("V1", "V1v", "floc-faces", '
         '"floc-faces/FFA-1", "streams/ventral") or NIfTI masks ({subject} is filled in); empty: all.',
     )
+
+    @model_validator(mode="after")
+    def _one_source_of_captions(self) -> "Nsd":
+        if self.captions and self.coco:
+            raise ValueError("captions come from captions or from coco: give one of them")
+        return self
 
     @model_validator(mode="after")
     def _known_regions(self) -> "Nsd":
@@ -348,6 +366,8 @@ class Config(Section):
             for session in self.sessions(name):
                 if not 1 <= session <= last:
                     raise ValueError(f"{name} has the sessions 1 to {last}, not {session}")
+        if self.demo is not None and self.nsd.coco:
+            raise ValueError("nsd.coco: the demo has captions of its own; leave it out")
         absent = sorted(set(self.subjects) - set(self.demo.subjects if self.demo else self.subjects))
         if absent:
             raise ValueError(f"{absent[0]} is not simulated: add it to demo.subjects")
@@ -384,7 +404,17 @@ class Config(Section):
     @property
     def captions(self) -> Path:
         """The captions this configuration reads."""
+        if self.nsd.coco:
+            return Path(self.pathvars.get("results", "results")) / "captions.npy"
         return Path(self.nsd.captions) if self.nsd.captions else self.tree.captions
+
+    @property
+    def caption_files(self) -> dict[str, Path]:
+        """Where the captions come from, by name: the captions themselves, or what they are built from."""
+        if not self.nsd.coco:
+            return {"captions": self.captions}
+        annotations = {f"{name} of COCO": Path(self.nsd.coco) / name for name in ANNOTATIONS}
+        return {"stimulus table": self.tree.stimulus_info, **annotations}
 
 
 def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:

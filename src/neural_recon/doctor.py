@@ -50,8 +50,9 @@ def examine(configfile: Path, folder: Path) -> tuple[list[Finding], str]:
         subjects = ", ".join(config.subjects)
         findings.append(Finding("configuration", "ok", f"{configfile}: recipe {config.recipe}, {subjects}"))
         plan = Plan(config)
-        findings += [*check_data(plan), *check_weights(config, table), *check_machine()]
-        findings += check_disk(plan, table)
+        downloads, n_bytes = check_downloads(plan)
+        findings += [*check_data(plan), *downloads, *check_weights(config, table), *check_machine()]
+        findings += check_disk(plan, table, n_bytes)
     return findings, next_step(findings, configfile)
 
 
@@ -80,12 +81,17 @@ def check_data(plan: Plan) -> Iterator[Finding]:
     """The NSD tree: what all subjects share, then each subject's own."""
     config, tree = plan.config, plan.config.tree
     if config.demo is None:
-        files = {"design": tree.expdesign, "stimuli": tree.stimuli, "captions": config.captions}
-        absent = [f"no {what} ({path})" for what, path in files.items() if not path.is_file()]
-        if not Path(tree.root).is_dir():
+        files = {"design": tree.expdesign, "stimuli": tree.stimuli, **config.caption_files}
+        absent = {what: path for what, path in files.items() if not path.is_file()}
+        no_root = not Path(tree.root).is_dir()
+        text = ", ".join(f"no {what} ({path})" for what, path in absent.items())
+        if absent and all(plan.fetches(path) for path in absent.values()):
+            text = "no such folder yet" if no_root else text
+            yield Finding("data", "note", f"{tree.root}: {text}; will be fetched")
+        elif no_root and not config.nsd.accept_terms:
             yield Finding("data", "wrong", f"{tree.root}: no such folder; nsd.root names it")
         elif absent:
-            yield Finding("data", "wrong", f"{tree.root}: {', '.join(absent)}")
+            yield Finding("data", "wrong", f"{tree.root}: {text}")
         else:
             yield Finding("data", "ok", f"{tree.root}: {', '.join(files)}")
     else:
@@ -114,9 +120,32 @@ def _subject_files(config: Config, subject: str) -> Finding:
     regions = f"{len(atlases) - len(no_atlas)} of {len(atlases)} atlases"
     if no_atlas and len(no_atlas) < len(atlases):
         regions += f" (missing {', '.join(no_atlas)})"
-    wrong = no_session or no_atlas or not has_mask
     text = f"{sessions}, {'mask' if has_mask else 'no mask'}, {regions}"
-    return Finding(subject, "wrong" if wrong else "ok", text)
+    if not (no_session or no_atlas or not has_mask):
+        return Finding(subject, "ok", text)
+    if config.nsd.accept_terms:
+        return Finding(subject, "note", f"{text}; the rest will be fetched")
+    return Finding(subject, "wrong", text)
+
+
+def check_downloads(plan: Plan) -> tuple[list[Finding], float]:
+    """What the run will fetch of NSD, as its bucket says, and the bytes of it."""
+    objects = plan.missing_objects()
+    if not objects:
+        return [], 0
+    from neural_recon import bucket  # boto3 takes long to import, and most runs have no use for it
+
+    topic = "data to fetch"
+    try:
+        known = bucket.listing(objects)
+    except InputError as error:
+        return [Finding(topic, "note", f"{len(objects)} files, how large is not known: {error}")], 0
+    try:
+        sums = bucket.still_to_fetch(objects, known)
+    except InputError as error:
+        return [Finding(topic, "wrong", str(error))], 0
+    text = ", ".join(f"{owner} {_size(size)}" for owner, (_, size) in sums)
+    return [Finding(topic, "note", text)], sum(size for _, (_, size) in sums)
 
 
 def check_weights(config: Config, table: weights.Table) -> Iterator[Finding]:
@@ -156,12 +185,14 @@ def check_machine() -> Iterator[Finding]:
     yield Finding("memory", "ok", f"{memory / GB:.1f} GB, {os.cpu_count()} CPU cores")
 
 
-def check_disk(plan: Plan, table: weights.Table) -> Iterator[Finding]:
-    """What results and fetched weights will fill, against what is free."""
+def check_disk(plan: Plan, table: weights.Table, data: float = 0) -> Iterator[Finding]:
+    """What results, weights and `data` still to be fetched (bytes) will fill, against what is free."""
     config = plan.config
     results = Path(config.pathvars.get("results", "results"))
     fetched = weights.missing([value for _, value in config.weights], table)
     needs = {weights.MODELS: GB * sum(file.gigabytes for file in fetched.values())}
+    if data:
+        needs[Path(config.nsd.root)] = data
     try:
         parts = storage.estimate(plan, weights.locate("versatile", config.weights.versatile, table))
     except (InputError, OSError, ValueError, KeyError):
@@ -206,7 +237,7 @@ def next_step(findings: list[Finding], configfile: Path) -> str:
         )
     advice = {
         "configuration": "mend the configuration (config/README.md has every key)",
-        "data": "lay NSD's files under nsd.root (README.md, Real data)",
+        "data": "lay NSD's files under nsd.root or set nsd.accept_terms (README.md, Real data)",
         "weights": "mend what is said of the weights",
         "disk": "make room, or set pathvars.results to a larger disk",
     }

@@ -1,33 +1,26 @@
-"""Fetch one file of published weights, going on where an earlier fetch was cut off.
+"""Fetch one file of published weights, or of a hub's data set, going on where an earlier fetch was cut off.
 
-What has arrived stays in a file `.part-NAME` beside the final one, which appears only when it is whole and
-its size and sha256 are right. The hub's own downloader is not used: it drops what has arrived when it is
-interrupted, which for gigabytes over a slow line is never to finish. Its offline switch (`HF_HUB_OFFLINE`)
-keeps libraries from looking things up by themselves; here the configuration asked for the file, so it is
-fetched all the same.
+The file appears only when it is whole and its size and sha256 are right. The hub's own downloader is not
+used: it drops what has arrived when it is interrupted, which for gigabytes over a slow line is never to
+finish. Its offline switch (`HF_HUB_OFFLINE`) keeps libraries from looking things up by themselves; here the
+configuration asked for the file, so it is fetched all the same.
 """
 
 import hashlib
 import logging
-import os
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import huggingface_hub
 import requests
 
-from neural_recon import __version__
+from neural_recon import __version__, transfer
 from neural_recon.errors import InputError
 from neural_recon.weights import HUB, Download
 
 logger = logging.getLogger(__name__)
 
-TIMEOUT = (20, 60)  # seconds: to connect, and between two packets
-BLOCK = 1 << 20  # bytes
-STEP = 5  # per cent between two lines of the log
-MEND = "try again (it goes on where it stopped), or put the file there by hand"
+DATASETS = "datasets/"  # before the name of a repository of data, as in the hub's addresses
 
 
 def fetch(download: Download, destination: Path) -> None:
@@ -37,28 +30,21 @@ def fetch(download: Download, destination: Path) -> None:
         InputError: the server cannot be reached or has no such file, the disk is full, or the file's size or
             sha256 is not the one that the table or the hub names.
     """
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    part = destination.with_name(f".part-{destination.name}")
     url = address(download)
     try:
+        part = transfer.part_file(destination)
         announced = _receive(url, _login(download), part, download.size)
     except requests.HTTPError as error:
         status = error.response.status_code
         login = ", which asks for a login: set HF_TOKEN" if status in (401, 403) else ""
         raise InputError(
             f"{destination}: expected to fetch {url}, found its server answering "
-            f"{status} {error.response.reason}{login}; {MEND}."
+            f"{status} {error.response.reason}{login}; {transfer.MEND}."
         ) from error
     except requests.RequestException as error:
-        raise InputError(
-            f"{destination}: expected to fetch {url}, found the connection failing "
-            f"({_reason(error)}); {MEND}."
-        ) from error
+        raise transfer.failing_connection(destination, url, error) from error
     except OSError as error:
-        raise InputError(
-            f"{destination}: expected to write it, found that the disk refuses ({error.strerror}); "
-            "make room and try again (it goes on where it stopped)."
-        ) from error
+        raise transfer.refusing_disk(destination, error) from error
     _check(part, destination, url, download.size, {download.sha256, announced} - {None})
     part.replace(destination)
     logger.info("-> %s", destination)
@@ -69,7 +55,10 @@ def address(download: Download) -> str:
     if not download.source.startswith(HUB):
         return download.source + download.path
     repository = download.source.removeprefix(HUB)
-    return huggingface_hub.hf_hub_url(repository, download.path, revision=download.revision)
+    kind = "dataset" if repository.startswith(DATASETS) else "model"
+    return huggingface_hub.hf_hub_url(
+        repository.removeprefix(DATASETS), download.path, repo_type=kind, revision=download.revision
+    )
 
 
 def _login(download: Download) -> dict[str, str]:
@@ -85,7 +74,9 @@ def _receive(url: str, login: dict[str, str], part: Path, size: int | None) -> s
     headers = {"User-Agent": f"neural-recon/{__version__}", "Accept-Encoding": "identity", **login}
     if have:
         headers["Range"] = f"bytes={have}-"
-    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+    with requests.get(
+        url, headers=headers, stream=True, timeout=(transfer.CONNECT, transfer.READ)
+    ) as response:
         announced = _announced_sha256(response)
         if response.status_code == 416 and response.headers.get("Content-Range") == f"bytes */{have}":
             return announced  # cut off after the last byte
@@ -101,30 +92,8 @@ def _receive(url: str, login: dict[str, str], part: Path, size: int | None) -> s
                 f"{url}: expected {size} bytes, found a file of {total}; it is another version than the "
                 "table's, so mend the table or name a file of yours under weights: in the configuration."
             )
-        free = shutil.disk_usage(part.parent).free
-        if total is not None and total - have > free:
-            raise InputError(
-                f"{part.parent}: expected {(total - have) / 1e9:.2f} GB free for {url}, found "
-                f"{free / 1e9:.2f} GB; make room and try again."
-            )
-        logger.info("%s: %s of %s bytes are here", url, have, total or "unknown")
-        with part.open("ab" if have else "wb") as file:
-            for block in _logged(response.iter_content(BLOCK), have, total):
-                file.write(block)
-            file.flush()
-            os.fsync(file.fileno())
+        transfer.append(part, response.iter_content(transfer.BLOCK), have, total, url)
     return announced
-
-
-def _logged(blocks: Iterator[bytes], have: int, total: int | None) -> Iterator[bytes]:
-    """The blocks, with a line in the log every few per cent."""
-    said = 100 * have // total if total else 0
-    for block in blocks:
-        yield block
-        have += len(block)
-        if total and (percent := 100 * have // total) >= said + STEP:
-            said = percent
-            logger.info("%d %% of %.2f GB", percent, total / 1e9)
 
 
 def _announced_sha256(response: requests.Response) -> str | None:
@@ -141,20 +110,10 @@ def _check(part: Path, destination: Path, url: str, size: int | None, sha256: se
     found = part.stat().st_size
     if size is not None and found != size:
         part.unlink()
-        raise InputError(f"{destination}: expected {size} bytes from {url}, found {found}; {MEND}.")
+        raise transfer.wrong_size(destination, url, size, found)
     with part.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     logger.info("%d bytes, sha256 %s", found, digest)
     if wrong := sha256 - {digest}:
         part.unlink()
-        raise InputError(
-            f"{destination}: expected the sha256 {min(wrong)} from {url}, found {digest}; "
-            "the file was removed: try again, or put the right one there by hand."
-        )
-
-
-def _reason(error: BaseException) -> str:
-    """The innermost cause, which says more than what it is wrapped in."""
-    while error.__context__ is not None:
-        error = error.__context__
-    return str(error) or type(error).__name__
+        raise transfer.wrong_checksum(destination, url, "sha256", min(wrong), digest)

@@ -27,7 +27,7 @@ def start(job: Any) -> logging.Logger:
         force=True,
     )
     logging.captureWarnings(True)
-    for noisy in ("httpx", "urllib3", "matplotlib", "fontTools", "PIL"):
+    for noisy in ("botocore", "httpx", "urllib3", "matplotlib", "fontTools", "PIL"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     logger = logging.getLogger(job.rule)
     started = time.monotonic()

@@ -35,6 +35,8 @@ N_IMAGES = 73_000
 N_SHARED = 1000  # positions up to here of every subject's images are the shared ones
 SHARED = "shared"  # the list of stimuli that all subjects see
 
+BUCKET_FOLDERS = ("nsddata", "nsddata_betas", "nsddata_stimuli")  # the others of the tree come from elsewhere
+
 # atlas -> region -> label in the volume roi/{atlas}.nii.gz
 REGIONS: dict[str, dict[str, int]] = {
     atlas: {name: label for label, name in enumerate(names.split(), start=1)}
@@ -70,6 +72,11 @@ class Tree:
         return Path(self.root) / "nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5"
 
     @property
+    def stimulus_info(self) -> Path:
+        """The table that names each image's origin in COCO."""
+        return Path(self.root) / "nsddata/experiments/nsd/nsd_stim_info_merged.csv"
+
+    @property
     def captions(self) -> Path:
         return Path(self.root) / "annots/COCO_73k_annots_curated.npy"
 
@@ -88,6 +95,13 @@ class Tree:
     def ncsnr(self, subject: str) -> Path:
         """The volume of noise-ceiling signal-to-noise ratios."""
         return self._betas_folder(subject) / "ncsnr.nii.gz"
+
+    def key(self, path: Path) -> str | None:
+        """What the public bucket calls a file of the tree; None: it has no such folder."""
+        if not path.is_relative_to(self.root):
+            return None
+        relative = path.relative_to(self.root)
+        return relative.as_posix() if relative.parts[:1] and relative.parts[0] in BUCKET_FOLDERS else None
 
     def _betas_folder(self, subject: str) -> Path:
         return Path(self.root) / f"nsddata_betas/ppdata/{subject}/{self.space}/{self.preparation}"

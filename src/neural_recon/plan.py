@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from neural_recon import nsd
-from neural_recon.config import Config
+from neural_recon.config import TERMS, Config
 from neural_recon.errors import InputError
 from neural_recon.trials import read_lists, trial_table
 
@@ -94,22 +94,62 @@ class Plan:
             )
 
     def check(self) -> None:
-        """Raise an InputError on the first mistake in design and splits, or file of the tree that is missing.
+        """Raise an InputError on the first missing file of the tree, or mistake in design and splits."""
+        self.check_files()
+        for subject in self.config.subjects:
+            self.trials(subject)
+
+    def check_files(self) -> None:
+        """Raise an InputError on the first file of the tree that is missing and will not be fetched.
 
         The demo's tree is written by the workflow itself, so its files may come later.
         """
-        for subject in self.config.subjects:
-            self.trials(subject)
-        if self.config.demo is None:
-            for what, path in self.tree_files():
-                if not path.is_file():
-                    raise InputError(f"{path}: expected {what}, found no such file; is nsd.root right?")
+        if self.config.demo is not None:
+            return
+        for what, path in self.tree_files():
+            if path.is_file() or self.fetches(path):
+                continue
+            offer = f" Or to fetch it, read the terms at {TERMS} and set nsd.accept_terms: true."
+            raise InputError(
+                f"{path}: expected {what}, found no such file; is nsd.root right?"
+                + (offer if self.obtainable(path) else "")
+            )
+
+    def obtainable(self, path: Path) -> bool:
+        """Whether a file is one that the workflow could fetch: one of NSD's bucket, or the captions."""
+        tree = self.config.tree
+        return tree.key(path) is not None or path == tree.captions
+
+    def fetches(self, path: Path) -> bool:
+        """Whether a run fetches this file where it is missing."""
+        return self.config.nsd.accept_terms and self.obtainable(path)
+
+    def missing(self) -> list[Path]:
+        """The files that a run fetches, each once; what is there is never fetched again."""
+        if self.config.demo is not None:
+            return []
+        paths = dict.fromkeys(path for _, path in self.tree_files())
+        return [path for path in paths if not path.is_file() and self.fetches(path)]
+
+    def missing_objects(self) -> dict[str, Path]:
+        """Those of them that come from NSD's bucket, by their keys there."""
+        keys = {self.config.tree.key(path): path for path in self.missing()}
+        return {key: path for key, path in keys.items() if key is not None}
+
+    def fetch_design(self) -> None:
+        """Fetch the experiment design where a run would: without this small file nothing can be planned."""
+        if self.config.tree.expdesign in self.missing():
+            from neural_recon import bucket  # boto3 takes long to import, and most runs have no use for it
+
+            bucket.fetch_object(self.config.tree.key(self.config.tree.expdesign), self.config.tree.expdesign)
 
     def tree_files(self) -> Iterator[tuple[str, Path]]:
         """What the configuration reads of the NSD tree: (description, path)."""
         tree = self.config.tree
+        yield "NSD's experiment design", tree.expdesign
         yield "NSD's pictures", tree.stimuli
-        yield "the captions", self.config.captions
+        for what, path in self.config.caption_files.items():
+            yield f"the {what}", path
         for name, subject in self.config.subjects.items():
             yield f"the mask of {name}", tree.mask(name)
             for atlas in self.config.nsd.atlases:

@@ -1,10 +1,12 @@
+import re
 import shlex
 import sys
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
-from neural_recon import weights
-from neural_recon.config import SPACES, Config, DataAmount, resolve
+from neural_recon import coco, weights
+from neural_recon.config import ANNOTATIONS, SPACES, Config, DataAmount, resolve
 from neural_recon.errors import InputError
 from neural_recon.nsd import mask_files
 from neural_recon.plan import Plan
@@ -20,6 +22,9 @@ try:
     config.update(resolve(config, Path(workflow.basedir)))
     CONFIG = Config.model_validate(config)
     PLAN = Plan(CONFIG)
+    PLAN.check_files()
+    if workflow.is_main_process:  # jobs come later, when the design is there
+        PLAN.fetch_design()
     PLAN.check()
     WEIGHTS = weights.read_table(Path(workflow.basedir) / weights.TABLE)
     VDVAE = str(weights.locate("vdvae", CONFIG.weights.vdvae, WEIGHTS))
@@ -118,3 +123,15 @@ def report_files(pattern, **values):
     return lambda wildcards: expand(
         pattern, subject=report_subjects(wildcards), **values
     )
+
+
+def announce_downloads(objects):
+    """Say how many gigabytes of NSD are to be fetched, before a dry run and a run alike."""
+    # boto3 takes long to import, and most runs have no use for it
+    from neural_recon import bucket
+
+    try:
+        for line in bucket.summary(objects):
+            logger.info(line)
+    except InputError as error:
+        raise WorkflowError(str(error)) from None

@@ -15,6 +15,7 @@ rule fetch_weights:
     conda:
         "../../envs/environment.yaml"
     resources:
+        download=1,
         mem_mb=1000,
         runtime=240,
     params:
@@ -22,7 +23,7 @@ rule fetch_weights:
             wildcards.place, WEIGHTS
         ).model_dump(),
     script:
-        "../scripts/fetch_weights.py"
+        "../scripts/fetch_file.py"
 
 
 use rule fetch_weights as fetch_weights_checked with:

@@ -1,4 +1,4 @@
-"""Fetch one file of published weights."""
+"""Fetch one file of published weights, or the captions."""
 
 from pathlib import Path
 
@@ -7,4 +7,4 @@ from neural_recon.jobs import start
 from neural_recon.weights import Download
 
 start(snakemake)
-fetch(Download(**snakemake.params.download), Path(snakemake.output.weights))
+fetch(Download(**snakemake.params.download), Path(snakemake.output[0]))
