@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import h5py
+import nibabel
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -45,15 +48,19 @@ def examine(config: dict | None = None) -> tuple[dict[str, tuple[str, str]], str
 
 
 def write_tree(root: str) -> Tree:
-    """A tree whose files exist; only the design is read."""
+    """A tree of small files that are whole."""
     tree = Tree(root)
-    paths = [tree.stimuli, tree.captions, tree.betas("subj01", 1), tree.betas("subj01", 2)]
-    paths += [tree.betas("subj02", 1)]
+    labels, betas = np.ones((2, 2, 2), np.int16), np.zeros((2, 2, 2, 750), np.int16)
+    volumes = {tree.betas("subj01", 1): betas, tree.betas("subj01", 2): betas, tree.betas("subj02", 1): betas}
     for subject in ("subj01", "subj02"):
-        paths += [tree.roi(subject, name) for name in ("nsdgeneral", "prf-visualrois", "streams")]
-    for path in paths:
+        volumes |= {tree.roi(subject, name): labels for name in ("nsdgeneral", "prf-visualrois", "streams")}
+    for path in (*volumes, tree.stimuli, tree.captions):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+    for path, volume in volumes.items():
+        nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), path)
+    with h5py.File(tree.stimuli, "w") as file:
+        file.create_dataset("imgBrick", (73_000, 8, 8, 3), np.uint8, chunks=(1, 8, 8, 3))
+    np.save(tree.captions, np.full((73_000, 5), "a cat"))
     design.write(tree.expdesign, design.make(5, 2, 120, 380))
     return tree
 
@@ -150,6 +157,25 @@ def test_captions_of_ones_own_are_not_fetched(monkeypatch):
     found, _ = examine(with_terms(coco="coco"))
     assert found["data"][0] == "wrong"
     assert "no captions_train2017.json of COCO (coco/captions_train2017.json)" in found["data"][1]
+
+
+def test_files_that_are_wrong_are_all_named():
+    tree = write_tree("nsd")
+    session, captions = tree.betas("subj01", 2), np.full((73_000, 5), "a cat")
+    session.write_bytes(session.read_bytes()[:-9])
+    nibabel.save(nibabel.Nifti1Image(np.zeros((3, 2, 2, 750), np.int16), np.eye(4)), tree.betas("subj02", 1))
+    captions[:] = ""
+    np.save(tree.captions, captions)
+    Path("mine.yaml").write_text(yaml.safe_dump(REAL), encoding="utf-8")
+    findings, advice = doctor.examine(Path("mine.yaml"), Path())
+    said = [finding.text for finding in findings if finding.state == "wrong"]
+    for path, what in (
+        (tree.captions, "expected captions for every image"),
+        (session, "cut short"),
+        (tree.betas("subj02", 1), "expected betas of the mask's volume (2, 2, 2), found (3, 2, 2)"),
+    ):
+        assert [text for text in said if str(path) in text and what in text], said
+    assert "lay NSD's files" in advice
 
 
 def test_split_that_contradicts_itself():

@@ -41,11 +41,14 @@ def doctor(
     configfile: Annotated[Path, typer.Option(help="The configuration to look at.")] = Path(
         "config/demo.yaml"
     ),
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Read every session through: seconds each.")
+    ] = False,
 ) -> None:
     """Say what is there and what is missing for a run, and what to type next (in the project's folder)."""
     from neural_recon.doctor import examine  # takes seconds to import
 
-    findings, advice = examine(configfile, Path.cwd())
+    findings, advice = examine(configfile, Path.cwd(), thorough)
     indent = max(len(finding.topic) for finding in findings) + 9
     width = min(shutil.get_terminal_size((WIDTH, 0)).columns, WIDTH)
     for finding in findings:

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 import yaml
 
-from neural_recon import models, storage, weights
+from neural_recon import models, storage, tree_checks, weights
 from neural_recon.config import Config, resolve
 from neural_recon.errors import InputError
 from neural_recon.plan import Plan
@@ -32,12 +32,13 @@ class Finding:
     text: str
 
 
-def examine(configfile: Path, folder: Path) -> tuple[list[Finding], str]:
+def examine(configfile: Path, folder: Path, thorough: bool = False) -> tuple[list[Finding], str]:
     """All findings, and what to do next.
 
     Args:
         configfile: the configuration.
         folder: the project's, where the recipes and the table of weights lie.
+        thorough: read all sessions through.
     """
     findings = []
     try:
@@ -51,7 +52,7 @@ def examine(configfile: Path, folder: Path) -> tuple[list[Finding], str]:
         findings.append(Finding("configuration", "ok", f"{configfile}: recipe {config.recipe}, {subjects}"))
         plan = Plan(config)
         downloads, n_bytes = check_downloads(plan)
-        findings += [*check_data(plan), *downloads, *check_weights(config, table), *check_machine()]
+        findings += [*check_data(plan, thorough), *downloads, *check_weights(config, table), *check_machine()]
         findings += check_disk(plan, table, n_bytes)
     return findings, next_step(findings, configfile)
 
@@ -77,8 +78,8 @@ def read_config(path: Path, folder: Path) -> Config:
     return Config.model_validate(resolve(raw, folder))
 
 
-def check_data(plan: Plan) -> Iterator[Finding]:
-    """The NSD tree: what all subjects share, then each subject's own."""
+def check_data(plan: Plan, thorough: bool) -> Iterator[Finding]:
+    """The NSD tree: what all subjects share, then each subject's own; what is missing, and what is wrong."""
     config, tree = plan.config, plan.config.tree
     if config.demo is None:
         files = {"design": tree.expdesign, "stimuli": tree.stimuli, **config.caption_files}
@@ -94,11 +95,14 @@ def check_data(plan: Plan) -> Iterator[Finding]:
             yield Finding("data", "wrong", f"{tree.root}: {text}")
         else:
             yield Finding("data", "ok", f"{tree.root}: {', '.join(files)}")
+        yield from (Finding("data", "wrong", text) for text in tree_checks.shared_mistakes(plan))
     else:
         yield Finding("data", "ok", f"simulated: the workflow writes {tree.root}")
     for subject in config.subjects:
         if config.demo is None:
             yield _subject_files(config, subject)
+            mistakes = tree_checks.subject_mistakes(plan, subject, thorough)
+            yield from (Finding(subject, "wrong", text) for text in mistakes)
         # without the design there is no split to check, and that was said above
         if config.demo is not None or tree.expdesign.is_file():
             try:

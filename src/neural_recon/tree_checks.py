@@ -17,11 +17,14 @@ def shared_mistakes(plan: Plan) -> Iterator[str]:
             nsd.check_stimuli(config.tree.stimuli)
         except InputError as error:
             yield str(error)
-    if config.captions.is_file():
+    if config.captions.is_file() and config.tree.expdesign.is_file():
         for subject in config.subjects:
             try:
                 trials = plan.trials(subject)
-                used = trials.loc[trials["split"] != "unused", "nsd_id"]
+            except InputError:
+                continue  # said of the subject
+            used = trials.loc[trials["split"] != "unused", "nsd_id"]
+            try:
                 nsd.read_captions(config.captions, np.unique(used))
             except InputError as error:
                 yield str(error)
