@@ -91,7 +91,7 @@ def run_predict(data: Path, space: str, calibration: str) -> dict:
 
 
 def run_alpha(data: Path, space: str) -> dict:
-    from neural_recon.config import CrossValidation
+    from neural_recon.config_sections import CrossValidation
     from neural_recon.penalty import cross_validated_curve
     from neural_recon.ridge_files import read_kernel
 

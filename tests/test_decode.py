@@ -15,7 +15,8 @@ from PIL import Image
 from published_layouts import write_vdvae, write_versatile
 
 from neural_recon import cli, decoders, ridge
-from neural_recon.config import SPACES, resolve
+from neural_recon.config import resolve
+from neural_recon.config_sections import SPACES
 from neural_recon.decode import prepare, read_conditions, read_responses
 from neural_recon.errors import InputError
 from neural_recon.files import read_hdf5, read_parameters, write_hdf5

@@ -10,7 +10,7 @@ import pytest
 import scipy.io
 
 from neural_recon import nsd
-from neural_recon.config import Demo
+from neural_recon.config_sections import Demo
 from neural_recon.demo import brain, design, tree
 from neural_recon.demo.scenes import render
 from neural_recon.errors import InputError

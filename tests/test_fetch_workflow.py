@@ -11,7 +11,7 @@ from conftest import ROOT
 from server import serving
 from test_workflow import SMALL, failing, make_project, snakemake, stale
 
-from neural_recon.config import Demo
+from neural_recon.config_sections import Demo
 from neural_recon.demo import design
 from neural_recon.demo.tree import write_subject
 from neural_recon.nsd import Tree, read_captions

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from neural_recon.config import Demo
+from neural_recon.config_sections import Demo
 from neural_recon.demo import captions, scenes
 from neural_recon.demo.objects import COLOURS
 from neural_recon.demo.scenes import BACKGROUNDS, KINDS, Object, Scene, render, sample

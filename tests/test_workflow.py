@@ -17,7 +17,8 @@ import yaml
 from conftest import ROOT
 
 from neural_recon import decoders, files, storage
-from neural_recon.config import SPACES, Config, resolve
+from neural_recon.config import Config, resolve
+from neural_recon.config_sections import SPACES
 from neural_recon.feature_files import read_rows
 from neural_recon.metrics import two_way_identification
 from neural_recon.plan import Plan

@@ -92,10 +92,11 @@ def decode(
     ] = None,
 ) -> None:
     """Turn responses that were not in the experiment into pictures (in the project's folder)."""
-    from neural_recon import decode, doctor  # take seconds to import
+    from neural_recon import decode  # takes seconds to import
+    from neural_recon.config import read_config
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    config = doctor.read_config(configfile, Path.cwd())
+    config = read_config(configfile, Path.cwd())
     folder = decode.decode(config, configfile, subject, betas, zscore, average, output)
     typer.echo(f"pictures: {folder / 'pictures'}; overview: {folder / 'sheet.png'}")
 

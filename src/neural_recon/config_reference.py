@@ -9,7 +9,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from neural_recon.config import Config, Section, Subject
+from neural_recon.config import Config
+from neural_recon.config_sections import Section, Subject
 from neural_recon.files import write_text
 
 SCHEMA, README = Path("workflow/schemas/config.schema.json"), Path("config/README.md")

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from neural_recon import __version__, decoders, models, nsd, weights
-from neural_recon.config import SPACES, Config
+from neural_recon.config import Config
+from neural_recon.config_sections import SPACES
 from neural_recon.errors import InputError
 from neural_recon.files import read_hdf5, read_parameters, write_hdf5, write_text
 from neural_recon.pictures import write_folder, write_sheet

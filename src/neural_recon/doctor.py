@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-import yaml
 
 from neural_recon import models, storage, tree_checks, weights
-from neural_recon.config import Config, resolve
+from neural_recon.config import Config, read_config
 from neural_recon.errors import InputError
 from neural_recon.plan import Plan
 
@@ -55,27 +54,6 @@ def examine(configfile: Path, folder: Path, thorough: bool = False) -> tuple[lis
         findings += [*check_data(plan, thorough), *downloads, *check_weights(config, table), *check_machine()]
         findings += check_disk(plan, table, n_bytes)
     return findings, next_step(findings, configfile)
-
-
-def read_config(path: Path, folder: Path) -> Config:
-    """The configuration of a file.
-
-    Raises:
-        InputError: it is missing or wrong.
-    """
-    if not path.is_file():
-        raise InputError(
-            f"{path}: expected a configuration, found no such file; run this in the project's folder, "
-            "or name one with --configfile."
-        )
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        reason = str(error).replace("\n", " ")
-        raise InputError(f"{path}: expected YAML, found text that does not parse ({reason}).") from error
-    if not isinstance(raw, dict):
-        raise InputError(f"{path}: expected a configuration, found {raw!r}.")
-    return Config.model_validate(resolve(raw, folder))
 
 
 def check_data(plan: Plan, thorough: bool) -> Iterator[Finding]:

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from neural_recon import nsd
-from neural_recon.config import TERMS, Config
+from neural_recon.config import Config
+from neural_recon.config_sections import TERMS
 from neural_recon.errors import InputError
 from neural_recon.trials import read_lists, trial_table
 

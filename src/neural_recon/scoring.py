@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from neural_recon.clip import ClipContexts
-from neural_recon.config import SPACES
+from neural_recon.config_sections import SPACES
 from neural_recon.errors import InputError
 from neural_recon.evaluate import Scores
 from neural_recon.feature_files import read_rows, select_rows

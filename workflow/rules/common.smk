@@ -6,7 +6,8 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from neural_recon import coco, weights
-from neural_recon.config import ANNOTATIONS, SPACES, Config, DataAmount, resolve
+from neural_recon.config import ANNOTATIONS, Config, resolve
+from neural_recon.config_sections import SPACES, DataAmount
 from neural_recon.errors import InputError
 from neural_recon.nsd import mask_files
 from neural_recon.plan import Plan

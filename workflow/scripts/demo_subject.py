@@ -1,6 +1,6 @@
 """Write the label volumes of a simulated subject."""
 
-from neural_recon.config import Demo
+from neural_recon.config_sections import Demo
 from neural_recon.demo.tree import write_subject
 from neural_recon.jobs import start
 from neural_recon.nsd import Tree

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from neural_recon.config import SPACES
+from neural_recon.config_sections import SPACES
 from neural_recon.jobs import start
 from neural_recon.report import SubjectFiles, build
 

@@ -9,7 +9,7 @@ import pandas as pd
 import scipy.io
 
 from neural_recon import nsd
-from neural_recon.config import Demo
+from neural_recon.config_sections import Demo
 from neural_recon.errors import InputError
 from neural_recon.files import whole
 

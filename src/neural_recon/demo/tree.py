@@ -17,7 +17,7 @@ import pandas as pd
 from PIL import Image
 
 from neural_recon import nsd
-from neural_recon.config import Demo
+from neural_recon.config_sections import Demo
 from neural_recon.demo import brain, cortex, design
 from neural_recon.demo.captions import captions
 from neural_recon.demo.scenes import Scene, render, sample
