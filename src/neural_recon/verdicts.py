@@ -1,0 +1,158 @@
+"""What the figures of a subject's sessions mean, in words: verdicts, sessions that stand out, what stops a run."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from neural_recon import alignment
+from neural_recon.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+OUTLIER = 3.5  # robust z-score, as Iglewicz & Hoaglin (1993) advise
+FEWEST = 5  # sessions below which none stands out
+OK, UNCHECKED, ALONE = "ok", "not checked", "agrees with no other session"
+
+
+def robust_z(values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """0.6745 (x - median) / MAD of each value (Iglewicz & Hoaglin 1993); nan with fewer than `FEWEST`
+    values or where more than half are equal."""
+    values = np.asarray(values, np.float64)
+    there = values[np.isfinite(values)]
+    mad = np.median(np.abs(there - np.median(there))) if len(there) >= FEWEST else 0
+    return 0.6745 * (values - np.median(there)) / mad if mad > 0 else np.full(len(values), np.nan)
+
+
+def judged(table: pd.DataFrame) -> pd.DataFrame:
+    """Put the verdicts of `alignment.check` into words, and say which figures of a session stand out.
+
+    `table` has mean and spread as well. The columns verdict and reading become words; remark and outlier (the
+    names of such figures) are added.
+    """
+    verdict, remark, reading = [], [], []
+    for row in table.itertuples():
+        in_words = reading_in_words(row.reading, row.by)
+        reading.append(in_words)
+        if row.verdict in (alignment.SHIFTED, alignment.SWAPPED):
+            verdict.append(in_words)
+            late = f"its betas come {abs(row.by)} trial{'s' * (abs(row.by) > 1)} {'late' if row.by > 0 else 'early'}"
+            remark.append(late if row.verdict == alignment.SHIFTED else "")
+        elif row.verdict == alignment.ALONE:
+            verdict.append(ALONE)
+            remark.append("another subject's, or damaged")
+        else:
+            verdict.append(row.verdict)
+            few = f"only {row.compared} trials of images that other sessions repeat"
+            why = few if row.compared < alignment.TRIALS else "agreement too weak to tell"
+            remark.append(why if row.verdict == UNCHECKED else "")
+    outlier = [[] for _ in verdict]
+    for name in ("mean", "spread", "agreement"):
+        for names, z in zip(outlier, robust_z(table[name]), strict=True):
+            if abs(z) > OUTLIER:
+                names.append(name)
+    table = table.drop(columns="by").assign(verdict=verdict, reading=reading, remark=remark)
+    return table.assign(outlier=[", ".join(names) for names in outlier])
+
+
+def reading_in_words(reading: str, by: int) -> str:
+    """Such as "shifted by 1 trial" or "holds the trials of session 7"; "" for none."""
+    if reading == alignment.SHIFTED:
+        return f"shifted by {by} trial{'s' * (abs(by) > 1)}"
+    return f"holds the trials of session {by}" if reading == alignment.SWAPPED else ""
+
+
+def read_sessions(path: str | Path) -> pd.DataFrame:
+    """The table of sessions, as written."""
+    return pd.read_csv(path, sep="\t", keep_default_na=True).fillna(
+        {"verdict": "", "reading": "", "remark": "", "outlier": ""}
+    )
+
+
+def faults(sessions: pd.DataFrame) -> dict[str, list[int]]:
+    """What is wrong, in words -> the sessions."""
+    wrong = sessions[~sessions["verdict"].isin([OK, UNCHECKED])]
+    return {verdict: part["session"].tolist() for verdict, part in wrong.groupby("verdict", sort=False)}
+
+
+def sentence(sessions: pd.DataFrame) -> str:
+    """The verdict on a subject."""
+    n, wrong = len(sessions), faults(sessions)
+    unchecked = sessions.loc[sessions["verdict"] == UNCHECKED, "session"].tolist()
+    if wrong:
+        said = "; ".join(
+            f"{which(numbers, n)} {_verb(verdict, len(numbers))}" for verdict, numbers in wrong.items()
+        )
+        said += f"; {which(unchecked, n)} could not be checked" if unchecked else ""
+    elif len(unchecked) == n:
+        reasons = " or ".join(sorted({remark.split(" trials of ")[-1] for remark in sessions["remark"]}))
+        said = (
+            f"none of the {n} sessions could be checked ({reasons})"
+            if n > 1
+            else f"one session alone cannot be checked"
+        )
+    elif unchecked:
+        said = f"{n - len(unchecked)} of {n} sessions agree with each other, {which(unchecked, n)} could not be checked"
+    else:
+        said = f"all {n} sessions agree with each other"
+    stand_out = sessions.loc[sessions["outlier"] != "", "session"].tolist()
+    if stand_out:
+        said += f"; {which(stand_out, n)} stand{'s' * (len(stand_out) == 1)} out"
+    return f"{said[0].upper()}{said[1:]}."
+
+
+def which(numbers: Sequence[int], n: int) -> str:
+    """Such as "session 5", "sessions 1, 2 and 7", "all 4 sessions"."""
+    if len(numbers) == n > 1:
+        return f"all {n} sessions"
+    names = [str(number) for number in numbers]
+    if len(names) == 1:
+        return f"session {names[0]}"
+    return f"sessions {', '.join(names[:-1])} and {names[-1]}"
+
+
+def _verb(verdict: str, n: int) -> str:
+    """A verdict as the end of a sentence about n sessions."""
+    if verdict.startswith("shifted"):
+        return f"{'is' if n == 1 else 'are'} {verdict}"
+    return verdict if n == 1 else verdict.replace("holds", "hold").replace("agrees", "agree")
+
+
+def require_agreement(path: str | Path, subject: str, only: Sequence[int] | None = None) -> str:
+    """The verdict of a table of sessions, unless there is a fault among them.
+
+    Args:
+        path: `results/quality/{subject}/sessions.tsv`.
+        subject: such as "subj01".
+        only: of these sessions; None: of all.
+
+    Raises:
+        InputError: a session is shifted, holds another one's trials, or agrees with none.
+    """
+    sessions = read_sessions(path)
+    if only is not None:
+        sessions = sessions[sessions["session"].isin(only)]
+    wrong = faults(sessions)
+    if wrong:
+        n = len(sessions)
+        found = ", ".join(
+            f"{which(numbers, n)} {_verb(verdict, len(numbers)).removeprefix('is ').removeprefix('are ')}"
+            for verdict, numbers in wrong.items()
+        )
+        bad = sum(wrong.values(), [])
+        them = "it" if len(bad) == 1 else "them"
+        mend = f"fetch {them} again or leave {them} out (subjects.{subject}.sessions)"
+        if len(wrong) == 1 and len(bad) == n:
+            mend = "betas and nsd_expdesign.mat do not belong together: fetch both again"
+        raise InputError(
+            f"{path}: expected sessions that agree with each other, found {found}; {mend}; "
+            f"the page {Path(path).parent}.html shows it."
+        )
+    for row in sessions[(sessions["outlier"] != "") | (sessions["verdict"] == UNCHECKED)].itertuples():
+        said = (
+            f"{row.verdict}: {row.remark}" if row.verdict == UNCHECKED else f"stands out by its {row.outlier}"
+        )
+        logger.warning("%s, session %d: %s", subject, row.session, said)
+    return sentence(sessions)
