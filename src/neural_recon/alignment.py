@@ -20,14 +20,14 @@ The criterion comes from this distribution, its numbers from no data:
 
 - Compared are at least `TRIALS` trials; else the session is not checked.
 - A session agrees where z is at least `AGREES` = 3 (one-sided p = 0.001).
-- It is read otherwise (the design shifted by 1 or 2 trials either way; where it is in doubt also the design of
-  each other session, templates without both) where that has a z of at least `OTHERWISE` = 5 and above that of
-  the design as it is. p = 3e-7: 40 sessions with 43 readings each give a false alarm in one of 2,000 subjects.
-  Neighbouring trials overlap, so that a reading shifted by one agrees a little with data that are right (in
-  real responses a third as well as the design): hence not only "at least 5".
+- It is read otherwise (the design shifted by 1 or 2 trials either way; where it is in doubt also the design
+  of each other session, templates without both) where that has a z of at least `OTHERWISE` = 5 and above
+  that of the design as it is. p = 3e-7: 40 sessions with 43 readings each give a false alarm in one of 2,000
+  subjects. Neighbouring trials overlap, so that a reading shifted by one agrees a little with data that are
+  right (in real responses up to a third as well as the design): hence not only "at least 5".
 - It agrees with no other session where r is below `SHARE` = 1/5 of what is usual in this subject (the median
-  over the other sessions), and at least 5 standard deviations below half of the usual: a session that has half
-  the usual agreement is called so by mistake with p = 3e-7.
+  over the other sessions), and at least 5 standard deviations below half of the usual: a session that has
+  half the usual agreement is called so by mistake with p = 3e-7.
 - Else a session that does not agree is not checked: signal too weak, or repetitions too few, to tell.
 - Sessions that are all shifted alike agree nowhere. So first of all the designs of all sessions are shifted
   together by 1 or 2 trials, and the shift with the largest z over all sessions (sum / sqrt(sessions)) is

@@ -1,13 +1,13 @@
 """Whether a subject's responses can be trusted: reliability, noise ceiling, sessions that do not fit.
 
-Sessions are z-scored by themselves, voxel by voxel over all trials (ddof 1), so that drifts between sessions do
-not count as noise. Nothing here enters a response or a decoder.
+Sessions are z-scored by themselves, voxel by voxel over all trials (ddof 1), so that drifts between sessions
+do not count as noise. Nothing here enters a response or a decoder.
 
-Reliability is the split-half one over images seen at least twice. With r repetitions the first half is the mean
-of the first r // 2, the second half that of the next r // 2; a last odd one is left out. r_halves is the
-correlation of the halves over images: in NSD, where an image is seen up to three times, between first and
-second presentation. Reliability is that of both halves together by Spearman (1910) and Brown (1910,
-British Journal of Psychology 3), 2 r / (1 + |r|), which keeps chance around 0.
+Reliability is the split-half one over images seen at least twice. With r repetitions the first half is the
+mean of the first r // 2, the second half that of the next r // 2; a last odd one is left out. r_halves is the
+correlation of the halves over images: in NSD, where an image is seen up to three times, between its first and
+second presentation. Reliability is that of both halves together by Spearman (1910) and Brown (1910), British
+Journal of Psychology 3: 2 r / (1 + |r|), the absolute value so that chance stays around 0.
 """
 
 import logging
@@ -164,7 +164,7 @@ class Repetitions:
 
 
 def regions_of(voxels: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
-    """(atlas, region) -> bool (n_voxels,), all voxels first as ("", "all voxels"); empty ones are left out."""
+    """(atlas, region) -> bool (n_voxels,), all voxels first as ("", "all voxels"); none empty."""
     regions = {("", "all voxels"): np.ones(len(voxels), bool)}
     for atlas in voxels.columns.drop(list("xyz")):
         for region in nsd.REGIONS[atlas]:
@@ -177,13 +177,11 @@ def regions_of(voxels: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
 def _region_table(regions: dict, by_voxel: pd.DataFrame, means: pd.DataFrame) -> pd.DataFrame:
     """Medians over a region's voxels, and the reliability of its mean response."""
     kept = (by_voxel["dropped"] == "").to_numpy()
-    rows = []
+    rows, figures = [], ["r_halves", "reliability", "noise_ceiling"]
     for (atlas, region), inside in regions.items():
         part = by_voxel[inside & kept]
-        rows.append((atlas, region, int(inside.sum()), len(part),
-                     *(part[name].median() for name in ("r_halves", "reliability", "noise_ceiling"))))  # fmt: skip
-    columns = ["atlas", "region", "voxels", "kept", "r_halves", "reliability", "noise_ceiling"]
-    table = pd.DataFrame(rows, columns=columns)
+        rows.append((atlas, region, int(inside.sum()), len(part), *part[figures].median()))
+    table = pd.DataFrame(rows, columns=["atlas", "region", "voxels", "kept", *figures])
     return table.assign(
         mean_response_r_halves=means["r_halves"].to_numpy(),
         mean_response_reliability=means["reliability"].to_numpy(),

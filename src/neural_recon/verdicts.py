@@ -1,4 +1,4 @@
-"""What the figures of a subject's sessions mean, in words: verdicts, sessions that stand out, what stops a run."""
+"""What the figures of a subject's sessions mean, in words, and which of them stop a run."""
 
 import logging
 from collections.abc import Sequence
@@ -38,8 +38,9 @@ def judged(table: pd.DataFrame) -> pd.DataFrame:
         reading.append(in_words)
         if row.verdict in (alignment.SHIFTED, alignment.SWAPPED):
             verdict.append(in_words)
-            late = f"its betas come {abs(row.by)} trial{'s' * (abs(row.by) > 1)} {'late' if row.by > 0 else 'early'}"
-            remark.append(late if row.verdict == alignment.SHIFTED else "")
+            trials = f"{abs(row.by)} trial{'s' * (abs(row.by) > 1)}"
+            moved = f"its betas come {trials} {'late' if row.by > 0 else 'early'}"
+            remark.append(moved if row.verdict == alignment.SHIFTED else "")
         elif row.verdict == alignment.ALONE:
             verdict.append(ALONE)
             remark.append("another subject's, or damaged")
@@ -81,22 +82,14 @@ def sentence(sessions: pd.DataFrame) -> str:
     """The verdict on a subject."""
     n, wrong = len(sessions), faults(sessions)
     unchecked = sessions.loc[sessions["verdict"] == UNCHECKED, "session"].tolist()
-    if wrong:
-        said = "; ".join(
-            f"{which(numbers, n)} {_verb(verdict, len(numbers))}" for verdict, numbers in wrong.items()
-        )
-        said += f"; {which(unchecked, n)} could not be checked" if unchecked else ""
-    elif len(unchecked) == n:
-        reasons = " or ".join(sorted({remark.split(" trials of ")[-1] for remark in sessions["remark"]}))
-        said = (
-            f"none of the {n} sessions could be checked ({reasons})"
-            if n > 1
-            else f"one session alone cannot be checked"
-        )
-    elif unchecked:
-        said = f"{n - len(unchecked)} of {n} sessions agree with each other, {which(unchecked, n)} could not be checked"
-    else:
-        said = f"all {n} sessions agree with each other"
+    parts = [f"{which(numbers, n)} {_verb(verdict, len(numbers))}" for verdict, numbers in wrong.items()]
+    if not wrong and not unchecked:
+        parts = [f"all {n} sessions agree with each other"]
+    elif not wrong and len(unchecked) < n:
+        parts = [f"{n - len(unchecked)} of {n} sessions agree with each other"]
+    if unchecked:
+        parts.append(f"{which(unchecked, n)} could not be checked")
+    said = "; ".join(parts)
     stand_out = sessions.loc[sessions["outlier"] != "", "session"].tolist()
     if stand_out:
         said += f"; {which(stand_out, n)} stand{'s' * (len(stand_out) == 1)} out"
@@ -141,7 +134,7 @@ def require_agreement(path: str | Path, subject: str, only: Sequence[int] | None
             f"{which(numbers, n)} {_verb(verdict, len(numbers)).removeprefix('is ').removeprefix('are ')}"
             for verdict, numbers in wrong.items()
         )
-        bad = sum(wrong.values(), [])
+        bad = [session for numbers in wrong.values() for session in numbers]
         them = "it" if len(bad) == 1 else "them"
         mend = f"fetch {them} again or leave {them} out (subjects.{subject}.sessions)"
         if len(wrong) == 1 and len(bad) == n:

@@ -85,6 +85,14 @@ def build(
         "benchmarks": results.benchmarks(benchmarks, names),
         "alone": names[0] if len(names) == 1 else None,
     }
+    text = render("template.html", content)
+    write_text(output, text)
+    logger.info("%s: %d subjects, %d images, %.1f MB", output, len(people),
+                sum(len(g["cards"]) for g in galleries), len(text) / 1e6)  # fmt: skip
+
+
+def render(template: str, content: Mapping[str, Any]) -> str:
+    """A template of this package filled in."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("neural_recon", "report"),
         autoescape=True,
@@ -95,10 +103,7 @@ def build(
     environment.filters.update(
         number=words.number, p_value=words.p_value, duration=words.duration, alpha=words.alpha
     )
-    text = environment.get_template("template.html").render(content)
-    write_text(output, text)
-    logger.info("%s: %d subjects, %d images, %.1f MB", output, len(people),
-                sum(len(g["cards"]) for g in galleries), len(text) / 1e6)  # fmt: skip
+    return environment.get_template(template).render(content)
 
 
 def _headline(person: Results) -> dict:
