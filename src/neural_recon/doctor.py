@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 import yaml
 
-from neural_recon import models, storage, weights
+from neural_recon import models, storage, verdicts, weights
 from neural_recon.config import Config, resolve
 from neural_recon.errors import InputError
 from neural_recon.plan import Plan
@@ -99,6 +99,18 @@ def check_data(plan: Plan) -> Iterator[Finding]:
                 plan.trials(subject)
             except InputError as error:
                 yield Finding(subject, "wrong", str(error))
+        yield from check_quality(config, subject)
+
+
+def check_quality(config: Config, subject: str) -> Iterator[Finding]:
+    """What an earlier run found of the sessions that are used."""
+    table = Path(config.pathvars.get("results", "results")) / f"quality/{subject}/sessions.tsv"
+    if table.is_file():
+        try:
+            said = verdicts.require_agreement(table, subject, config.subjects[subject].session_list)
+            yield Finding(f"quality of {subject}", "ok", f"{table}: {said}")
+        except InputError as error:
+            yield Finding(f"quality of {subject}", "wrong", str(error))
 
 
 def _subject_files(config: Config, subject: str) -> Finding:
@@ -207,6 +219,7 @@ def next_step(findings: list[Finding], configfile: Path) -> str:
     advice = {
         "configuration": "mend the configuration (config/README.md has every key)",
         "data": "lay NSD's files under nsd.root (README.md, Real data)",
+        "quality": "mend the sessions that do not agree",
         "weights": "mend what is said of the weights",
         "disk": "make room, or set pathvars.results to a larger disk",
     }

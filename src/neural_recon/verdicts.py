@@ -66,10 +66,23 @@ def reading_in_words(reading: str, by: int) -> str:
 
 
 def read_sessions(path: str | Path) -> pd.DataFrame:
-    """The table of sessions, as written."""
-    return pd.read_csv(path, sep="\t", keep_default_na=True).fillna(
-        {"verdict": "", "reading": "", "remark": "", "outlier": ""}
-    )
+    """The table `sessions` of `quality.examine`, as written.
+
+    Raises:
+        InputError: the file is missing, or no such table.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: expected the table of sessions, found no such file; run the rule quality.")
+    try:
+        table = pd.read_csv(path, sep="\t")
+    except (ValueError, UnicodeDecodeError) as error:  # pandas' own errors are ValueErrors
+        raise InputError(f"{path}: expected a table of sessions, found {error}; compute it again.") from error
+    missing = [name for name in ("session", "verdict", "remark", "outlier") if name not in table]
+    if missing:
+        raise InputError(
+            f"{path}: expected the columns {', '.join(missing)}, found {', '.join(table)}; compute it again."
+        )
+    return table.fillna({"reading": "", "remark": "", "outlier": ""})
 
 
 def faults(sessions: pd.DataFrame) -> dict[str, list[int]]:
@@ -94,6 +107,18 @@ def sentence(sessions: pd.DataFrame) -> str:
     if stand_out:
         said += f"; {which(stand_out, n)} stand{'s' * (len(stand_out) == 1)} out"
     return f"{said[0].upper()}{said[1:]}."
+
+
+def mend(sessions: pd.DataFrame, subject: str) -> str:
+    """What to do about the faults, "" without any."""
+    wrong = faults(sessions)
+    bad = [session for numbers in wrong.values() for session in numbers]
+    if not bad:
+        return ""
+    if len(wrong) == 1 and len(bad) == len(sessions):
+        return "betas and nsd_expdesign.mat do not belong together, fetch both again"
+    them = "it" if len(bad) == 1 else "them"
+    return f"fetch {them} again or leave {them} out (subjects.{subject}.sessions)"
 
 
 def which(numbers: Sequence[int], n: int) -> str:
@@ -134,14 +159,9 @@ def require_agreement(path: str | Path, subject: str, only: Sequence[int] | None
             f"{which(numbers, n)} {_verb(verdict, len(numbers)).removeprefix('is ').removeprefix('are ')}"
             for verdict, numbers in wrong.items()
         )
-        bad = [session for numbers in wrong.values() for session in numbers]
-        them = "it" if len(bad) == 1 else "them"
-        mend = f"fetch {them} again or leave {them} out (subjects.{subject}.sessions)"
-        if len(wrong) == 1 and len(bad) == n:
-            mend = "betas and nsd_expdesign.mat do not belong together: fetch both again"
         raise InputError(
-            f"{path}: expected sessions that agree with each other, found {found}; {mend}; "
-            f"the page {Path(path).parent}.html shows it."
+            f"{path}: expected sessions that agree with each other, found {found}; "
+            f"{mend(sessions, subject)}; the page {Path(path).parent}.html shows it."
         )
     for row in sessions[(sessions["outlier"] != "") | (sessions["verdict"] == UNCHECKED)].itertuples():
         said = (

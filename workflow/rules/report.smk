@@ -11,6 +11,9 @@ rule report:
             if CONFIG.data_amount
             else []
         ),
+        quality=report_files(
+            "<results>/quality/{subject}{file}", file=["/sessions.tsv", ".html"]
+        ),
         responses=report_files("<results>/responses/{subject}.h5"),
         voxels=report_files("<results>/voxels/{subject}.parquet"),
         base=report_files("<results>/base_images/{subject}/decoded.h5"),

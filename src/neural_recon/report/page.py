@@ -1,6 +1,7 @@
 """Put the report together."""
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from neural_recon import verdicts
 from neural_recon.errors import InputError
 from neural_recon.files import write_text
 from neural_recon.report import amount, gallery, plots, regions, results, words
@@ -70,6 +72,7 @@ def build(
         "decodable": amount.decodable(people),
         "data_amount": amount.less_data(people),
         "decoder": _decoder(people),
+        "quality": [entry for entry in (_quality(person, output) for person in people) if entry],
         "simulated": words.simulated(
             {p.subject: results.medians(p.ceilings) for p in people} if demo else {}
         ),
@@ -115,6 +118,16 @@ def _headline(person: Results) -> dict:
         "base": base,
         "ceiling": person.score("true_features", "final", "clip_two_way"),
     }
+
+
+def _quality(person: Results, page: str | Path) -> dict | None:
+    """The verdict on a subject's sessions, and where the page on it lies."""
+    table = person.files.quality
+    if table is None:
+        return None
+    link = os.path.relpath(Path(table).parent.with_suffix(".html"), Path(page).parent)
+    sentence = verdicts.sentence(verdicts.read_sessions(table))
+    return {"subject": person.subject, "sentence": sentence, "link": Path(link).as_posix()}
 
 
 def _symbols(people: Sequence[Results]) -> list[tuple[str, str]]:

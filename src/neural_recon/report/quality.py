@@ -45,10 +45,11 @@ def build(output: str | Path, subject: str, found: Quality, labels: np.ndarray, 
         "demo": demo,
         "sentence": verdicts.sentence(sessions),
         "state": state(sessions),
+        "mend": verdicts.mend(sessions, subject),
         "sessions": [{**row, "look": kind(row["verdict"])} for row in sessions.to_dict("records")],
         "session_plot": session_plot(sessions),
         "regions": found.regions.to_dict("records"),
-        "names": {key: name for key, name in zip(regions_of(_atlases(voxels)), _names(voxels), strict=True)},
+        "names": dict(zip(regions_of(_atlases(voxels)), _names(voxels), strict=True)),
         "reliability": reliability_plot(voxels),
         "map": brain_map(voxels, labels),
         "voxels": len(voxels),
@@ -93,16 +94,17 @@ def session_plot(sessions: pd.DataFrame) -> str:
             if name == "agreement":
                 sd = np.abs(values / sessions["agreement_z"].to_numpy(float))
                 axes.bar(x, 4 * sd, 0.5, -2 * sd, color="#c3c9cf", lw=0, zorder=1)
-                axes.axhline(0, color=plots.GREY, lw=0.8, zorder=1)
             for verdict, (marker, face, edge) in LOOKS.items():
                 mine = (sessions["verdict"].map(kind) == verdict).to_numpy()
-                axes.plot(x[mine], values[mine], marker, mfc=face, mec=edge, ms=7 if verdict == "wrong" else 6,
-                          label=verdict, zorder=3)  # fmt: skip
+                size = 7 if verdict == "wrong" else 6
+                axes.plot(x[mine], values[mine], marker, mfc=face, mec=edge, ms=size, label=verdict, zorder=3)
             out = sessions["outlier"].str.split(", ").map(lambda names, name=name: name in names).to_numpy()
             axes.plot(
                 x[out], values[out], "o", mfc="none", mec=plots.INK, ms=12, label="stands out", zorder=2
             )
             axes.set_ylabel(label, fontsize=9)
+            axes.axhline(0, color=plots.GREY, lw=0.8, zorder=1)  # small differences look small
+            axes.margins(y=0.12)
             axes.yaxis.set_major_locator(MaxNLocator(4))
             axes.grid(axis="y", color="#e3e7ea", lw=0.8, zorder=0)
             axes.set_axisbelow(True)
@@ -160,7 +162,7 @@ def reliability_plot(voxels: pd.DataFrame) -> str:
 
 
 def brain_map(voxels: pd.DataFrame, labels: np.ndarray) -> str:
-    """Axial slices through the mask: the noise ceiling in colour, dropped voxels, cortex and the rest in grey.
+    """Axial slices through the mask: noise ceiling in colour, dropped voxels, cortex and the rest in grey.
 
     NSD's volumes run from left to right, from posterior to anterior and from inferior to superior.
     """
@@ -192,7 +194,7 @@ def brain_map(voxels: pd.DataFrame, labels: np.ndarray) -> str:
             look = {"origin": "lower", "interpolation": "nearest", "aspect": "equal"}
             axes.imshow(ground[window][:, :, z].T, cmap=greys, vmin=0, vmax=2, **look)
             image = axes.imshow(ceiling[window][:, :, z].T, cmap="viridis", vmin=0, vmax=top, **look)
-            axes.set_title(f"z = {z}", fontsize=8.5, color=plots.GREY, pad=2)
+            axes.set_title(f"z = {z}", fontsize=8.5, color=plots.GREY, pad=2, loc="center")
         for x, side in ((0.0, "L"), (1.0, "R")):
             panels[0, 0].text(x, 0.98, side, transform=panels[0, 0].transAxes, fontsize=9, va="top",
                               ha="left" if side == "L" else "right")  # fmt: skip
