@@ -19,7 +19,6 @@ from neural_recon.quality import CONSTANT, NAN, dropped, examine
 from neural_recon.report.quality import build
 
 TRIALS = 240
-IMAGES = {"repeats": 3, "voxels": 60, "ncsnr": 0.4}
 
 
 def plan(rng, sessions: int, repeats: int = 3) -> pd.DataFrame:
@@ -31,13 +30,13 @@ def plan(rng, sessions: int, repeats: int = 3) -> pd.DataFrame:
     return table.assign(split=np.where(order < n / 10, "test", "train"))
 
 
-def measure(rng, table, n_voxels=60, ncsnr=0.4) -> list[np.ndarray]:
-    """Betas of each session: image signal, noise of which a third is common to all voxels, drift and gain."""
+def measure(rng, table, n_voxels=60, ncsnr=0.6) -> list[np.ndarray]:
+    """Betas of each session: image signal, noise of which a fifth is common to all voxels, drift and gain."""
     signal = ncsnr * rng.standard_normal((table["nsd_id"].max() + 1, n_voxels))
     found = []
     for _, part in table.groupby("session"):
-        noise = np.sqrt(2 / 3) * rng.standard_normal((len(part), n_voxels))
-        noise += np.sqrt(1 / 3) * rng.standard_normal((len(part), 1))
+        noise = np.sqrt(4 / 5) * rng.standard_normal((len(part), n_voxels))
+        noise += np.sqrt(1 / 5) * rng.standard_normal((len(part), 1))
         drift = np.linspace(-0.5, 0.5, len(part))[:, None] + rng.normal(1, 0.3, n_voxels)
         found.append((1.3 * (signal[part["nsd_id"]] + noise + drift)).astype(np.float32))
     return found
@@ -67,7 +66,8 @@ def test_reliability_is_the_correlation_of_halves(rng, repeats):
     )
     expected = np.array([np.corrcoef(*halves[:, :, voxel])[0, 1] for voxel in range(z.shape[1])])
     np.testing.assert_allclose(found.voxels["r_halves"], expected, atol=1e-5)
-    np.testing.assert_allclose(found.voxels["reliability"], 2 * expected / (1 + abs(expected)), atol=1e-5)
+    corrected = 2 * expected / (1 + abs(expected))
+    np.testing.assert_allclose(found.voxels["reliability"], corrected, atol=1e-5)
     early = halves[:, :, :30].mean(2)
     row = found.regions.set_index("region").loc["V1v"]
     assert row["mean_response_r_halves"] == pytest.approx(np.corrcoef(*early)[0, 1], abs=1e-5)
@@ -84,7 +84,7 @@ def test_noise_ceiling_is_that_of_the_responses(rng):
     betas = [((b - b.mean(0)) / b.std(0, ddof=1)).astype(np.float32) for b in betas]
     expected = responses.prepare(betas, table, cortex()).noise_ceiling
     np.testing.assert_allclose(examine(betas, table, cortex()).voxels["noise_ceiling"], expected, atol=1e-4)
-    assert 0.2 < np.median(expected) < 0.5
+    assert 0.3 < np.median(expected) < 0.6
 
 
 def test_correct_sessions_agree(rng):
@@ -198,20 +198,20 @@ def test_voxels_without_data_are_counted_and_do_no_harm(rng):
     assert found.sessions["unusable"].round(4).tolist() == [0, 0.1167, 0.05, 0.0167]
     assert found.sessions["verdict"].tolist() == ["ok"] * 4
     assert found.regions["kept"].tolist() == [50, 20, 30]
-    assert np.isfinite(found.regions.select_dtypes(float)).all(None)
+    assert np.isfinite(found.regions.select_dtypes(float)).to_numpy().all()
     betas[1][:] = np.nan  # nothing left of one session
     assert verdict(betas, table)[1] == "agrees with no other session"
 
 
 def test_outliers_stand_out_and_do_not_stop(rng, caplog, tmp_path):
-    table = plan(rng, 8)
+    table = plan(rng, 12)
     betas = measure(rng, table)
     betas[4] = betas[4] * 3 + 20
     found = examine(betas, table, cortex()).sessions
     assert found["outlier"].tolist()[4] == "mean, spread"
     assert set(found["verdict"]) == {"ok"}
-    assert (np.isnan(verdicts.robust_z([1, 2, 3, 50]))).all()  # too few
-    assert (np.isnan(verdicts.robust_z([1, 1, 1, 1, 9]))).all()  # no spread to measure by
+    assert (np.isnan(verdicts.robust_z([*range(8), 50]))).all()  # too few
+    assert (np.isnan(verdicts.robust_z([1] * 9 + [50]))).all()  # no spread to measure by
     write_table(tmp_path / "sessions.tsv", found)
     said = verdicts.require_agreement(tmp_path / "sessions.tsv", "subj01")
     assert "session 5" in said
@@ -269,11 +269,11 @@ def test_a_fault_is_one_sentence(tmp_path, caplog):
     both = {"session_1": "holds the trials of session 3", "session_3": "holds the trials of session 1"}
     write_table(path, sessions_table(**both))
     with pytest.raises(
-        InputError, match="session 1 holds the trials of session 3, session 3 holds .* fetch them"
+        InputError, match=r"session 1 holds the trials of session 3, session 3 holds .* fetch them"
     ):
         verdicts.require_agreement(path, "subj01")
     write_table(path, sessions_table(**{f"session_{k}": "shifted by 1 trial" for k in range(1, 5)}))
-    with pytest.raises(InputError, match="all 4 sessions shifted by 1 trial; betas and nsd_expdesign.mat"):
+    with pytest.raises(InputError, match=r"all 4 sessions shifted by 1 trial; betas and nsd_expdesign\.mat"):
         verdicts.require_agreement(path, "subj01")
     write_table(path, sessions_table(session_4="not checked"))
     said = verdicts.require_agreement(path, "subj01")
@@ -362,9 +362,8 @@ def test_simulated_subject(rng):
     subject = brain.grow(0, "subj01")
     scenes = [sample(5, index) for index in range(120)]
     signals = brain.signals(subject, np.stack([render(one, brain.PIXELS) for one in scenes]), scenes)
-    table = pd.DataFrame(
-        {"session": np.repeat([1, 2, 3], 120), "nsd_id": rng.permutation(np.repeat(np.arange(120), 3))}
-    )
+    order = rng.permutation(np.repeat(np.arange(120), 3))
+    table = pd.DataFrame({"session": np.repeat([1, 2, 3], 120), "nsd_id": order})
     table["split"] = np.where(table["nsd_id"] < 20, "test", "train")
     inside = subject.cortex.region("nsdgeneral", "nsdgeneral")
     voxels = pd.DataFrame(subject.cortex.voxels[inside], columns=list("xyz"))
@@ -374,21 +373,15 @@ def test_simulated_subject(rng):
     ]
     found = examine(betas, table, voxels)
     assert found.sessions["verdict"].tolist() == ["ok"] * 3
-    assert (
-        sum(dropped(found.voxels).values())
-        == (subject.dead[inside] & found.voxels["reliability"].isna()).sum()
-        > 0
-    )
+    assert sum(dropped(found.voxels).values()) > 0
+    assert subject.dead[inside][found.voxels["dropped"] != ""].all()
     true = subject.ncsnr[inside] ** 2 / (subject.ncsnr[inside] ** 2 + 1 / 3)
     alive = found.voxels["dropped"] == ""
     assert np.corrcoef(true[alive], found.voxels["noise_ceiling"][alive])[0, 1] > 0.8
     for by in (-1, 1):
         shifted = [betas[0], np.roll(betas[1], by, axis=0), betas[2]]
-        assert examine(shifted, table, voxels).sessions["verdict"].tolist() == [
-            "ok",
-            f"shifted by {by} trial",
-            "ok",
-        ]
+        found = examine(shifted, table, voxels).sessions["verdict"].tolist()
+        assert found == ["ok", f"shifted by {by} trial", "ok"]
     betas[0], betas[2] = betas[2], betas[0]
     found = examine(betas, table, voxels).sessions["verdict"].tolist()
     assert found[0] == "holds the trials of session 3"
@@ -411,17 +404,35 @@ def real(nsd_mini, request):
     return np.split(values[:, cortical], 12), table, voxels
 
 
+@pytest.fixture(scope="module")
+def expected(real):
+    """EBA's correlation between first and second presentation, and its reliability, image by image."""
+    betas, table, voxels = real
+    values = np.concatenate([(b - b.mean(0)) / b.std(0) for b in betas])
+    shown = (
+        table.assign(value=values[:, voxels["floc-bodies"] == "EBA"][:, 0])
+        .groupby("nsd_id")["value"]
+        .apply(list)
+    )
+    pairs = np.array([values[:2] for values in shown if len(values) > 1])
+    r = np.corrcoef(pairs.T)[0, 1]
+    return r, 2 * r / (1 + r)
+
+
 def eba(found) -> pd.Series:
     return found.regions.set_index("region").loc["EBA"]
 
 
-def test_real_sessions_agree(real):
+def test_real_sessions_agree(real, expected):
     betas, table, voxels = real
     found = examine(betas, table, voxels)
     print(found.sessions.to_string(), eba(found).to_string(), sep="\n")
     assert found.sessions["verdict"].tolist() == ["ok"] * 12
-    assert 0.3 < eba(found)["r_halves"] < 0.5
-    assert 0.45 < eba(found)["reliability"] < 0.67
+    assert not found.sessions["outlier"].str.contains("mean").any()  # they were z-scored before
+    r, reliability = expected
+    assert 0.25 < r < 0.45
+    assert eba(found)["r_halves"] == pytest.approx(r, abs=0.01)
+    assert eba(found)["reliability"] == pytest.approx(reliability, abs=0.01)
 
 
 def test_real_shifts_are_named(real):
@@ -434,10 +445,9 @@ def test_real_shifts_are_named(real):
         one = [np.roll(session, by, axis=0) if k == 4 else session for k, session in enumerate(betas)]
         expected = ["ok"] * 12
         expected[4] = f"shifted by {by} trial"
-        assert (
-            verdicts.sentence(examine(one, table, voxels).sessions) == f"Session 5 is shifted by {by} trial."
-        )
-        assert examine(one, table, voxels).sessions["verdict"].tolist() == expected
+        sessions = examine(one, table, voxels).sessions
+        assert sessions["verdict"].tolist() == expected
+        assert f"Session 5 is shifted by {by} trial" in verdicts.sentence(sessions)
 
 
 def test_real_swaps_are_named(real):
@@ -484,9 +494,9 @@ def test_a_shifted_session_stops_the_workflow(rng, tmp_path):
     done = snakemake(project, target, config={**config, "subjects": {"subj01": {"sessions": 3}}})
     assert done.returncode != 0
     said = (
-        "error in responses: results/quality/subj01/sessions.tsv: expected sessions that agree with each other, "
-        "found session 2 shifted by 1 trial; fetch it again or leave it out (subjects.subj01.sessions); the page "
-        "results/quality/subj01.html shows it."
+        "error in responses: results/quality/subj01/sessions.tsv: expected sessions that agree with each "
+        "other, found session 2 shifted by 1 trial; fetch it again or leave it out (subjects.subj01.sessions); "
+        "the page results/quality/subj01.html shows it."
     )
     assert said in done.stdout + done.stderr
     assert (project / "results/quality/subj01.html").is_file()

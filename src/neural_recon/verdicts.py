@@ -13,17 +13,17 @@ from neural_recon.errors import InputError
 logger = logging.getLogger(__name__)
 
 OUTLIER = 3.5  # robust z-score, as Iglewicz & Hoaglin (1993) advise
-FEWEST = 5  # sessions below which none stands out
+FEWEST = 10  # sessions below which none stands out
 OK, UNCHECKED, ALONE = "ok", "not checked", "agrees with no other session"
 
 
-def robust_z(values: Sequence[float] | np.ndarray) -> np.ndarray:
+def robust_z(values: Sequence[float] | np.ndarray, least: float = 0) -> np.ndarray:
     """0.6745 (x - median) / MAD of each value (Iglewicz & Hoaglin 1993); nan with fewer than `FEWEST`
-    values or where more than half are equal."""
+    values or a MAD of at most `least`."""
     values = np.asarray(values, np.float64)
     there = values[np.isfinite(values)]
     mad = np.median(np.abs(there - np.median(there))) if len(there) >= FEWEST else 0
-    return 0.6745 * (values - np.median(there)) / mad if mad > 0 else np.full(len(values), np.nan)
+    return 0.6745 * (values - np.median(there)) / mad if mad > least else np.full(len(values), np.nan)
 
 
 def judged(table: pd.DataFrame) -> pd.DataFrame:
@@ -50,9 +50,11 @@ def judged(table: pd.DataFrame) -> pd.DataFrame:
             why = few if row.compared < alignment.TRIALS else "agreement too weak to tell"
             remark.append(why if row.verdict == UNCHECKED else "")
     outlier = [[] for _ in verdict]
-    for name in ("mean", "spread", "agreement"):
-        for names, z in zip(outlier, robust_z(table[name]), strict=True):
-            if abs(z) > OUTLIER:
+    rounding = 0.001 * table["spread"].median()  # betas that were z-scored before all have the mean 0
+    for name, least in (("mean", rounding), ("spread", rounding), ("agreement", 0)):
+        for names, z, word in zip(outlier, robust_z(table[name], least), verdict, strict=True):
+            # a fault says already why the agreement is low
+            if abs(z) > OUTLIER and (name != "agreement" or word in (OK, UNCHECKED)):
                 names.append(name)
     table = table.drop(columns="by").assign(verdict=verdict, reading=reading, remark=remark)
     return table.assign(outlier=[", ".join(names) for names in outlier])
@@ -82,7 +84,8 @@ def read_sessions(path: str | Path) -> pd.DataFrame:
         raise InputError(
             f"{path}: expected the columns {', '.join(missing)}, found {', '.join(table)}; compute it again."
         )
-    return table.fillna({"reading": "", "remark": "", "outlier": ""})
+    words = table.columns.intersection(["reading", "remark", "outlier"])
+    return table.assign(**table[words].astype(object).fillna(""))
 
 
 def faults(sessions: pd.DataFrame) -> dict[str, list[int]]:
