@@ -495,8 +495,8 @@ def test_a_shifted_session_stops_the_workflow(rng, tmp_path):
     assert done.returncode != 0
     said = (
         "error in responses: results/quality/subj01/sessions.tsv: expected sessions that agree with each "
-        "other, found session 2 shifted by 1 trial; fetch it again or leave it out (subjects.subj01.sessions); "
-        "the page results/quality/subj01.html shows it."
+        "other, found session 2 shifted by 1 trial; fetch it again or leave it out "
+        "(subjects.subj01.sessions); the page results/quality/subj01.html shows it."
     )
     assert said in done.stdout + done.stderr
     assert (project / "results/quality/subj01.html").is_file()

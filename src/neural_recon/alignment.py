@@ -24,7 +24,7 @@ The criterion comes from this distribution, its numbers from no data:
   of each other session, templates without both) where that has a z of at least `OTHERWISE` = 5 and above
   that of the design as it is. p = 3e-7: 40 sessions with 43 readings each give a false alarm in one of 2,000
   subjects. Neighbouring trials overlap, so that a reading shifted by one agrees a little with data that are
-  right (in real responses up to a third as well as the design): hence not only "at least 5".
+  right (in real responses a quarter, at most half as well as the design): hence not only "at least 5".
 - It agrees with no other session where r is below `SHARE` = 1/5 of what is usual in this subject (the median
   over the other sessions), and at least 5 standard deviations below half of the usual: a session that has
   half the usual agreement is called so by mistake with p = 3e-7.
