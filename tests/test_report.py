@@ -232,6 +232,17 @@ def test_page_is_whole_and_closed(made):
     assert "nan" not in page.text.lower().split()
 
 
+def test_quality_of_the_responses_is_said_and_linked(made, tmp_path):
+    _, (files, _), stimuli = made
+    sessions = {"session": [1, 2], "verdict": ["ok", "not checked"], "remark": "", "outlier": ""}
+    write_table(tmp_path / "quality/subj01/sessions.tsv", pd.DataFrame(sessions))
+    files = dataclasses.replace(files, quality=tmp_path / "quality/subj01/sessions.tsv")
+    report.build(tmp_path / "report/all.html", [files], stimuli, None, CONFIGURATION)
+    page = Page((tmp_path / "report/all.html").read_text(encoding="utf-8"))
+    assert "1 of 2 sessions agree with each other; session 2 could not be checked." in page.text
+    assert "../quality/subj01.html" in page.links
+
+
 def test_numbers_of_the_summary_are_on_the_page(made):
     output, subjects, _ = made
     text = Page(output.read_text(encoding="utf-8")).text

@@ -12,7 +12,7 @@ from typing import Literal
 
 import torch
 
-from neural_recon import models, storage, tree_checks, weights
+from neural_recon import models, storage, tree_checks, verdicts, weights
 from neural_recon.config import Config, read_config
 from neural_recon.errors import InputError
 from neural_recon.plan import Plan
@@ -87,6 +87,18 @@ def check_data(plan: Plan, thorough: bool) -> Iterator[Finding]:
                 plan.trials(subject)
             except InputError as error:
                 yield Finding(subject, "wrong", str(error))
+        yield from check_quality(config, subject)
+
+
+def check_quality(config: Config, subject: str) -> Iterator[Finding]:
+    """What an earlier run found of the sessions that are used."""
+    table = Path(config.pathvars.get("results", "results")) / f"quality/{subject}/sessions.tsv"
+    if table.is_file():
+        try:
+            said = verdicts.require_agreement(table, subject, config.subjects[subject].session_list)
+            yield Finding(f"quality of {subject}", "ok", f"{table}: {said}")
+        except InputError as error:
+            yield Finding(f"quality of {subject}", "wrong", str(error))
 
 
 def _subject_files(config: Config, subject: str) -> Finding:
@@ -220,6 +232,7 @@ def next_step(findings: list[Finding], configfile: Path) -> str:
     advice = {
         "configuration": "mend the configuration (config/README.md has every key)",
         "data": "lay NSD's files under nsd.root or set nsd.accept_terms (README.md, Real data)",
+        "quality": "mend the sessions that do not agree",
         "weights": "mend what is said of the weights",
         "disk": "make room, or set pathvars.results to a larger disk",
     }

@@ -316,6 +316,27 @@ def _noise_ceiling(
         between = np.zeros(sums.shape[1])
         for image in np.flatnonzero(many):  # row by row: a float64 copy of all sums would double the memory
             between += sums[image].astype(np.float64) ** 2 / counts[image]
+    return noise_ceiling(squares, between, total, n_trials, n_images, inverse_repetitions)
+
+
+def noise_ceiling(
+    squares: np.ndarray,
+    between: np.ndarray,
+    total: np.ndarray,
+    n_trials: int,
+    n_images: int,
+    inverse_repetitions: float,
+) -> np.ndarray:
+    """Noise ceiling (n_voxels,) as share of variance, from sums over the trials of repeated images.
+
+    Args:
+        squares: sum of squares over trials.
+        between: sum over images of (sum over its trials)^2 / repetitions.
+        total: sum over trials.
+        n_trials, n_images: how many.
+        inverse_repetitions: mean of 1 / repetitions of the averages it is for.
+    """
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         noise = np.maximum(squares - between, 0) / (n_trials - n_images)
         everything = (squares - total**2 / n_trials) / (n_trials - 1)
         signal = np.maximum(everything - noise, 0)

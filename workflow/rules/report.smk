@@ -11,6 +11,8 @@ rule report:
             if CONFIG.data_amount
             else []
         ),
+        quality=report_files("<results>/quality/{subject}/sessions.tsv"),
+        quality_pages=report_files("<results>/quality/{subject}.html"),
         responses=report_files("<results>/responses/{subject}.h5"),
         voxels=report_files("<results>/voxels/{subject}.parquet"),
         base=report_files("<results>/base_images/{subject}/decoded.h5"),

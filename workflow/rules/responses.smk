@@ -75,6 +75,7 @@ rule betas:
 rule responses:
     input:
         betas=session_files,
+        quality="<results>/quality/{subject}/sessions.tsv",
         trials="<results>/trials/{subject}.parquet",
         voxels="<results>/voxels/{subject}.parquet",
         ncsnr=(

@@ -21,6 +21,7 @@ subjects = [
         true_features=results / f"reconstructions/{subject}/true_features.h5",
         swapped=results / f"reconstructions/{subject}/swapped.h5",
         regions=results / f"regions/{subject}" if params.config["regions"]["sets"] else None,
+        quality=results / f"quality/{subject}/sessions.tsv",
         alphas={space: results / f"ridge/{subject}/{space}/alpha.tsv" for space in SPACES},
         targets={space: results / f"targets/{subject}/{space}.tsv" for space in SPACES},
         data_amount=results / f"data_amount/{subject}.tsv" if params.config["data_amount"] else None,

@@ -1,6 +1,7 @@
 """Put the report together."""
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from neural_recon import verdicts
 from neural_recon.errors import InputError
 from neural_recon.files import write_text
 from neural_recon.report import amount, gallery, plots, regions, results, words
@@ -70,6 +72,7 @@ def build(
         "decodable": amount.decodable(people),
         "data_amount": amount.less_data(people),
         "decoder": _decoder(people),
+        "quality": [entry for entry in (_quality(person, output) for person in people) if entry],
         "simulated": words.simulated(
             {p.subject: results.medians(p.ceilings) for p in people} if demo else {}
         ),
@@ -85,6 +88,14 @@ def build(
         "benchmarks": results.benchmarks(benchmarks, names),
         "alone": names[0] if len(names) == 1 else None,
     }
+    text = render("template.html", content)
+    write_text(output, text)
+    logger.info("%s: %d subjects, %d images, %.1f MB", output, len(people),
+                sum(len(g["cards"]) for g in galleries), len(text) / 1e6)  # fmt: skip
+
+
+def render(template: str, content: Mapping[str, Any]) -> str:
+    """A template of this package filled in."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("neural_recon", "report"),
         autoescape=True,
@@ -95,10 +106,7 @@ def build(
     environment.filters.update(
         number=words.number, p_value=words.p_value, duration=words.duration, alpha=words.alpha
     )
-    text = environment.get_template("template.html").render(content)
-    write_text(output, text)
-    logger.info("%s: %d subjects, %d images, %.1f MB", output, len(people),
-                sum(len(g["cards"]) for g in galleries), len(text) / 1e6)  # fmt: skip
+    return environment.get_template(template).render(content)
 
 
 def _headline(person: Results) -> dict:
@@ -110,6 +118,16 @@ def _headline(person: Results) -> dict:
         "base": base,
         "ceiling": person.score("true_features", "final", "clip_two_way"),
     }
+
+
+def _quality(person: Results, page: str | Path) -> dict | None:
+    """The verdict on a subject's sessions, and where the page on it lies."""
+    table = person.files.quality
+    if table is None:
+        return None
+    link = os.path.relpath(Path(table).parent.with_suffix(".html"), Path(page).parent)
+    sentence = verdicts.sentence(verdicts.read_sessions(table))
+    return {"subject": person.subject, "sentence": sentence, "link": Path(link).as_posix()}
 
 
 def _symbols(people: Sequence[Results]) -> list[tuple[str, str]]:

@@ -1,0 +1,203 @@
+"""The page on one subject's responses: can they be trusted, and where."""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from neural_recon import alignment, verdicts
+from neural_recon.files import write_text
+from neural_recon.quality import Quality, dropped, regions_of
+from neural_recon.report import plots
+from neural_recon.report.page import render
+
+SLICES = 15  # of the brain map
+ROW = 5
+LOOKS = {  # marker, face and edge of a session
+    "ok": ("o", "#0072B2", "#0072B2"),
+    "not checked": ("o", "white", plots.GREY),
+    "wrong": ("X", "#D55E00", "#D55E00"),
+}
+FIGURES = {
+    "mean": "mean response\n(% signal change)",
+    "spread": "spread, SD over\ntrials (% signal change)",
+    "agreement": "agreement with\nother sessions (r)",
+}
+
+
+def build(output: str | Path, subject: str, found: Quality, labels: np.ndarray, demo: bool) -> None:
+    """Write the page: one HTML file without anything outside it.
+
+    Args:
+        output: the file.
+        subject: such as "subj01".
+        found: of `quality.examine`.
+        labels: the volume `nsdgeneral` (x, y, z): -1 outside cortex, 0 cortex, 1 the mask.
+        demo: whether the subject is simulated.
+    """
+    sessions, voxels = found.sessions, found.voxels
+    content = {
+        "subject": subject,
+        "demo": demo,
+        "sentence": verdicts.sentence(sessions),
+        "state": state(sessions),
+        "mend": verdicts.mend(sessions, subject),
+        "sessions": [{**row, "look": kind(row["verdict"])} for row in sessions.to_dict("records")],
+        "session_plot": session_plot(sessions),
+        "regions": found.regions.to_dict("records"),
+        "names": dict(zip(regions_of(_atlases(voxels)), _names(voxels), strict=True)),
+        "reliability": reliability_plot(voxels),
+        "map": brain_map(voxels, labels),
+        "voxels": len(voxels),
+        "dropped": dropped(voxels),
+        "criterion": {
+            "agrees": alignment.AGREES,
+            "otherwise": alignment.OTHERWISE,
+            "share": alignment.SHARE,
+            "trials": alignment.TRIALS,
+            "outlier": verdicts.OUTLIER,
+            "fewest": verdicts.FEWEST,
+        },
+    }
+    write_text(output, render("quality.html", content))
+
+
+def kind(verdict: str) -> str:
+    """ "ok", "not checked" or "wrong"."""
+    return verdict if verdict in (verdicts.OK, verdicts.UNCHECKED) else "wrong"
+
+
+def state(sessions: pd.DataFrame) -> str:
+    """ "wrong", "note" (unchecked or outlying sessions) or "ok"."""
+    if verdicts.faults(sessions):
+        return "wrong"
+    return "note" if (sessions["verdict"] != verdicts.OK).any() or (sessions["outlier"] != "").any() else "ok"
+
+
+def session_plot(sessions: pd.DataFrame) -> str:
+    """A panel each for mean, spread and agreement; a dot a session."""
+    x = np.arange(len(sessions))
+    with matplotlib.rc_context({**plots.STYLE, "ytick.major.size": 3}):
+        figure = Figure(figsize=(min(11, 4.5 + 0.2 * len(x)), 5.6), layout="constrained")
+        panels = figure.subplots(3, 1, sharex=True)
+        for axes, (name, label) in zip(panels, FIGURES.items(), strict=True):
+            values = sessions[name].to_numpy(float)
+            middle = np.nanmedian(values) if np.isfinite(values).any() else 0
+            spread = np.nanmedian(np.abs(values - middle)) if np.isfinite(values).any() else 0
+            if len(x) >= verdicts.FEWEST and spread > 0:
+                half = verdicts.OUTLIER * spread / 0.6745
+                axes.axhspan(middle - half, middle + half, color="#f0f3f5", lw=0, zorder=0)
+            if name == "agreement":
+                sd = np.abs(values / sessions["agreement_z"].to_numpy(float))
+                axes.bar(x, 4 * sd, 0.5, -2 * sd, color="#c3c9cf", lw=0, zorder=1)
+            for verdict, (marker, face, edge) in LOOKS.items():
+                mine = (sessions["verdict"].map(kind) == verdict).to_numpy()
+                size = 7 if verdict == "wrong" else 6
+                axes.plot(x[mine], values[mine], marker, mfc=face, mec=edge, ms=size, label=verdict, zorder=3)
+            out = sessions["outlier"].str.split(", ").map(lambda names, name=name: name in names).to_numpy()
+            axes.plot(
+                x[out], values[out], "o", mfc="none", mec=plots.INK, ms=12, label="stands out", zorder=2
+            )
+            axes.set_ylabel(label, fontsize=9)
+            axes.axhline(0, color=plots.GREY, lw=0.8, zorder=1)  # small differences look small
+            axes.margins(y=0.12)
+            axes.yaxis.set_major_locator(MaxNLocator(4))
+            axes.grid(axis="y", color="#e3e7ea", lw=0.8, zorder=0)
+            axes.set_axisbelow(True)
+        panels[-1].set(xlabel="session", xlim=(-0.6, len(x) - 0.4))
+        every = max(1, len(x) // 20)
+        panels[-1].set_xticks(x[::every], sessions["session"].astype(str)[::every])
+        shown = {label: handle for handle, label in zip(*panels[0].get_legend_handles_labels(), strict=True)
+                 if len(handle.get_xdata())}  # fmt: skip
+        figure.legend(shown.values(), shown, loc="outside upper right", ncols=4, fontsize=8.5)
+        return plots.uri(figure)
+
+
+def _atlases(voxels: pd.DataFrame) -> pd.DataFrame:
+    return voxels.drop(columns=["r_halves", "reliability", "noise_ceiling", "dropped"])
+
+
+def _names(voxels: pd.DataFrame) -> list[str]:
+    """Names of `regions_of`, with the category where several atlases have the region."""
+    return [
+        f"{region} ({atlas.removeprefix('floc-')})" if atlas.startswith("floc") else region
+        for atlas, region in regions_of(_atlases(voxels))
+    ]
+
+
+def reliability_plot(voxels: pd.DataFrame) -> str:
+    """Box plots of the voxels' reliability, a row a region; a dot where the region is one voxel."""
+    values = voxels["reliability"].to_numpy()
+    masks = regions_of(_atlases(voxels)).values()
+    groups = {
+        name: values[mask & np.isfinite(values)] for name, mask in zip(_names(voxels), masks, strict=True)
+    }
+    with matplotlib.rc_context({**plots.STYLE, "ytick.labelsize": 9}):
+        figure = Figure(figsize=(8, 0.9 + 0.25 * len(groups)), layout="constrained")
+        axes = figure.subplots()
+        axes.axvline(0, color=plots.GREY, lw=0.8)
+        for place, found in enumerate(groups.values()):
+            if len(found) > 1:
+                axes.boxplot(
+                    [found], positions=[place], orientation="horizontal", widths=0.62, whis=(5, 95),
+                    showfliers=False, patch_artist=True, manage_ticks=False,
+                    boxprops={"facecolor": "#9cc3de", "edgecolor": "#3b6d8f", "linewidth": 0.9},
+                    medianprops={"color": plots.INK, "linewidth": 1.5},
+                    whiskerprops={"color": "#3b6d8f", "linewidth": 0.9}, capprops={"linewidth": 0},
+                )  # fmt: skip
+            else:
+                axes.plot(found, [place] * len(found), "o", color="#3b6d8f", ms=6)
+            axes.text(1.01, place, f"{len(found):,}", transform=axes.get_yaxis_transform(), va="center",
+                      fontsize=8, color=plots.GREY)  # fmt: skip
+        axes.text(1.01, -0.95, "voxels", transform=axes.get_yaxis_transform(), fontsize=8, color=plots.GREY)
+        axes.set(xlabel="split-half reliability", ylim=(len(groups) - 0.4, -0.6), yticks=range(len(groups)))
+        axes.set_yticklabels(groups)
+        axes.grid(axis="x", color="#e3e7ea", lw=0.8)
+        axes.set_axisbelow(True)
+        return plots.uri(figure)
+
+
+def brain_map(voxels: pd.DataFrame, labels: np.ndarray) -> str:
+    """Axial slices through the mask: noise ceiling in colour, dropped voxels, cortex and the rest in grey.
+
+    NSD's volumes run from left to right, from posterior to anterior and from inferior to superior.
+    """
+    places = tuple(voxels[list("xyz")].to_numpy().T)
+    ceiling = np.full(labels.shape, np.nan)
+    ceiling[places] = voxels["noise_ceiling"]
+    ground = np.where(labels >= 0, 1, 0)
+    ground[places] = np.where(voxels["dropped"] != "", 2, 1)
+    low = [max(axis.min() - 2, 0) for axis in places[:2]]
+    high = [axis.max() + 3 for axis in places[:2]]
+    slices = np.unique(places[2])
+    slices = slices[np.unique(np.linspace(0, len(slices) - 1, SLICES + 2).round().astype(int))]
+    if len(slices) > SLICES:
+        slices = slices[1:-1]  # the ends hold a few voxels only
+    there = ceiling[np.isfinite(ceiling)]
+    top = max(float(np.quantile(there, 0.99)) if there.size else 1, 0.05)
+    window = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    rows, columns = -(-len(slices) // ROW), min(len(slices), ROW)
+    shape = ground[window].shape[:2]
+    width = 10.4 / ROW * columns
+    greys = ListedColormap(["#ffffff", "#d5dade", "#D55E00"])
+    with matplotlib.rc_context(plots.STYLE):
+        height = width / columns * shape[1] / shape[0] + 0.25
+        figure = Figure(figsize=(width + 0.9, rows * height + 0.1), layout="constrained")
+        panels = figure.subplots(rows, columns, squeeze=False)
+        for axes in panels.flat:
+            axes.axis("off")
+        for axes, z in zip(panels.flat, slices, strict=False):
+            look = {"origin": "lower", "interpolation": "nearest", "aspect": "equal"}
+            axes.imshow(ground[window][:, :, z].T, cmap=greys, vmin=0, vmax=2, **look)
+            image = axes.imshow(ceiling[window][:, :, z].T, cmap="viridis", vmin=0, vmax=top, **look)
+            axes.set_title(f"z = {z}", fontsize=8.5, color=plots.GREY, pad=2, loc="center")
+        for x, side in ((0.0, "L"), (1.0, "R")):
+            panels[0, 0].text(x, 0.98, side, transform=panels[0, 0].transAxes, fontsize=9, va="top",
+                              ha="left" if side == "L" else "right")  # fmt: skip
+        figure.colorbar(image, ax=panels, label="noise ceiling (share of variance)", shrink=0.7, aspect=30,
+                        extend="max")  # fmt: skip
+        return plots.uri(figure)
