@@ -34,6 +34,7 @@ rule data_amount_subject:
             }
         ),
         betas=session_files,
+        quality="<results>/quality/{subject}/sessions.tsv",
         trials="<results>/trials/{subject}.parquet",
         voxels="<results>/voxels/{subject}.parquet",
     output:

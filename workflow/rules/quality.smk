@@ -19,6 +19,7 @@ rule quality:
         "<logs>/quality/{subject}.log",
     benchmark:
         "<benchmarks>/quality/{subject}.tsv"
+    priority: 10
     conda:
         "../../envs/environment.yaml"
     resources:
