@@ -4,11 +4,16 @@ Every per-image score has a companion that scores all pairs, (n, n): rows truths
 diagonal is the score, and any re-pairing of truths and pictures can be read from it
 (`neural_recon.statistics.repairings`).
 
+Pictures are uint8, or floats in [0, 1]; the former count as their 255ths and take a quarter of the memory.
+
 Constant pictures and features have no correlation: it is defined here as 0 (correlation distance 1), with a
-logged warning, so that a plain grey picture counts as unrelated instead of vanishing from a mean.
+logged warning, so that a plain grey picture counts as unrelated instead of vanishing from a mean. SSIM needs
+no such rule: its two constants keep it defined.
 """
 
 import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +29,9 @@ GREY = np.array([0.2125, 0.7154, 0.0721])  # scikit-image's rgb2gray
 SIGMA, RADIUS = 1.5, 5  # SSIM's window (Wang et al., 2004): 11 pixels
 C1, C2 = 0.01**2, 0.03**2  # its constants, for a data range of 1
 FEATURE_BLOCK = 16384  # features turned to float64 at a time
+# of `ssim_repaired`: windows' rows and pictures at a time, columns of a matrix product (wider ones multiply
+# mostly by zeros), and threads, 0.4 GB each for 1,000 pictures 425 wide
+STRIPE, AT_ONCE, COLUMNS, THREADS = 16, 4, 32, 2
 
 
 @dataclass(frozen=True)
@@ -50,19 +58,35 @@ PRESETS = {
 
 def resize(images: np.ndarray, size: int, method: Literal["bilinear", "bicubic"]) -> np.ndarray:
     """Resize uint8 (n, H, W, 3) to (n, size, size, 3) with PIL, float32 in [0, 1] (8-bit steps, as PIL's)."""
-    return _resized(images, (size,), method).astype(np.float32) / np.float32(255)
+    return _unit(resize_through(images, (size,), method))
+
+
+def resize_through(
+    images: np.ndarray, sizes: tuple[int, ...], method: Literal["bilinear", "bicubic"]
+) -> np.ndarray:
+    """Resize uint8 (n, H, W, 3) to each size in turn with PIL: uint8, (n, last, last, 3)."""
+    images = np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+        raise ValueError(f"images must be uint8 (n, H, W, 3), found {images.dtype} {images.shape}.")
+    resample = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[method]
+    out = np.empty((len(images), sizes[-1], sizes[-1], 3), np.uint8)
+    for row, image in enumerate(images):
+        picture = Image.fromarray(image)
+        for size in sizes:
+            picture = picture.resize((size, size), resample)
+        out[row] = picture
+    return out
 
 
 def at_preset(truth: np.ndarray, images: np.ndarray, preset: Preset) -> tuple[np.ndarray, np.ndarray]:
-    """Bring uint8 truths and pictures, (n, H, W, 3) of any sizes, to what `pixcorr` and `ssim` take."""
+    """Bring uint8 truths and pictures, (n, H, W, 3) of any sizes, to the preset's last one, as uint8."""
     own = images.shape[1:2]
-    truth = _resized(truth, preset.truth_sizes or own, preset.method)
-    images = _resized(images, preset.picture_sizes or own, preset.method)
-    return truth.astype(np.float32) / np.float32(255), images.astype(np.float32) / np.float32(255)
+    truth = resize_through(truth, preset.truth_sizes or own, preset.method)
+    return truth, resize_through(images, preset.picture_sizes or own, preset.method)
 
 
 def pixcorr(truth: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """PixCorr: Pearson's r of each pair's flattened RGB pixels. Floats (n, H, W, 3) in [0, 1] -> (n,)."""
+    """PixCorr: Pearson's r of each pair's flattened RGB pixels. (n, H, W, 3) -> (n,)."""
     _check_pictures(truth, images)
     return _paired_correlation(truth, images)
 
@@ -74,7 +98,7 @@ def pixcorr_matrix(truth: np.ndarray, images: np.ndarray) -> np.ndarray:
 
 
 def ssim(truth: np.ndarray, images: np.ndarray, variant: Variant) -> np.ndarray:
-    """Structural similarity of each pair, as grey pictures. Floats (n, H, W, 3) in [0, 1] -> (n,).
+    """Structural similarity of each pair, as grey pictures. (n, H, W, 3) -> (n,).
 
     scikit-image's `structural_similarity` with gaussian weights, sigma 1.5, no sample covariance and data
     range 1. "2d" is the measure of Wang et al. (2004). "1d" is what scikit-image 0.17 made of
@@ -100,6 +124,33 @@ def ssim_matrix(truth: np.ndarray, images: np.ndarray, variant: Variant) -> np.n
     return np.stack([_ssim_pairs(blur, _grey(t)[None], pictures, moments) for t in truth])
 
 
+def ssim_repaired(
+    truth: np.ndarray, images: np.ndarray, variant: Variant, pictures: np.ndarray
+) -> np.ndarray:
+    """SSIM of each truth with several pictures: the values of `ssim` to rounding, in a tenth of its time.
+
+    Args:
+        truth, images: (n, H, W, 3).
+        pictures: (k, n) integers; entry (j, i) is the picture that truth i is compared with in re-pairing j.
+
+    Returns:
+        (k, n). Pictures are taken stripe by stripe, so that local means and variances, of all pictures at
+        once, are computed once and fit into memory.
+    """
+    _check_pictures(truth, images)
+    if pictures.ndim != 2 or pictures.shape[1] != len(truth):
+        raise ValueError(f"pictures must be (k, {len(truth)}), found {pictures.shape}.")
+    _Blur(truth.shape[1:3], variant)  # its checks
+    height, width = truth.shape[1] - 2 * RADIUS, truth.shape[2]
+    stripes = [slice(top, min(top + STRIPE, height) + 2 * RADIUS) for top in range(0, height, STRIPE)]
+    threads = min(THREADS, len(os.sched_getaffinity(0)))
+    with ThreadPoolExecutor(threads) as pool:  # numpy leaves the interpreter free while it computes
+        sums = pool.map(
+            lambda rows: _stripe_sums(truth[:, rows], images[:, rows], variant, pictures), stripes
+        )
+        return sum(sums) / (height * (width - 2 * RADIUS if variant == "2d" else width))
+
+
 def correlation_matrix(truth: np.ndarray, features: np.ndarray) -> np.ndarray:
     """Pearson's r of all pairs of (n, ...) and (m, ...) flattened features: (n, m), rows truths."""
     if truth.shape[1:] != features.shape[1:] or truth.ndim < 2 or not (len(truth) and len(features)):
@@ -110,7 +161,7 @@ def correlation_matrix(truth: np.ndarray, features: np.ndarray) -> np.ndarray:
     r = np.zeros((len(truth), len(features)))
     for start in range(0, truth.shape[1], FEATURE_BLOCK):
         part = slice(start, start + FEATURE_BLOCK)
-        r += ((truth[:, part] - truth_mean) * truth_scale) @ ((features[:, part] - mean) * scale).T
+        r += _scaled(truth[:, part], truth_mean, truth_scale) @ _scaled(features[:, part], mean, scale).T
     return r
 
 
@@ -123,7 +174,7 @@ def two_way_identification(truth: np.ndarray, features: np.ndarray) -> np.ndarra
     """The share of other truths against which each picture is recognised. (n, ...) features -> (n,).
 
     A picture wins against another truth where its r with its own truth is strictly higher; the share is of
-    the n - 1 others (Ozcelik & VanRullen, 2023). Chance is 0.5.
+    the n - 1 others (Ozcelik & VanRullen, 2023). Chance is 0.5. A tie is no win: a constant picture scores 0.
     """
     return two_way_from_matrix(correlation_matrix(*_check_features(truth, features)))
 
@@ -145,18 +196,9 @@ def two_way_matrix(r: np.ndarray) -> np.ndarray:
     return (rankdata(r, method="min", axis=0) - 1) / (len(r) - 1)
 
 
-def _resized(images: np.ndarray, sizes: tuple[int, ...], method: str) -> np.ndarray:
-    images = np.asarray(images)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
-        raise ValueError(f"images must be uint8 (n, H, W, 3), found {images.dtype} {images.shape}.")
-    resample = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[method]
-    out = np.empty((len(images), sizes[-1], sizes[-1], 3), np.uint8)
-    for row, image in enumerate(images):
-        picture = Image.fromarray(image)
-        for size in sizes:
-            picture = picture.resize((size, size), resample)
-        out[row] = picture
-    return out
+def _unit(pictures: np.ndarray) -> np.ndarray:
+    """uint8 as float32 in [0, 1]; anything else as it is."""
+    return pictures.astype(np.float32) / np.float32(255) if pictures.dtype == np.uint8 else pictures
 
 
 def _check_pictures(truth: np.ndarray, images: np.ndarray) -> None:
@@ -165,9 +207,13 @@ def _check_pictures(truth: np.ndarray, images: np.ndarray) -> None:
             f"truth {truth.shape} and images {images.shape} must both be (n, H, W, 3), n at least 1."
         )
     for name, pictures in (("truth", truth), ("images", images)):
+        if pictures.dtype == np.uint8:
+            continue
         low, high = pictures.min(), pictures.max()
         if pictures.dtype.kind != "f" or not (low >= -1e-6 and high <= 1 + 1e-6):
-            raise ValueError(f"{name} must be floats in [0, 1], found {pictures.dtype} from {low} to {high}.")
+            raise ValueError(
+                f"{name} must be uint8 or floats in [0, 1], found {pictures.dtype} from {low} to {high}."
+            )
 
 
 def _check_features(truth: np.ndarray, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -183,12 +229,12 @@ def _statistics(rows: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
     mean, scale = np.empty((len(rows), 1)), np.zeros((len(rows), 1))
     constant = 0
     for i, row in enumerate(rows):
-        row = row.astype(np.float64)
-        mean[i] = row.mean()
+        values = _unit(row).astype(np.float64)
+        mean[i] = values.mean()
         if not np.isfinite(mean[i]):
             raise ValueError(f"{name} {i} has NaN or infinite values.")
         if np.ptp(row) > 0:
-            scale[i] = 1 / np.linalg.norm(row - mean[i])
+            scale[i] = 1 / np.linalg.norm(values - mean[i])
         else:
             constant += 1
     if constant:
@@ -198,17 +244,30 @@ def _statistics(rows: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
     return mean, scale
 
 
+def _scaled(rows: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """(rows - mean) * scale in float64, a few rows at a time: no other array of that size."""
+    out = np.empty(rows.shape)
+    for start in range(0, len(rows), 16):
+        part = slice(start, start + 16)
+        np.subtract(_unit(rows[part]), mean[part], out=out[part])
+        out[part] *= scale[part]
+    return out
+
+
 def _paired_correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
     a_mean, a_scale = _statistics(a, "truth")
     b_mean, b_scale = _statistics(b, "picture")
     return np.array(
-        [float(((a[i] - a_mean[i]) * a_scale[i]) @ ((b[i] - b_mean[i]) * b_scale[i])) for i in range(len(a))]
+        [
+            float(((_unit(a[i]) - a_mean[i]) * a_scale[i]) @ ((_unit(b[i]) - b_mean[i]) * b_scale[i]))
+            for i in range(len(a))
+        ]
     )
 
 
 def _grey(images: np.ndarray) -> np.ndarray:
-    return images.astype(np.float64) @ GREY
+    return _unit(images).astype(np.float64) @ GREY
 
 
 class _Blur:
@@ -244,9 +303,69 @@ def _ssim_pairs(
     blur: _Blur, x: np.ndarray, y: np.ndarray, y_moments: tuple[np.ndarray, np.ndarray] | None = None
 ) -> np.ndarray:
     """SSIM of grey x (1, H, W) with each of y (m, H, W): (m,)."""
-    x_mean, x_variance = blur.moments(x)
-    y_mean, y_variance = y_moments or blur.moments(y)
+    return np.mean(_likeness(blur(x * y), blur.moments(x), y_moments or blur.moments(y)), axis=(1, 2))
+
+
+def _likeness(
+    products: np.ndarray, x: tuple[np.ndarray, np.ndarray], y: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """SSIM of each window, from the local means of x * y and the moments of both."""
+    (x_mean, x_variance), (y_mean, y_variance) = x, y
+    # (2 means + C1) (2 covariance + C2) / ((x_mean^2 + y_mean^2 + C1) (x_variance + y_variance + C2)), in few
+    # arrays: making new ones would take as long as the arithmetic
     means = x_mean * y_mean
-    covariance = blur(x * y) - means
-    likeness = (2 * means + C1) * (2 * covariance + C2)
-    return np.mean(likeness / ((x_mean**2 + y_mean**2 + C1) * (x_variance + y_variance + C2)), axis=(1, 2))
+    likeness = products - means
+    for values, constant in ((likeness, C2), (means, C1)):
+        values *= 2
+        values += constant
+    likeness *= means
+    squares = np.multiply(y_mean, y_mean, out=means)
+    squares += x_mean**2
+    squares += C1
+    variances = x_variance + y_variance
+    variances += C2
+    squares *= variances
+    likeness /= squares
+    return likeness
+
+
+class _StripeBlur(_Blur):
+    """The same for stripes of many pictures, leaving out most of the zeros: (n, h, W)."""
+
+    def __call__(self, grey: np.ndarray) -> np.ndarray:
+        grey = self.down @ grey
+        if self.across is None:
+            return grey
+        lines = grey.reshape(-1, grey.shape[2])
+        out = np.empty((len(lines), self.across.shape[1]))
+        for start in range(0, out.shape[1], COLUMNS):
+            stop = min(start + COLUMNS, out.shape[1])
+            np.matmul(
+                lines[:, start : stop + 2 * RADIUS],
+                self.across[start : stop + 2 * RADIUS, start:stop],
+                out=out[:, start:stop],
+            )
+        return out.reshape(*grey.shape[:2], -1)
+
+
+def _stripe_sums(truth: np.ndarray, images: np.ndarray, variant: Variant, pictures: np.ndarray) -> np.ndarray:
+    """The sums over a stripe's windows of what `_likeness` gives: pictures' shape (k, n)."""
+    blur = _StripeBlur(truth.shape[1:3], variant)
+    parts = [slice(start, start + AT_ONCE) for start in range(0, len(truth), AT_ONCE)]
+
+    def prepared(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        pieces = []
+        for part in parts:
+            grey = _grey(stack[part])
+            pieces.append((grey, *blur.moments(grey)))
+        return tuple(np.concatenate(arrays) for arrays in zip(*pieces, strict=True))
+
+    (x, *x_moments), (y, *y_moments) = prepared(truth), prepared(images)
+    sums = np.empty(pictures.shape)
+    for part in parts:  # outside: a truth's arrays stay in the processor's cache
+        moments = [values[part] for values in x_moments]
+        for row, order in zip(sums, pictures, strict=True):
+            of = order[part]
+            likeness = _likeness(blur(x[part] * y[of]), moments, [values[of] for values in y_moments])
+            row[part] = likeness.sum(axis=(1, 2))
+    return sums
