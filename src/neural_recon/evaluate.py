@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from neural_recon import metrics, statistics
+from neural_recon import metrics, similarity, statistics
 
 logger = logging.getLogger(__name__)
 
@@ -100,17 +100,17 @@ class Scores:
         nsd_ids: np.ndarray,
         truth: np.ndarray,
         images: np.ndarray,
-        ssim: metrics.Variant,
+        ssim: similarity.Variant,
     ) -> None:
         """PixCorr and SSIM of pictures and stimuli at a preset's size already, uint8 (n, S, S, 3)."""
         self.add(variant, picture, "pixcorr", nsd_ids, metrics.pixcorr_matrix(truth, images))
         if truth.shape[1] <= LARGEST_MATRIX:
-            self.add(variant, picture, "ssim", nsd_ids, metrics.ssim_matrix(truth, images, ssim))
+            self.add(variant, picture, "ssim", nsd_ids, similarity.ssim_matrix(truth, images, ssim))
             return
         rng = np.random.default_rng(self.seed)
         pairings = [np.arange(len(images))]
         pairings += [rng.permutation(len(images)) for _ in range(SAMPLED_REPAIRINGS)]
-        values, *drawn = metrics.ssim_repaired(truth, images, ssim, np.array(pairings))
+        values, *drawn = similarity.ssim_repaired(truth, images, ssim, np.array(pairings))
         drawn = np.mean(drawn, axis=1)
         p = (1 + np.count_nonzero(drawn >= values.mean())) / (1 + SAMPLED_REPAIRINGS)
         chance = (float(drawn.mean()), float(drawn.std(ddof=1)), p, SAMPLED_REPAIRINGS)
