@@ -2,8 +2,8 @@
 
     python benchmarks/evaluate.py [--images 1000] [--size 425] [--preset brain_diffuser] [--sample 20]
 
-Writes random pictures (the worst case: noise does not compress) and their stimuli as PNG, and scores them in a
-process of its own: seconds and most resident memory, imports included in both. The loop reads, resizes and
+Writes random pictures (the worst case: noise does not compress) and their stimuli as PNG, and scores them in
+a process of its own: seconds and most resident memory, imports included in both. The loop reads, resizes and
 scores the first pictures of the same folders with Pillow, NumPy and scikit-image, without chance levels; its
 time for all, and with SSIM's re-pairings too, is extrapolated from that sample.
 """

@@ -1,4 +1,4 @@
-"""The command `neural-recon`: looks at a project, decodes new scans, scores folders. The rest is Snakemake's."""
+"""The command `neural-recon`: looks at a project, decodes scans, scores pictures; Snakemake does the rest."""
 
 import logging
 import shutil

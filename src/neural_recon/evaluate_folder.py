@@ -31,7 +31,7 @@ PresetName = Literal["brain_diffuser", "mindeye2", "native"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")  # 8 bits a channel, or fewer
-THREADS = 4
+THREADS = 4  # decoding and resizing leave the interpreter free
 BLOCK = (
     64  # pictures read at a time; what is kept of each is the preset's size in 8 bits, and CLIP's embedding
 )
@@ -202,7 +202,7 @@ def _reader(stimuli: Path, nsd_ids: np.ndarray) -> Callable[[np.ndarray], Sequen
 
 def _reader_of(files: dict[int, Path]) -> Callable[[np.ndarray], Sequence[Image.Image]]:
     def read(ids: np.ndarray) -> list[Image.Image]:
-        with ThreadPoolExecutor(THREADS) as pool:  # decoding leaves the interpreter free
+        with ThreadPoolExecutor(THREADS) as pool:
             return list(pool.map(read_picture, [files[i] for i in ids]))
 
     return read
@@ -234,14 +234,17 @@ def _gather(
     rule: metrics.Preset,
     model: "ClipContexts | None",
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Pictures through a preset's sizes, uint8 (n, S, S, 3), and their embeddings (n, d) if there is a model."""
+    """Pictures through a preset's sizes, uint8 (n, S, S, 3), and (with a model) their embeddings (n, d)."""
     stack = np.empty((len(nsd_ids), sizes[-1], sizes[-1], 3), np.uint8)
     embedded = []
 
     for start in range(0, len(nsd_ids), BLOCK):
         images = read(nsd_ids[start : start + BLOCK])
-        for row, image in enumerate(images, start):
-            stack[row] = metrics.resize_through(np.asarray(image)[None], sizes, rule.method)[0]
+        with ThreadPoolExecutor(THREADS) as pool:
+            resized = pool.map(
+                lambda image: metrics.resize_through(np.asarray(image)[None], sizes, rule.method), images
+            )
+            stack[start : start + BLOCK] = np.concatenate(list(resized))
         if model is not None:
             embedded.append(model.embedding(np.stack([_for_clip(image, model) for image in images])))
     return stack, np.concatenate(embedded) if embedded else None

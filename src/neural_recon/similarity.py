@@ -178,14 +178,16 @@ class _StripeBlur(_Blur):
 def _stripe_sums(truth: np.ndarray, images: np.ndarray, variant: Variant, pictures: np.ndarray) -> np.ndarray:
     """The sums over a stripe's windows of what `_likeness` gives: pictures' shape (k, n)."""
     blur = _StripeBlur(truth.shape[1:3], variant)
+    windows = len(blur.down), truth.shape[2] if blur.across is None else blur.across.shape[1]
     parts = [slice(start, start + AT_ONCE) for start in range(0, len(truth), AT_ONCE)]
 
     def prepared(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        pieces = []
+        grey = np.empty(stack.shape[:3])
+        mean, variance = (np.empty((len(stack), *windows)) for _ in range(2))
         for part in parts:
-            grey = _grey(stack[part])
-            pieces.append((grey, *blur.moments(grey)))
-        return tuple(np.concatenate(arrays) for arrays in zip(*pieces, strict=True))
+            grey[part] = _grey(stack[part])
+            mean[part], variance[part] = blur.moments(grey[part])
+        return grey, mean, variance
 
     (x, *x_moments), (y, *y_moments) = prepared(truth), prepared(images)
     sums = np.empty(pictures.shape)
