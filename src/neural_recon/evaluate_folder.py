@@ -122,7 +122,7 @@ def as_text(summary: pd.DataFrame) -> str:
         interval = f"{row.ci_low:.4f} to {row.ci_high:.4f}"
         chance = f"{row.shuffled:.4f} ± {row.shuffled_sd:.4f}"
         lines.append(
-            f"{row.metric:14}{row.mean:8.4f}   {interval:20}{chance:20}{row.p:.3g} ({row.repairings})"
+            f"{row.metric:14}{row.mean:8.4f}   {interval:20}{chance:20}{row.p:.2g} ({row.repairings})"
         )
     return "\n".join(lines)
 
