@@ -10,7 +10,7 @@ from scipy.stats import pearsonr
 from skimage.color import rgb2gray
 from skimage.metrics import structural_similarity
 
-from neural_recon import metrics
+from neural_recon import metrics, similarity
 
 SKIMAGE = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
 
@@ -51,16 +51,50 @@ def test_ssim_equals_scikit_image_in_both_variants(pictures):
             ]
             for t in truth
         ]
-        np.testing.assert_allclose(metrics.ssim(truth, images, variant), np.diag(expected), atol=1e-10)
-        np.testing.assert_allclose(metrics.ssim_matrix(truth, images, variant), expected, atol=1e-10)
-    assert np.abs(metrics.ssim(truth, images, "1d") - metrics.ssim(truth, images, "2d")).min() > 1e-3
+        np.testing.assert_allclose(similarity.ssim(truth, images, variant), np.diag(expected), atol=1e-10)
+        np.testing.assert_allclose(similarity.ssim_matrix(truth, images, variant), expected, atol=1e-10)
+    assert np.abs(similarity.ssim(truth, images, "1d") - similarity.ssim(truth, images, "2d")).min() > 1e-3
 
 
 def test_ssim_1d_is_the_mean_over_columns_of_one_dimensional_ssim(pictures):
     truth, images = pictures
     x, y = rgb2gray(truth[0]), rgb2gray(images[0])
     columns = [structural_similarity(x[:, c], y[:, c], **SKIMAGE) for c in range(x.shape[1])]
-    assert metrics.ssim(truth[:1], images[:1], "1d")[0] == pytest.approx(np.mean(columns), abs=1e-10)
+    assert similarity.ssim(truth[:1], images[:1], "1d")[0] == pytest.approx(np.mean(columns), abs=1e-10)
+
+
+@pytest.mark.parametrize("size", [(11, 11), (37, 53), (70, 44)])  # one window; several stripes and bands
+@pytest.mark.parametrize(("variant", "channel_axis"), [("1d", 1), ("2d", None)])
+def test_repaired_ssim_equals_scikit_image_and_ssim(rng, size, variant, channel_axis):
+    truth = rng.integers(0, 256, (7, *size, 3), np.uint8)
+    images = (truth // 2 + rng.integers(0, 128, truth.shape)).astype(np.uint8)
+    pairings = np.array([np.arange(7), rng.permutation(7), np.zeros(7, int)])
+    found = similarity.ssim_repaired(truth, images, variant, pairings)
+    expected = [
+        [
+            structural_similarity(
+                rgb2gray(truth[i]), rgb2gray(images[j]), channel_axis=channel_axis, **SKIMAGE
+            )
+            for i, j in enumerate(pairing)
+        ]
+        for pairing in pairings
+    ]
+    np.testing.assert_allclose(found, expected, atol=1e-6)  # pixels are float32 here, float64 there
+    for values, pairing in zip(found, pairings, strict=True):
+        np.testing.assert_allclose(values, similarity.ssim(truth, images[pairing], variant), atol=1e-14)
+    with pytest.raises(ValueError, match=r"\(k, 7\)"):
+        similarity.ssim_repaired(truth, images, variant, pairings[:, :5])
+
+
+def test_8_bit_pictures_score_as_their_255ths_to_the_bit(rng):
+    truth, images = (rng.integers(0, 256, (5, 20, 24, 3), np.uint8) for _ in range(2))
+    floats = [pictures.astype(np.float32) / np.float32(255) for pictures in (truth, images)]
+    np.testing.assert_array_equal(metrics.pixcorr(truth, images), metrics.pixcorr(*floats))
+    np.testing.assert_array_equal(metrics.pixcorr_matrix(truth, images), metrics.pixcorr_matrix(*floats))
+    np.testing.assert_array_equal(similarity.ssim(truth, images, "2d"), similarity.ssim(*floats, "2d"))
+    np.testing.assert_array_equal(
+        similarity.ssim_matrix(truth, images, "1d"), similarity.ssim_matrix(*floats, "1d")
+    )
 
 
 def test_ssim_holds_on_real_pictures(nsd_mini):
@@ -71,8 +105,8 @@ def test_ssim_holds_on_real_pictures(nsd_mini):
         expected = structural_similarity(
             rgb2gray(truth[0]), rgb2gray(images[0]), channel_axis=channel_axis, **SKIMAGE
         )
-        assert metrics.ssim(truth, images, variant)[0] == pytest.approx(expected, abs=1e-5)
-    assert metrics.ssim(truth, truth, "2d").tolist() == pytest.approx([1, 1])
+        assert similarity.ssim(truth, images, variant)[0] == pytest.approx(expected, abs=1e-5)
+    assert similarity.ssim(truth, truth, "2d").tolist() == pytest.approx([1, 1])
 
 
 def test_correlations_of_features_equal_scipy(rng, monkeypatch):
@@ -99,6 +133,24 @@ def test_chance_of_two_way_identification_is_a_half(rng, n):
     assert np.mean(scores) == pytest.approx(0.5, abs=5 * np.std(scores) / np.sqrt(1500))
 
 
+@pytest.mark.parametrize("n", [5, 12, 100, 1000])
+def test_chance_on_shuffled_pairs_is_a_half_for_any_number_of_images(rng, n):
+    # features that carry the truth, each beside a wrong one: n - 1 others count, n would give (n - 1) / 2n
+    truth = rng.standard_normal((n, 20))
+    features = truth + rng.standard_normal((n, 20))
+    assert metrics.two_way_identification(truth, features).mean() > 0.9
+    turns = range(n) if n <= 100 else rng.permutation(n)[:100]
+    matrix = metrics.two_way_matrix(metrics.correlation_matrix(truth, features))
+    shuffled = np.array([matrix[np.arange(n), np.roll(np.arange(n), turn)].mean() for turn in turns])
+    if n <= 100:  # all rotations hold every pair once
+        assert shuffled.mean() == pytest.approx(0.5, abs=1e-12)
+    assert shuffled.mean() == pytest.approx(0.5, abs=5 * shuffled.std() / np.sqrt(len(shuffled)) + 1e-12)
+    once = np.roll(np.arange(n), turns[-1])
+    np.testing.assert_array_equal(
+        metrics.two_way_identification(truth, features[once]), matrix[np.arange(n), once]
+    )
+
+
 def test_two_way_scores_of_any_repairing_stand_in_the_matrix(rng):
     truth, features = rng.standard_normal((8, 10)), rng.standard_normal((8, 10))
     all_pairs = metrics.two_way_matrix(metrics.correlation_matrix(truth, features))
@@ -113,6 +165,50 @@ def test_two_way_identification_looks_along_the_truths_and_counts_no_ties():
     assert metrics.two_way_from_matrix(r).tolist() == [1.0, 0.5, 0.5]
 
 
+def test_a_tie_is_no_win(rng):
+    # the published count: strictly higher; two equal truths never win against each other
+    truth = rng.standard_normal((6, 20))
+    truth[4] = truth[1]
+    scores = metrics.two_way_identification(truth, truth)
+    assert scores.tolist() == [1, 0.8, 1, 1, 0.8, 1]
+    np.testing.assert_array_equal(scores, brute_force_two_way(truth, truth))
+    # the same picture for every truth: exactly a half, as without ties
+    same = np.repeat(rng.standard_normal((1, 20)), 6, axis=0)
+    truth = rng.standard_normal((6, 20))
+    assert metrics.two_way_identification(truth, same).mean() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("which", ["truth", "images", "both", "all"])
+def test_constant_pictures_never_give_nan_and_pixcorr_says_so(which, caplog, rng):
+    truth = rng.integers(0, 256, (4, 16, 16, 3), np.uint8)
+    images = rng.integers(0, 256, (4, 16, 16, 3), np.uint8)
+    rows = slice(None) if which == "all" else [0]
+    if which != "images":
+        truth[rows] = 128
+    if which != "truth":
+        images[rows] = 77
+    with caplog.at_level(logging.WARNING):
+        for function in (metrics.pixcorr, metrics.correlation_distance, metrics.two_way_identification):
+            assert np.isfinite(function(truth, images)).all()
+    count = 4 if which == "all" else 1
+    for name in {"truth": ["truth"], "images": ["picture"]}.get(which, ["truth", "picture"]):
+        assert (
+            caplog.text.count(f"{count} of 4 {name} rows are constant: their correlation is taken as 0") == 3
+        )
+    assert metrics.pixcorr(truth, images)[0] == 0
+    assert metrics.correlation_distance(truth, images)[0] == 1
+    assert np.isfinite(metrics.pixcorr_matrix(truth, images)).all()
+    # grey 128 beside grey 77: contrast and structure agree, luminance does not (Wang et al., 2004)
+    luminance = (2 * 128 * 77 / 255**2 + 0.01**2) / ((128**2 + 77**2) / 255**2 + 0.01**2)
+    pairing = np.arange(4)[None]
+    for variant in ("1d", "2d"):
+        found = similarity.ssim(truth, images, variant)
+        assert np.isfinite(found).all()
+        assert np.isfinite(similarity.ssim_repaired(truth, images, variant, pairing)).all()
+        if which in ("both", "all"):
+            assert found[0] == pytest.approx(luminance, abs=1e-6)
+
+
 def test_constant_pictures_count_as_unrelated_and_are_reported(pictures, caplog):
     truth, images = pictures
     images[2] = 0.1
@@ -123,21 +219,23 @@ def test_constant_pictures_count_as_unrelated_and_are_reported(pictures, caplog)
     assert "1 of 6 picture rows are constant" in caplog.text
     assert metrics.correlation_distance(truth, images)[2] == 1
     assert metrics.two_way_identification(truth, images)[2] == 0
-    assert np.all(np.isfinite(metrics.ssim(truth, images, "2d")))
+    assert np.all(np.isfinite(similarity.ssim(truth, images, "2d")))
 
 
 def test_bad_arguments_are_refused(pictures):
     truth, images = pictures
     with pytest.raises(ValueError, match=r"\[0, 1\]"):
-        metrics.pixcorr(truth, (images * 255).astype(np.uint8))
+        metrics.pixcorr(truth, images * 255)
     with pytest.raises(ValueError, match=r"\[0, 1\]"):
-        metrics.ssim(truth * np.nan, images, "2d")
+        metrics.pixcorr(truth, (images * 255).astype(np.int16))
+    with pytest.raises(ValueError, match=r"\[0, 1\]"):
+        similarity.ssim(truth * np.nan, images, "2d")
     with pytest.raises(ValueError, match="must both be"):
         metrics.pixcorr(truth, images[:-1])
     with pytest.raises(ValueError, match="11 pixels"):
-        metrics.ssim(truth[:, :10], images[:, :10], "2d")
+        similarity.ssim(truth[:, :10], images[:, :10], "2d")
     with pytest.raises(ValueError, match="variant"):
-        metrics.ssim(truth, images, "3d")
+        similarity.ssim(truth, images, "3d")
     with pytest.raises(ValueError, match="NaN"):
         metrics.correlation_distance(truth, images * np.nan)
     with pytest.raises(ValueError, match="at least 2 truths"):
@@ -161,9 +259,8 @@ def test_presets_bring_both_to_one_size(rng):
     for name, size in (("brain_diffuser", 425), ("mindeye2", 425), ("native", 20)):
         t, p = metrics.at_preset(truth, images, metrics.PRESETS[name])
         assert t.shape == p.shape == (2, size, size, 3)
-    np.testing.assert_array_equal(p, images / np.float32(255))
-    np.testing.assert_array_equal(t, metrics.resize(truth, 20, "bilinear"))
+    np.testing.assert_array_equal(p, images)
+    np.testing.assert_array_equal(t / np.float32(255), metrics.resize(truth, 20, "bilinear"))
     _, p = metrics.at_preset(truth, images, metrics.PRESETS["mindeye2"])
     steps = Image.fromarray(images[0]).resize((256, 256), Image.Resampling.BILINEAR)
-    steps = np.asarray(steps.resize((425, 425), Image.Resampling.BILINEAR)) / np.float32(255)
-    np.testing.assert_array_equal(p[0], steps)
+    np.testing.assert_array_equal(p[0], np.asarray(steps.resize((425, 425), Image.Resampling.BILINEAR)))

@@ -1,4 +1,4 @@
-"""The command `neural-recon`: looks at a project, decodes new scans; the rest of the work is Snakemake's."""
+"""The command `neural-recon`: looks at a project, decodes scans, scores pictures; Snakemake does the rest."""
 
 import logging
 import shutil
@@ -99,6 +99,38 @@ def decode(
     config = read_config(configfile, Path.cwd())
     folder = decode.decode(config, configfile, subject, betas, zscore, average, output)
     typer.echo(f"pictures: {folder / 'pictures'}; overview: {folder / 'sheet.png'}")
+
+
+@app.command()
+def evaluate(
+    reconstructions: Annotated[
+        Path, typer.Option(help="Folder of pictures (png, jpg) named by NSD id: 00123.png or 123.png.")
+    ],
+    stimuli: Annotated[
+        Path, typer.Option(help="Folder of what was seen, named alike; or NSD's stimuli (HDF5), or its tree.")
+    ],
+    preset: Annotated[
+        Literal["brain_diffuser", "mindeye2", "native"],
+        typer.Option(help="Whose sizes and SSIM; native compares at the pictures' own size."),
+    ],
+    output: Annotated[
+        Path | None, typer.Option(help="The table (.tsv); single images' scores beside it (.parquet).")
+    ] = None,
+    clip: Annotated[
+        Path | None, typer.Option(help="Versatile Diffusion folder: identifies pictures in its CLIP's space.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The method's name; default: the folder's.")] = None,
+) -> None:
+    """Score a folder of pictures, from whatever method, with intervals and chance levels."""
+    from neural_recon import evaluate_folder  # takes seconds to import
+
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    if output is not None and output.suffix != ".tsv":
+        raise InputError(f"{output}: expected a name that ends in .tsv.")
+    summary, images = evaluate_folder.evaluate_folder(reconstructions, stimuli, preset, name, clip)
+    if output is not None:
+        evaluate_folder.write_scores(output, summary, images)
+    typer.echo(evaluate_folder.as_text(summary))
 
 
 def run() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from neural_recon import metrics, statistics
+from neural_recon import metrics, similarity, statistics
 
 logger = logging.getLogger(__name__)
 
@@ -91,16 +91,27 @@ class Scores:
     ) -> None:
         """PixCorr and SSIM of uint8 pictures (n, h, w, 3) against stimuli (n, H, W, 3) under a preset."""
         rule = metrics.PRESETS[preset]
-        a, b = metrics.at_preset(truth, images, rule)
-        self.add(variant, picture, "pixcorr", nsd_ids, metrics.pixcorr_matrix(a, b))
-        if a.shape[1] <= LARGEST_MATRIX:
-            self.add(variant, picture, "ssim", nsd_ids, metrics.ssim_matrix(a, b, rule.ssim))
+        self.add_sized(variant, picture, nsd_ids, *metrics.at_preset(truth, images, rule), rule.ssim)
+
+    def add_sized(
+        self,
+        variant: str,
+        picture: str,
+        nsd_ids: np.ndarray,
+        truth: np.ndarray,
+        images: np.ndarray,
+        ssim: similarity.Variant,
+    ) -> None:
+        """PixCorr and SSIM of pictures and stimuli at a preset's size already, uint8 (n, S, S, 3)."""
+        self.add(variant, picture, "pixcorr", nsd_ids, metrics.pixcorr_matrix(truth, images))
+        if truth.shape[1] <= LARGEST_MATRIX:
+            self.add(variant, picture, "ssim", nsd_ids, similarity.ssim_matrix(truth, images, ssim))
             return
-        values = metrics.ssim(a, b, rule.ssim)
         rng = np.random.default_rng(self.seed)
-        drawn = np.array(
-            [metrics.ssim(a, b[rng.permutation(len(b))], rule.ssim).mean() for _ in range(SAMPLED_REPAIRINGS)]
-        )
+        pairings = [np.arange(len(images))]
+        pairings += [rng.permutation(len(images)) for _ in range(SAMPLED_REPAIRINGS)]
+        values, *drawn = similarity.ssim_repaired(truth, images, ssim, np.array(pairings))
+        drawn = np.mean(drawn, axis=1)
         p = (1 + np.count_nonzero(drawn >= values.mean())) / (1 + SAMPLED_REPAIRINGS)
         chance = (float(drawn.mean()), float(drawn.std(ddof=1)), p, SAMPLED_REPAIRINGS)
         self.add(variant, picture, "ssim", nsd_ids, values, chance)

@@ -4,11 +4,15 @@ Every per-image score has a companion that scores all pairs, (n, n): rows truths
 diagonal is the score, and any re-pairing of truths and pictures can be read from it
 (`neural_recon.statistics.repairings`).
 
+Pictures are uint8, or floats in [0, 1]; the former count as their 255ths and take a quarter of the memory.
+
 Constant pictures and features have no correlation: it is defined here as 0 (correlation distance 1), with a
-logged warning, so that a plain grey picture counts as unrelated instead of vanishing from a mean.
+logged warning, so that a plain grey picture counts as unrelated instead of vanishing from a mean. SSIM needs
+no such rule: its two constants keep it defined.
 """
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,13 +20,10 @@ import numpy as np
 from PIL import Image
 from scipy.stats import rankdata
 
+from neural_recon.similarity import Variant, check_pictures, unit
+
 logger = logging.getLogger(__name__)
 
-Variant = Literal["1d", "2d"]
-
-GREY = np.array([0.2125, 0.7154, 0.0721])  # scikit-image's rgb2gray
-SIGMA, RADIUS = 1.5, 5  # SSIM's window (Wang et al., 2004): 11 pixels
-C1, C2 = 0.01**2, 0.03**2  # its constants, for a data range of 1
 FEATURE_BLOCK = 16384  # features turned to float64 at a time
 
 
@@ -50,54 +51,43 @@ PRESETS = {
 
 def resize(images: np.ndarray, size: int, method: Literal["bilinear", "bicubic"]) -> np.ndarray:
     """Resize uint8 (n, H, W, 3) to (n, size, size, 3) with PIL, float32 in [0, 1] (8-bit steps, as PIL's)."""
-    return _resized(images, (size,), method).astype(np.float32) / np.float32(255)
+    return unit(resize_through(images, (size,), method))
+
+
+def resize_through(
+    images: np.ndarray, sizes: tuple[int, ...], method: Literal["bilinear", "bicubic"]
+) -> np.ndarray:
+    """Resize uint8 (n, H, W, 3) to each size in turn with PIL: uint8, (n, last, last, 3)."""
+    images = np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+        raise ValueError(f"images must be uint8 (n, H, W, 3), found {images.dtype} {images.shape}.")
+    resample = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[method]
+    out = np.empty((len(images), sizes[-1], sizes[-1], 3), np.uint8)
+    for row, image in enumerate(images):
+        picture = Image.fromarray(image)
+        for size in sizes:
+            picture = picture.resize((size, size), resample)
+        out[row] = picture
+    return out
 
 
 def at_preset(truth: np.ndarray, images: np.ndarray, preset: Preset) -> tuple[np.ndarray, np.ndarray]:
-    """Bring uint8 truths and pictures, (n, H, W, 3) of any sizes, to what `pixcorr` and `ssim` take."""
+    """Bring uint8 truths and pictures, (n, H, W, 3) of any sizes, to the preset's last one, as uint8."""
     own = images.shape[1:2]
-    truth = _resized(truth, preset.truth_sizes or own, preset.method)
-    images = _resized(images, preset.picture_sizes or own, preset.method)
-    return truth.astype(np.float32) / np.float32(255), images.astype(np.float32) / np.float32(255)
+    truth = resize_through(truth, preset.truth_sizes or own, preset.method)
+    return truth, resize_through(images, preset.picture_sizes or own, preset.method)
 
 
 def pixcorr(truth: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """PixCorr: Pearson's r of each pair's flattened RGB pixels. Floats (n, H, W, 3) in [0, 1] -> (n,)."""
-    _check_pictures(truth, images)
+    """PixCorr: Pearson's r of each pair's flattened RGB pixels. (n, H, W, 3) -> (n,)."""
+    check_pictures(truth, images)
     return _paired_correlation(truth, images)
 
 
 def pixcorr_matrix(truth: np.ndarray, images: np.ndarray) -> np.ndarray:
     """PixCorr of all pairs: (n, n), rows truths, columns pictures."""
-    _check_pictures(truth, images)
+    check_pictures(truth, images)
     return correlation_matrix(truth, images)
-
-
-def ssim(truth: np.ndarray, images: np.ndarray, variant: Variant) -> np.ndarray:
-    """Structural similarity of each pair, as grey pictures. Floats (n, H, W, 3) in [0, 1] -> (n,).
-
-    scikit-image's `structural_similarity` with gaussian weights, sigma 1.5, no sample covariance and data
-    range 1. "2d" is the measure of Wang et al. (2004). "1d" is what scikit-image 0.17 made of
-    `multichannel=True` on grey pictures: every column is a channel, so windows run down the columns only.
-    Figures published before 2023 are mostly of that kind.
-
-    Raises:
-        ValueError: shapes differ, pixels outside [0, 1], or a side under 11 pixels.
-    """
-    _check_pictures(truth, images)
-    blur = _Blur(truth.shape[1:3], variant)
-    return np.array(
-        [_ssim_pairs(blur, _grey(t)[None], _grey(p)[None])[0] for t, p in zip(truth, images, strict=True)]
-    )
-
-
-def ssim_matrix(truth: np.ndarray, images: np.ndarray, variant: Variant) -> np.ndarray:
-    """SSIM of all pairs: (n, n), rows truths, columns pictures. For small ones: n^2 comparisons."""
-    _check_pictures(truth, images)
-    blur = _Blur(truth.shape[1:3], variant)
-    pictures = _grey(images)
-    moments = blur.moments(pictures)
-    return np.stack([_ssim_pairs(blur, _grey(t)[None], pictures, moments) for t in truth])
 
 
 def correlation_matrix(truth: np.ndarray, features: np.ndarray) -> np.ndarray:
@@ -105,12 +95,15 @@ def correlation_matrix(truth: np.ndarray, features: np.ndarray) -> np.ndarray:
     if truth.shape[1:] != features.shape[1:] or truth.ndim < 2 or not (len(truth) and len(features)):
         raise ValueError(f"truth {truth.shape} and features {features.shape} must be (n, d) and (m, d).")
     truth, features = truth.reshape(len(truth), -1), features.reshape(len(features), -1)
-    truth_mean, truth_scale = _statistics(truth, "truth")
-    mean, scale = _statistics(features, "picture")
+    sides = truth, features
     r = np.zeros((len(truth), len(features)))
-    for start in range(0, truth.shape[1], FEATURE_BLOCK):
-        part = slice(start, start + FEATURE_BLOCK)
-        r += ((truth[:, part] - truth_mean) * truth_scale) @ ((features[:, part] - mean) * scale).T
+    blocks = [np.empty((len(side), min(FEATURE_BLOCK, side.shape[1]))) for side in sides]
+    with ThreadPoolExecutor(len(sides)) as pool:  # numpy leaves the interpreter free while it computes
+        statistics = list(pool.map(_statistics, sides, ("truth", "picture")))
+        for start in range(0, truth.shape[1], FEATURE_BLOCK):
+            parts = [side[:, start : start + FEATURE_BLOCK] for side in sides]
+            a, b = pool.map(_scaled, parts, statistics, blocks)
+            r += a @ b.T
     return r
 
 
@@ -123,7 +116,7 @@ def two_way_identification(truth: np.ndarray, features: np.ndarray) -> np.ndarra
     """The share of other truths against which each picture is recognised. (n, ...) features -> (n,).
 
     A picture wins against another truth where its r with its own truth is strictly higher; the share is of
-    the n - 1 others (Ozcelik & VanRullen, 2023). Chance is 0.5.
+    the n - 1 others (Ozcelik & VanRullen, 2023). Chance is 0.5. A tie is no win: a constant picture scores 0.
     """
     return two_way_from_matrix(correlation_matrix(*_check_features(truth, features)))
 
@@ -145,31 +138,6 @@ def two_way_matrix(r: np.ndarray) -> np.ndarray:
     return (rankdata(r, method="min", axis=0) - 1) / (len(r) - 1)
 
 
-def _resized(images: np.ndarray, sizes: tuple[int, ...], method: str) -> np.ndarray:
-    images = np.asarray(images)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
-        raise ValueError(f"images must be uint8 (n, H, W, 3), found {images.dtype} {images.shape}.")
-    resample = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[method]
-    out = np.empty((len(images), sizes[-1], sizes[-1], 3), np.uint8)
-    for row, image in enumerate(images):
-        picture = Image.fromarray(image)
-        for size in sizes:
-            picture = picture.resize((size, size), resample)
-        out[row] = picture
-    return out
-
-
-def _check_pictures(truth: np.ndarray, images: np.ndarray) -> None:
-    if truth.shape != images.shape or truth.ndim != 4 or truth.shape[3] != 3 or not len(truth):
-        raise ValueError(
-            f"truth {truth.shape} and images {images.shape} must both be (n, H, W, 3), n at least 1."
-        )
-    for name, pictures in (("truth", truth), ("images", images)):
-        low, high = pictures.min(), pictures.max()
-        if pictures.dtype.kind != "f" or not (low >= -1e-6 and high <= 1 + 1e-6):
-            raise ValueError(f"{name} must be floats in [0, 1], found {pictures.dtype} from {low} to {high}.")
-
-
 def _check_features(truth: np.ndarray, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if truth.shape != features.shape or truth.ndim < 2 or not len(truth):
         raise ValueError(
@@ -182,13 +150,15 @@ def _statistics(rows: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Mean and 1 / norm of each centred row, (n, 1) float64; a constant row gets the factor 0, so r = 0."""
     mean, scale = np.empty((len(rows), 1)), np.zeros((len(rows), 1))
     constant = 0
+    values = np.empty(rows.shape[1])  # one array for all: making new ones takes longer than the sums
     for i, row in enumerate(rows):
-        row = row.astype(np.float64)
-        mean[i] = row.mean()
+        values[:] = unit(row)
+        mean[i] = values.mean()
         if not np.isfinite(mean[i]):
             raise ValueError(f"{name} {i} has NaN or infinite values.")
         if np.ptp(row) > 0:
-            scale[i] = 1 / np.linalg.norm(row - mean[i])
+            values -= mean[i]
+            scale[i] = 1 / np.linalg.norm(values)
         else:
             constant += 1
     if constant:
@@ -198,55 +168,23 @@ def _statistics(rows: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
     return mean, scale
 
 
+def _scaled(rows: np.ndarray, statistics: tuple[np.ndarray, np.ndarray], block: np.ndarray) -> np.ndarray:
+    """(rows - mean) * scale in float64, written to the beginning of a block's rows."""
+    (mean, scale), out = statistics, block[:, : rows.shape[1]]
+    for start in range(0, len(rows), 4):  # few rows at a time stay in the processor's cache
+        part = slice(start, start + 4)
+        np.subtract(unit(rows[part]), mean[part], out=out[part])
+        out[part] *= scale[part]
+    return out
+
+
 def _paired_correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
     a_mean, a_scale = _statistics(a, "truth")
     b_mean, b_scale = _statistics(b, "picture")
     return np.array(
-        [float(((a[i] - a_mean[i]) * a_scale[i]) @ ((b[i] - b_mean[i]) * b_scale[i])) for i in range(len(a))]
+        [
+            float(((unit(a[i]) - a_mean[i]) * a_scale[i]) @ ((unit(b[i]) - b_mean[i]) * b_scale[i]))
+            for i in range(len(a))
+        ]
     )
-
-
-def _grey(images: np.ndarray) -> np.ndarray:
-    return images.astype(np.float64) @ GREY
-
-
-class _Blur:
-    """SSIM's gaussian window as matrices: only whole windows count, so no border rule is needed."""
-
-    def __init__(self, size: tuple[int, int], variant: Variant):
-        if variant not in ("1d", "2d"):
-            raise ValueError(f'variant must be "1d" or "2d", not {variant!r}.')
-        if min(size) < 2 * RADIUS + 1:
-            raise ValueError(f"SSIM's window is {2 * RADIUS + 1} pixels, found pictures of {size}.")
-        self.down = self._windows(size[0])
-        self.across = self._windows(size[1]).T.copy() if variant == "2d" else None
-
-    @staticmethod
-    def _windows(length: int) -> np.ndarray:
-        kernel = np.exp(-0.5 * (np.arange(-RADIUS, RADIUS + 1) / SIGMA) ** 2)
-        matrix = np.zeros((length - 2 * RADIUS, length))
-        for row in range(len(matrix)):
-            matrix[row, row : row + len(kernel)] = kernel / kernel.sum()
-        return matrix
-
-    def __call__(self, grey: np.ndarray) -> np.ndarray:
-        """Local means of (n, H, W)."""
-        return self.down @ (grey if self.across is None else grey @ self.across)
-
-    def moments(self, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Local means and variances of (n, H, W)."""
-        mean = self(grey)
-        return mean, self(grey**2) - mean**2
-
-
-def _ssim_pairs(
-    blur: _Blur, x: np.ndarray, y: np.ndarray, y_moments: tuple[np.ndarray, np.ndarray] | None = None
-) -> np.ndarray:
-    """SSIM of grey x (1, H, W) with each of y (m, H, W): (m,)."""
-    x_mean, x_variance = blur.moments(x)
-    y_mean, y_variance = y_moments or blur.moments(y)
-    means = x_mean * y_mean
-    covariance = blur(x * y) - means
-    likeness = (2 * means + C1) * (2 * covariance + C2)
-    return np.mean(likeness / ((x_mean**2 + y_mean**2 + C1) * (x_variance + y_variance + C2)), axis=(1, 2))

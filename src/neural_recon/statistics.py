@@ -54,7 +54,7 @@ def repairings(
 
     Args:
         scores: (images, images), entry (i, j) the score of picture j against truth i, the true pairs on the
-            diagonal: `metrics.pixcorr_matrix`, `ssim_matrix`, `1 - correlation_matrix`, and for two-way
+            diagonal: `pixcorr_matrix`, `ssim_matrix`, `1 - correlation_matrix`, and for two-way
             identification `two_way_matrix`.
         seed: draws uniform permutations of the pictures; they may leave some, rarely all, in place.
         better: whether higher or lower scores are better.

@@ -1,0 +1,260 @@
+"""Score a folder of pictures, from whatever method, against what was seen, as this project scores its own.
+
+Pictures are PNG or JPEG files named by their image's NSD id (0-based, as everywhere here), with or without
+leading zeros: `00123.png` and `123.jpg` are both image 123. Files of other kinds, hidden ones and subfolders
+are passed over.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from neural_recon import __version__, metrics, nsd
+from neural_recon.errors import InputError
+from neural_recon.evaluate import Scores
+from neural_recon.files import write_table
+from neural_recon.models import load_clip
+from neural_recon.similarity import RADIUS
+
+if TYPE_CHECKING:
+    from neural_recon.clip import ClipContexts
+
+logger = logging.getLogger(__name__)
+
+PresetName = Literal["brain_diffuser", "mindeye2", "native"]
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")  # 8 bits a channel, or fewer
+THREADS = 4  # decoding and resizing leave the interpreter free
+BLOCK = (
+    64  # pictures read at a time; what is kept of each is the preset's size in 8 bits, and CLIP's embedding
+)
+SEED, REPAIRINGS = 0, 1000
+NO_CLIP = "no CLIP model was named (--clip FOLDER)"
+
+
+def evaluate_folder(
+    reconstructions: Path,
+    stimuli: Path,
+    preset: PresetName,
+    name: str | None = None,
+    clip: Path | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Score a folder of pictures.
+
+    Args:
+        reconstructions: folder of pictures, at least 2.
+        stimuli: folder of pictures named alike (it may hold more), the stimuli's HDF5 of an NSD tree, or the
+            tree.
+        preset: sizes and SSIM, as in `metrics.PRESETS`. Pictures of any size and shape are resized to it,
+            without cropping; "native" wants them square and of one size, which the stimuli are resized to.
+        name: the method's, in the tables; default: the folder's.
+        clip: Versatile Diffusion folder whose CLIP identifies the pictures. It sees them as the decoders of
+            this project do (`neural_recon.clip`), whatever the preset.
+
+    Returns:
+        The summary, one row a metric with interval (95 %, over images), chance (`shuffled`: pictures
+        re-paired at random) and p; what could not be measured has the reason in `not_measured`. And the
+        scores, one row a metric and image.
+
+    Raises:
+        InputError: a folder without pictures or with one only, a name that is no id, an id twice or without a
+            stimulus, or a picture that cannot be read.
+    """
+    files = picture_files(reconstructions)
+    if len(files) < 2:
+        only = next(iter(files.values())).name
+        raise InputError(
+            f"{reconstructions}: expected at least 2 pictures, as chance is what re-pairing them gives, "
+            f"found {only} alone."
+        )
+    nsd_ids = np.array(sorted(files))
+    name = name or Path(reconstructions).resolve().name
+    read_truth = _reader(stimuli, nsd_ids)
+    model = None if clip is None else load_clip(clip)
+    rule = metrics.PRESETS[preset]
+    own = () if rule.picture_sizes else (_one_size(files),)
+
+    pictures, embedded = _gather(_reader_of(files), nsd_ids, rule.picture_sizes or own, rule, model)
+    truth, seen = _gather(read_truth, nsd_ids, rule.truth_sizes or own, rule, model)
+    scores = Scores(name, SEED, REPAIRINGS)
+    scores.add_sized(name, preset, nsd_ids, truth, pictures, rule.ssim)
+    missing = []
+    if model is None:
+        missing.append({"metric": "clip_two_way", "n": len(nsd_ids), "not_measured": NO_CLIP})
+    else:
+        scores.add_two_way(name, preset, "clip_two_way", nsd_ids, seen, embedded)
+
+    summary = pd.concat([scores.summary_table().assign(not_measured=""), pd.DataFrame(missing)])
+    summary = summary.drop(columns=["subject", "variant", "picture"]).astype({"repairings": "Int64"})
+    images = scores.image_table()[["metric", "nsd_id", "value"]]
+    for table in (summary, images):
+        table.insert(0, "method", name)
+        table.insert(1, "preset", preset)
+    return summary.assign(version=__version__).reset_index(drop=True), images
+
+
+def write_scores(output: Path, summary: pd.DataFrame, images: pd.DataFrame) -> None:
+    """Write the summary as TSV, and the scores of single images beside it as Parquet."""
+    write_table(output.with_suffix(".parquet"), images)
+    write_table(output, summary)
+
+
+def as_text(summary: pd.DataFrame) -> str:
+    """The summary for a terminal."""
+    first = summary.iloc[0]
+    lines = [
+        f"{first['method']}: {first['n']} pictures, preset {first['preset']}, "
+        f"neural-recon {first['version']}",
+        "",
+        f"{'':14}{'mean':>8}   {'95 % interval':20}{'chance':20}p (re-pairings)",
+    ]
+    for row in summary.itertuples():
+        if row.not_measured:
+            lines.append(f"{row.metric:14}not measured: {row.not_measured}")
+            continue
+        interval = f"{row.ci_low:.4f} to {row.ci_high:.4f}"
+        chance = f"{row.shuffled:.4f} ± {row.shuffled_sd:.4f}"
+        lines.append(
+            f"{row.metric:14}{row.mean:8.4f}   {interval:20}{chance:20}{row.p:.2g} ({row.repairings})"
+        )
+    return "\n".join(lines)
+
+
+def picture_files(folder: Path) -> dict[int, Path]:
+    """The pictures of a folder by NSD id.
+
+    Raises:
+        InputError: no such folder, no pictures, a picture's name that is no id, or two for one id.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: expected a folder of pictures, found none.")
+    files: dict[int, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in SUFFIXES or path.name.startswith(".") or path.is_dir():
+            continue
+        if not (path.stem.isascii() and path.stem.isdigit()) or int(path.stem) >= nsd.N_IMAGES:
+            raise InputError(
+                f"{path}: expected the image's NSD id from 0 to {nsd.N_IMAGES - 1} as the name, such as "
+                f"00123{path.suffix}, found {path.stem!r}."
+            )
+        other = files.setdefault(int(path.stem), path)
+        if other != path:
+            raise InputError(
+                f"{folder}: expected one picture of image {int(path.stem)}, "
+                f"found {other.name} and {path.name}."
+            )
+    if not files:
+        raise InputError(
+            f"{folder}: expected pictures ({', '.join(SUFFIXES)}) named by NSD id, such as 00123.png, "
+            "found none."
+        )
+    return files
+
+
+def read_picture(path: Path) -> Image.Image:
+    """A picture as 8-bit RGB.
+
+    Raises:
+        InputError: it cannot be read, has more than 8 bits a channel, or is transparent somewhere.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(
+            f"{path}: expected a whole picture, found one that cannot be read ({error}); write it again."
+        ) from error
+    if image.mode not in MODES:
+        raise InputError(f"{path}: expected an RGB or grey picture of 8 bits, found mode {image.mode}.")
+    if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255:
+        raise InputError(f"{path}: expected an opaque picture, found a transparent one; fill its background.")
+    return image.convert("RGB")
+
+
+def _reader(stimuli: Path, nsd_ids: np.ndarray) -> Callable[[np.ndarray], Sequence[Image.Image]]:
+    """What reads the stimuli of some ids."""
+    path = Path(stimuli)
+    if path.is_dir() and nsd.Tree(path).stimuli.exists():
+        path = nsd.Tree(path).stimuli
+    if path.is_file():
+        return lambda ids: [Image.fromarray(picture) for picture in nsd.read_stimuli(path, ids)]
+    if not path.is_dir():
+        raise InputError(
+            f"{path}: expected a folder of stimuli, or the stimuli's HDF5 file of an NSD tree, found neither."
+        )
+    files = picture_files(path)
+    absent = [int(i) for i in nsd_ids if i not in files]
+    if absent:
+        raise InputError(
+            f"{path}: expected a stimulus for each picture, found none for image {absent[0]} "
+            f"({len(absent)} of {len(nsd_ids)} are missing)."
+        )
+    return _reader_of(files)
+
+
+def _reader_of(files: dict[int, Path]) -> Callable[[np.ndarray], Sequence[Image.Image]]:
+    def read(ids: np.ndarray) -> list[Image.Image]:
+        with ThreadPoolExecutor(THREADS) as pool:
+            return list(pool.map(read_picture, [files[i] for i in ids]))
+
+    return read
+
+
+def _one_size(files: dict[int, Path]) -> int:
+    """The side of all pictures, from their headers."""
+    first = None
+    for path in files.values():
+        try:
+            with Image.open(path) as image:
+                size = image.size
+        except OSError as error:
+            raise InputError(f"{path}: expected a picture, found a file that is none ({error}).") from error
+        first = first or size
+        if size != first or size[0] != size[1] or size[0] <= 2 * RADIUS:
+            raise InputError(
+                f"{path}: expected square pictures of one size above {2 * RADIUS} pixels for the preset "
+                f"native, found {size[0]} x {size[1]} beside {first[0]} x {first[1]}; another preset resizes "
+                "them."
+            )
+    return first[0]
+
+
+def _gather(
+    read: Callable[[np.ndarray], Sequence[Image.Image]],
+    nsd_ids: np.ndarray,
+    sizes: tuple[int, ...],
+    rule: metrics.Preset,
+    model: "ClipContexts | None",
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Pictures through a preset's sizes, uint8 (n, S, S, 3), and (with a model) their embeddings (n, d)."""
+    stack = np.empty((len(nsd_ids), sizes[-1], sizes[-1], 3), np.uint8)
+    embedded = []
+
+    for start in range(0, len(nsd_ids), BLOCK):
+        images = read(nsd_ids[start : start + BLOCK])
+        with ThreadPoolExecutor(THREADS) as pool:
+            resized = pool.map(
+                lambda image: metrics.resize_through(np.asarray(image)[None], sizes, rule.method), images
+            )
+            stack[start : start + BLOCK] = np.concatenate(list(resized))
+        if model is not None:
+            embedded.append(model.embedding(np.stack([_for_clip(image, model) for image in images])))
+    return stack, np.concatenate(embedded) if embedded else None
+
+
+def _for_clip(image: Image.Image, model: "ClipContexts") -> np.ndarray:
+    """The first step of the model's own preparation, which wants squares of one size."""
+    side, method = (
+        (model.image_size, Image.Resampling.BICUBIC)
+        if model.resize is None
+        else (model.resize, Image.Resampling.BILINEAR)
+    )
+    return np.asarray(image.resize((side, side), method))
