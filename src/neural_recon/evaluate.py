@@ -100,12 +100,12 @@ class Scores:
         nsd_ids: np.ndarray,
         truth: np.ndarray,
         images: np.ndarray,
-        ssim: similarity.Variant,
+        ssim: metrics.Variant,
     ) -> None:
         """PixCorr and SSIM of pictures and stimuli at a preset's size already, uint8 (n, S, S, 3)."""
         self.add(variant, picture, "pixcorr", nsd_ids, metrics.pixcorr_matrix(truth, images))
         if truth.shape[1] <= LARGEST_MATRIX:
-            self.add(variant, picture, "ssim", nsd_ids, similarity.ssim_matrix(truth, images, ssim))
+            self.add(variant, picture, "ssim", nsd_ids, metrics.ssim_matrix(truth, images, ssim))
             return
         rng = np.random.default_rng(self.seed)
         pairings = [np.arange(len(images))]

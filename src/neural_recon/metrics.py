@@ -20,7 +20,13 @@ import numpy as np
 from PIL import Image
 from scipy.stats import rankdata
 
-from neural_recon.similarity import Variant, check_pictures, unit
+from neural_recon.similarity import Variant, check_pictures, ssim, ssim_matrix, unit
+
+__all__ = [
+    "PRESETS", "Preset", "Variant", "at_preset", "correlation_distance", "correlation_matrix", "pixcorr",
+    "pixcorr_matrix", "resize", "resize_through", "ssim", "ssim_matrix", "two_way_from_matrix",
+    "two_way_identification", "two_way_matrix",
+]  # fmt: skip
 
 logger = logging.getLogger(__name__)
 
