@@ -81,20 +81,18 @@ def test_repaired_ssim_equals_scikit_image_and_ssim(rng, size, variant, channel_
     ]
     np.testing.assert_allclose(found, expected, atol=1e-6)  # pixels are float32 here, float64 there
     for values, pairing in zip(found, pairings, strict=True):
-        np.testing.assert_allclose(values, metrics.ssim(truth, images[pairing], variant), atol=1e-14)
+        own = metrics.ssim(similarity.unit(truth), similarity.unit(images[pairing]), variant)
+        np.testing.assert_allclose(values, own, atol=1e-14)
     with pytest.raises(ValueError, match=r"\(k, 7\)"):
         similarity.ssim_repaired(truth, images, variant, pairings[:, :5])
 
 
 def test_8_bit_pictures_score_as_their_255ths_to_the_bit(rng):
     truth, images = (rng.integers(0, 256, (5, 20, 24, 3), np.uint8) for _ in range(2))
-    floats = [pictures.astype(np.float32) / np.float32(255) for pictures in (truth, images)]
-    np.testing.assert_array_equal(metrics.pixcorr(truth, images), metrics.pixcorr(*floats))
-    np.testing.assert_array_equal(metrics.pixcorr_matrix(truth, images), metrics.pixcorr_matrix(*floats))
-    np.testing.assert_array_equal(metrics.ssim(truth, images, "2d"), metrics.ssim(*floats, "2d"))
-    np.testing.assert_array_equal(
-        metrics.ssim_matrix(truth, images, "1d"), metrics.ssim_matrix(*floats, "1d")
-    )
+    floats = [similarity.unit(pictures) for pictures in (truth, images)]
+    np.testing.assert_array_equal(metrics.correlation_matrix(truth, images), metrics.pixcorr_matrix(*floats))
+    found = similarity.ssim_repaired(truth, images, "2d", np.arange(5)[None])[0]
+    np.testing.assert_allclose(found, metrics.ssim(*floats, "2d"), atol=1e-14)
 
 
 def test_ssim_holds_on_real_pictures(nsd_mini):
@@ -187,6 +185,8 @@ def test_constant_pictures_never_give_nan_and_pixcorr_says_so(which, caplog, rng
         truth[rows] = 128
     if which != "truth":
         images[rows] = 77
+    eight_bit = truth, images
+    truth, images = map(similarity.unit, eight_bit)
     with caplog.at_level(logging.WARNING):
         for function in (metrics.pixcorr, metrics.correlation_distance, metrics.two_way_identification):
             assert np.isfinite(function(truth, images)).all()
@@ -204,7 +204,7 @@ def test_constant_pictures_never_give_nan_and_pixcorr_says_so(which, caplog, rng
     for variant in ("1d", "2d"):
         found = metrics.ssim(truth, images, variant)
         assert np.isfinite(found).all()
-        assert np.isfinite(similarity.ssim_repaired(truth, images, variant, pairing)).all()
+        assert np.isfinite(similarity.ssim_repaired(*eight_bit, variant, pairing)).all()
         if which in ("both", "all"):
             assert found[0] == pytest.approx(luminance, abs=1e-6)
 
@@ -225,9 +225,9 @@ def test_constant_pictures_count_as_unrelated_and_are_reported(pictures, caplog)
 def test_bad_arguments_are_refused(pictures):
     truth, images = pictures
     with pytest.raises(ValueError, match=r"\[0, 1\]"):
-        metrics.pixcorr(truth, images * 255)
+        metrics.pixcorr(truth, (images * 255).astype(np.uint8))
     with pytest.raises(ValueError, match=r"\[0, 1\]"):
-        metrics.pixcorr(truth, (images * 255).astype(np.int16))
+        metrics.pixcorr(truth, images * 255)
     with pytest.raises(ValueError, match=r"\[0, 1\]"):
         metrics.ssim(truth * np.nan, images, "2d")
     with pytest.raises(ValueError, match="must both be"):
@@ -259,8 +259,9 @@ def test_presets_bring_both_to_one_size(rng):
     for name, size in (("brain_diffuser", 425), ("mindeye2", 425), ("native", 20)):
         t, p = metrics.at_preset(truth, images, metrics.PRESETS[name])
         assert t.shape == p.shape == (2, size, size, 3)
-    np.testing.assert_array_equal(p, images)
-    np.testing.assert_array_equal(t / np.float32(255), metrics.resize(truth, 20, "bilinear"))
+    np.testing.assert_array_equal(p, images / np.float32(255))
+    np.testing.assert_array_equal(t, metrics.resize(truth, 20, "bilinear"))
     _, p = metrics.at_preset(truth, images, metrics.PRESETS["mindeye2"])
     steps = Image.fromarray(images[0]).resize((256, 256), Image.Resampling.BILINEAR)
-    np.testing.assert_array_equal(p[0], np.asarray(steps.resize((425, 425), Image.Resampling.BILINEAR)))
+    steps = np.asarray(steps.resize((425, 425), Image.Resampling.BILINEAR)) / np.float32(255)
+    np.testing.assert_array_equal(p[0], steps)

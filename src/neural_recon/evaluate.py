@@ -91,7 +91,7 @@ class Scores:
     ) -> None:
         """PixCorr and SSIM of uint8 pictures (n, h, w, 3) against stimuli (n, H, W, 3) under a preset."""
         rule = metrics.PRESETS[preset]
-        self.add_sized(variant, picture, nsd_ids, *metrics.at_preset(truth, images, rule), rule.ssim)
+        self.add_sized(variant, picture, nsd_ids, *metrics.sized(truth, images, rule), rule.ssim)
 
     def add_sized(
         self,
@@ -103,9 +103,15 @@ class Scores:
         ssim: metrics.Variant,
     ) -> None:
         """PixCorr and SSIM of pictures and stimuli at a preset's size already, uint8 (n, S, S, 3)."""
-        self.add(variant, picture, "pixcorr", nsd_ids, metrics.pixcorr_matrix(truth, images))
+        self.add(variant, picture, "pixcorr", nsd_ids, metrics.correlation_matrix(truth, images))
         if truth.shape[1] <= LARGEST_MATRIX:
-            self.add(variant, picture, "ssim", nsd_ids, metrics.ssim_matrix(truth, images, ssim))
+            self.add(
+                variant,
+                picture,
+                "ssim",
+                nsd_ids,
+                metrics.ssim_matrix(*map(similarity.unit, (truth, images)), ssim),
+            )
             return
         rng = np.random.default_rng(self.seed)
         pairings = [np.arange(len(images))]

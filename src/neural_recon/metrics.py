@@ -4,8 +4,6 @@ Every per-image score has a companion that scores all pairs, (n, n): rows truths
 diagonal is the score, and any re-pairing of truths and pictures can be read from it
 (`neural_recon.statistics.repairings`).
 
-Pictures are uint8, or floats in [0, 1]; the former count as their 255ths and take a quarter of the memory.
-
 Constant pictures and features have no correlation: it is defined here as 0 (correlation distance 1), with a
 logged warning, so that a plain grey picture counts as unrelated instead of vanishing from a mean. SSIM needs
 no such rule: its two constants keep it defined.
@@ -24,7 +22,7 @@ from neural_recon.similarity import Variant, check_pictures, ssim, ssim_matrix, 
 
 __all__ = [
     "PRESETS", "Preset", "Variant", "at_preset", "correlation_distance", "correlation_matrix", "pixcorr",
-    "pixcorr_matrix", "resize", "resize_through", "ssim", "ssim_matrix", "two_way_from_matrix",
+    "pixcorr_matrix", "resize", "resize_through", "sized", "ssim", "ssim_matrix", "two_way_from_matrix",
     "two_way_identification", "two_way_matrix",
 ]  # fmt: skip
 
@@ -78,14 +76,20 @@ def resize_through(
 
 
 def at_preset(truth: np.ndarray, images: np.ndarray, preset: Preset) -> tuple[np.ndarray, np.ndarray]:
-    """Bring uint8 truths and pictures, (n, H, W, 3) of any sizes, to the preset's last one, as uint8."""
+    """Bring uint8 truths and pictures, (n, H, W, 3) of any sizes, to what `pixcorr` and `ssim` take."""
+    truth, images = sized(truth, images, preset)
+    return unit(truth), unit(images)
+
+
+def sized(truth: np.ndarray, images: np.ndarray, preset: Preset) -> tuple[np.ndarray, np.ndarray]:
+    """The same as uint8, in a quarter of the memory."""
     own = images.shape[1:2]
     truth = resize_through(truth, preset.truth_sizes or own, preset.method)
     return truth, resize_through(images, preset.picture_sizes or own, preset.method)
 
 
 def pixcorr(truth: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """PixCorr: Pearson's r of each pair's flattened RGB pixels. (n, H, W, 3) -> (n,)."""
+    """PixCorr: Pearson's r of each pair's flattened RGB pixels. Floats (n, H, W, 3) in [0, 1] -> (n,)."""
     check_pictures(truth, images)
     return _paired_correlation(truth, images)
 
@@ -97,7 +101,10 @@ def pixcorr_matrix(truth: np.ndarray, images: np.ndarray) -> np.ndarray:
 
 
 def correlation_matrix(truth: np.ndarray, features: np.ndarray) -> np.ndarray:
-    """Pearson's r of all pairs of (n, ...) and (m, ...) flattened features: (n, m), rows truths."""
+    """Pearson's r of all pairs of (n, ...) and (m, ...) flattened features: (n, m), rows truths.
+
+    uint8 pictures give what `pixcorr_matrix` gives of their 255ths.
+    """
     if truth.shape[1:] != features.shape[1:] or truth.ndim < 2 or not (len(truth) and len(features)):
         raise ValueError(f"truth {truth.shape} and features {features.shape} must be (n, d) and (m, d).")
     truth, features = truth.reshape(len(truth), -1), features.reshape(len(features), -1)

@@ -1,7 +1,6 @@
 """Structural similarity (SSIM) of pictures, in both variants that published figures were made with.
 
-Pictures are uint8, or floats in [0, 1]; the former count as their 255ths. Its two constants keep the measure
-defined for constant pictures.
+Its two constants keep the measure defined for constant pictures.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +19,7 @@ STRIPE, AT_ONCE, COLUMNS, THREADS = 16, 4, 32, 2
 
 
 def ssim(truth: np.ndarray, images: np.ndarray, variant: Variant) -> np.ndarray:
-    """Structural similarity of each pair, as grey pictures. (n, H, W, 3) -> (n,).
+    """Structural similarity of each pair, as grey pictures. Floats (n, H, W, 3) in [0, 1] -> (n,).
 
     scikit-image's `structural_similarity` with gaussian weights, sigma 1.5, no sample covariance and data
     range 1. "2d" is the measure of Wang et al. (2004). "1d" is what scikit-image 0.17 made of
@@ -52,14 +51,16 @@ def ssim_repaired(
     """SSIM of each truth with several pictures: the values of `ssim` to rounding, in a tenth of its time.
 
     Args:
-        truth, images: (n, H, W, 3).
+        truth, images: uint8 (n, H, W, 3), a quarter of the memory of floats; they count as their 255ths.
         pictures: (k, n) integers; entry (j, i) is the picture that truth i is compared with in re-pairing j.
 
     Returns:
         (k, n). Pictures are taken stripe by stripe, so that local means and variances, of all pictures at
         once, are computed once and fit into memory.
     """
-    check_pictures(truth, images)
+    _check_shapes(truth, images)
+    if truth.dtype != np.uint8 or images.dtype != np.uint8:
+        raise ValueError(f"truth and images must be uint8, found {truth.dtype} and {images.dtype}.")
     if pictures.ndim != 2 or pictures.shape[1] != len(truth):
         raise ValueError(f"pictures must be (k, {len(truth)}), found {pictures.shape}.")
     _Blur(truth.shape[1:3], variant)  # its checks
@@ -78,19 +79,19 @@ def unit(pictures: np.ndarray) -> np.ndarray:
 
 
 def check_pictures(truth: np.ndarray, images: np.ndarray) -> None:
-    """Raise a ValueError unless both are pictures of the same shape."""
+    """Raise a ValueError unless both are floats in [0, 1] of one shape (n, H, W, 3)."""
+    _check_shapes(truth, images)
+    for name, pictures in (("truth", truth), ("images", images)):
+        low, high = pictures.min(), pictures.max()
+        if pictures.dtype.kind != "f" or not (low >= -1e-6 and high <= 1 + 1e-6):
+            raise ValueError(f"{name} must be floats in [0, 1], found {pictures.dtype} from {low} to {high}.")
+
+
+def _check_shapes(truth: np.ndarray, images: np.ndarray) -> None:
     if truth.shape != images.shape or truth.ndim != 4 or truth.shape[3] != 3 or not len(truth):
         raise ValueError(
             f"truth {truth.shape} and images {images.shape} must both be (n, H, W, 3), n at least 1."
         )
-    for name, pictures in (("truth", truth), ("images", images)):
-        if pictures.dtype == np.uint8:
-            continue
-        low, high = pictures.min(), pictures.max()
-        if pictures.dtype.kind != "f" or not (low >= -1e-6 and high <= 1 + 1e-6):
-            raise ValueError(
-                f"{name} must be uint8 or floats in [0, 1], found {pictures.dtype} from {low} to {high}."
-            )
 
 
 def _grey(images: np.ndarray) -> np.ndarray:
