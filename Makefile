@@ -33,7 +33,7 @@ demo: env ## run the whole workflow on two simulated subjects
 	@echo "Open the report in a browser: $(CURDIR)/results/report/all.html"
 
 test: env ## run the tests
-	$(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest
 
 lint: env ## formats and static checks
 	$(BIN)/ruff check .

@@ -24,11 +24,6 @@ TINY_VDVAE = {
 }
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that run the workflow first: the many quick tests fill the other processes meanwhile."""
-    items.sort(key=lambda item: getattr(item.module, "pytestmark", None) != pytest.mark.slow)
-
-
 def ridge_problem(rng, n, p, n_test=7, n_targets=11):
     """Responses that carry some of the targets: X, X_test, Y. One constant voxel, two identical rows."""
     X = rng.standard_normal((n + n_test, p)).astype(np.float32)

@@ -27,6 +27,7 @@ class Store:
     refuse: list[int] = field(default_factory=list)  # answer the next requests with these statuses
     ranges: bool = True  # whether parts of a file can be asked for
     delay: float = 0  # seconds before an answer with content
+    together: int = 1  # answers with content wait until so many have been under way, a minute at most
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)  # method, path, Range
     at_once: int = 0  # most answers with content under way at one time
     address: str = ""
@@ -134,7 +135,11 @@ def serving(objects: dict[str, bytes], **settings) -> Iterator[Store]:
                 store._busy += 1
                 store.at_once = max(store.at_once, store._busy)
                 cut = store.cuts.pop(0) if store.cuts and "ETag" in headers else None
-            time.sleep(store.delay if "ETag" in headers else 0)
+            if "ETag" in headers:
+                time.sleep(store.delay)
+                patience = time.monotonic() + 50
+                while store.at_once < store.together and time.monotonic() < patience:
+                    time.sleep(0.05)
             with contextlib.suppress(ConnectionError):
                 self.wfile.write(body[:cut])
             with lock:

@@ -212,7 +212,7 @@ def test_fetch_in_parallel_goes_on_and_then_all_is_used_where_it_lies(project, s
     part = project / wanted[0].with_name(f".part-{wanted[0].name}")
     part.parent.mkdir(parents=True)
     part.write_bytes(objects[TREE.key(wanted[0])][:1_500_000])
-    store.cuts, store.delay = [0] * 3, 0.3
+    store.cuts, store.together = [0] * 3, 2  # answers wait for each other: jobs must overlap
     done = snakemake(project, *map(str, wanted), *results, config=ACCEPTED)
     assert done.returncode == 0, done.stdout + done.stderr
     for path in wanted:
