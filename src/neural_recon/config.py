@@ -149,7 +149,15 @@ def read_recipe(name: str, folder: Path) -> dict[str, Any]:
     unknown = sorted(set(content) - set(RECIPE))
     if unknown:
         raise InputError(f"{path}: expected the sections {sections}, found {', '.join(unknown)}.")
-    return content
+    return content if folder.resolve() == Path.cwd() else _anchored(content, folder)
+
+
+def _anchored(content: Any, folder: Path) -> Any:
+    """A recipe whose paths work from another folder: those of files that come along lie in `folder`."""
+    if isinstance(content, dict):
+        return {key: _anchored(value, folder) for key, value in content.items()}
+    comes_along = isinstance(content, str) and "/" in content and (folder / content).exists()
+    return str(folder / content) if comes_along else content
 
 
 def resolve(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -17,17 +17,20 @@ from neural_recon.plan import Plan
 if not sys.executable.startswith("'"):
     sys.executable = shlex.quote(sys.executable)
 
+# The folder of this project, which is not that of a workflow that uses it as a module.
+PROJECT = Path(workflow.current_basedir).parents[1]
+
 # A user's mistake in the configuration or the design ends here, in one sentence.
 try:
     # the resolved configuration, defaults and recipe included, is what rules look their parameters up in
-    config.update(resolve(config, Path(workflow.basedir)))
+    config.update(resolve(config, PROJECT))
     CONFIG = Config.model_validate(config)
     PLAN = Plan(CONFIG)
     PLAN.check_files()
     if workflow.is_main_process:  # jobs come later, when the design is there
         PLAN.fetch_design()
     PLAN.check()
-    WEIGHTS = weights.read_table(Path(workflow.basedir) / weights.TABLE)
+    WEIGHTS = weights.read_table(PROJECT / weights.TABLE)
     VDVAE = str(weights.locate("vdvae", CONFIG.weights.vdvae, WEIGHTS))
     VERSATILE = str(weights.locate("versatile", CONFIG.weights.versatile, WEIGHTS))
 except InputError as error:
