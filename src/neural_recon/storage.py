@@ -59,8 +59,10 @@ def estimate(plan: Plan, versatile: Path) -> dict[str, float]:
         total["predictions"] += 4 * 3 * test * values
         if config.ridge.keep:  # float16; components are fewer than images
             total["decoders"] = total.get("decoders", 0) + 2 * train * (values + n_voxels)
-        # 8 bits: base images of four variants; reconstructions in chunks and together; PNG of both
-        total["pictures"] += RGB * (5 * test * base**2 + (2 * painted + test) * picture**2)
+        # 8 bits: base images of four variants; reconstructions in chunks and together; PNG of both; the
+        # shuffled decoder's and other draws; training images as baselines
+        others = (1 + len(plan.more_draws)) * controls + 2 * test + 1
+        total["pictures"] += RGB * (5 * test * base**2 + (2 * painted + test + others) * picture**2)
         if config.demo is not None:
             total["simulated data"] = total.get("simulated data", 0) + DEMO_TRIAL * trials
     total["features"] = 2 * len(chunks) * config.features.chunk * values  # float16
