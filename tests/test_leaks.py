@@ -91,9 +91,9 @@ def decoded(rng):
 @pytest.mark.parametrize("calibration", ["train", "none", "published"])
 def test_predictions_of_other_test_images(decoded, calibration):
     train, test, Y = decoded
-    ids, alpha = np.arange(60), np.repeat([10.0, 200.0], 20)
+    halves, alpha = leaks.Halves.of(train, test, np.arange(60)), np.repeat([10.0, 200.0], 20)
     written = predict(train, test, Y[:60], alpha, calibration, seed=4)
-    checks = leaks.check_predictions(train, test, ids, Y[:60], alpha, written, calibration, 4)
+    checks = leaks.check_predictions(halves, Y[:60], alpha, written, calibration, 4)
     table = leaks.table_of(checks, calibration)
     assert table["check"].tolist() == ["predictions, others removed", "predictions, others replaced"]
     if calibration == "published":
@@ -103,7 +103,7 @@ def test_predictions_of_other_test_images(decoded, calibration):
         assert table["verdict"].tolist() == ["holds"] * 2
         # a run that says it is free of leaks and is not
         planted = predict(train, test, Y[:60], alpha, "published")
-        checks = leaks.check_predictions(train, test, ids, Y[:60], alpha, planted, calibration, 4)
+        checks = leaks.check_predictions(halves, Y[:60], alpha, planted, calibration, 4)
         with pytest.raises(InputError, match=r"subj01: expected no trace.*predictions, others removed"):
             leaks.require(leaks.table_of(checks, calibration), "subj01")
 
@@ -112,14 +112,18 @@ def test_fit_on_test_images_is_found(decoded):
     """Half of the test images were among the training images."""
     train, test, Y = decoded
     planted = predict(np.concatenate([train, test]), test, Y, 10.0, "none")
-    checks = leaks.check_predictions(train, test, np.arange(60), Y[:60], 10.0, planted, "none", 0)
+    checks = leaks.check_predictions(
+        leaks.Halves.of(train, test, np.arange(60)), Y[:60], 10.0, planted, "none", 0
+    )
     assert set(leaks.table_of(checks, "none")["verdict"]) == {"fails"}
 
 
 def test_two_test_images_are_too_few(decoded):
     train, test, Y = decoded
     written = predict(train, test[:2], Y[:60], 10.0, "train")
-    checks = leaks.check_predictions(train, test[:2], np.arange(60), Y[:60], 10.0, written, "train", 0)
+    checks = leaks.check_predictions(
+        leaks.Halves.of(train, test[:2], np.arange(60)), Y[:60], 10.0, written, "train", 0
+    )
     assert set(leaks.table_of(checks, "train")["verdict"]) == {"nothing to check"}
 
 
@@ -132,7 +136,7 @@ def test_alpha_knows_training_images_only(decoded, groups):
         return cross_validated_curve(Kernel.of(rows, test), features, PARTS, **settings, seed=2)
 
     def check(table):
-        return leaks.check_alpha(train, np.arange(60), Y[:60], PARTS, table, settings, 2)
+        return leaks.check_alpha(Kernel.of(train, test), Y[:60], PARTS, table, settings, 2)
 
     honest = check(curve(train, Y[:60]))
     assert honest.difference <= honest.tolerance

@@ -19,7 +19,7 @@ trials, those of test images included.
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -84,6 +84,7 @@ def check_subject(
         check_zscores(sessions, trials, written, zscore),
         check_test_responses(sessions, trials, voxels, written, zscore),
     ]
+    halves = Halves.of(written.train, written.test, train_ids)
     for (space, paths), curve_file, predicted in zip(
         features.items(), files.curves, files.predictions, strict=True
     ):
@@ -96,12 +97,8 @@ def check_subject(
             found = np.concatenate([file["predictions"][:, run] for run in runs], axis=1)
             found = select_rows(predicted, found, file["nsd_id"][()], test_ids)
         alpha = np.broadcast_to(chosen_alpha(curve), (table.shape[1],))[columns]
-        checks += check_predictions(
-            written.train, written.test, train_ids, targets, alpha, found, calibration, seed
-        )
-        checks.append(
-            check_alpha(written.train, train_ids, table, table.parts, curve, cross_validation, seed)
-        )
+        checks += check_predictions(halves, targets, alpha, found, calibration, seed)
+        checks.append(check_alpha(halves.removed, table, table.parts, curve, cross_validation, seed))
     sources = read_hdf5(files.baselines, *(f"{kind}_id" for kind in KINDS))
     checks.append(check_shuffled(train_ids, shuffled_images(train_ids, seed), test_ids))
     checks.append(check_baselines(dict(zip(KINDS, sources.values(), strict=True)), test_ids))
@@ -163,51 +160,63 @@ def check_test_responses(
     return Check("test responses", what, difference, 1e-5)
 
 
+@dataclass(frozen=True)
+class Halves:
+    """Kernels that know half of the test images: without the others, or with others in their place."""
+
+    removed: Kernel
+    replaced: Kernel
+    half: np.ndarray  # rows of the test responses
+    n_test: int
+
+    @classmethod
+    def of(cls, train: np.ndarray, test: np.ndarray, train_ids: np.ndarray) -> "Halves":
+        """From z-scored responses (n_train, p) and (n_test, p), every other test image left as it is."""
+        half, between = np.arange(0, len(test), 2), np.arange(1, len(test), 2)
+        others = test.copy()
+        others[between] = 1 - 3 * test[between[::-1]]
+        removed = Kernel.of(train, test[half], images=train_ids)
+        return cls(removed, removed.of_others(train, others), half, len(test))
+
+
 def check_predictions(
-    train: np.ndarray,
-    test: np.ndarray,
-    train_ids: np.ndarray,
+    halves: Halves,
     targets: np.ndarray,
     alpha: float | np.ndarray,
     written: np.ndarray,
     calibration: Calibration,
     seed: int,
 ) -> list[Check]:
-    """The written predictions of every other test image against those made without the images between.
+    """The written predictions of half of the test images against those made without the other half.
 
     Args:
-        train, test: (n_train, p) and (n_test, p) z-scored responses.
         targets: (n_train, d) features of the training images.
         alpha: the penalty, one or (d,).
         written: (n_test, d) predictions of these features.
     """
-    half = np.arange(0, len(test), 2)
-    if len(half) < 2:  # there "published" has no spread, and nothing could be said about it
-        return [Check(f"predictions, others {how}", "too few test images", np.nan, 1e-3)
-                for how in ("removed", "replaced")]  # fmt: skip
-    others = test.copy()
-    between = np.arange(1, len(test), 2)
-    others[between] = -3 * test[between[::-1]] + 1
+    half, tolerance = halves.half, 1e-3
     spread = targets.astype(np.float64).std(axis=0)
-    kernel = Kernel.of(train, test[half], images=train_ids)
     checks = []
-    for how, one, rows in (
-        ("removed", kernel, np.arange(len(half))),
-        ("replaced", kernel.of_others(train, others), half),
+    for how, kernel, rows in (
+        ("removed", halves.removed, np.arange(len(half))),
+        ("replaced", halves.replaced, half),
     ):
-        found = together(predict_blocks(one, targets, alpha, calibration, seed))[rows]
-        difference = np.max(np.abs(found - written[half])[:, spread > 0] / spread[spread > 0], initial=0)
+        name = f"predictions, others {how}"
+        if len(half) < 2:  # there "published" has no spread to look at
+            checks.append(Check(name, "too few test images", np.nan, tolerance))
+            continue
+        found = together(predict_blocks(kernel, targets, alpha, calibration, seed))[rows]
+        difference = np.max(np.abs(found - written[half])[:, spread > 0] / spread[spread > 0])
         what = (
-            f"{len(half)} of {len(test)} test images decoded again, {targets.shape[1]} features; in standard "
-            "deviations of a feature"
+            f"{len(half)} of {halves.n_test} test images decoded again, {targets.shape[1]} features; in "
+            "standard deviations of a feature"
         )
-        checks.append(Check(f"predictions, others {how}", what, float(difference), 1e-3))
+        checks.append(Check(name, what, float(difference), tolerance))
     return checks
 
 
 def check_alpha(
-    train: np.ndarray,
-    train_ids: np.ndarray,
+    kernel: Kernel,
     features: Targets,
     parts: np.ndarray,
     curve: pd.DataFrame,
@@ -217,6 +226,7 @@ def check_alpha(
     """The written scores of one chosen penalty against those from training images alone.
 
     Args:
+        kernel: of training images; its test rows are dropped.
         features: (n_train, D) of the training images, `parts` the widths of their layers or tokens.
         curve: the penalties tried, as `penalty` writes them.
         settings: the configuration's ridge.cross_validation.
@@ -225,10 +235,10 @@ def check_alpha(
         what = "alpha is fixed by the configuration: nothing is chosen"
         return Check("alpha", what, np.nan, 1e-4)
     alpha = float(np.min(chosen_alpha(curve)))
-    kernel = Kernel.of(train, train[:1], images=train_ids)
     widths = pooled(parts, 1 if settings["groups"] == "space" else 32)
+    alone = replace(kernel, test=kernel.test[:0])
     found = cross_validate(
-        kernel, features, [alpha], settings["folds"], settings["targets"], seed, widths
+        alone, features, [alpha], settings["folds"], settings["targets"], seed, widths
     ).scores[:, :, 0]
     tried = curve[np.isclose(curve["alpha"].astype(float), alpha, rtol=1e-9)]
     known = tried.pivot(index="group", columns="fold", values="score").to_numpy(float)

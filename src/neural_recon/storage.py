@@ -8,7 +8,7 @@ import numpy as np
 
 from neural_recon.demo import cortex
 from neural_recon.errors import InputError
-from neural_recon.model_folders import read_config
+from neural_recon.model_folders import picture_size, read_config
 from neural_recon.nsd import N_SHARED, SHARED, TRIALS_PER_SESSION, read_mask
 from neural_recon.plan import CONTROLS, Chunk, Plan
 from neural_recon.vdvae import parse_blocks
@@ -76,11 +76,10 @@ def image_sizes(plan: Plan, versatile: Path) -> tuple[int, int, int]:
     tokens = (vision.get("image_size", 224) // vision.get("patch_size", 14)) ** 2 + 1
     contexts = tokens * vision.get("projection_dim", 768)
     contexts += text.get("max_position_embeddings", 77) * text.get("projection_dim", 768)
-    halvings = len(vae.get("block_out_channels", range(4))) - 1
     hparams = json.loads(Path(plan.config.features.vdvae.hparams).read_text(encoding="utf-8"))
     blocks = parse_blocks(hparams["dec_blocks"])[: plan.config.features.vdvae.layers]
     latents = sum(hparams["zdim"] * resolution**2 for resolution, _ in blocks)
-    return latents + contexts, hparams["image_size"], (unet.get("sample_size") or 64) * 2**halvings
+    return latents + contexts, hparams["image_size"], picture_size(unet, vae)
 
 
 def voxels(plan: Plan, subject: str) -> int:

@@ -6,8 +6,8 @@ rule baselines:
         stimuli=str(TREE.stimuli),
         predictions="<results>/ridge/{subject}/clip_vision/decoded.h5",
         features=lambda wildcards: feature_files(wildcards, "clip_vision"),
-        # for its size
-        final="<results>/reconstructions/{subject}/decoded.h5",
+        # for the size of its pictures
+        generator=model_files("image_unet", "vae"),
     output:
         images="<results>/baselines/{subject}.h5",
     log:
@@ -21,6 +21,7 @@ rule baselines:
         mem_mb=4000,
         runtime=30,
     params:
+        models=lambda wildcards: VERSATILE,
         seed=lookup("seed", within=config),
     script:
         "../scripts/baselines.py"
@@ -98,7 +99,7 @@ rule held_out_clusters:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=12000,
+        mem_mb=6000,
         runtime=60,
     params:
         calibration=lookup("ridge/calibration", within=config),
@@ -135,7 +136,7 @@ rule leaks:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=12000,
+        mem_mb=8000,
         runtime=60,
     params:
         calibration=lookup("ridge/calibration", within=config),

@@ -1,18 +1,19 @@
 """Pick the training images that stand in for reconstructions, and their mean."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
 from neural_recon.baselines import write_baselines
-from neural_recon.files import open_hdf5
 from neural_recon.jobs import start
+from neural_recon.model_folders import picture_size, read_config
 
 start(snakemake)
 files = snakemake.input
 trials = pd.read_parquet(files.trials)
 train_ids, test_ids = (np.unique(trials.loc[trials["split"] == s, "nsd_id"]) for s in ("train", "test"))
-with open_hdf5(files.final) as file:
-    size = file["images"].shape[1]
+unet, vae = (read_config(Path(snakemake.params.models) / part) for part in ("image_unet", "vae"))
 write_baselines(
     snakemake.output.images,
     files.stimuli,
@@ -20,6 +21,6 @@ write_baselines(
     files.features,
     train_ids,
     test_ids,
-    size,
+    picture_size(unet, vae),
     snakemake.params.seed,
 )
