@@ -7,8 +7,8 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
+from neural_recon.report.amount import TICKS
 from neural_recon.report.plots import GREY, INK, MARKERS, SPACE_COLOURS, STYLE, uri
 from neural_recon.report.results import Results
 from neural_recon.report.words import FEATURE_SPACES, metric_title, number, p_value
@@ -204,8 +204,10 @@ def _clusters(people: Sequence[Results]) -> dict | None:
 def _cluster_plot(tables: dict[str, pd.DataFrame]) -> str:
     """Identification under both cuts: a panel a space, a line a subject; chance as a grey band."""
     spaces = [s for s in FEATURE_SPACES if any((table["space"] == s).any() for table in tables.values())]
+    best = max(float(table["high"].max()) for table in tables.values())
+    top = min(1 - (1 - best) / 2, 0.9995)
     with matplotlib.rc_context({**STYLE, "ytick.major.size": 3}):
-        figure = Figure(figsize=(2.4 * len(spaces) + 1.6, 2.7), layout="constrained")
+        figure = Figure(figsize=(2.4 * len(spaces) + 1.6, 3.0), layout="constrained")
         panels = figure.subplots(1, len(spaces), sharey=True, squeeze=False)[0]
         for axes, space in zip(panels, spaces, strict=True):
             for k, table in enumerate(tables.values()):
@@ -216,18 +218,21 @@ def _cluster_plot(tables: dict[str, pd.DataFrame]) -> str:
                     low, high = (mine["chance"].mean() + s * 2 * mine["chance_sd"].mean() for s in (-1, 1))
                     axes.axhspan(low, high, color="#d9dde1", lw=0)
                     axes.axhline(mine["chance"].mean(), color=GREY, lw=1)
-                x = np.array([list(CUTS).index(cut) for cut in mine.index]) + 0.07 * (
+                x = np.array([list(CUTS).index(cut) for cut in mine.index]) + 0.12 * (
                     k - (len(tables) - 1) / 2
                 )
                 colour = SPACE_COLOURS.get(space, INK)
-                axes.vlines(x, mine["low"], mine["high"], color=colour, lw=1.8, alpha=0.6)
+                shown = mine[["low", "high", "score"]].clip(upper=top)
+                axes.vlines(x, shown["low"], shown["high"], color=colour, lw=1.8, alpha=0.6)
                 axes.plot(
-                    x, mine["score"], "-", marker=MARKERS[k % len(MARKERS)], color=colour, ms=6.5,
+                    x, shown["score"], "-", marker=MARKERS[k % len(MARKERS)], color=colour, ms=6.5,
                     mec="white", mew=0.9, lw=1.2,
                 )  # fmt: skip
-            axes.set(title=FEATURE_SPACES[space], xlim=(-0.5, 1.5))
+            axes.set(title=FEATURE_SPACES[space], xlim=(-0.5, 1.5), yscale="logit", ylim=(0.4, top))
             axes.set_xticks(range(len(CUTS)), ["at random", "by clusters"])
-            axes.yaxis.set_major_locator(MaxNLocator(6))
+            axes.set_yticks([tick for tick in TICKS if tick < top])
+            axes.set_yticks([], minor=True)
+            axes.set_yticklabels([f"{tick:g}" for tick in TICKS if tick < top])
         panels[0].set_ylabel("two-way identification")
         figure.supxlabel("training images held out", fontsize=9.5)
         return uri(figure)
