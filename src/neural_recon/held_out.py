@@ -107,8 +107,8 @@ def compare(
 
     Returns:
         Two rows a space, held_out "clusters" and "random": score with low and high (95 %, bootstrap over
-        images), chance and chance_sd (re-paired), p, then p_difference of a paired permutation test between
-        the two, n images scored, training_images, clusters, folds, and targets.
+        images), chance and chance_sd (re-paired), p, n images scored, then p_difference of a paired
+        permutation test between the two, training_images, clusters, folds, and targets.
     """
     ids = np.unique(nsd_ids)
     n = len(ids)
@@ -121,28 +121,19 @@ def compare(
         found = held_out_predictions(kernel, sample.rows(nsd_ids), alphas[space], (whole, random), calibrated)
         true = sample.rows(ids[scored]).astype(np.float64)
         matrices = [two_way_matrix(correlation_matrix(true, part[scored])) for part in found]
-        values = [np.diagonal(matrix) for matrix in matrices]
-        p_difference = statistics.paired_permutation(*values, seed)
-        for held_out, matrix, value in zip(("clusters", "random"), matrices, values, strict=True):
-            low, high = statistics.bootstrap_interval(value, seed)
-            chance = statistics.repairings(matrix, seed)
+        p_difference = statistics.paired_permutation(*map(np.diagonal, matrices), seed)
+        for held_out, matrix in zip(("clusters", "random"), matrices, strict=True):
             rows.append(
                 {
                     "space": space,
                     "held_out": held_out,
-                    "score": chance.score,
-                    "low": low,
-                    "high": high,
-                    "chance": chance.mean,
-                    "chance_sd": chance.sd,
-                    "p": chance.p,
+                    **statistics.summary(matrix, seed),
                     "p_difference": p_difference,
-                    "n": len(scored),
                     "training_images": n,
                     "clusters": len(np.unique(clusters)),
                     "folds": len(whole),
                     "targets": true.shape[1],
                 }
             )
-            logger.info("%s, %s held out: %.4f", space, held_out, chance.score)
+            logger.info("%s, %s held out: %.4f", space, held_out, rows[-1]["score"])
     return pd.DataFrame(rows)
