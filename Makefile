@@ -7,7 +7,7 @@ CORES ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 GPU_JOBS ?= $(shell command -v nvidia-smi > /dev/null && echo 1 || echo $(CORES))
 # Rules that take many cores for NSD; the demo is small enough for one each.
 WIDE := demo_stimuli ridge_kernel ridge_alpha ridge_predict target_scores data_amount_subject region_decoder \
-	region_synthetic
+	region_synthetic baselines held_out_clusters leaks
 BIN := .venv/bin
 export HF_HUB_OFFLINE := 1
 

@@ -116,6 +116,14 @@ def test_no_order_and_no_company_changes_a_picture(pipeline, inputs, painted):
     assert off_by(paint(pipeline, inputs, [4]), painted[[4]]) <= 1
 
 
+def test_another_draw_has_noise_of_its_own(pipeline, inputs, painted):
+    first, second = (paint(pipeline, inputs, range(5), draw=draw) for draw in (1, 2))
+    for one, other in ((painted, first), (painted, second), (first, second)):
+        assert all(off_by(a, b) > 5 for a, b in zip(one, other, strict=True))
+    assert off_by(paint(pipeline, inputs, [3], draw=2), second[[3]]) <= 1
+    np.testing.assert_array_equal(paint(pipeline, inputs, [3], draw=0), painted[[3]])
+
+
 def test_every_setting_changes_pictures(pipeline, inputs, painted):
     for change in (
         {"seed": 1},

@@ -30,7 +30,10 @@ LEVELS = {  # (variant, picture): how good, on the scale of two-way identificati
     ("true_features", "final"): 0.97,
     ("shuffled", "base"): 0.51,
     ("swapped", "final"): 0.60,
+    ("shuffled", "final"): 0.49,
     ("mean_image", "baseline"): 0.50,
+    ("random_image", "baseline"): 0.51,
+    ("nearest_image", "baseline"): 0.80,
 }
 
 
@@ -88,7 +91,8 @@ def write_subject(folder, rng, subject, ids, judge=True, controls=True, cv=True,
         summary.append({**who, "mean": values.mean(), **interval, **paired})
 
     for (variant, picture), level in LEVELS.items():
-        if not controls and variant in ("true_features", "swapped"):
+        extra = variant in ("true_features", "swapped", "random_image", "nearest_image")
+        if not controls and (extra or (variant, picture) == ("shuffled", "final")):
             continue
         painted = picture == "final" and variant in ("true_features", "swapped")
         m = max(n // 2, 2) if painted else n
@@ -137,6 +141,11 @@ def write_subject(folder, rng, subject, ids, judge=True, controls=True, cv=True,
             "above_re_paired": 0.047,
         }))  # fmt: skip
 
+    if controls:
+        paths["controls"] = {name: folder / subject / f"{name}.tsv" for name in results.CONTROLS}
+        for name, table in control_tables(rng).items():
+            write_table(paths["controls"][name], table)
+
     total, kept = 400, np.arange(5, 400)
     regions = rng.choice(["", "V1v", "V1d", "V2v", "hV4"], total)
     voxels = {axis: np.arange(total) for axis in "xyz"}
@@ -169,6 +178,26 @@ def write_subject(folder, rng, subject, ids, judge=True, controls=True, cv=True,
                 arrays["context_id"] = np.roll(half, 1)
             write_hdf5(paths[name], arrays, {})
     return report.SubjectFiles(subject, **paths)
+
+
+def control_tables(rng):
+    """Tables of the controls: clusters, leaks, seeds."""
+    clusters = [
+        {"space": space, "held_out": cut, "score": score, "low": score - 0.03, "high": score + 0.03,
+         "chance": 0.501, "chance_sd": 0.012, "p": 0.001, "p_difference": 0.0123, "n": 90,
+         "training_images": 90, "clusters": 17, "folds": 10, "targets": 128}
+        for space in SPACES for cut, score in (("clusters", 0.7123), ("random", 0.8342))
+    ]  # fmt: skip
+    leaks = [
+        {"check": "images", "compared": "images in both", "difference": 0.0, "tolerance": 0.0,
+         "verdict": "holds"},
+        {"check": "alpha", "compared": "fixed", "difference": None, "tolerance": 1e-4,
+         "verdict": "nothing to check"},
+    ]  # fmt: skip
+    draws = rng.uniform(0.8, 0.9, 3)
+    each = {f"seed{k}": value for k, value in enumerate(draws)}
+    seeds = [{"metric": "clip_two_way", "n": 5, **each, "mean": 0.8567, "sd": 0.0432}]
+    return {"clusters": pd.DataFrame(clusters), "leaks": pd.DataFrame(leaks), "seeds": pd.DataFrame(seeds)}
 
 
 def write_stimuli(path, ids, pictures):
@@ -225,11 +254,52 @@ def test_page_is_whole_and_closed(made):
         assert set(ids) <= set(page.ids)
     # every test image once in each gallery, then the shared ones, then the swapped ones
     assert len(page.ids) == 2 * 10 + 6 + 2 * 5
-    assert page.images == 2 * (5 * 4 + 5 * 3) + 6 * 3 + 2 * 5 * 4 + 5 + 1 + 2 + 2
+    assert page.images == 2 * (5 * 4 + 5 * 3) + 6 * 3 + 2 * 5 * 4 + 5 + 1 + 2 + 2 + 1
     assert all(link.startswith(("#", "data:image/")) for link in page.links)
     assert not re.search(r"@import|url\(", text)
     assert "undefined" not in page.text.lower()
     assert "nan" not in page.text.lower().split()
+
+
+def test_controls_answer_the_critic(made, tmp_path):
+    output, subjects, stimuli = made
+    page = Page(output.read_text(encoding="utf-8"))
+    for sentence in (
+        "1. Better than pictures that need no generator, or no brain?",
+        "nearest training image 0.",
+        "held out at random 0.834 held out by clusters 0.712 p = 0.012",
+        "holds: 1 of 2 checks nothing to check: 1 of 2 checks",
+        "0.857 ± 0.043 over 3 draws (n = 5)",
+        "17 clusters of similar images",
+    ):
+        assert sentence in page.text, sentence
+    assert "−0.122" in page.text  # clusters against random
+    # every answer's details are on the page, but how much data, which these subjects lack
+    text = output.read_text(encoding="utf-8")
+    targets = re.findall(r'<a href="#(\w+)">', text.split('id="controls"')[1].split('id="leaks"')[0])
+    assert len(targets) == 7
+    assert all(f'id="{target}"' in text for target in targets)
+    assert page.text.count("not measured") == 1 + len(subjects)
+    # a subject without the tables says so, and without any the section is left out
+    without = [dataclasses.replace(subjects[0], controls={}), subjects[1]]
+    report.build(tmp_path / "one.html", without, stimuli, None, CONFIGURATION)
+    assert Page((tmp_path / "one.html").read_text(encoding="utf-8")).text.count("not measured") == 1 + 2 + 3
+    report.build(tmp_path / "none.html", without[:1], stimuli, None, CONFIGURATION)
+    assert "What a critic asks" not in (tmp_path / "none.html").read_text(encoding="utf-8")
+
+
+def test_notes_follow_the_controls():
+    several = {**CONFIGURATION, "evaluation": {"seeds": 4}}
+    with_them = dict(words.notes(several, ["ssim"], True, True, {"clusters", "seeds"}))
+    assert "painted 4 times" in with_them["One draw a picture"]
+    assert "seeds" not in with_them["Not shown here"]
+    assert "Clusters held out" in with_them["Not shown here"]
+    for notes in (
+        dict(words.notes({**CONFIGURATION, "evaluation": {"seeds": 1}}, ["ssim"], True, True, {"seeds"})),
+        dict(words.notes(several, ["ssim"], True)),
+    ):
+        assert "painted" not in notes["One draw a picture"].split("none was")[1]
+        assert "vary between seeds" in notes["Not shown here"]
 
 
 def test_quality_of_the_responses_is_said_and_linked(made, tmp_path):

@@ -10,13 +10,12 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from neural_recon import scoring
 from neural_recon.demo.classifier import SceneClassifier
 from neural_recon.demo.scenes import BACKGROUNDS, KINDS, render, sample
 from neural_recon.errors import InputError
 from neural_recon.feature_files import write_chunk
 from neural_recon.files import write_hdf5
-from neural_recon.scoring import SPACES, Judge, mean_picture, score_subject
+from neural_recon.scoring import SPACES, Judge, score_subject
 
 SIDE = 40
 TRAIN, TEST = np.arange(20, 30), np.array([3, 5, 8, 11, 12, 13, 14, 17])
@@ -87,6 +86,16 @@ def subject(tmp_path, stimuli, weights, scenes, rng):
         write_hdf5(decoded[-1], {"predictions": values[ids] + 0.1, "nsd_id": ids}, {})
         shuffled.append(tmp_path / f"ridge/{space}/shuffled.h5")
         write_hdf5(shuffled[-1], {"predictions": rng.standard_normal((8, 50)), "nsd_id": ids}, {})
+    write_hdf5(
+        tmp_path / "baselines.h5",
+        {
+            "nsd_id": TEST,
+            "random": stimuli[TRAIN[:8]],
+            "nearest": stimuli[TEST],  # as good as any picture can be
+            "mean": np.mean(stimuli[TRAIN], axis=0).round().astype(np.uint8),
+        },
+        {},
+    )
     return SimpleNamespace(
         trials=tmp_path / "trials.parquet",
         stimuli=tmp_path / "stimuli.hdf5",
@@ -97,7 +106,9 @@ def subject(tmp_path, stimuli, weights, scenes, rng):
         final=[
             pictures("final", "decoded", images=stimuli[ids], nsd_id=ids),
             pictures("final", "swapped", images=stimuli[PARTNERS], nsd_id=CONTROL, context_id=PARTNERS),
+            pictures("final", "seed1", images=stimuli[CONTROL], nsd_id=CONTROL),
         ],
+        baselines=tmp_path / "baselines.h5",
         predictions=[*decoded, *shuffled],
         features=features,
         judge=[weights, scenes],
@@ -143,7 +154,16 @@ def test_every_score_of_a_subject(subject, stimuli, scenes):
     small = [p / 255 for p in stimuli[TRAIN]]
     expected = np.mean([np.corrcoef(stimuli[i].ravel(), np.mean(small, axis=0).ravel())[0, 1] for i in TEST])
     assert mean["mean_image", "baseline", "pixcorr"] == pytest.approx(expected, abs=2e-3)
-    assert {"final against base", "final against the mean image"} <= set(scores.comparisons()["comparison"])
+    for metric in ("pixcorr", "clip_two_way", "object"):
+        assert mean["nearest_image", "baseline", metric] == pytest.approx(1)
+        assert mean["random_image", "baseline", metric] < 0.9
+    assert {
+        "final against base",
+        "final against the mean image",
+        "final against the nearest training image",
+        "final against a random training image",
+        "final against another draw",
+    } <= set(scores.comparisons()["comparison"])
 
 
 def test_without_a_judge(subject):
@@ -188,14 +208,3 @@ def test_table_of_scenes_that_does_not_fit(weights, scenes, tmp_path):
     for name in ("text.parquet", "none.parquet"):
         with pytest.raises(InputError, match=rf"{name}: expected a table"):
             Judge(weights, tmp_path / name)
-
-
-def test_mean_picture(monkeypatch, tmp_path, stimuli):
-    monkeypatch.setattr(scoring, "READ_AT_ONCE", 3)
-    with h5py.File(tmp_path / "stimuli.hdf5", "w") as file:
-        file["imgBrick"] = stimuli
-    found = mean_picture(tmp_path / "stimuli.hdf5", TRAIN, 16)
-    small = [
-        np.asarray(Image.fromarray(stimuli[i]).resize((16, 16), Image.Resampling.BILINEAR)) for i in TRAIN
-    ]
-    assert np.abs(found - np.mean(small, axis=0)).max() <= 0.5 + 1e-4

@@ -35,7 +35,7 @@ SMALL = {
         "cross_validation": {"alphas": [100, 1000], "folds": 2, "targets": 64, "groups": "parts"},
     },
     "generator": {"steps": 4, "chunk": 30},
-    "evaluation": {"preset": "native", "control_images": 6, "repairings": 100},
+    "evaluation": {"preset": "native", "control_images": 6, "repairings": 100, "seeds": 2},
     "data_amount": {"sessions": [1], "voxels": [0.3], "draws": 2, "targets": 96},
     "regions": {"sets": {"V1": ["V1"], "places": ["PPA", "OPA"]}},
     "demo": {"sessions": 1, "shared_images": 50, "own_images": 200, "rendered_shared": 100},
@@ -114,7 +114,8 @@ def test_run_is_whole(project):
     results = project / "results"
     summary = pd.read_csv(results / "scores/subj01/summary.tsv", sep="\t")
     wanted = {("decoded", "base"), ("decoded", "final"), ("true_features", "final"), ("shuffled", "base"),
-              ("mean_image", "baseline"), ("swapped", "final")}  # fmt: skip
+              ("mean_image", "baseline"), ("swapped", "final"), ("random_image", "baseline"),
+              ("nearest_image", "baseline"), ("shuffled", "final"), ("seed1", "final")}  # fmt: skip
     assert wanted <= set(zip(summary["variant"], summary["picture"], strict=True))
     assert (results / "report/all.html").stat().st_size > 100_000
     assert len(list((results / "pictures/subj01/final").glob("*.png"))) == 50
@@ -157,6 +158,7 @@ def test_alpha_reruns_its_space_and_what_hangs_below(project):
     assert rules["ridge_alpha"] == 1
     assert rules["ridge_predict"] == 3  # decoded, under the other calibration, and its shuffled control
     assert rules["target_scores"] == rules["data_amount_subject"] == 1
+    assert rules["leaks"] == rules["held_out_clusters"] == 1
     assert {"reconstruct", "scores", "report"} <= set(rules)
     assert not {"betas", "responses", "base_images"} & set(rules)
     assert not [rule for rule in rules if rule.startswith(("features", "demo"))]
@@ -201,8 +203,8 @@ def test_decoders_are_kept_for_new_scans(project):
 
 def test_strength_reruns_reconstruction_and_below(project):
     rules = stale(project, changed(generator={"strength": 0.5}))
-    painted = {"reconstruct", "collect_reconstructions", "pictures", "scores", "report"}
-    assert set(rules) == {*painted, "region_pictures", "region_scores"}
+    painted = {"reconstruct", "collect_reconstructions", "control_pictures", "pictures", "scores", "report"}
+    assert set(rules) == {*painted, "seeds", "region_pictures", "region_scores"}
 
 
 def test_neither_chunk_nor_batch_nor_memory_changes_a_picture(project, tmp_path):
@@ -225,7 +227,37 @@ def test_memory_and_batch_rerun_no_picture(project):
 
 def test_metric_reruns_scores_and_report(project):
     rules = stale(project, changed(evaluation={"repairings": 200}))
-    assert set(rules) == {"scores", "report", "region_decoder", "region_scores"}
+    assert set(rules) == {"scores", "seeds", "report", "region_decoder", "region_scores"}
+
+
+def test_controls_are_computed(project):
+    folder = project / "results/controls/subj01"
+    leaks, clusters, seeds = (
+        pd.read_csv(folder / f"{t}.tsv", sep="\t") for t in ("leaks", "clusters", "seeds")
+    )
+    assert len(leaks) == 8
+    assert set(leaks["verdict"]) == {"holds"}
+    assert clusters["held_out"].tolist() == ["clusters", "random"] * 3
+    assert (clusters["score"] > clusters["chance"] + 3 * clusters["chance_sd"]).all()
+    known = pd.read_parquet(project / "results/scores/subj01/images.parquet")
+    known = known[(known["picture"] == "final") & (known["metric"] == "pixcorr")]
+    means = known[known["variant"] == "seed1"]["value"].mean()
+    row = seeds.set_index("metric").loc["pixcorr"]
+    assert row["n"] == 6
+    assert row["seed1"] == pytest.approx(means, abs=1e-5)
+    assert row["seed0"] != row["seed1"]
+
+
+def test_published_calibration_is_found_to_look_at_the_test_set(another):
+    ridge = {**SMALL["ridge"], "calibration": "published"}
+    path = "results/controls/subj01/leaks.tsv"
+    # the same split and penalties: predictions and what hangs on them are made again
+    done = snakemake(another, path, config=changed(ridge=ridge))
+    assert done.returncode == 0, done.stdout + done.stderr
+    verdicts = pd.read_csv(another / path, sep="\t").set_index("check")["verdict"]
+    looking = verdicts[verdicts == "looks at the test set"].index.tolist()
+    assert looking == ["predictions, others removed", "predictions, others replaced"]
+    assert set(verdicts.drop(looking)) == {"holds"}
 
 
 def test_region_list_reruns_only_what_is_about_regions(project):

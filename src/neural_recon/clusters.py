@@ -27,6 +27,12 @@ def class_tokens(paths: Sequence[str | Path], nsd_ids: np.ndarray) -> np.ndarray
     return table[:, : table.parts[0]].astype(np.float32)
 
 
+def cluster_labels(features: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Which of `count` clusters, from 0, each row of (n, d) belongs to: k-means on rows of length 1."""
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    return KMeans(count, n_init=4, random_state=seed).fit_predict(unit)
+
+
 def cluster_split(
     features: np.ndarray, nsd_ids: np.ndarray, count: int, test_share: float, seed: int
 ) -> pd.DataFrame:
@@ -45,8 +51,7 @@ def cluster_split(
     n = len(features)
     if n <= count:
         raise InputError(f"split.clusters.count: expected fewer clusters than the {n} images, found {count}.")
-    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
-    label = KMeans(count, n_init=4, random_state=seed).fit_predict(unit)
+    label = cluster_labels(features, count, seed)
     order = np.random.default_rng(seed).permutation(count)
     reached = np.cumsum(np.bincount(label, minlength=count)[order])
     held_out = order[: 1 + np.searchsorted(reached, test_share * n)]

@@ -259,7 +259,12 @@ class Evaluation(Section):
     )
     repairings: Annotated[int, Field(ge=100)] = Field(1000, description="Random re-pairings a control.")
     control_images: Annotated[int, Field(ge=2)] = Field(
-        100, description="Test images that the true-feature ceiling and the swapped contexts are painted for."
+        100,
+        description="Test images that the painted controls are for: true-feature ceiling, swapped contexts, "
+        "shuffled decoder, other draws.",
+    )
+    seeds: Annotated[int, Field(ge=1)] = Field(
+        3, description="Draws of the control images' pictures: the run's own, and others for the spread."
     )
     classifier: str | None = Field(
         None, description="Weights of the demo's judge of objects and backgrounds; needs scenes."

@@ -149,9 +149,7 @@ def _fit(
     for space, stop, width in zip(targets, stops, widths, strict=True):
         true = features[space].rows(data.test_ids)
         matrix = two_way_matrix(correlation_matrix(true, found[:, stop - width : stop]))
-        values = np.diagonal(matrix)
-        low, high = statistics.bootstrap_interval(values, decoder.seed)
-        chance = statistics.repairings(matrix, decoder.seed)
+        scores = statistics.summary(matrix, decoder.seed)
         rows.append(
             {
                 "sessions": sessions,
@@ -163,18 +161,12 @@ def _fit(
                 "space": space,
                 "targets": width,
                 "alpha": alphas[space],
-                "score": chance.score,
-                "low": low,
-                "high": high,
-                "chance": chance.mean,
-                "chance_sd": chance.sd,
-                "p": chance.p,
-                "n": len(values),
+                **scores,
             }
         )
         logger.info(
             "%d sessions, %d images, %d voxels, %s: %.4f", sessions, n_images, train.shape[1], space,
-            chance.score,
+            scores["score"],
         )  # fmt: skip
     return rows
 

@@ -26,6 +26,10 @@ COMPARISONS = {
     "base against the training calibration": (("decoded", "base"), ("calibration_train", "base")),
     "final against the mean image": (("decoded", "final"), ("mean_image", "baseline")),
     "base against the mean image": (("decoded", "base"), ("mean_image", "baseline")),
+    "final against the nearest training image": (("decoded", "final"), ("nearest_image", "baseline")),
+    "final against a random training image": (("decoded", "final"), ("random_image", "baseline")),
+    "final against the shuffled decoder": (("decoded", "final"), ("shuffled", "final")),
+    "final against another draw": (("decoded", "final"), ("seed1", "final")),
 }
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,15 @@ def read_config(folder: str | os.PathLike[str], name: str = "config.json") -> di
     if not isinstance(config, dict):
         raise InputError(f"{path}: expected a JSON mapping, found {type(config).__name__}.")
     return config
+
+
+def picture_size(unet: Mapping[str, Any], vae: Mapping[str, Any]) -> int:
+    """Side of the generator's pictures in pixels, from the configurations of its UNet and autoencoder.
+
+    What they lack counts as in the published model: latents of 64 x 64, three halvings.
+    """
+    halvings = len(vae.get("block_out_channels", range(4))) - 1
+    return (unet.get("sample_size") or 64) * 2**halvings
 
 
 def find_weights(folder: str | os.PathLike[str]) -> Path:

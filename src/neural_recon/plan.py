@@ -178,6 +178,11 @@ class Plan:
         count = min(self.config.evaluation.control_images, len(ids))
         return ids[np.linspace(0, len(ids) - 1, count).round().astype(int)]
 
+    @property
+    def more_draws(self) -> list[str]:
+        """The variants that are other draws of the control images."""
+        return [f"seed{draw}" for draw in range(1, self.config.evaluation.seeds)]
+
     def picture_ids(self, subject: str, variant: str) -> np.ndarray:
         """The images that a variant of the reconstruction is painted for."""
         return self.control_ids(subject) if variant in CONTROLS else self.test_ids(subject)

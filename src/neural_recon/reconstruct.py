@@ -58,6 +58,7 @@ def reconstruct(
     guidance_scale: float,
     steps: int,
     batch: int,
+    draw: int = 0,
 ) -> np.ndarray:
     """Paint reconstructions, one seeded generator an image.
 
@@ -71,6 +72,7 @@ def reconstruct(
         nsd_ids: (n,), for the seeds: with `seed` they fix every picture, whatever the batch.
         strength, mixing, guidance_scale, steps: as for `DualGuidedPipeline`.
         batch: images at once (one, where the pipeline's memory is "low").
+        draw: which of a picture's draws: each has noise of its own; the run's pictures are draw 0.
 
     Returns:
         uint8 (n, H, W, 3) at the generator's size.
@@ -90,8 +92,10 @@ def reconstruct(
         contexts.append(torch.from_numpy(np.asarray(flat, np.float32)).view(-1, *none.shape[1:]))
     empty = [torch.as_tensor(none, dtype=torch.float32) for none in unconditional]
 
+    purpose = f"reconstruction, draw {draw}" if draw else "reconstruction"
+
     def noised(part: slice) -> torch.Tensor:
-        generators = [seeds.generator(seed, int(i), "reconstruction") for i in nsd_ids[part]]
+        generators = [seeds.generator(seed, int(i), purpose) for i in nsd_ids[part]]
         large = enlarge(base[part], pipeline.image_size)
         return pipeline.noised(large, strength, steps, generators).cpu()
 

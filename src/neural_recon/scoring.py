@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from neural_recon.baselines import KINDS
 from neural_recon.clip import ClipContexts
 from neural_recon.config_sections import SPACES
 from neural_recon.errors import InputError
@@ -18,8 +19,6 @@ from neural_recon.metrics import resize
 from neural_recon.nsd import read_stimuli
 
 logger = logging.getLogger(__name__)
-
-READ_AT_ONCE = 200  # stimuli
 
 
 class Judge:
@@ -69,29 +68,20 @@ class Judge:
         }
 
 
-def mean_picture(stimuli: str | Path, nsd_ids: np.ndarray, size: int) -> np.ndarray:
-    """The mean of stimuli at `size` pixels, uint8 (size, size, 3), read in blocks."""
-    total = np.zeros((size, size, 3))
-    for start in range(0, len(nsd_ids), READ_AT_ONCE):
-        pictures = read_stimuli(stimuli, nsd_ids[start : start + READ_AT_ONCE])
-        total += resize(pictures, size, "bilinear").sum(0)
-    return (total / len(nsd_ids) * 255).round().astype(np.uint8)
-
-
 def score_subject(
     subject: str, files: Any, clip: ClipContexts, evaluation: Mapping[str, Any], seed: int
 ) -> Scores:
     """Score everything a subject has.
 
     Args:
-        files: named inputs of the rule `scores`: trials, stimuli, base, final, predictions, features
-            (chunks of all spaces) and judge (weights and scenes, or empty).
+        files: named inputs of the rule `scores`: trials, stimuli, base, final, baselines, predictions,
+            features (chunks of all spaces) and judge (weights and scenes, or empty).
         clip: scores by its embedding; in the demo it also conditions, therefore the judge beside it.
         evaluation: the configuration's section.
     """
     scores = Scores(subject, seed, evaluation["repairings"])
     trials = pd.read_parquet(files.trials)
-    train_ids, test_ids = (np.unique(trials.loc[trials["split"] == s, "nsd_id"]) for s in ("train", "test"))
+    test_ids = np.unique(trials.loc[trials["split"] == "test", "nsd_id"])
     truth = read_stimuli(files.stimuli, test_ids)
     seen = clip.embedding(truth)
     if len(files.judge) == 1:
@@ -125,8 +115,10 @@ def score_subject(
             arrays = read_hdf5(path)
             context = arrays["context_id"] if variant == "swapped" else None
             add(variant, picture, arrays["nsd_id"], arrays["images"], context)
-    size = arrays["images"].shape[1]
-    mean = mean_picture(files.stimuli, train_ids, size)
+    baselines = read_hdf5(files.baselines)
+    for kind in KINDS:
+        add(f"{kind}_image", "baseline", baselines["nsd_id"], baselines[kind])
+    mean = baselines["mean"]
     add("mean_image", "baseline", test_ids, np.broadcast_to(mean, (len(test_ids), *mean.shape)))
 
     for space in SPACES:

@@ -80,6 +80,22 @@ def repairings(
     )
 
 
+def summary(scores: np.ndarray, seed: int) -> dict[str, float]:
+    """What a table says of scores (images, images) as for `repairings`: score, low and high (95 %, bootstrap
+    over images), chance and chance_sd (re-paired), p, and n, the images."""
+    low, high = bootstrap_interval(np.diagonal(scores), seed)
+    chance = repairings(scores, seed)
+    return {
+        "score": chance.score,
+        "low": low,
+        "high": high,
+        "chance": chance.mean,
+        "chance_sd": chance.sd,
+        "p": chance.p,
+        "n": len(scores),
+    }
+
+
 def _scores(values: np.ndarray) -> np.ndarray:
     values = np.asarray(values, np.float64)
     if values.ndim != 1 or not len(values) or not np.all(np.isfinite(values)):

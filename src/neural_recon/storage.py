@@ -8,7 +8,7 @@ import numpy as np
 
 from neural_recon.demo import cortex
 from neural_recon.errors import InputError
-from neural_recon.model_folders import read_config
+from neural_recon.model_folders import picture_size, read_config
 from neural_recon.nsd import N_SHARED, SHARED, TRIALS_PER_SESSION, read_mask
 from neural_recon.plan import CONTROLS, Chunk, Plan
 from neural_recon.vdvae import parse_blocks
@@ -59,8 +59,10 @@ def estimate(plan: Plan, versatile: Path) -> dict[str, float]:
         total["predictions"] += 4 * 3 * test * values
         if config.ridge.keep:  # float16; components are fewer than images
             total["decoders"] = total.get("decoders", 0) + 2 * train * (values + n_voxels)
-        # 8 bits: base images of four variants; reconstructions in chunks and together; PNG of both
-        total["pictures"] += RGB * (5 * test * base**2 + (2 * painted + test) * picture**2)
+        # 8 bits: base images of four variants; reconstructions in chunks and together; PNG of both; the
+        # shuffled decoder's and other draws; training images as baselines
+        others = (1 + len(plan.more_draws)) * controls + 2 * test + 1
+        total["pictures"] += RGB * (5 * test * base**2 + (2 * painted + test + others) * picture**2)
         if config.demo is not None:
             total["simulated data"] = total.get("simulated data", 0) + DEMO_TRIAL * trials
     total["features"] = 2 * len(chunks) * config.features.chunk * values  # float16
@@ -74,11 +76,10 @@ def image_sizes(plan: Plan, versatile: Path) -> tuple[int, int, int]:
     tokens = (vision.get("image_size", 224) // vision.get("patch_size", 14)) ** 2 + 1
     contexts = tokens * vision.get("projection_dim", 768)
     contexts += text.get("max_position_embeddings", 77) * text.get("projection_dim", 768)
-    halvings = len(vae.get("block_out_channels", range(4))) - 1
     hparams = json.loads(Path(plan.config.features.vdvae.hparams).read_text(encoding="utf-8"))
     blocks = parse_blocks(hparams["dec_blocks"])[: plan.config.features.vdvae.layers]
     latents = sum(hparams["zdim"] * resolution**2 for resolution, _ in blocks)
-    return latents + contexts, hparams["image_size"], (unet.get("sample_size") or 64) * 2**halvings
+    return latents + contexts, hparams["image_size"], picture_size(unet, vae)
 
 
 def voxels(plan: Plan, subject: str) -> int:

@@ -44,6 +44,9 @@ RECALIBRATED = (
     else "calibration_published"
 )
 SETS = CONFIG.regions.sets
+# The decoder, and the control fitted on training pairs that do not belong together.
+PAIRS = ["decoded", "shuffled"]
+CONTROL_TABLES = ["clusters", "leaks", "seeds"]
 
 
 wildcard_constraints:

@@ -20,6 +20,9 @@ rule report:
             "<results>/reconstructions/{subject}/{variant}.h5",
             variant=["decoded", "true_features", "swapped"],
         ),
+        controls=report_files(
+            "<results>/controls/{subject}/{table}.tsv", table=CONTROL_TABLES
+        ),
         regions=report_files(
             "<results>/regions/{subject}/{file}",
             file=["scores.tsv", "synthetic.tsv", "synthetic.h5"] if SETS else [],

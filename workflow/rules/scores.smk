@@ -8,8 +8,15 @@ rule scores:
         ),
         final=expand(
             "<results>/reconstructions/{{subject}}/{variant}.h5",
-            variant=["decoded", "true_features", "swapped"],
+            variant=[
+                "decoded",
+                "true_features",
+                "swapped",
+                "shuffled",
+                *PLAN.more_draws,
+            ],
         ),
+        baselines="<results>/baselines/{subject}.h5",
         predictions=expand(
             "<results>/ridge/{{subject}}/{space}/{variant}.h5",
             space=SPACES,

@@ -5,6 +5,7 @@ from pathlib import Path
 from neural_recon.config_sections import SPACES
 from neural_recon.jobs import start
 from neural_recon.report import SubjectFiles, build
+from neural_recon.report.results import CONTROLS
 
 start(snakemake)
 params, results = snakemake.params, Path(snakemake.params.results)
@@ -20,6 +21,7 @@ subjects = [
         final=results / f"reconstructions/{subject}/decoded.h5",
         true_features=results / f"reconstructions/{subject}/true_features.h5",
         swapped=results / f"reconstructions/{subject}/swapped.h5",
+        controls={name: results / f"controls/{subject}/{name}.tsv" for name in CONTROLS},
         regions=results / f"regions/{subject}" if params.config["regions"]["sets"] else None,
         quality=results / f"quality/{subject}/sessions.tsv",
         alphas={space: results / f"ridge/{subject}/{space}/alpha.tsv" for space in SPACES},

@@ -14,7 +14,7 @@ import yaml
 from neural_recon import verdicts
 from neural_recon.errors import InputError
 from neural_recon.files import write_text
-from neural_recon.report import amount, gallery, plots, regions, results, words
+from neural_recon.report import amount, controls, gallery, plots, regions, results, words
 from neural_recon.report.results import Results, SubjectFiles
 
 logger = logging.getLogger(__name__)
@@ -71,13 +71,18 @@ def build(
         "tests": _tests(people),
         "decodable": amount.decodable(people),
         "data_amount": amount.less_data(people),
+        "controls": controls.section(people, words.tuned(configuration)),
         "decoder": _decoder(people),
         "quality": [entry for entry in (_quality(person, output) for person in people) if entry],
         "simulated": words.simulated(
             {p.subject: results.medians(p.ceilings) for p in people} if demo else {}
         ),
         "notes": words.notes(
-            configuration, metrics, ceiling, all(person.data_amount is not None for person in people)
+            configuration,
+            metrics,
+            ceiling,
+            all(person.data_amount is not None for person in people),
+            set.intersection(*(set(person.controls) for person in people)),
         ),
         "configuration": yaml.safe_dump(dict(configuration), sort_keys=False, allow_unicode=True),
         "seed": configuration.get("seed"),

@@ -21,7 +21,10 @@ COLOURS = {
     ("true_features", "base"): "#009E73",
     ("swapped", "final"): "#D55E00",
     ("shuffled", "base"): "#CC79A7",
+    ("shuffled", "final"): "#CC79A7",
     ("mean_image", "baseline"): "#56718A",
+    ("random_image", "baseline"): "#56718A",
+    ("nearest_image", "baseline"): "#56718A",
 }
 SPACE_COLOURS = {"vdvae": "#E69F00", "clip_vision": "#0072B2", "clip_text": "#009E73"}
 INK, GREY = "#22262b", "#7d858e"

@@ -49,6 +49,11 @@ AMOUNT = [
     "high",
 ]
 AMOUNT += ["chance", "chance_sd", "n"]
+CONTROLS = {
+    "clusters": ["space", "held_out", "score", "low", "high", "chance", "chance_sd", "p_difference", "n"],
+    "leaks": ["check", "compared", "difference", "tolerance", "verdict"],
+    "seeds": ["metric", "n", "seed0", "mean", "sd"],
+}
 ALPHA = ["group", "features", "alpha", "fold", "score", "chosen"]
 
 
@@ -69,6 +74,7 @@ class SubjectFiles:
     alphas: Mapping[str, Path | str] = field(default_factory=dict)  # space -> table of the penalties tried
     targets: Mapping[str, Path | str] = field(default_factory=dict)  # space -> scores by layer or token
     data_amount: Path | str | None = None  # scores of refits on less data
+    controls: Mapping[str, Path | str] = field(default_factory=dict)  # clusters, leaks, seeds -> table
     regions: Path | None = None  # folder of the regions' results
     quality: Path | None = None  # table of the sessions, beside it the page {subject}.html
 
@@ -84,6 +90,7 @@ class Results:
     alphas: dict[str, pd.DataFrame]
     targets: dict[str, pd.DataFrame]
     data_amount: pd.DataFrame | None
+    controls: dict[str, pd.DataFrame]
     data: dict[str, int | float]  # trials, images, repetitions
     dropped: dict[str, int]  # reason -> voxels
     kept: int
@@ -130,6 +137,7 @@ def read(files: SubjectFiles) -> Results:
         alphas={space: table(path, ALPHA) for space, path in files.alphas.items()},
         targets={space: table(path, TARGETS) for space, path in files.targets.items()},
         data_amount=None if files.data_amount is None else table(files.data_amount, AMOUNT),
+        controls={name: table(path, CONTROLS[name]) for name, path in files.controls.items()},
         data={
             "training images": len(np.unique(responses["train_ids"])),
             "training trials": int(training.sum()),

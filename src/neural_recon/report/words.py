@@ -1,7 +1,7 @@
 """The report's sentences: names of scores, how to read them, and what to know before believing them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 SUBJECT_SYMBOLS = "●■▲◆▼✚✖★"  # in the order of plots.MARKERS
@@ -57,6 +57,8 @@ _VARIANTS = {
     "calibration_train": "training calibration",
     "shuffled": "shuffled decoder",
     "swapped": "swapped contexts",
+    "nearest_image": "nearest training image",
+    "random_image": "random training image",
     "mean_image": "mean training image",
 }
 VARIANTS = tuple(_VARIANTS)
@@ -76,18 +78,20 @@ def row_label(variant: str, picture: str) -> str:
     """What a row of a table or plot shows, such as "final, true features"."""
     if picture in FEATURE_SPACES:
         what = FEATURE_SPACES[picture]
-    elif variant == "mean_image":
-        return _VARIANTS[variant]
+    elif picture == "baseline":
+        return variant_label(variant)
     else:
         what = {"final": "final image", "base": "base image"}.get(picture, picture)
         if variant != "decoded":
             what = _PICTURES.get(picture, picture)
-    how = _VARIANTS.get(variant, variant.replace("_", " "))
+    how = "" if variant == "decoded" else variant_label(variant)
     return f"{what}, {how}" if how else what
 
 
 def variant_label(variant: str) -> str:
     """A variant's name by itself."""
+    if variant.startswith("seed"):
+        return f"draw {int(variant.removeprefix('seed')) + 1}"
     return _VARIANTS.get(variant, variant.replace("_", " ")) or "decoded"
 
 
@@ -149,6 +153,12 @@ def simulated(medians: Mapping[str, Mapping[str, float]]) -> str:
     return f"Median noise ceiling of the simulated voxels: {'; '.join(people)}." if people else ""
 
 
+def tuned(configuration: Mapping[str, Any]) -> bool:
+    """Whether the betas were tuned on repeated trials, those of test images included, by who made them."""
+    preparation = (configuration.get("nsd") or {}).get("preparation", "")
+    return configuration.get("demo") is None and "GLMdenoise_RR" in str(preparation)
+
+
 def introduction(demo: bool, subjects: int, ceiling: bool) -> str:
     """What one sees on the page, in one paragraph."""
     count = ("one", "two", "three", "four", "five", "six", "seven", "eight")[subjects - 1]
@@ -166,14 +176,19 @@ def introduction(demo: bool, subjects: int, ceiling: bool) -> str:
 
 
 def notes(
-    configuration: Mapping[str, Any], metrics: Sequence[str], ceiling: bool, less_data: bool = False
+    configuration: Mapping[str, Any],
+    metrics: Sequence[str],
+    ceiling: bool,
+    less_data: bool = False,
+    controls: Collection[str] = (),
 ) -> list[tuple[str, str]]:
     """What one has to know before believing the scores: (title, text) each.
 
-    `less_data`: how scores fall with less data is on the page.
+    `less_data`: how scores fall with less data is on the page; `controls`: which tables of controls are.
     """
     demo = configuration.get("demo") is not None
     ridge, nsd = configuration.get("ridge") or {}, configuration.get("nsd") or {}
+    draws = (configuration.get("evaluation") or {}).get("seeds", 1) if "seeds" in controls else 1
     found = []
     if demo:
         found.append((
@@ -213,7 +228,7 @@ def notes(
             "Predictions are used as the ridge regression gives them: shrunk towards the training mean. No "
             "statistic of the test set enters.",
         ))  # fmt: skip
-    if not demo and "GLMdenoise_RR" in str(nsd.get("preparation", "")):
+    if tuned(configuration):
         found.append((
             "Betas tuned on repetitions",
             f"The betas {nsd['preparation']} were themselves tuned on repeated trials, those of test images "
@@ -233,8 +248,8 @@ def notes(
         "Chance is measured",
         "Chance levels are the mean score of the same pictures paired at random with the pictures seen; p is "
         "the share of such pairings that do at least as well. “Shuffled decoder” is a decoder refitted on "
-        "training pairs put together at random: features and base images that know nothing of the picture "
-        "seen. No final image is painted from them. It is one refit: by chance one may align with what many "
+        "training pairs put together at random: features and pictures that know nothing of the picture "
+        "seen. It is one refit: by chance one may align with what many "
         "pictures share (their brightness, say), so it scatters around chance more than re-pairings do.",
     ))  # fmt: skip
     if ceiling:
@@ -249,12 +264,18 @@ def notes(
         "One draw a picture",
         "Every picture is the generator's first and only draw with the seed below; none was picked among "
         "several. Intervals (95 %, bootstrap over images) say how much the score depends on the choice of "
-        "test images; not how much on the seed.",
+        "test images; not how much on the seed."
+        + (
+            f" For that some test images were painted {draws} times: “Several draws” has mean and spread."
+            if draws > 1
+            else ""
+        ),
     ))  # fmt: skip
-    found.append((
-        "Not shown here",
-        "How much test images profit from near-twins among the training images, "
-        f"{'' if less_data else 'how the scores fall with fewer voxels or trials, '}"
-        "and how they vary between seeds.",
-    ))  # fmt: skip
+    missing = [
+        "How much these test images profit from near twins among the training images"
+        + (" (“Clusters held out” answers it for training images)" if "clusters" in controls else ""),
+        *([] if less_data else ["how the scores fall with fewer voxels or trials"]),
+        *([] if draws > 1 else ["how they vary between seeds"]),
+    ]
+    found.append(("Not shown here", f"{'; '.join(missing)}."))
     return found

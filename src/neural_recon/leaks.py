@@ -1,0 +1,296 @@
+"""Does anything of the test set reach the decoder? Computed again from what the workflow wrote, not claimed.
+
+Each check compares two ways to the same numbers, one of which never sees (the other) test images:
+
+- images: no image is in training and test, and no training row shows a test image;
+- z-scores: mean and standard deviation from the training trials alone;
+- test responses: all of them changed, the training responses stay as they are;
+- predictions, others removed and others replaced: a sample of features of half of the test images, decoded
+  again from the responses without the other half, or with something else in its place;
+- alpha: the cross-validation of a chosen penalty, with nothing but training images at hand;
+- shuffled pairs, baselines: the controls themselves take training images, and never the right one.
+
+Calibration "published" takes mean and spread of the predictions from the test set: then the checks of
+predictions must find that, and say so. Everything else that differs is an error.
+
+What no check here can see lies before this workflow: NSD's betas fithrf_GLMdenoise_RR were tuned on repeated
+trials, those of test images included.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from neural_recon.baselines import KINDS
+from neural_recon.cross_validation import column_runs, cross_validate, pooled, sample_columns
+from neural_recon.errors import InputError
+from neural_recon.feature_files import FeatureTable, select_rows
+from neural_recon.files import open_hdf5, read_hdf5
+from neural_recon.kernel import Kernel
+from neural_recon.penalty import chosen_alpha
+from neural_recon.responses import Responses, prepare
+from neural_recon.ridge import Calibration, Targets, predict_blocks, shuffled_images, together
+
+logger = logging.getLogger(__name__)
+
+TARGETS = 256  # features a space that are decoded again, a seeded sample
+HOLDS, LOOKS, FAILS, NOTHING = "holds", "looks at the test set", "fails", "nothing to check"
+
+Sessions = Callable[[], Iterable[np.ndarray]]  # a fresh pass over the betas (n_trials, n_voxels)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check; `difference` is the largest found, NaN where there was nothing to compare."""
+
+    check: str
+    compared: str
+    difference: float
+    tolerance: float
+
+
+def check_subject(
+    files: Any,
+    features: Mapping[str, Sequence[str]],
+    zscore: str,
+    calibration: Calibration,
+    cross_validation: Mapping,
+    seed: int,
+) -> pd.DataFrame:
+    """Run every check on a subject's files.
+
+    Args:
+        files: named inputs of the rule `leaks`: baselines, betas, curves and predictions (a space each, in
+            the order of `features`), responses, trials, voxels.
+        features: space -> its chunks.
+
+    Returns:
+        As `table_of`.
+    """
+    trials, voxels = pd.read_parquet(files.trials), pd.read_parquet(files.voxels)
+    written = SimpleNamespace(**read_hdf5(files.responses))
+    train_ids, test_ids = written.train_ids, written.test_ids
+
+    def sessions() -> Iterator[np.ndarray]:
+        return (read_hdf5(path, "betas")["betas"] for path in files.betas)
+
+    checks = [
+        check_images(trials, train_ids, test_ids),
+        check_zscores(sessions, trials, written, zscore),
+        check_test_responses(sessions, trials, voxels, written, zscore),
+    ]
+    halves = Halves.of(written.train, written.test, train_ids)
+    for (space, paths), curve_file, predicted in zip(
+        features.items(), files.curves, files.predictions, strict=True
+    ):
+        logger.info("%s: decoded again", space)
+        table, curve = FeatureTable(paths, train_ids), pd.read_csv(curve_file, sep="\t")
+        columns = sample_columns(table.shape[1], TARGETS, seed)
+        runs = column_runs(columns)
+        targets = np.concatenate([table[:, run] for run in runs], axis=1)
+        with open_hdf5(predicted) as file:
+            found = np.concatenate([file["predictions"][:, run] for run in runs], axis=1)
+            found = select_rows(predicted, found, file["nsd_id"][()], test_ids)
+        alpha = np.broadcast_to(chosen_alpha(curve), (table.shape[1],))[columns]
+        checks += check_predictions(halves, targets, alpha, found, calibration, seed)
+        checks.append(check_alpha(halves.removed, table, table.parts, curve, cross_validation, seed))
+    sources = read_hdf5(files.baselines, *(f"{kind}_id" for kind in KINDS))
+    checks.append(check_shuffled(train_ids, shuffled_images(train_ids, seed), test_ids))
+    checks.append(check_baselines(dict(zip(KINDS, sources.values(), strict=True)), test_ids))
+    return table_of(checks, calibration)
+
+
+def check_images(trials: pd.DataFrame, train_ids: np.ndarray, test_ids: np.ndarray) -> Check:
+    """Whether training and test rows of the responses, and training trials, keep apart."""
+    shown = {split: set(trials.loc[trials["split"] == split, "nsd_id"]) for split in ("train", "test")}
+    train, test = set(train_ids.tolist()), set(test_ids.tolist())
+    wrong = (train | shown["train"]) & (test | shown["test"])
+    what = f"{len(train)} training and {len(test)} test images: images in both"
+    return Check("images", what, float(len(wrong)), 0.0)
+
+
+def check_zscores(sessions: Sessions, trials: pd.DataFrame, written: Responses, zscore: str) -> Check:
+    """The written mean and std against those of the training trials alone, in standard deviations."""
+    total: dict[int, np.ndarray] = {}
+    count: dict[int, int] = {}
+    average = len(np.unique(written.train_ids)) == len(written.train_ids)
+    for number, betas in enumerate(_training_trials(sessions, trials)):
+        rows = betas[1][:, written.voxel].astype(np.float64)
+        if zscore == "session":
+            rows = (rows - rows.mean(axis=0)) / rows.std(axis=0, ddof=1)
+        for trial, (image, row) in enumerate(zip(betas[0], rows, strict=True)):
+            key = int(image) if average else (number, trial)
+            total[key] = total.get(key, 0) + row
+            count[key] = count.get(key, 0) + 1
+    n, mean, squares = len(total), np.zeros(len(written.voxel)), np.zeros(len(written.voxel))
+    for key, row in total.items():
+        mean += row / count[key] / n
+    for key, row in total.items():
+        squares += (row / count[key] - mean) ** 2
+    std = np.sqrt(squares / (n - 1))
+    difference = max(np.max(np.abs(mean - written.mean) / std), np.max(np.abs(written.std / std - 1)))
+    what = "mean and std of each voxel, from the training trials alone; in standard deviations"
+    return Check("z-scores", what, float(difference), 1e-4)
+
+
+def check_test_responses(
+    sessions: Sessions, trials: pd.DataFrame, voxels: pd.DataFrame, written: Responses, zscore: str
+) -> Check:
+    """The written training responses against those prepared with every test trial's response changed."""
+    test = [(table["split"] == "test").to_numpy() for _, table in trials.groupby("session", sort=False)]
+
+    def changed() -> Iterator[np.ndarray]:
+        for betas, rows in zip(sessions(), test, strict=True):
+            betas = betas.copy()
+            if rows.any():
+                mean = betas[rows].mean(axis=0)
+                betas[rows] = mean - 3 * (betas[rows][::-1] - mean)  # what is constant stays so
+            yield betas
+
+    average = len(np.unique(written.train_ids)) == len(written.train_ids)
+    found = prepare(changed(), trials, voxels, zscore, average)
+    same = np.array_equal(found.voxel, written.voxel) and np.array_equal(found.train_ids, written.train_ids)
+    difference = float(np.max(np.abs(found.train - written.train))) if same else np.inf
+    what = "training responses, with all test responses changed; in standard deviations"
+    return Check("test responses", what, difference, 1e-5)
+
+
+@dataclass(frozen=True)
+class Halves:
+    """Kernels that know half of the test images: without the others, or with others in their place."""
+
+    removed: Kernel
+    replaced: Kernel
+    half: np.ndarray  # rows of the test responses
+    n_test: int
+
+    @classmethod
+    def of(cls, train: np.ndarray, test: np.ndarray, train_ids: np.ndarray) -> "Halves":
+        """From z-scored responses (n_train, p) and (n_test, p), every other test image left as it is."""
+        half, between = np.arange(0, len(test), 2), np.arange(1, len(test), 2)
+        others = test.copy()
+        others[between] = 1 - 3 * test[between[::-1]]
+        removed = Kernel.of(train, test[half], images=train_ids)
+        return cls(removed, removed.of_others(train, others), half, len(test))
+
+
+def check_predictions(
+    halves: Halves,
+    targets: np.ndarray,
+    alpha: float | np.ndarray,
+    written: np.ndarray,
+    calibration: Calibration,
+    seed: int,
+) -> list[Check]:
+    """The written predictions of half of the test images against those made without the other half.
+
+    Args:
+        targets: (n_train, d) features of the training images.
+        alpha: the penalty, one or (d,).
+        written: (n_test, d) predictions of these features.
+    """
+    half, tolerance = halves.half, 1e-3
+    spread = targets.astype(np.float64).std(axis=0)
+    checks = []
+    for how, kernel, rows in (
+        ("removed", halves.removed, np.arange(len(half))),
+        ("replaced", halves.replaced, half),
+    ):
+        name = f"predictions, others {how}"
+        if len(half) < 2:  # there "published" has no spread to look at
+            checks.append(Check(name, "too few test images", np.nan, tolerance))
+            continue
+        found = together(predict_blocks(kernel, targets, alpha, calibration, seed))[rows]
+        difference = np.max(np.abs(found - written[half])[:, spread > 0] / spread[spread > 0])
+        what = (
+            f"{len(half)} of {halves.n_test} test images decoded again, {targets.shape[1]} features; in "
+            "standard deviations of a feature"
+        )
+        checks.append(Check(name, what, float(difference), tolerance))
+    return checks
+
+
+def check_alpha(
+    kernel: Kernel,
+    features: Targets,
+    parts: np.ndarray,
+    curve: pd.DataFrame,
+    settings: Mapping,
+    seed: int,
+) -> Check:
+    """The written scores of one chosen penalty against those from training images alone.
+
+    Args:
+        kernel: of training images; its test rows are dropped.
+        features: (n_train, D) of the training images, `parts` the widths of their layers or tokens.
+        curve: the penalties tried, as `penalty` writes them.
+        settings: the configuration's ridge.cross_validation.
+    """
+    if curve["score"].isna().all():
+        what = "alpha is fixed by the configuration: nothing is chosen"
+        return Check("alpha", what, np.nan, 1e-4)
+    alpha = float(np.min(chosen_alpha(curve)))
+    widths = pooled(parts, 1 if settings["groups"] == "space" else 32)
+    alone = replace(kernel, test=kernel.test[:0])
+    found = cross_validate(
+        alone, features, [alpha], settings["folds"], settings["targets"], seed, widths
+    ).scores[:, :, 0]
+    tried = curve[np.isclose(curve["alpha"].astype(float), alpha, rtol=1e-9)]
+    known = tried.pivot(index="group", columns="fold", values="score").to_numpy(float)
+    difference = np.nanmax(np.abs(known - found)) if known.shape == found.shape else np.inf
+    what = f"held-out R² of alpha {alpha:g} in {settings['folds']} folds, from training images alone"
+    return Check("alpha", what, float(difference), 1e-4)
+
+
+def check_shuffled(train_ids: np.ndarray, others: np.ndarray, test_ids: np.ndarray) -> Check:
+    """The pairs of the shuffled decoder: rows with their own image's features, or a test image's."""
+    wrong = np.count_nonzero((train_ids == others) | np.isin(others, test_ids))
+    what = f"{len(train_ids)} training rows of the shuffled decoder: pairs that belong together"
+    return Check("shuffled pairs", what, float(wrong), 0.0)
+
+
+def check_baselines(sources: Mapping[str, np.ndarray], test_ids: np.ndarray) -> Check:
+    """The baselines' pictures: how many are test images."""
+    wrong = sum(np.count_nonzero(np.isin(ids, test_ids)) for ids in sources.values())
+    what = f"pictures that are test images, among the {' and the '.join(sources)} training images"
+    return Check("baselines", what, float(wrong), 0.0)
+
+
+def table_of(checks: Iterable[Check], calibration: Calibration) -> pd.DataFrame:
+    """A row a check and its verdict; of checks made once a space, the one with the largest difference."""
+    table = pd.DataFrame([vars(check) for check in checks])
+    order = dict.fromkeys(table["check"])
+    table = table.sort_values("difference", ascending=False, na_position="last", kind="stable")
+    table = table.drop_duplicates("check").set_index("check").loc[list(order)].reset_index()
+    verdicts = []
+    for row in table.itertuples():
+        looks = calibration == "published" and row.check.startswith("predictions")
+        if np.isnan(row.difference):
+            verdicts.append(NOTHING)
+        else:
+            verdicts.append(HOLDS if row.difference <= row.tolerance else LOOKS if looks else FAILS)
+    return table.assign(verdict=verdicts)
+
+
+def require(table: pd.DataFrame, subject: str) -> None:
+    """Raise an InputError on the first check of `table_of` that fails."""
+    for row in table[table["verdict"] == FAILS].itertuples():
+        raise InputError(
+            f"{subject}: expected no trace of the test set, found one in the check “{row.check}” "
+            f"({row.compared}: {row.difference:.3g}, at most {row.tolerance:g} allowed); the files of this "
+            "subject do not belong together or the workflow leaks: compute them again, and report it if it "
+            "stays."
+        )
+
+
+def _training_trials(sessions: Sessions, trials: pd.DataFrame) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """NSD ids and betas of each session's training trials; sessions without any are left out."""
+    for (_, table), betas in zip(trials.groupby("session", sort=False), sessions(), strict=True):
+        train = (table["split"] == "train").to_numpy()
+        if train.any():
+            yield table["nsd_id"].to_numpy()[train], betas[train]

@@ -1,0 +1,254 @@
+"""The section on controls: eight questions of a critic, and the tables of controls that have their own."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from neural_recon.report.amount import TICKS
+from neural_recon.report.plots import GREY, INK, MARKERS, SPACE_COLOURS, STYLE, uri
+from neural_recon.report.results import Results
+from neural_recon.report.words import FEATURE_SPACES, metric_title, number, p_value
+
+MAIN = "clip_two_way"
+SPACE = "clip_vision"  # of the table's one figure; all spaces stand below it
+BASELINES = (
+    ("nearest training image", "nearest_image", "baseline"),
+    ("random training image", "random_image", "baseline"),
+    ("mean training image", "mean_image", "baseline"),
+    ("shuffled decoder", "shuffled", "final"),
+)
+CUTS = {"random": "held out at random", "clusters": "held out by clusters"}
+
+
+def section(people: Sequence[Results], tuned: bool) -> dict | None:
+    """What the section shows; None where no subject has a table of controls.
+
+    Args:
+        tuned: the betas themselves were tuned on repeated trials, test images included.
+    """
+    having = [person for person in people if person.controls]
+    if not having:
+        return None
+    return {
+        "subjects": [person.subject for person in people],
+        "questions": [
+            {"question": question, "link": link, "where": where, "cells": [answer(p) for p in people]}
+            for question, answer, link, where in _QUESTIONS
+        ],
+        "tuned": tuned,
+        "seeds": [_seeds(person) for person in having if "seeds" in person.controls],
+        "clusters": _clusters(having),
+        "leaks": _leaks(having),
+    }
+
+
+def _mean(person: Results, variant: str, picture: str, metric: str = MAIN) -> float | None:
+    score = person.score(variant, picture, metric)
+    return None if score is None else score["mean"]
+
+
+def _baselines(person: Results) -> list[str]:
+    found = [(name, _mean(person, variant, picture)) for name, variant, picture in BASELINES]
+    lines = [f"{name} {number(value)}" for name, value in found if value is not None]
+    return [f"final image {number(_mean(person, 'decoded', 'final'))}", *lines] if lines else []
+
+
+def _ceiling(person: Results) -> list[str]:
+    score = person.score("true_features", "final", MAIN)
+    return [f"true features {number(score['mean'])} (n = {score['n']:.0f})"] if score else []
+
+
+def _held_out(person: Results) -> list[str]:
+    table = person.controls.get("clusters")
+    if table is None:
+        return []
+    rows = table[table["space"] == SPACE].set_index("held_out")
+    if not {"random", "clusters"} <= set(rows.index):
+        return []
+    p = rows.loc["clusters", "p_difference"]
+    return [f"{CUTS[cut]} {number(rows.loc[cut, 'score'])}" for cut in CUTS] + [_p(p)]
+
+
+def _checks(person: Results) -> list[str]:
+    table = person.controls.get("leaks")
+    if table is None:
+        return []
+    counts = table["verdict"].value_counts()
+    return [f"{verdict}: {counts[verdict]} of {len(table)} checks" for verdict in counts.index]
+
+
+def _alpha(person: Results) -> list[str]:
+    tried = {space: table["score"].notna().any() for space, table in person.alphas.items()}
+    lines = []
+    for how, wanted in (("cross-validated", True), ("fixed by the configuration", False)):
+        spaces = [FEATURE_SPACES.get(space, space) for space, was in tried.items() if was == wanted]
+        if spaces:
+            lines.append(f"{how}: {'all spaces' if len(spaces) == len(tried) else ', '.join(spaces)}")
+    return lines
+
+
+def _sure(person: Results) -> list[str]:
+    score, tests = person.score("decoded", "final", MAIN), len(person.tests)
+    interval = (
+        [f"{number(score['mean'])} [{number(score['ci_low'])}, {number(score['ci_high'])}]"] if score else []
+    )
+    return [*interval, *([f"{tests} paired tests"] if tests else [])]
+
+
+def _draws(person: Results) -> list[str]:
+    table = person.controls.get("seeds")
+    rows = [] if table is None else table[table["metric"] == MAIN].to_dict("records")
+    if not rows or not np.isfinite(rows[0]["sd"]):
+        return []
+    row, k = rows[0], len(_draw_columns(table))
+    return [f"{number(row['mean'])} ± {number(row['sd'])} over {k} draws (n = {row['n']:.0f})"]
+
+
+def _less(person: Results) -> list[str]:
+    table = person.data_amount
+    if table is None:
+        return []
+    table = table[table["space"] == SPACE]
+    lines = []
+    every = table[table["share"] == 1].sort_values("sessions")
+    drawn = table[table["sessions"] == table["sessions"].max()].groupby("share")["score"].mean()
+    for sizes, scores in (
+        ([f"{k} session{'s' if k > 1 else ''}" for k in every["sessions"]], every["score"].tolist()),
+        ([f"{share:.0%} of voxels" for share in drawn.index], drawn.tolist()),
+    ):
+        if len(scores) > 1:
+            ends = ((sizes[0], scores[0]), (sizes[-1], scores[-1]))
+            lines.append(", ".join(f"{size} {number(score)}" for size, score in ends))
+    return lines
+
+
+# question, a subject's answer in a few lines, anchor of the details, its name
+_QUESTIONS = (
+    (
+        "Better than pictures that need no generator, or no brain? (CLIP two-way)",
+        _baselines,
+        "metrics",
+        "Metrics",
+    ),
+    ("What could this generator reach at most? (CLIP two-way)", _ceiling, "metrics", "Metrics"),
+    (
+        "How much is owed to near twins in training? (identification, CLIP vision)",
+        _held_out,
+        "clusters",
+        "Clusters held out",
+    ),
+    ("Does anything of the test set reach the decoder?", _checks, "leaks", "Leaks"),
+    ("Was alpha chosen within the training images?", _alpha, "decoder", "Decoder"),
+    ("How sure are the figures, each subject by itself? (CLIP two-way)", _sure, "metrics", "Metrics"),
+    ("How much is luck of the draw? (CLIP two-way)", _draws, "seeds", "Several draws"),
+    ("How does it fall with less data? (identification, CLIP vision)", _less, "amount", "How much data"),
+)
+
+
+def _p(p: float) -> str:
+    return f"p {'' if p < 0.001 else '= '}{p_value(p)}"
+
+
+def _draw_columns(table: pd.DataFrame) -> list[str]:
+    return [name for name in table.columns if name.startswith("seed")]
+
+
+def _seeds(person: Results) -> dict[str, Any]:
+    table = person.controls["seeds"]
+    draws = _draw_columns(table)
+    return {
+        "subject": person.subject,
+        "draws": ["the run's", *(f"draw {k}" for k in range(2, len(draws) + 1))],
+        "rows": [
+            {
+                "metric": metric_title(row["metric"]),
+                "n": int(row["n"]),
+                "means": [row[draw] for draw in draws],
+                "mean": row["mean"],
+                "sd": row["sd"],
+            }
+            for row in table.to_dict("records")
+        ],
+    }
+
+
+def _clusters(people: Sequence[Results]) -> dict | None:
+    tables = {p.subject: p.controls["clusters"] for p in people if "clusters" in p.controls}
+    if not tables:
+        return None
+    rows = []
+    for subject, table in tables.items():
+        for space in dict.fromkeys(table["space"]):
+            mine = table[table["space"] == space].set_index("held_out").to_dict("index")
+            rows.append(
+                {
+                    "subject": subject,
+                    "space": FEATURE_SPACES.get(space, space),
+                    "cells": [mine.get(cut) for cut in CUTS],
+                    "p": mine.get("clusters", {}).get("p_difference"),
+                }
+            )
+    first = next(iter(tables.values())).iloc[0]
+    return {
+        "plot": _cluster_plot(tables),
+        "cuts": list(CUTS.values()),
+        "rows": rows,
+        "counts": {name: int(first[name]) for name in ("clusters", "folds", "targets", "n")},
+    }
+
+
+def _cluster_plot(tables: dict[str, pd.DataFrame]) -> str:
+    """Identification under both cuts: a panel a space, a line a subject; chance as a grey band."""
+    spaces = [s for s in FEATURE_SPACES if any((table["space"] == s).any() for table in tables.values())]
+    best = max(float(table["high"].max()) for table in tables.values())
+    top = min(1 - (1 - best) / 2, 0.9995)
+    with matplotlib.rc_context({**STYLE, "ytick.major.size": 3}):
+        figure = Figure(figsize=(2.4 * len(spaces) + 1.6, 3.0), layout="constrained")
+        panels = figure.subplots(1, len(spaces), sharey=True, squeeze=False)[0]
+        for axes, space in zip(panels, spaces, strict=True):
+            for k, table in enumerate(tables.values()):
+                mine = table[table["space"] == space].set_index("held_out").reindex(list(CUTS)).dropna()
+                if mine.empty:
+                    continue
+                if k == 0:
+                    low, high = (mine["chance"].mean() + s * 2 * mine["chance_sd"].mean() for s in (-1, 1))
+                    axes.axhspan(low, high, color="#d9dde1", lw=0)
+                    axes.axhline(mine["chance"].mean(), color=GREY, lw=1)
+                x = np.array([list(CUTS).index(cut) for cut in mine.index]) + 0.12 * (
+                    k - (len(tables) - 1) / 2
+                )
+                colour = SPACE_COLOURS.get(space, INK)
+                shown = mine[["low", "high", "score"]].clip(upper=top)
+                axes.vlines(x, shown["low"], shown["high"], color=colour, lw=1.8, alpha=0.6)
+                axes.plot(
+                    x, shown["score"], "-", marker=MARKERS[k % len(MARKERS)], color=colour, ms=6.5,
+                    mec="white", mew=0.9, lw=1.2,
+                )  # fmt: skip
+            axes.set(title=FEATURE_SPACES[space], xlim=(-0.5, 1.5), yscale="logit", ylim=(0.4, top))
+            axes.set_xticks(range(len(CUTS)), ["at random", "by clusters"])
+            axes.set_yticks([tick for tick in TICKS if tick < top])
+            axes.set_yticks([], minor=True)
+            axes.set_yticklabels([f"{tick:g}" for tick in TICKS if tick < top])
+        panels[0].set_ylabel("two-way identification")
+        figure.supxlabel("training images held out", fontsize=9.5)
+        return uri(figure)
+
+
+def _leaks(people: Sequence[Results]) -> dict | None:
+    tables = {p.subject: p.controls["leaks"] for p in people if "leaks" in p.controls}
+    if not tables:
+        return None
+    by_check = {subject: table.set_index("check").to_dict("index") for subject, table in tables.items()}
+    checks = list(dict.fromkeys(check for rows in by_check.values() for check in rows))
+    rows = []
+    for check in checks:
+        cells = [mine.get(check) for mine in by_check.values()]
+        known = next(cell for cell in cells if cell)
+        rows.append(
+            {"check": check, "compared": known["compared"], "tolerance": known["tolerance"], "cells": cells}
+        )
+    return {"subjects": list(tables), "rows": rows}

@@ -1,0 +1,157 @@
+# The controls that have rules of their own. Others are variants of the rules they control: the shuffled decoder
+# and the other calibration (ridge.smk), true features and swapped contexts (pictures.smk).
+rule baselines:
+    input:
+        trials="<results>/trials/{subject}.parquet",
+        stimuli=str(TREE.stimuli),
+        predictions="<results>/ridge/{subject}/clip_vision/decoded.h5",
+        features=lambda wildcards: feature_files(wildcards, "clip_vision"),
+        # for the size of its pictures
+        generator=model_files("image_unet", "vae"),
+    output:
+        images="<results>/baselines/{subject}.h5",
+    log:
+        "<logs>/baselines/{subject}.log",
+    benchmark:
+        "<benchmarks>/baselines/{subject}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 8
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        models=lambda wildcards: VERSATILE,
+        seed=lookup("seed", within=config),
+    script:
+        "../scripts/baselines.py"
+
+
+# The control images painted again: from the shuffled decoder, and as other draws of the decoder's own pictures.
+# One job a subject, since a model's loading takes longer than some pictures.
+rule control_pictures:
+    input:
+        base=expand("<results>/base_images/{{subject}}/{pairs}.h5", pairs=PAIRS),
+        vision=expand("<results>/ridge/{{subject}}/clip_vision/{pairs}.h5", pairs=PAIRS),
+        text=expand("<results>/ridge/{{subject}}/clip_text/{pairs}.h5", pairs=PAIRS),
+        unconditional="<results>/features/unconditional.h5",
+        weights=model_files("image_unet", "text_unet", "vae", "scheduler"),
+    output:
+        images=[
+            f"<results>/reconstructions/{{subject}}/{variant}.h5"
+            for variant in ["shuffled", *PLAN.more_draws]
+        ],
+    log:
+        "<logs>/control_pictures/{subject}.log",
+    benchmark:
+        "<benchmarks>/control_pictures/{subject}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        gpu=1,
+        mem_mb=12000,
+        runtime=240,
+    params:
+        generator=painting_parameters(),
+        precision=lookup("generator/precision", within=config),
+        models=lambda wildcards: VERSATILE,
+        nsd_ids=lambda wildcards: PLAN.control_ids(wildcards.subject).tolist(),
+        seed=lookup("seed", within=config),
+    script:
+        "../scripts/control_pictures.py"
+
+
+rule seeds:
+    input:
+        scores="<results>/scores/{subject}/images.parquet",
+    output:
+        table="<results>/controls/{subject}/seeds.tsv",
+    log:
+        "<logs>/seeds/{subject}.log",
+    benchmark:
+        "<benchmarks>/seeds/{subject}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    script:
+        "../scripts/seeds.py"
+
+
+rule held_out_clusters:
+    input:
+        unpack(
+            lambda wildcards: {
+                space: feature_files(wildcards, space) for space in SPACES
+            }
+        ),
+        kernel="<results>/ridge/{subject}/kernel.h5",
+        curves=expand("<results>/ridge/{{subject}}/{space}/alpha.tsv", space=SPACES),
+    output:
+        table="<results>/controls/{subject}/clusters.tsv",
+    log:
+        "<logs>/held_out_clusters/{subject}.log",
+    benchmark:
+        "<benchmarks>/held_out_clusters/{subject}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=6000,
+        runtime=60,
+    params:
+        calibration=lookup("ridge/calibration", within=config),
+        clusters=lookup("split/clusters/count", within=config),
+        seed=lookup("seed", within=config),
+    script:
+        "../scripts/held_out_clusters.py"
+
+
+rule leaks:
+    input:
+        unpack(
+            lambda wildcards: {
+                space: feature_files(wildcards, space) for space in SPACES
+            }
+        ),
+        baselines="<results>/baselines/{subject}.h5",
+        betas=session_files,
+        curves=expand("<results>/ridge/{{subject}}/{space}/alpha.tsv", space=SPACES),
+        predictions=expand(
+            "<results>/ridge/{{subject}}/{space}/decoded.h5", space=SPACES
+        ),
+        responses="<results>/responses/{subject}.h5",
+        trials="<results>/trials/{subject}.parquet",
+        voxels="<results>/voxels/{subject}.parquet",
+    output:
+        table="<results>/controls/{subject}/leaks.tsv",
+    log:
+        "<logs>/leaks/{subject}.log",
+    benchmark:
+        "<benchmarks>/leaks/{subject}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=60,
+    params:
+        calibration=lookup("ridge/calibration", within=config),
+        cross_validation=lookup("ridge/cross_validation", within=config),
+        seed=lookup("seed", within=config),
+        zscore=lookup("responses/zscore", within=config),
+    script:
+        "../scripts/leaks.py"
+
+
+# all of them by themselves: snakemake controls
+rule controls:
+    input:
+        expand(
+            "<results>/controls/{subject}/{table}.tsv",
+            subject=CONFIG.subjects,
+            table=CONTROL_TABLES,
+        ),

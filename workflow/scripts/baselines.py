@@ -1,0 +1,26 @@
+"""Pick the training images that stand in for reconstructions, and their mean."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from neural_recon.baselines import write_baselines
+from neural_recon.jobs import start
+from neural_recon.model_folders import picture_size, read_config
+
+start(snakemake)
+files = snakemake.input
+trials = pd.read_parquet(files.trials)
+train_ids, test_ids = (np.unique(trials.loc[trials["split"] == s, "nsd_id"]) for s in ("train", "test"))
+unet, vae = (read_config(Path(snakemake.params.models) / part) for part in ("image_unet", "vae"))
+write_baselines(
+    snakemake.output.images,
+    files.stimuli,
+    files.predictions,
+    files.features,
+    train_ids,
+    test_ids,
+    picture_size(unet, vae),
+    snakemake.params.seed,
+)

@@ -1,0 +1,29 @@
+"""Score training images held out with all images like them, and held out at random."""
+
+import numpy as np
+
+from neural_recon.clusters import class_tokens, cluster_labels
+from neural_recon.config_sections import SPACES
+from neural_recon.data_amount import sample_features
+from neural_recon.files import write_table
+from neural_recon.held_out import TARGETS, compare, sampled_alpha
+from neural_recon.jobs import start
+from neural_recon.penalty import read_chosen
+from neural_recon.ridge_files import read_kernel
+
+start(snakemake)
+params, files = snakemake.params, snakemake.input
+kernel, train_ids, _ = read_kernel(files.kernel)
+ids = np.unique(train_ids)
+# at least two images a cluster, where a set is small
+clusters = cluster_labels(
+    class_tokens(files.clip_vision, ids), min(params.clusters, len(ids) // 2), params.seed
+)
+features = {space: sample_features(files[space], ids, TARGETS, params.seed) for space in SPACES}
+alphas = {
+    space: sampled_alpha(read_chosen(curve), TARGETS, params.seed)
+    for space, curve in zip(SPACES, files.curves, strict=True)
+}
+calibrated = params.calibration != "none"
+table = compare(kernel, train_ids, clusters, features, alphas, calibrated, params.seed)
+write_table(snakemake.output.table, table)
