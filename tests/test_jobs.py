@@ -11,7 +11,8 @@ from types import SimpleNamespace
 from neural_recon.errors import InputError
 from neural_recon.jobs import start
 
-logger = start(SimpleNamespace(log=["job.log"], rule="responses", wildcards={{"subject": "subj01"}}))
+wildcards = {{"subject": "subj01"}}
+logger = start(SimpleNamespace(log=["job.log"], rule="responses", wildcards=wildcards, input={{}}, output=[], config={{}}))
 {body}
 """
 

@@ -1,4 +1,4 @@
-"""The command `neural-recon`: looks at a project, decodes scans, scores pictures; Snakemake does the rest."""
+"""The command `neural-recon`: looks at a project, decodes scans, scores pictures, verifies results; Snakemake does the rest."""
 
 import logging
 import shutil
@@ -131,6 +131,37 @@ def evaluate(
     if output is not None:
         evaluate_folder.write_scores(output, summary, images)
     typer.echo(evaluate_folder.as_text(summary))
+
+
+@app.command()
+def verify(
+    results: Annotated[Path, typer.Argument(help="The results' folder, here or moved elsewhere.")],
+    thorough: Annotated[
+        bool,
+        typer.Option("--thorough", help="Hash the inputs too: data of NSD, recordings' masks, captions."),
+    ] = False,
+) -> None:
+    """Compare results with the records of what made them: files, weights, data."""
+    from neural_recon.verify import verify as check
+
+    read, said = 0, 0
+
+    def progress(n: int) -> None:
+        nonlocal read, said
+        read += n
+        if sys.stderr.isatty() and read - said > 100_000_000:
+            said = read
+            typer.echo(f"\r{read / 1e9:.1f} GB read", err=True, nl=False)
+
+    verdict = check(results, thorough, progress)
+    if said:
+        typer.echo("\r\033[K", err=True, nl=False)
+    for state, sentence in verdict.wrong:
+        typer.echo(f"{typer.style(f'{state:10}', fg=COLOURS['wrong'])}  {sentence}")
+    for sentence in verdict.unchecked:
+        typer.echo(f"{typer.style('unchecked ', fg=COLOURS['note'])}  {sentence}")
+    typer.echo(f"{results}: {verdict.summary()}")
+    raise typer.Exit(bool(verdict.wrong))
 
 
 def run() -> None:
