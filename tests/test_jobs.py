@@ -11,8 +11,9 @@ from types import SimpleNamespace
 from neural_recon.errors import InputError
 from neural_recon.jobs import start
 
-wildcards = {{"subject": "subj01"}}
-logger = start(SimpleNamespace(log=["job.log"], rule="responses", wildcards=wildcards, input={{}}, output=[], config={{}}))
+job = SimpleNamespace(log=["job.log"], rule="responses", wildcards={{"subject": "subj01"}})
+job.input, job.output, job.config = {{}}, [], {{}}
+logger = start(job)
 {body}
 """
 

@@ -1,4 +1,4 @@
-"""The command `neural-recon`: looks at a project, decodes scans, scores pictures, verifies results; Snakemake does the rest."""
+"""The command `neural-recon`: looks at a project, decodes scans, scores pictures, verifies results."""
 
 import logging
 import shutil
@@ -138,7 +138,7 @@ def verify(
     results: Annotated[Path, typer.Argument(help="The results' folder, here or moved elsewhere.")],
     thorough: Annotated[
         bool,
-        typer.Option("--thorough", help="Hash the inputs too: data of NSD, recordings' masks, captions."),
+        typer.Option("--thorough", help="Hash all inputs too, not only weights and what has another time."),
     ] = False,
 ) -> None:
     """Compare results with the records of what made them: files, weights, data."""

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import secrets
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any

@@ -10,7 +10,7 @@ import traceback
 from types import TracebackType
 from typing import Any
 
-from neural_recon import provenance
+from neural_recon import recording
 from neural_recon.errors import InputError
 
 
@@ -56,7 +56,7 @@ def start(job: Any) -> logging.Logger:
         if failed or os.getpid() != process:  # a helper that was forked
             return
         try:
-            provenance.finish(begun)
+            recording.finish(begun)
         except Exception as error:
             fail(type(error), error, error.__traceback__)
             logging.shutdown()
@@ -67,6 +67,6 @@ def start(job: Any) -> logging.Logger:
     sys.excepthook = fail
     signal.signal(signal.SIGTERM, cancel)
     logger.info("started: %s", ", ".join(f"{k}={v}" for k, v in job.wildcards.items()) or "no wildcards")
-    begun = provenance.begin(job)
+    begun = recording.begin(job)
     atexit.register(end)
     return logger

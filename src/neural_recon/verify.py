@@ -1,7 +1,7 @@
-"""Check a results' folder against its records: are the files those that were made, and from what is there now?
+"""Check a results' folder against its records: are the files those that were made, and from what?
 
-Records may come from anywhere, so they are taken as data: outputs are looked for below the results' folder only,
-only regular files are opened, and nothing is written.
+Records may come from anywhere, so they are taken as data: outputs are looked for below the results' folder
+only, only regular files are opened, and nothing is written.
 """
 
 import os
@@ -151,6 +151,7 @@ class _Check:
         for one, time in zip(making.inputs, record.run.input_times, strict=True):
             if one.of == "result":
                 now = self.records.get(one.path)
+                # a file without a record is said once, below
                 if now is None and not (self.results / one.path).exists():
                     self._unchecked(f"{one.path}: what {output} was made from is not there.", one.path)
                 elif now is not None and now != one.sha256:
