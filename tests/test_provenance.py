@@ -116,6 +116,14 @@ def test_untouched_results_are_as_recorded(project):
         assert (verdict.files, verdict.by_time) == (4, 1)
 
 
+def test_files_of_commands_are_counted_apart(project):
+    (project / "results/decoded/subj01").mkdir(parents=True)
+    (project / "results/decoded/subj01/features.h5").write_bytes(b"")
+    verdict = verify(project / "results")
+    assert (verdict.wrong, verdict.commands) == ([], 1)
+    assert "1 files of `decode` and `evaluate` have no records" in verdict.summary()
+
+
 def flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1

@@ -14,6 +14,9 @@ from neural_recon import provenance
 from neural_recon.errors import InputError
 from neural_recon.provenance import CONFIGURATIONS, FOLDER, HASHES, Content, Input, Record, sha256_of
 
+# What `neural-recon decode` and `evaluate` write where they are asked to: no jobs, so without records.
+COMMANDS = ("decoded", "others")
+
 Progress = Callable[[int], None]  # is told the bytes that were read
 
 
@@ -27,6 +30,7 @@ class Verdict:
         unchecked: inputs that are not there (results that were moved), a sentence each.
         files, size: outputs that are as recorded, and their bytes.
         by_time: large inputs that have no hash, so that size and time had to do.
+        commands: files of `neural-recon decode` and `evaluate`, which have no records.
     """
 
     wrong: list[tuple[str, str]] = field(default_factory=list)
@@ -34,6 +38,7 @@ class Verdict:
     files: int = 0
     size: int = 0
     by_time: int = 0
+    commands: int = 0
 
     def summary(self) -> str:
         """One sentence."""
@@ -45,6 +50,8 @@ class Verdict:
             notes.append(f"{self.by_time} large inputs are known by size and time only")
         if self.unchecked:
             notes.append(f"{len(self.unchecked)} inputs are not here and could not be checked")
+        if self.commands:
+            notes.append(f"{self.commands} files of `decode` and `evaluate` have no records")
         return f"{'; '.join([', '.join([found, *counts]), *notes])}."
 
 
@@ -202,7 +209,9 @@ class _Check:
             hidden = any(part.startswith(".") for part in below.parts)
             if below.parts[0] == FOLDER or hidden or parents & self.folders:
                 continue
-            if below.as_posix() not in self.records:
+            if below.parts[0] in COMMANDS:
+                self.verdict.commands += 1
+            elif below.as_posix() not in self.records:
                 self.verdict.wrong.append(("no record", f"{below}: nothing tells what made it."))
 
 
