@@ -267,6 +267,21 @@ def test_only_regular_files_are_opened(project):
     assert "/dev/zero; expected a file" in wrong["outdated"]
 
 
+def test_names_in_records_are_only_shown(project):
+    path = project / "results/provenance/pictures.json"
+    text = path.read_text()
+    name = "../train.txt"
+    record = json.loads(text)
+    record["made_by"]["inputs"][0] |= {"of": "file", "path": f"{name}\x1b[2J"}
+    record["made_by"]["inputs"][1] |= {"path": "x" * 5000}
+    path.write_text(json.dumps(record))
+    done = CliRunner().invoke(cli.app, ["verify", str(project / "results")])
+    assert f"{name}?[2J: not there" in done.output
+    assert "x" * 5000 in done.output
+    assert "\x1b" not in done.output
+    assert done.exit_code == 0
+
+
 def test_command_ends_in_one_sentence_and_a_status(project, monkeypatch):
     monkeypatch.chdir(project.parent)
     done = CliRunner().invoke(cli.app, ["verify", "one/results"])

@@ -156,10 +156,11 @@ def verify(
     verdict = check(results, thorough, progress)
     if said:
         typer.echo("\r\033[K", err=True, nl=False)
-    for state, sentence in verdict.wrong:
-        typer.echo(f"{typer.style(f'{state:10}', fg=COLOURS['wrong'])}  {sentence}")
-    for sentence in verdict.unchecked:
-        typer.echo(f"{typer.style('unchecked ', fg=COLOURS['note'])}  {sentence}")
+    unchecked = [("unchecked", sentence) for sentence in verdict.unchecked]
+    for state, sentence in (*verdict.wrong, *unchecked):
+        mark = typer.style(f"{state:10}", fg=COLOURS["note" if state == "unchecked" else "wrong"])
+        # names in records come from anywhere: no codes that a terminal obeys
+        typer.echo(f"{mark}  {''.join(c if c.isprintable() else '?' for c in sentence)}")
     typer.echo(f"{results}: {verdict.summary()}")
     raise typer.Exit(bool(verdict.wrong))
 

@@ -57,11 +57,12 @@ def start(job: Any) -> logging.Logger:
             return
         try:
             recording.finish(begun)
-        except Exception as error:
-            fail(type(error), error, error.__traceback__)
+        except BaseException as error:  # what is raised this late changes no exit status by itself
+            if not failed:
+                fail(type(error), error, error.__traceback__)
             logging.shutdown()
             sys.stderr.flush()
-            os._exit(1)  # what is raised here would change no exit status
+            os._exit(143 if isinstance(error, SystemExit) else 1)
         logger.info("ended after %.1f s", time.monotonic() - started)
 
     sys.excepthook = fail
