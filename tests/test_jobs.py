@@ -11,7 +11,9 @@ from types import SimpleNamespace
 from neural_recon.errors import InputError
 from neural_recon.jobs import start
 
-logger = start(SimpleNamespace(log=["job.log"], rule="responses", wildcards={{"subject": "subj01"}}))
+job = SimpleNamespace(log=["job.log"], rule="responses", wildcards={{"subject": "subj01"}})
+job.input, job.output, job.config = {{}}, [], {{}}
+logger = start(job)
 {body}
 """
 

@@ -1,6 +1,7 @@
 """The workflow itself: a small run from end to end, then what reruns after each change."""
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ from neural_recon.config_sections import SPACES
 from neural_recon.feature_files import read_rows
 from neural_recon.metrics import two_way_identification
 from neural_recon.plan import Plan
+from neural_recon.verify import verify
 
 pytestmark = pytest.mark.slow
 
@@ -134,6 +136,16 @@ def test_run_is_whole(project):
         assert np.isfinite(file["train"][()]).all()
     logs = (project / "logs/trials/subj01.log").read_text(encoding="utf-8")
     assert "200 images, 600 trials" in logs
+
+
+def test_every_result_has_its_record(project):
+    """All rules that ran recorded all they wrote; the demo's data lie outside the results here."""
+    verdict = verify(project / "results", thorough=True)
+    assert (verdict.wrong, verdict.unchecked) == ([], [])
+    records = (project / "results/provenance").rglob("*.json")
+    made = [json.loads(path.read_text(encoding="utf-8")).get("made_by") for path in records]
+    ran = {path.name for path in (project / "benchmarks").iterdir()}
+    assert {by["rule"] for by in made if by} == {rule for rule in ran if not rule.startswith("demo_")}
 
 
 def test_estimate_of_the_disk_is_near(project, monkeypatch):

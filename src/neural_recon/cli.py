@@ -1,4 +1,4 @@
-"""The command `neural-recon`: looks at a project, decodes scans, scores pictures; Snakemake does the rest."""
+"""The command `neural-recon`: looks at a project, decodes scans, scores pictures, verifies results."""
 
 import logging
 import shutil
@@ -131,6 +131,38 @@ def evaluate(
     if output is not None:
         evaluate_folder.write_scores(output, summary, images)
     typer.echo(evaluate_folder.as_text(summary))
+
+
+@app.command()
+def verify(
+    results: Annotated[Path, typer.Argument(help="The results' folder, here or moved elsewhere.")],
+    thorough: Annotated[
+        bool,
+        typer.Option("--thorough", help="Hash all inputs too, not only weights and what has another time."),
+    ] = False,
+) -> None:
+    """Compare results with the records of what made them: files, weights, data."""
+    from neural_recon.verify import verify as check
+
+    read, said = 0, 0
+
+    def progress(n: int) -> None:
+        nonlocal read, said
+        read += n
+        if sys.stderr.isatty() and read - said > 100_000_000:
+            said = read
+            typer.echo(f"\r{read / 1e9:.1f} GB read", err=True, nl=False)
+
+    verdict = check(results, thorough, progress)
+    if said:
+        typer.echo("\r\033[K", err=True, nl=False)
+    unchecked = [("unchecked", sentence) for sentence in verdict.unchecked]
+    for state, sentence in (*verdict.wrong, *unchecked):
+        mark = typer.style(f"{state:10}", fg=COLOURS["note" if state == "unchecked" else "wrong"])
+        # names in records come from anywhere: no codes that a terminal obeys
+        typer.echo(f"{mark}  {''.join(c if c.isprintable() else '?' for c in sentence)}")
+    typer.echo(f"{results}: {verdict.summary()}")
+    raise typer.Exit(bool(verdict.wrong))
 
 
 def run() -> None:

@@ -1,9 +1,12 @@
 """Files that appear only when whole, and carry what made them."""
 
 import contextlib
+import errno
+import io
 import json
 import logging
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,19 +26,94 @@ def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` when the block ends without error.
 
     The temporary file ends in the same suffix, keeps to the same file system, is flushed to disk
-    before the rename, and is removed when the block fails.
+    before the rename, and is removed when the block fails. The folder itself is not flushed: should a power
+    failure undo the rename, the old file or none is there, which Snakemake sees, and never a half one; on
+    network shares the server renames before it answers.
+
+    Raises:
+        InputError: the disk is full, or a quota.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".part-{os.getpid()}-{path.name}")
+    temporary = part_of(path)
     try:
-        yield temporary
-        with temporary.open("rb") as handle:
-            os.fsync(handle.fileno())
-        temporary.replace(path)
+        with full_disk_named(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            with temporary.open("rb") as handle:
+                os.fsync(handle.fileno())
+            temporary.replace(path)
         logger.info("-> %s", path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def part_of(path: Path) -> Path:
+    """A name beside `path` that no other writer has, on whatever host: process numbers repeat there."""
+    return path.with_name(f".part-{secrets.token_hex(6)}-{path.name}")
+
+
+@contextlib.contextmanager
+def full_disk_named(path: Path) -> Iterator[None]:
+    """Turn the error of a full disk within the block into one sentence with the file and the disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        disk = path.parent.absolute()
+        while not os.path.ismount(disk) and disk != disk.parent:
+            disk = disk.parent
+        raise InputError(
+            f"{os.strerror(error.errno)}: {path}; free some space on the disk of {disk} and run again."
+        ) from error
+
+
+class _FullDisk(io.FileIO):
+    """A new file that HDF5 writes to, and that keeps the error of a full disk to itself until `check`.
+
+    HDF5 cannot go on from a failed write: it loses count of what is open and ends the process with a
+    segmentation fault, sometimes before Python learns of the error.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "w+")
+        self.refusal: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        rest = memoryview(content).cast("B")
+        size = len(rest)
+        try:
+            while rest and self.refusal is None:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.refusal = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.refusal = error
+            return 0
+
+    def check(self) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+
+
+@contextlib.contextmanager
+def whole_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
+    """A new HDF5 file for writing; it appears under its name when the block ends without error.
+
+    Raises:
+        InputError: the disk is full; said when the block ends.
+    """
+    with whole(path) as temporary, _FullDisk(temporary) as disk:
+        try:
+            with h5py.File(disk, "w") as file:
+                yield file
+        finally:
+            disk.check()  # also in place of what reading back what was not written leads to
 
 
 @contextlib.contextmanager
@@ -44,7 +122,7 @@ def new_hdf5(path: str | os.PathLike[str], parameters: Mapping[str, Any]) -> Ite
 
     `parameters` (plain JSON values) lands in the attribute `parameters`, beside the package version.
     """
-    with whole(path) as temporary, h5py.File(temporary, "w") as file:
+    with whole_hdf5(path) as file:
         file.attrs["neural_recon_version"] = __version__
         file.attrs["parameters"] = json.dumps(parameters, sort_keys=True)
         yield file

@@ -1,7 +1,6 @@
 """Pictures as PNG files, for people and other programs."""
 
 import logging
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from neural_recon.feature_files import select_rows
-from neural_recon.files import whole
+from neural_recon.files import full_disk_named, part_of, whole
 
 logger = logging.getLogger(__name__)
 
@@ -23,16 +22,16 @@ def write_folder(folder: str | Path, kinds: Mapping[str, Mapping[str, np.ndarray
     The folder appears under its name only when all of its pictures are written.
     """
     folder = Path(folder)
-    temporary = folder.with_name(f".part-{os.getpid()}-{folder.name}")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = part_of(folder)
     try:
-        for kind, arrays in kinds.items():
-            (temporary / kind).mkdir(parents=True)
-            for nsd_id, image in zip(arrays["nsd_id"], arrays["images"], strict=True):
-                name = nsd_id if isinstance(nsd_id, str) else f"{nsd_id:05d}"
-                Image.fromarray(image).save(temporary / kind / f"{name}.png")
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.replace(folder)
+        with full_disk_named(folder):
+            for kind, arrays in kinds.items():
+                (temporary / kind).mkdir(parents=True)
+                for nsd_id, image in zip(arrays["nsd_id"], arrays["images"], strict=True):
+                    name = nsd_id if isinstance(nsd_id, str) else f"{nsd_id:05d}"
+                    Image.fromarray(image).save(temporary / kind / f"{name}.png")
+            shutil.rmtree(folder, ignore_errors=True)
+            temporary.replace(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     logger.info("%d pictures -> %s", sum(len(a["images"]) for a in kinds.values()), folder)

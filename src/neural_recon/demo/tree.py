@@ -10,7 +10,6 @@ import multiprocessing
 import zlib
 from pathlib import Path
 
-import h5py
 import nibabel
 import numpy as np
 import pandas as pd
@@ -22,7 +21,7 @@ from neural_recon.demo import brain, cortex, design
 from neural_recon.demo.captions import captions
 from neural_recon.demo.scenes import Scene, render, sample
 from neural_recon.errors import InputError
-from neural_recon.files import read_hdf5, whole, write_hdf5, write_table
+from neural_recon.files import read_hdf5, whole, whole_hdf5, write_hdf5, write_table
 from neural_recon.nsd import Tree
 
 logger = logging.getLogger(__name__)
@@ -67,13 +66,25 @@ def write_experiment(tree: Tree, demo: Demo) -> None:
     texts = [captions(one, demo.seed) for one in scenes]
     width = max(len(text) for five in texts for text in five)
     with whole(tree.captions) as temporary:
-        # a memory map leaves the empty rows as holes in the file
-        table = np.lib.format.open_memmap(temporary, "w+", f"<U{width}", (nsd.N_IMAGES, N_CAPTIONS))
-        for nsd_id, five in zip(ids, texts, strict=True):
-            table[nsd_id] = five
-        table.flush()
+        _write_rows(temporary, ids, np.array(texts, f"<U{width}"))
     write_table(scenes_path(tree), scene_table(ids, scenes))
     logger.info("%s: design, captions and scenes of %d pictures", tree.root, len(ids))
+
+
+def _write_rows(path: Path, ids: np.ndarray, rows: np.ndarray) -> None:
+    """Write a NumPy file of a row an NSD id; those that are not given are holes in the file, and read as "".
+
+    Not by a memory map: on a full disk that ends the process.
+    """
+    shape = (nsd.N_IMAGES, *rows.shape[1:])
+    header = {"descr": rows.dtype.str, "fortran_order": False, "shape": shape}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        start, size = file.tell(), rows[0].nbytes
+        for nsd_id, row in zip(ids, rows, strict=True):
+            file.seek(start + int(nsd_id) * size)
+            file.write(row.tobytes())
+        file.truncate(start + nsd.N_IMAGES * size)
 
 
 def scene_table(ids: np.ndarray, scenes: list[Scene]) -> pd.DataFrame:
@@ -95,8 +106,7 @@ def write_stimuli(tree: Tree, demo: Demo, processes: int = 1) -> None:
     jobs = [(demo, int(nsd_id)) for nsd_id in ids]
     with (
         multiprocessing.get_context("fork").Pool(processes) as pool,
-        whole(tree.stimuli) as temporary,
-        h5py.File(temporary, "w") as file,
+        whole_hdf5(tree.stimuli) as file,
     ):
         brick = file.create_dataset(
             "imgBrick",
@@ -174,7 +184,7 @@ def write_betas(tree: Tree, demo: Demo, subject: str, session: int) -> None:
     volumes = np.zeros((len(integers), *subject_brain.cortex.shape[::-1]), np.int16)  # (trials, z, y, x)
     volumes[:, z, y, x] = integers
     _save(tree.betas(subject, session, "nii.gz"), volumes.T)
-    with whole(tree.betas(subject, session, "hdf5")) as temporary, h5py.File(temporary, "w") as file:
+    with whole_hdf5(tree.betas(subject, session, "hdf5")) as file:
         file.create_dataset(
             "betas",
             data=volumes,
