@@ -14,7 +14,13 @@ from neural_recon.errors import InputError
 def annotation(image, category, box, crowd=0):
     x, y, w, h = box
     outline = [[x, y, x + w, y, x + w, y + h]] if not crowd else {"counts": [1, 2], "size": [9, 9]}
-    return {"image_id": image, "category_id": category, "bbox": box, "iscrowd": crowd, "segmentation": outline}
+    return {
+        "image_id": image,
+        "category_id": category,
+        "bbox": box,
+        "iscrowd": crowd,
+        "segmentation": outline,
+    }
 
 
 @pytest.fixture
@@ -127,7 +133,9 @@ def test_image_in_no_file_is_named(coco):
         content.from_coco(coco[0], [coco[1][0], coco[1][1].with_name("no.json")])
 
 
-@pytest.mark.parametrize("crop", ["(0, 0, 0.5)", "(0, 0, 0.5, 0.5)", "(0, 0, -0.1, 0)", "none", "(0, 0, 1j, 0)"])
+@pytest.mark.parametrize(
+    "crop", ["(0, 0, 0.5)", "(0, 0, 0.5, 0.5)", "(0, 0, -0.1, 0)", "none", "(0, 0, 1j, 0)"]
+)
 def test_wrong_crop_is_named(coco, crop):
     table, paths = coco
     table.write_text(table.read_text().replace("(0, 0.5, 0, 0)", crop))

@@ -9,6 +9,7 @@ from neural_recon import statistics
 from neural_recon.regions import ALL, RANDOM, REGION
 from neural_recon.strata import FEWEST
 
+OWN = "own"  # column of the region's own scores
 SPACES = ("base", "vdvae", "clip_vision", "clip_text")
 OTHERS = (RANDOM, ALL)  # what a region's decoder is compared with
 TESTS = ["subject", "region", "space", "metric", "against", "first", "second", "n", "p", "p_holm"]
@@ -17,7 +18,8 @@ BY_STRATUM = ["subject", "by", "stratum", "place", "region", "space", "metric", 
 
 
 def joined(regions: Mapping[str, pd.DataFrame], everything: pd.DataFrame) -> pd.DataFrame:
-    """Scores of single images side by side: region, space, metric, nsd_id, chance, and a column a decoder.
+    """Scores of single images side by side: region, space, metric, nsd_id, chance, `OWN`, and a column
+    each of `OTHERS`.
 
     Args:
         regions: region -> table of `regions.score_region`'s images.
@@ -29,7 +31,7 @@ def joined(regions: Mapping[str, pd.DataFrame], everything: pd.DataFrame) -> pd.
     tables = []
     for name, table in regions.items():
         own, other = (table[table["variant"] == decoder] for decoder in (REGION, RANDOM))
-        wide = own[[*keys, "value", "chance"]].rename(columns={"value": REGION})
+        wide = own[[*keys, "value", "chance"]].rename(columns={"value": OWN})
         wide = wide.merge(other[[*keys, "value"]].rename(columns={"value": RANDOM}), on=keys)
         tables.append(wide.merge(every, on=keys).assign(region=name))
     return pd.concat(tables, ignore_index=True).rename(columns={"picture": "space"})
@@ -43,7 +45,7 @@ def paired(subject: str, scores: pd.DataFrame, seed: int) -> pd.DataFrame:
     rows = []
     for against in OTHERS:
         for (region, space, metric), part in scores.groupby(["region", "space", "metric"], sort=False):
-            first, second = part[REGION].to_numpy(), part[against].to_numpy()
+            first, second = part[OWN].to_numpy(), part[against].to_numpy()
             p = statistics.paired_permutation(first, second, seed)
             means = (first.mean(), second.mean())
             rows.append([subject, region, space, metric, against, *means, len(part), p, np.nan])
@@ -67,7 +69,7 @@ def by_strata(subject: str, scores: pd.DataFrame, strata: Mapping[str, pd.Series
             if len(part) < FEWEST:
                 rows.append(row | {"not_measured": f"fewer than {FEWEST} images"})
                 continue
-            values, other = part[REGION].to_numpy(), part[ALL].to_numpy()
+            values, other = part[OWN].to_numpy(), part[ALL].to_numpy()
             low, high = statistics.bootstrap_interval(values, seed)
             rows.append(
                 row
