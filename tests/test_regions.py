@@ -139,6 +139,9 @@ def test_region_beats_random_voxels_where_it_has_the_signal(problem):
     assert set(table["decoder"]) == {regions.REGION, regions.RANDOM}
     assert (table["voxels"] == 12).all()
     assert images[regions.REGION].shape == (30, 3, 3, 3)
+    means = single.groupby(["variant", "picture"])["value"].mean()
+    for row in table.itertuples():
+        assert means[row.decoder, row.space] == pytest.approx(row.score)
     wide = table[table["space"] != "base"].pivot(index="space", columns="decoder", values="score")
     assert (wide[regions.REGION] > 0.95).all()
     assert (wide[regions.REGION] > wide[regions.RANDOM] + 0.1).all()

@@ -27,7 +27,7 @@ def series(values):
         ({0: 3, 1: 20, 2: 21, 3: 9, 4: 9, 7: 2, 12: 1}, {"0 to 1": 23, "2": 21, "3 or more": 21}),
         ({1: 5, 2: 2}, {"1 or more": 7}),
         ({0: 10, 1: 12, 2: 4}, {"0": 10, "1 or more": 16}),
-        ({k: 100 for k in range(10)}, {"0 to 1": 200, "2 to 3": 200, "4 to 5": 200, "6 to 7": 200,
+        (dict.fromkeys(range(10), 100), {"0 to 1": 200, "2 to 3": 200, "4 to 5": 200, "6 to 7": 200,
                                        "8 or more": 200}),
     ],
 )  # fmt: skip
@@ -162,7 +162,7 @@ def test_holm_is_step_down():
 
 @pytest.fixture
 def by_region(rng):
-    """Regions good and poor: the first beats random voxels by 0.1 and all voxels on three objects and more."""
+    """Regions good and poor: the first beats random voxels by 0.1, and all voxels on three objects."""
     ids = np.arange(60)
     images = pd.DataFrame({"nsd_id": ids, "similarity": rng.random(60), "n_objects": np.repeat([1, 2, 3], 20),
                            "main_category": np.tile(["dog", "cat", "bus"], 20)})  # fmt: skip
