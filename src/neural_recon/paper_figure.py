@@ -130,11 +130,12 @@ def caption(
         how = "those with the lowest NSD ids"
     rows = "Rows: the picture seen, the base image, the final image"
     rows += ", and where painted the generator's picture from the true features." if ceiling else "."
+    ties = "" if scores.is_unique else " Equal scores stand in the order of their NSD ids."
     listed = ", ".join(f"{nsd_id} ({scores[nsd_id]:.3f})" for nsd_id in ids)
     return (
         f"Reconstructions of {subject}{' (simulated responses)' if simulated else ''}. {rows} "
         f"Columns: {len(ids)} of {len(scores)} test images, {how}. "
-        f"NSD id and {figure['score']} ({better} is better): {listed}. "
+        f"NSD id and {figure['score']} ({better} is better): {listed}.{ties} "
         f"Mean over all {len(scores)} test images {scores.mean():.3f}, median {scores.median():.3f}. "
         f"Evaluation preset {preset}."
     )

@@ -199,7 +199,7 @@ def region_map(table: pd.DataFrame, space: str = "clip_vision") -> str:
     kinds, regions = list(table["by"].unique()), list(dict.fromkeys(table["region"]))
     strata = {by: _strata(table, by) for by in kinds}
     difference = table["mean"] - table["all_voxels"]
-    largest = max(0.02, float(difference.abs().max()) if difference.notna().any() else 0)
+    largest = max(0.1, float(difference.abs().max()) if difference.notna().any() else 0)
     widths = [len(strata[by]) for by in kinds]
     look = {"axes.spines.left": False, "axes.spines.bottom": False}
     with matplotlib.rc_context({**plots.STYLE, **look}):
@@ -214,7 +214,7 @@ def region_map(table: pd.DataFrame, space: str = "clip_vision") -> str:
                 text, dark = "n.m.", False
                 if np.isfinite(value):
                     star = "*" if p[row, column] < 0.05 else ""
-                    text, dark = f"{value:+.2f}".replace("-", "−") + star, sum(image.to_rgba(value)[:3]) < 1.5
+                    text, dark = f"{value:+.3f}".replace("-", "−") + star, sum(image.to_rgba(value)[:3]) < 1.5
                 axes.text(column, row, text, ha="center", va="center", fontsize=7.5,
                           color="white" if dark else plots.INK)  # fmt: skip
             axes.set(title=by, xticks=range(len(strata[by])), yticks=range(len(regions)))
