@@ -140,8 +140,8 @@ def read_instances(
     """The wanted images of a COCO instance file: id -> width and height, and a row an annotation with image,
     name, x, y, w, h (pixels) and crowd.
 
-    The file is decoded an entry at a time and its outlines are dropped: of 450 MB no more than the text is
-    ever in memory.
+    The file is decoded an entry at a time and its outlines are dropped at once: COCO's 450 MB take about 1 GB
+    and 10 s.
 
     Raises:
         InputError: no such file, or not what it must be.
