@@ -26,7 +26,9 @@ include: "workflow/rules/amount.smk"
 include: "workflow/rules/pictures.smk"
 include: "workflow/rules/controls.smk"
 include: "workflow/rules/scores.smk"
+include: "workflow/rules/strata.smk"
 include: "workflow/rules/regions.smk"
+include: "workflow/rules/comparison.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -35,6 +37,8 @@ rule all:
     input:
         "<results>/report/all.html",
         expand("<results>/pictures/{subject}", subject=CONFIG.subjects),
+        expand("<results>/figures/{subject}.png", subject=CONFIG.subjects),
+        "<results>/scores/summary.tsv",
         [decoder_files(subject) for subject in CONFIG.subjects],
 
 
@@ -54,4 +58,5 @@ for who in CONFIG.subjects:
         input:
             f"<results>/report/{who}.html",
             f"<results>/pictures/{who}",
+            f"<results>/figures/{who}.png",
             decoder_files(who),

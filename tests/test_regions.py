@@ -135,10 +135,13 @@ def test_region_beats_random_voxels_where_it_has_the_signal(problem):
     responses, features, ridge = problem
     seen = np.random.default_rng(1).integers(0, 255, (30, 3, 3, 3), np.uint8)
     args = (responses, features, ridge, seen, Eye(), Eye(), 100, 0)
-    table, images = regions.score_region(np.arange(12), *args)
+    table, single, images = regions.score_region(np.arange(12), *args)
     assert set(table["decoder"]) == {regions.REGION, regions.RANDOM}
     assert (table["voxels"] == 12).all()
     assert images[regions.REGION].shape == (30, 3, 3, 3)
+    means = single.groupby(["variant", "picture"])["value"].mean()
+    for row in table.itertuples():
+        assert means[row.decoder, row.space] == pytest.approx(row.score)
     wide = table[table["space"] != "base"].pivot(index="space", columns="decoder", values="score")
     assert (wide[regions.REGION] > 0.95).all()
     assert (wide[regions.REGION] > wide[regions.RANDOM] + 0.1).all()
@@ -146,7 +149,7 @@ def test_region_beats_random_voxels_where_it_has_the_signal(problem):
     assert (own["p_random"] < 0.01).all()
     np.testing.assert_allclose(table["chance"], 0.5, atol=0.05)
     # the other way round: voxels that carry nothing are at chance, and lose
-    empty, _ = regions.score_region(np.arange(30, 42), *args)
+    empty, *_ = regions.score_region(np.arange(30, 42), *args)
     own = empty[(empty["decoder"] == regions.REGION) & (empty["space"] != "base")]
     np.testing.assert_allclose(own["score"], 0.5, atol=4 / np.sqrt(12 * 30))
 

@@ -51,7 +51,7 @@ def caption_table(stimuli: str | os.PathLike[str], annotations: Sequence[str]) -
     Raises:
         InputError: a file is missing or not what it must be, or an image has no captions.
     """
-    coco_ids = _coco_ids(stimuli)
+    coco_ids = stimulus_table(stimuli)["cocoId"].tolist()
     captions: dict[int, list[str]] = {}
     for path in annotations:
         for coco_id, text in _captions(path):
@@ -67,11 +67,17 @@ def caption_table(stimuli: str | os.PathLike[str], annotations: Sequence[str]) -
     return np.array([row + [""] * (N_CAPTIONS - len(row)) for row in rows], dtype=str)
 
 
-def _coco_ids(stimuli: str | os.PathLike[str]) -> list[int]:
-    """The COCO id of every NSD id, from 0 on."""
-    columns = ["nsdId", "cocoId"]
+def stimulus_table(stimuli: str | os.PathLike[str], *more: str) -> pd.DataFrame:
+    """The columns nsdId, cocoId (integers) and `more` (text) of `nsd_stim_info_merged.csv`, a row an NSD id
+    from 0 on.
+
+    Raises:
+        InputError: the file is missing, or no such table, or lacks an NSD id.
+    """
+    columns = ["nsdId", "cocoId", *more]
+    dtypes = dict.fromkeys(columns, "int64") | dict.fromkeys(more, "str")
     try:
-        table = pd.read_csv(stimuli, usecols=columns, dtype="int64").sort_values("nsdId")
+        table = pd.read_csv(stimuli, usecols=columns, dtype=dtypes).sort_values("nsdId", ignore_index=True)
     except (OSError, ValueError) as error:  # ValueError: no such columns, not numbers, no table at all
         raise InputError(
             f"{stimuli}: expected a table with the columns {' and '.join(columns)}, found none that reads "
@@ -82,7 +88,7 @@ def _coco_ids(stimuli: str | os.PathLike[str]) -> list[int]:
             f"{stimuli}: expected every NSD id from 0 on once, found {len(table)} rows that are not; "
             "fetch it again."
         )
-    return table["cocoId"].tolist()
+    return table
 
 
 def _captions(path: str | os.PathLike[str]) -> list[tuple[int, str]]:

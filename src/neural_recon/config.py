@@ -16,6 +16,7 @@ from neural_recon.config_sections import (
     Demo,
     Evaluation,
     Features,
+    Figure,
     Generator,
     Nsd,
     Regions,
@@ -31,6 +32,7 @@ from neural_recon.errors import InputError, first_mistake
 from neural_recon.nsd import PUBLISHED_SESSIONS, SESSIONS, Tree
 
 ANNOTATIONS = ("captions_train2017.json", "captions_val2017.json")  # COCO's
+INSTANCES = ("instances_train2017.json", "instances_val2017.json")
 RECIPE = ("features", "ridge", "generator", "weights")  # the sections of a recipe
 
 
@@ -50,6 +52,7 @@ class Config(Section):
     evaluation: Evaluation = Evaluation()
     data_amount: DataAmount | None = None
     regions: Regions = Regions()
+    figure: Figure = Figure()
     demo: Demo | None = None
     pathvars: dict[Literal["results", "logs", "benchmarks"], str] = Field(
         {}, description="Snakemake's path variables: results, logs, benchmarks."
@@ -118,6 +121,16 @@ class Config(Section):
         if not self.nsd.coco:
             return {"captions": self.captions}
         annotations = {f"{name} of COCO": Path(self.nsd.coco) / name for name in ANNOTATIONS}
+        return {"stimulus table": self.tree.stimulus_info, **annotations}
+
+    @property
+    def content_files(self) -> dict[str, Path]:
+        """What says what the pictures show, by name: the table of scenes, or COCO's files; or nothing."""
+        if self.evaluation.scenes:
+            return {"scenes": Path(self.evaluation.scenes)}
+        if not self.nsd.instances:
+            return {}
+        annotations = {f"{name} of COCO": Path(self.nsd.instances) / name for name in INSTANCES}
         return {"stimulus table": self.tree.stimulus_info, **annotations}
 
 

@@ -40,6 +40,11 @@ class Nsd(Section):
         description="Folder with COCO's captions_train2017.json and captions_val2017.json: captions are "
         "built from these instead.",
     )
+    instances: str | None = Field(
+        None,
+        description="Folder with COCO's instances_train2017.json and instances_val2017.json: what each "
+        "picture shows, for scores by number of objects and main category.",
+    )
     atlases: list[str] = Field(
         ["prf-visualrois", "floc-faces", "floc-bodies", "floc-places", "floc-words"],
         description="Atlases whose region names are kept with the voxels.",
@@ -306,6 +311,23 @@ class Regions(Section):
     amplitude: Annotated[float, Field(gt=0)] = Field(
         1.0,
         description="Of the synthetic responses, in standard deviations of a voxel over the training images.",
+    )
+
+
+class Figure(Section):
+    """The figure for papers, one a subject: which test images are its columns."""
+
+    rule: Literal["best_median_worst", "evenly", "first"] = Field(
+        "best_median_worst",
+        description="best_median_worst: equal parts of the best, the middle and the worst by the score; "
+        "evenly: evenly spread over the ranks, from the best to the worst; first: the lowest NSD ids.",
+    )
+    score: str = Field(
+        "clip_two_way", description="Metric of the final images that ranks them and stands below them."
+    )
+    count: Annotated[int, Field(ge=3)] = Field(9, description="Columns, 3 at least.")
+    nsd_ids: list[Annotated[int, Field(ge=0)]] = Field(
+        [], description="Test images chosen by hand instead of by rule; the caption says so."
     )
 
 

@@ -51,6 +51,7 @@ class Scores:
         nsd_ids: np.ndarray,
         matrix: np.ndarray,
         chance: tuple[float, float, float, int] | None = None,
+        expected: np.ndarray | None = None,
     ) -> None:
         """Take up one score.
 
@@ -61,14 +62,19 @@ class Scores:
             nsd_ids: (n,) the truths.
             matrix: (n, n) scores, or (n,) the per-image ones together with `chance`.
             chance: mean, sd, p-value and number of re-pairings, where they were computed elsewhere.
+            expected: (n,) each truth's mean score with re-paired pictures, likewise; default: its row's mean
+                in the matrix, or the mean of `chance` for all.
         """
         values = matrix if matrix.ndim == 1 else np.diagonal(matrix)
         if chance is None:
             paired = statistics.repairings(matrix, self.seed, self.repairings)
             chance = (paired.mean, paired.sd, paired.p, self.repairings)
         low, high = statistics.bootstrap_interval(values, self.seed)
+        if expected is None:
+            expected = np.full(len(values), chance[0]) if matrix.ndim == 1 else matrix.mean(axis=1)
         who = {"subject": self.subject, "variant": variant, "picture": picture, "metric": metric}
-        self.images.append(pd.DataFrame({**who, "nsd_id": nsd_ids, "value": values.astype(np.float64)}))
+        scored = {"nsd_id": nsd_ids, "value": values.astype(np.float64), "chance": expected}
+        self.images.append(pd.DataFrame({**who, **scored}))
         self.summary.append(
             {
                 **who,
@@ -121,10 +127,10 @@ class Scores:
         pairings = [np.arange(len(images))]
         pairings += [rng.permutation(len(images)) for _ in range(SAMPLED_REPAIRINGS)]
         values, *drawn = similarity.ssim_repaired(truth, images, ssim, np.array(pairings))
-        drawn = np.mean(drawn, axis=1)
+        expected, drawn = np.mean(drawn, axis=0), np.mean(drawn, axis=1)
         p = (1 + np.count_nonzero(drawn >= values.mean())) / (1 + SAMPLED_REPAIRINGS)
         chance = (float(drawn.mean()), float(drawn.std(ddof=1)), p, SAMPLED_REPAIRINGS)
-        self.add(variant, picture, "ssim", nsd_ids, values, chance)
+        self.add(variant, picture, "ssim", nsd_ids, values, chance, expected)
 
     def add_two_way(
         self,
@@ -159,7 +165,7 @@ class Scores:
         )
 
     def image_table(self) -> pd.DataFrame:
-        """One row a score and image."""
+        """One row a score and image: value, and chance, that truth's mean score with re-paired pictures."""
         return pd.concat(self.images, ignore_index=True)
 
     def summary_table(self) -> pd.DataFrame:

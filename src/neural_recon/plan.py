@@ -151,6 +151,9 @@ class Plan:
         yield "NSD's pictures", tree.stimuli
         for what, path in self.config.caption_files.items():
             yield f"the {what}", path
+        for what, path in self.config.content_files.items():
+            if what != "scenes":
+                yield f"the {what}", path
         for name, subject in self.config.subjects.items():
             yield f"the mask of {name}", tree.mask(name)
             for atlas in self.config.nsd.atlases:

@@ -119,7 +119,7 @@ def score_region(
     clip: ClipContexts,
     repairings: int,
     seed: int,
-) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, np.ndarray]]:
     """Decode from one region, and from as many random voxels, and score both.
 
     Args:
@@ -132,7 +132,8 @@ def score_region(
     Returns:
         Two-way identification of predicted features a space, and of base images in CLIP's space ("base"),
         with the columns of `SCORES` but `region`; `p_random` is that of a paired permutation test against
-        the random voxels. And the base images uint8 (n_test, h, w, 3) by decoder.
+        the random voxels. The scores of single images, `Scores.image_table` with the decoder as variant. And
+        the base images uint8 (n_test, h, w, 3) by decoder.
     """
     from neural_recon.reconstruct import base_images  # imports torch, which the report does without
 
@@ -160,7 +161,8 @@ def score_region(
     for name, pictures in images.items():
         scores.add_two_way(name, "base", "clip_two_way", test_ids, embedded, clip.embedding(pictures))
     table = as_table(scores.summary_table(), len(columns))
-    values = scores.image_table().pivot(index="nsd_id", columns=["variant", "picture"], values="value")
+    single = scores.image_table()
+    values = single.pivot(index="nsd_id", columns=["variant", "picture"], values="value")
     table["p_random"] = [
         statistics.paired_permutation(
             values[REGION, row.space].to_numpy(), values[RANDOM, row.space].to_numpy(), seed
@@ -169,7 +171,7 @@ def score_region(
         else None
         for row in table.itertuples()
     ]
-    return table, images
+    return table, single.drop(columns="subject"), images
 
 
 def as_table(summary: pd.DataFrame, n_voxels: int) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy.stats import rankdata
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,55 @@ def summary(scores: np.ndarray, seed: int) -> dict[str, float]:
         "p": chance.p,
         "n": len(scores),
     }
+
+
+def trend_permutation(
+    x: np.ndarray, y: np.ndarray, seed: int, permutations: int = 2000
+) -> tuple[float, float]:
+    """Spearman's rho of x and y (n,), and its two-sided p-value: y permuted, p never 0.
+
+    nan and nan where one of them does not vary.
+    """
+    x, y = rankdata(_scores(x)), rankdata(_scores(y))
+    x, y = x - x.mean(), y - y.mean()
+    length = np.sqrt((x @ x) * (y @ y))
+    if len(x) < 3 or length == 0:
+        return np.nan, np.nan
+    drawn = np.random.default_rng(seed).permuted(np.tile(y, (permutations, 1)), axis=1) @ x / length
+    rho = float(x @ y / length)
+    return rho, (1 + np.count_nonzero(np.abs(drawn) >= abs(rho) - 1e-12)) / (1 + permutations)
+
+
+def groups_permutation(
+    groups: np.ndarray, y: np.ndarray, seed: int, permutations: int = 2000
+) -> tuple[float, float]:
+    """Share of the variance of y (n,) that lies between groups (n,) (eta squared), and its p-value: y
+    permuted over the groups, p never 0.
+
+    nan and nan with fewer than two groups, or where y does not vary.
+    """
+    y = _scores(y) - np.mean(y)
+    member = (np.unique(groups)[:, None] == np.asarray(groups)[None]).astype(np.float64)
+    total = y @ y
+    if len(member) < 2 or total == 0:
+        return np.nan, np.nan
+
+    def between(values: np.ndarray) -> np.ndarray:
+        return (values @ member.T) ** 2 @ (1 / member.sum(1)) / total
+
+    drawn = between(np.random.default_rng(seed).permuted(np.tile(y, (permutations, 1)), axis=1))
+    eta = float(between(y))
+    return eta, (1 + np.count_nonzero(drawn >= eta - 1e-12)) / (1 + permutations)
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """p-values (n,) of one family corrected for their number (Holm, 1979); nan stays and counts for none."""
+    p = np.asarray(p, np.float64)
+    corrected = np.full(len(p), np.nan)
+    order = np.argsort(p)[: np.isfinite(p).sum()]  # nan sort last
+    steps = p[order] * np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    return corrected
 
 
 def _scores(values: np.ndarray) -> np.ndarray:

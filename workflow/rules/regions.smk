@@ -14,6 +14,7 @@ rule region_decoder:
         clip=model_files("image_encoder", "image_processor"),
     output:
         scores="<results>/regions/{subject}/{region}/scores.tsv",
+        single="<results>/regions/{subject}/{region}/images.parquet",
         images="<results>/regions/{subject}/{region}/base_images.h5",
     log:
         "<logs>/region_decoder/{subject}_{region}.log",
@@ -59,6 +60,31 @@ rule region_scores:
         runtime=10,
     script:
         "../scripts/region_scores.py"
+
+
+rule region_tests:
+    input:
+        scores="<results>/scores/{subject}/images.parquet",
+        regions=expand(
+            "<results>/regions/{{subject}}/{region}/images.parquet", region=SETS
+        ),
+        strata="<results>/strata/{subject}.parquet",
+    output:
+        tests="<results>/regions/{subject}/tests.tsv",
+        strata="<results>/regions/{subject}/strata.tsv",
+    log:
+        "<logs>/region_tests/{subject}.log",
+    benchmark:
+        "<benchmarks>/region_tests/{subject}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        seed=lookup("seed", within=config),
+    script:
+        "../scripts/region_tests.py"
 
 
 rule region_synthetic:

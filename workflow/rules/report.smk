@@ -25,7 +25,26 @@ rule report:
         ),
         regions=report_files(
             "<results>/regions/{subject}/{file}",
-            file=["scores.tsv", "synthetic.tsv", "synthetic.h5"] if SETS else [],
+            file=(
+                [
+                    "scores.tsv",
+                    "strata.tsv",
+                    "synthetic.tsv",
+                    "synthetic.h5",
+                    "tests.tsv",
+                ]
+                if SETS
+                else []
+            ),
+        ),
+        strata=report_files(
+            "<results>/strata/{subject}{table}.tsv", table=["", "_trends"]
+        ),
+        # all subjects' scores: a page of one of several does not wait for them
+        comparison=lambda wildcards: (
+            ["<results>/scores/comparison.parquet"]
+            if report_subjects(wildcards) == sorted(CONFIG.subjects)
+            else []
         ),
         stimuli=str(TREE.stimuli),
     output:

@@ -10,7 +10,7 @@ start(snakemake)
 params, files, name = snakemake.params, snakemake.input, snakemake.wildcards.region
 responses = read_hdf5(files.responses, "train", "test", "train_ids", "test_ids")
 columns = regions.read_columns(files, {name: params.regions}, snakemake.wildcards.subject)[name]
-table, images = regions.score_region(
+table, single, images = regions.score_region(
     columns,
     responses,
     {space: files[space] for space in params.ridge["alpha"]},
@@ -22,5 +22,6 @@ table, images = regions.score_region(
     params.seed,
 )
 write_table(snakemake.output.scores, table)
+write_table(snakemake.output.single, single)
 arrays = {"images": images[regions.REGION], "random": images[regions.RANDOM]}
 write_hdf5(snakemake.output.images, {**arrays, "nsd_id": responses["test_ids"]}, {"regions": params.regions})

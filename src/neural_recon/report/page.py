@@ -14,7 +14,17 @@ import yaml
 from neural_recon import verdicts
 from neural_recon.errors import InputError
 from neural_recon.files import write_text
-from neural_recon.report import amount, controls, gallery, plots, regions, results, words
+from neural_recon.report import (
+    amount,
+    controls,
+    gallery,
+    plots,
+    published,
+    regions,
+    results,
+    strata,
+    words,
+)
 from neural_recon.report.results import Results, SubjectFiles
 
 logger = logging.getLogger(__name__)
@@ -62,6 +72,8 @@ def build(
             entry for entry in (gallery.swapped_cards(person, stimuli) for person in people) if entry
         ],
         "regions": [entry for entry in (regions.section(p, stimuli) for p in people) if entry],
+        "strata": strata.section(people),
+        "published": published.section(people),
         "symbols": _symbols(people),
         "plots": _score_plots(people, metrics),
         "tables": [_score_table(person, metrics) for person in people],

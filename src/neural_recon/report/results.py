@@ -76,6 +76,8 @@ class SubjectFiles:
     data_amount: Path | str | None = None  # scores of refits on less data
     controls: Mapping[str, Path | str] = field(default_factory=dict)  # clusters, leaks, seeds -> table
     regions: Path | None = None  # folder of the regions' results
+    strata: Path | None = None  # scores by stratum, beside it {subject}_trends.tsv
+    comparison: Path | None = None  # all subjects' figures beside published ones
     quality: Path | None = None  # table of the sessions, beside it the page {subject}.html
 
 

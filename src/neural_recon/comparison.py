@@ -1,0 +1,165 @@
+"""All subjects' scores in one table, and their figures beside published ones.
+
+Published figures are those of `published.tsv`, means over the subjects named there; what a paper does not say
+stands as "unknown". Nothing here is computed from a picture: a figure that nobody measured stays
+"not measured".
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from neural_recon.errors import InputError
+from neural_recon.files import read_hdf5
+
+METRICS = {  # of the published tables -> better
+    "pixcorr": "higher", "ssim": "higher", "alexnet2_two_way": "higher", "alexnet5_two_way": "higher",
+    "inception_two_way": "higher", "clip_two_way": "higher", "efficientnet_distance": "lower",
+    "swav_distance": "lower",
+}  # fmt: skip
+DESCRIPTION = [
+    "line",
+    "kind",
+    "source",
+    "subjects",
+    "preset",
+    "sessions",
+    "repetitions",
+    "test_images",
+    "note",
+]
+COLUMNS = [*DESCRIPTION, *METRICS]
+PUBLISHED, OURS, OTHER = "published", "this run", "other method"
+UNKNOWN, NOT_MEASURED = "unknown", "not measured"
+NATIVE = "not comparable: preset native compares at the pictures' own size"
+SIMULATED = "simulated: no brain, no photograph"
+
+
+def together(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """The tables of several subjects below each other."""
+    return pd.concat(tables, ignore_index=True)
+
+
+def over_subjects(summaries: pd.DataFrame) -> pd.DataFrame:
+    """Each score's mean over subjects, with its spread.
+
+    Args:
+        summaries: the subjects' summaries below each other.
+
+    Returns:
+        A row a variant, picture and metric: subjects (how many it was measured for), mean, sd (ddof 1; nan
+        of one subject), lowest and highest, n (images, over all of them) and chance (mean `shuffled`).
+        Scores that were measured for no subject have 0 subjects and nan.
+    """
+    groups = summaries.groupby(["variant", "picture", "metric"], sort=False)
+    table = groups.agg(
+        subjects=("mean", "count"), mean=("mean", "mean"), sd=("mean", "std"), lowest=("mean", "min"),
+        highest=("mean", "max"), n=("n", "sum"), chance=("shuffled", "mean"),
+    )  # fmt: skip
+    more = [name for name in ("better", "not_measured") if name in summaries]
+    return table.join(groups[more].first()).reset_index()
+
+
+def published() -> pd.DataFrame:
+    """The published figures, with the columns `COLUMNS`; figures as shares, descriptions as text."""
+    path = resources.files("neural_recon") / "published.tsv"
+    with path.open(encoding="utf-8") as handle:
+        table = pd.read_csv(handle, sep="\t", dtype=dict.fromkeys(DESCRIPTION, str))
+    return table.assign(kind=PUBLISHED, note="").reindex(columns=COLUMNS)
+
+
+def our_lines(
+    summaries: Mapping[str, pd.DataFrame],
+    responses: Mapping[str, str | Path],
+    sessions: Mapping[str, int],
+    preset: str,
+    recipe: str,
+    simulated: bool,
+) -> pd.DataFrame:
+    """This run's final images: a line a subject, and their mean where there are several.
+
+    Args:
+        summaries: subject -> summary of its scores.
+        responses: subject -> file of its responses, for the repetitions of its test images.
+        sessions: subject -> how many were used.
+        recipe: the decoder's name.
+        simulated: whether the subjects are.
+    """
+    note = "; ".join([*([SIMULATED] if simulated else []), *([NATIVE] if preset == "native" else [])])
+    rows = []
+    for subject, summary in summaries.items():
+        final = summary[(summary["variant"] == "decoded") & (summary["picture"] == "final")]
+        values = final.set_index("metric")["mean"].reindex(METRICS)
+        repeated = read_hdf5(responses[subject], "test_repetitions")["test_repetitions"]
+        facts = (sessions[subject], float(repeated.mean()), len(repeated))
+        rows.append({"subjects": subject, "facts": facts, **values})
+    if len(rows) > 1:
+        facts = [_shared(column) for column in zip(*(row["facts"] for row in rows), strict=True)]
+        # nan where one of them was not measured: the mean of fewer subjects is another figure
+        means = {metric: float(np.mean([row[metric] for row in rows])) for metric in METRICS}
+        rows.append({"subjects": ", ".join(summaries), "facts": facts, **means})
+    names = ("sessions", "repetitions", "test_images")
+    described = [
+        row
+        | {name: _text(value) for name, value in zip(names, row["facts"], strict=True)}
+        | {"line": f"{recipe}, " + (row["subjects"] if row["subjects"] in summaries else "mean of subjects")}
+        for row in rows
+    ]
+    table = pd.DataFrame(described).assign(kind=OURS, source=OURS, preset=preset, note=note)
+    return table.reindex(columns=COLUMNS)
+
+
+def _shared(values: Sequence[float]) -> float | str:
+    """A number that all subjects have in common, or its range."""
+    low, high = min(values), max(values)
+    return low if low == high else f"{_text(low)} to {_text(high)}"
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def other_lines(paths: Iterable[str | Path]) -> pd.DataFrame:
+    """Other methods' pictures as `neural-recon evaluate` scored them: a line a file.
+
+    Raises:
+        InputError: a file is no such table.
+    """
+    rows = []
+    wanted = ["method", "preset", "metric", "mean", "n"]
+    for path in paths:
+        try:
+            table = pd.read_csv(path, sep="\t")
+        except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
+            raise InputError(
+                f"{path}: expected a table of neural-recon evaluate, found {error}; score the pictures "
+                "again, or take the file out."
+            ) from error
+        absent = [name for name in wanted if name not in table]
+        if absent or not len(table):
+            found = f"no {', '.join(absent)}" if absent else "no rows"
+            raise InputError(
+                f"{path}: expected a table of neural-recon evaluate with the columns {', '.join(wanted)}, "
+                f"found {found}; score the pictures again, or take the file out."
+            )
+        first = table.iloc[0]
+        described = dict.fromkeys(DESCRIPTION, UNKNOWN) | {
+            "line": str(first["method"]), "kind": OTHER, "source": f"scored here: {Path(path).name}",
+            "preset": str(first["preset"]), "test_images": _text(float(table["n"].max())),
+            "note": NATIVE if first["preset"] == "native" else "",
+        }  # fmt: skip
+        values = table.drop_duplicates("metric").set_index("metric")["mean"].reindex(METRICS)
+        rows.append({**described, **values})
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def for_people(table: pd.DataFrame) -> pd.DataFrame:
+    """The comparison with "not measured" where a number is missing."""
+    numbers = {
+        metric: table[metric].map(lambda v: NOT_MEASURED if pd.isna(v) else f"{v:.4g}") for metric in METRICS
+    }
+    return table.assign(**numbers)

@@ -1,0 +1,224 @@
+"""The report's section on where decoding works: scores by what pictures show, and by their nearest twin."""
+
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from neural_recon.report import plots, results, words
+from neural_recon.report.regions import SPACES as REGION_SPACES
+from neural_recon.report.results import Results
+from neural_recon.strata import ALL, FEWEST, OBJECTS, STRATA, TRENDS
+
+SHOWN = ("clip_two_way", "pixcorr")  # plotted; the table has all metrics
+LOOKS = {  # (variant, picture): colour, marker, label
+    ("decoded", "final"): ("#0072B2", "o", "final image"),
+    ("decoded", "base"): ("#E69F00", "s", "base image"),
+    ("nearest_image", "baseline"): ("#009E73", "D", "nearest training image (baseline)"),
+}
+CHANCE = "chance"
+TESTS = ["subject", "region", "space", "metric", "against", "first", "second", "n", "p", "p_holm"]
+BY_STRATUM = [
+    "by",
+    "stratum",
+    "place",
+    "region",
+    "space",
+    "n",
+    "mean",
+    "all_voxels",
+    "p_holm",
+    "not_measured",
+]
+
+
+def section(people: Sequence[Results]) -> dict | None:
+    """All subjects' strata; None where no subject has them."""
+    people = [person for person in people if person.files.strata is not None]
+    if not people:
+        return None
+    tables = {person.subject: results.table(person.files.strata, STRATA) for person in people}
+    trends = pd.concat(
+        [
+            results.table(person.files.strata.with_name(f"{person.subject}_trends.tsv"), TRENDS)
+            for person in people
+        ]
+    )
+    return {
+        "entries": [
+            {
+                "subject": subject,
+                "plot": strata_plot(table),
+                "metrics": [words.metric_title(metric) for metric in _metrics(table)],
+                "rows": _rows(table),
+            }
+            for subject, table in tables.items()
+        ],
+        "content": any((table["by"] == OBJECTS).any() for table in tables.values()),
+        "subjects": list(tables),
+        "trends": _trends(trends, list(tables)),
+        "regions": [entry for entry in map(_regions, people) if entry],
+        "fewest": FEWEST,
+        "nearest": any((table["variant"] == "nearest_image").any() for table in tables.values()),
+    }
+
+
+def _metrics(table: pd.DataFrame) -> list[str]:
+    """The metrics of pictures, those of the plots first."""
+    found = table.loc[~table["picture"].isin(words.FEATURE_SPACES), "metric"].unique()
+    return [*(m for m in SHOWN if m in found), *(m for m in found if m not in SHOWN)]
+
+
+def _cell(table: pd.DataFrame, by: str, stratum: str, pair: tuple[str, str], metric: str) -> dict | None:
+    mine = table[
+        (table["by"] == by) & (table["stratum"] == stratum) & (table["variant"] == pair[0])
+        & (table["picture"] == pair[1]) & (table["metric"] == metric)
+    ]  # fmt: skip
+    return mine.iloc[0].to_dict() if len(mine) else None
+
+
+def _strata(table: pd.DataFrame, by: str) -> list[tuple[str, int]]:
+    """The strata in order, with the most images that any score has."""
+    mine = table[table["by"] == by].groupby(["place", "stratum"])["n"].max().reset_index()
+    return list(zip(mine["stratum"], mine["n"].astype(int), strict=True))
+
+
+def _rows(table: pd.DataFrame) -> list[dict]:
+    """By, stratum, picture, and a cell a metric."""
+    rows = []
+    for by in table["by"].unique():
+        for stratum, n in _strata(table, by):
+            for pair, (_, _, label) in LOOKS.items():
+                cells = [_cell(table, by, stratum, pair, metric) for metric in _metrics(table)]
+                if any(cells):
+                    rows.append({"by": by, "stratum": stratum, "n": n, "picture": label, "cells": cells})
+    return rows
+
+
+def strata_plot(table: pd.DataFrame) -> str:
+    """A row of panels a metric, a panel what the strata go by: final and base image, intervals, chance."""
+    kinds = [by for by in table["by"].unique() if by != ALL]
+    metrics = [metric for metric in SHOWN if (table["metric"] == metric).any()]
+    most = max(len(_strata(table, by)) for by in kinds)
+    with matplotlib.rc_context({**plots.STYLE, "font.size": 9}):
+        size = (1.2 + 3.3 * len(kinds), 0.5 + len(metrics) * (0.8 + 0.36 * most))
+        figure = Figure(figsize=size, layout="constrained")
+        panels = figure.subplots(len(metrics), len(kinds), squeeze=False, sharex="row")
+        for row, metric in zip(panels, metrics, strict=True):
+            for axes, by in zip(row, kinds, strict=True):
+                _panel(axes, table, by, metric)
+                axes.set_xlabel(words.metric_title(metric), fontsize=8.5)
+        for axes, by in zip(panels[0], kinds, strict=True):
+            axes.set_title(by)
+        there = {
+            pair
+            for pair in LOOKS
+            if ((table["variant"] == pair[0]) & (table["picture"] == pair[1])).any()
+        }  # fmt: skip
+        handles = [
+            Line2D([], [], color=colour, marker=marker, lw=1.8, ms=5, label=label)
+            for pair, (colour, marker, label) in LOOKS.items()
+            if pair in there
+        ]
+        handles.append(Line2D([], [], color="#9aa2aa", marker="|", ms=9, mew=2.5, lw=0, label=CHANCE))
+        figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), fontsize=8.5)
+        return plots.uri(figure)
+
+
+def _panel(axes: Axes, table: pd.DataFrame, by: str, metric: str) -> None:
+    strata = _strata(table, by)
+    pairs = list(LOOKS)
+    for place, (stratum, _) in enumerate(strata):
+        if place % 2 == 0:
+            axes.axhspan(place - 0.5, place + 0.5, color="#f3f5f7", lw=0, zorder=0)
+        for k, pair in enumerate(pairs):
+            cell, y = _cell(table, by, stratum, pair, metric), place + 0.2 * (k - 1) * (len(pairs) > 1)
+            if cell is None:
+                continue
+            if pd.isna(cell["mean"]):
+                if k == 0:
+                    place_of = axes.get_yaxis_transform()
+                    axes.text(0.5, place, f"only {int(cell['n'])} images", fontsize=7.5, va="center",
+                              ha="center", color=plots.GREY, transform=place_of)  # fmt: skip
+                continue
+            colour, marker, _ = LOOKS[pair]
+            axes.plot(cell["chance"], y, "|", color="#9aa2aa", ms=7, mew=2.5, zorder=2)
+            axes.plot([cell["ci_low"], cell["ci_high"]], [y, y], color=colour, lw=1.8, zorder=3)
+            axes.plot(cell["mean"], y, marker, color=colour, ms=4.5, zorder=4)
+    every = _cell(table, ALL, ALL, ("decoded", "final"), metric)
+    if every and pd.notna(every["mean"]):
+        axes.axvline(every["mean"], color=plots.INK, lw=0.8, ls=":", zorder=1)
+    axes.set(ylim=(len(strata) - 0.5, -0.5), yticks=range(len(strata)))
+    axes.set_yticklabels([f"{stratum} ({n})" for stratum, n in strata])
+
+
+def _trends(trends: pd.DataFrame, subjects: Sequence[str]) -> list[dict]:
+    """A row what the strata go by, picture and metric; a cell a subject."""
+    rows = []
+    order = {pair: place for place, pair in enumerate(LOOKS)}
+    pictures = trends[[pair in order for pair in zip(trends["variant"], trends["picture"], strict=True)]]
+    for by in trends["by"].unique():
+        for metric in dict.fromkeys([*SHOWN, *pictures["metric"]]):
+            for pair, (_, _, label) in LOOKS.items():
+                mine = pictures[
+                    (pictures["by"] == by) & (pictures["metric"] == metric)
+                    & (pictures["variant"] == pair[0]) & (pictures["picture"] == pair[1])
+                ].dropna(subset="effect")  # fmt: skip
+                found = {row["subject"]: row for row in mine.to_dict("records")}
+                if found:
+                    cells = [found.get(subject) for subject in subjects]
+                    title = words.metric_title(metric)
+                    rows.append({"by": by, "metric": title, "picture": label, "cells": cells})
+    return rows
+
+
+def _regions(person: Results) -> dict | None:
+    """One subject's tests of regions; None where the configuration names no regions."""
+    folder = person.files.regions
+    if folder is None:
+        return None
+    tests, strata = (
+        results.table(folder / "tests.tsv", TESTS),
+        results.table(folder / "strata.tsv", BY_STRATUM),
+    )
+    rows = []
+    for (region, space), part in tests.groupby(["region", "space"], sort=False):
+        found = {row["against"]: row for row in part.to_dict("records")}
+        rows.append({"region": region, "space": REGION_SPACES[space], "tests": list(found.values())})
+    against = list(dict.fromkeys(tests["against"]))
+    return {"subject": person.subject, "map": region_map(strata), "rows": rows, "against": against}
+
+
+def region_map(table: pd.DataFrame, space: str = "clip_vision") -> str:
+    """Region by stratum: its decoder's score less that of all voxels (* where p_holm < 0.05)."""
+    table = table[table["space"] == space]
+    kinds, regions = list(table["by"].unique()), list(dict.fromkeys(table["region"]))
+    strata = {by: _strata(table, by) for by in kinds}
+    difference = table["mean"] - table["all_voxels"]
+    largest = max(0.1, float(difference.abs().max()) if difference.notna().any() else 0)
+    widths = [len(strata[by]) for by in kinds]
+    look = {"axes.spines.left": False, "axes.spines.bottom": False}
+    with matplotlib.rc_context({**plots.STYLE, **look}):
+        figure = Figure(figsize=(11, 1.6 + 0.34 * len(regions)), layout="constrained")
+        panels = figure.subplots(1, len(kinds), squeeze=False, sharey=True, width_ratios=widths)[0]
+        for axes, by in zip(panels, kinds, strict=True):
+            mine = table[table["by"] == by].assign(difference=difference)
+            values = mine.pivot(index="region", columns="place", values="difference").loc[regions]
+            p = mine.pivot(index="region", columns="place", values="p_holm").loc[regions].to_numpy()
+            image = axes.imshow(values, aspect="auto", cmap="PuOr_r", vmin=-largest, vmax=largest)
+            for (row, column), value in np.ndenumerate(values.to_numpy(float)):
+                text, dark = "n.m.", False
+                if np.isfinite(value):
+                    star = "*" if p[row, column] < 0.05 else ""
+                    text, dark = f"{value:+.3f}".replace("-", "−") + star, sum(image.to_rgba(value)[:3]) < 1.5
+                axes.text(column, row, text, ha="center", va="center", fontsize=7.5,
+                          color="white" if dark else plots.INK)  # fmt: skip
+            axes.set(title=by, xticks=range(len(strata[by])), yticks=range(len(regions)))
+            axes.set_xticklabels([name for name, _ in strata[by]], rotation=35, ha="right", fontsize=8)
+            axes.set_yticklabels(regions)
+            axes.tick_params(length=0)
+        return plots.uri(figure)

@@ -1,0 +1,91 @@
+"""The report's sections on strata and on published figures, from made-up tables."""
+
+import types
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_report import Page
+from test_strata import images_of
+
+from neural_recon import comparison, region_tests, strata
+from neural_recon.files import write_hdf5, write_table
+from neural_recon.regions import RANDOM, REGION
+from neural_recon.report import published
+from neural_recon.report import strata as shown
+from neural_recon.report.page import render
+
+
+def scores_of(rng, images, pairs, metrics=("clip_two_way", "pixcorr")):
+    frames = [
+        pd.DataFrame({"variant": variant, "picture": picture, "metric": metric, "nsd_id": images["nsd_id"],
+                      "value": rng.normal(0.8, 0.1, len(images)), "chance": 0.5})
+        for variant, picture in pairs for metric in metrics
+    ]  # fmt: skip
+    return pd.concat(frames, ignore_index=True)
+
+
+def person(folder, rng, subject, content=True, regions=False):
+    images = images_of(rng)
+    images.loc[images.index[:5], "main_category"] = "rare"
+    images = images if content else images[["nsd_id", "similarity"]]
+    pairs = [("decoded", "final"), ("decoded", "base"), ("nearest_image", "baseline"), ("decoded", "vdvae")]
+    scores, by = scores_of(rng, images, pairs), strata.strata_of(images)
+    files = types.SimpleNamespace(strata=folder / f"{subject}.tsv", regions=None, comparison=None)
+    write_table(files.strata, strata.score_strata(subject, scores, by, {}, 0))
+    trends = strata.trends(subject, scores, images, {}, 0)
+    write_table(folder / f"{subject}_trends.tsv", trends)
+    if regions:
+        files.regions = folder / f"regions_{subject}"
+        spaces, pairs = ("clip_vision", "base"), [(REGION, "clip_vision"), (RANDOM, "clip_vision")]
+        pairs += [(decoder, "base") for decoder in (REGION, RANDOM)]
+        tables = {name: scores_of(rng, images, pairs, ["two_way"]) for name in ("V1", "places")}
+        every = scores_of(rng, images, [("decoded", space) for space in spaces], ["two_way"])
+        joined = region_tests.joined(tables, every)
+        write_table(files.regions / "tests.tsv", region_tests.paired(subject, joined, 0))
+        write_table(files.regions / "strata.tsv", region_tests.by_strata(subject, joined, by, 0))
+    return types.SimpleNamespace(subject=subject, files=files)
+
+
+def test_strata_stand_with_their_controls(tmp_path, rng):
+    people = [person(tmp_path, rng, "subj01", regions=True), person(tmp_path, rng, "subj02")]
+    section = shown.section(people)
+    page = Page(render("strata.html", {"strata": section}))
+    table = pd.read_csv(people[0].files.strata, sep="\t")
+    means = table[(table["picture"] == "final") & table["mean"].notna()]
+    assert len(means) > 10
+    for row in means.itertuples():
+        assert f"{row.mean:.3f} [{row.ci_low:.3f}, {row.ci_high:.3f}]" in page.text
+    assert page.text.count("chance 0.500") > 2 * len(means)
+    assert "not measured fewer than 8 images" in page.text  # rare has 5
+    assert "and the nearest training image scores as high," in page.text
+    assert "places" in page.text
+    assert "corrected" in page.text
+    assert page.images == 3
+    assert "nothing says what the pictures show" not in page.text
+
+
+def test_without_content_the_reason_stands(tmp_path, rng):
+    section = shown.section([person(tmp_path, rng, "subj01", content=False)])
+    text = Page(render("strata.html", {"strata": section})).text
+    assert "not measured, as nothing says what the pictures show" in text
+    assert "Do single regions help?" not in text
+    assert shown.section([types.SimpleNamespace(files=types.SimpleNamespace(strata=None))]) is None
+
+
+@pytest.mark.parametrize("preset", ["native", "mindeye2"])
+def test_published_figures_stand_beside_ours(tmp_path, preset):
+    write_hdf5(tmp_path / "r.h5", {"test_repetitions": np.full(7, 3)}, {})
+    final = pd.DataFrame({"variant": "decoded", "picture": "final", "metric": ["pixcorr"], "mean": [0.123]})
+    ours = comparison.our_lines(
+        {"subj01": final}, {"subj01": tmp_path / "r.h5"}, {"subj01": 4}, preset, "x", preset == "native"
+    )
+    write_table(tmp_path / "c.parquet", comparison.together([comparison.published(), ours]))
+    people = [types.SimpleNamespace(files=types.SimpleNamespace(comparison=tmp_path / "c.parquet"))]
+    text = Page(render("published.html", {"published": published.section(people)})).text
+    assert "0.123" in text
+    assert text.count(comparison.NOT_MEASURED) - 1 == 7  # the paragraph says it too
+    assert "0.986" in text
+    assert (comparison.NATIVE in text) == (comparison.SIMULATED in text) == (preset == "native")
+    people[0].files.comparison = None
+    assert published.section(people) is None

@@ -1,0 +1,99 @@
+# All subjects' scores together, beside published figures and other methods' pictures; the figures for papers.
+RESULTS = Path(CONFIG.pathvars.get("results", "results"))
+
+
+rule score_tables:
+    input:
+        images=expand(
+            "<results>/scores/{subject}/images.parquet",
+            subject=sorted(CONFIG.subjects),
+        ),
+        summaries=expand(
+            "<results>/scores/{subject}/summary.tsv", subject=sorted(CONFIG.subjects)
+        ),
+    output:
+        expand(
+            "<results>/scores/{table}.{suffix}",
+            table=["images", "subjects", "summary"],
+            suffix=["parquet", "tsv"],
+        ),
+    log:
+        "<logs>/score_tables.log",
+    benchmark:
+        "<benchmarks>/score_tables/all.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    script:
+        "../scripts/score_tables.py"
+
+
+rule comparison:
+    input:
+        # what `neural-recon evaluate` wrote: another file there makes the table stale
+        others=[str(path) for path in sorted((RESULTS / "others").glob("*.tsv"))],
+        responses=expand(
+            "<results>/responses/{subject}.h5", subject=sorted(CONFIG.subjects)
+        ),
+        summaries=expand(
+            "<results>/scores/{subject}/summary.tsv", subject=sorted(CONFIG.subjects)
+        ),
+    output:
+        numbers="<results>/scores/comparison.parquet",
+        table="<results>/scores/comparison.tsv",
+    log:
+        "<logs>/comparison.log",
+    benchmark:
+        "<benchmarks>/comparison/all.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        preset=lookup("evaluation/preset", within=config),
+        recipe=lookup("recipe", within=config),
+        sessions={
+            subject: len(CONFIG.sessions(subject))
+            for subject in sorted(CONFIG.subjects)
+        },
+        simulated=CONFIG.demo is not None,
+    script:
+        "../scripts/comparison.py"
+
+
+rule figure_subject:
+    input:
+        base="<results>/base_images/{subject}/decoded.h5",
+        final="<results>/reconstructions/{subject}/decoded.h5",
+        true_features="<results>/reconstructions/{subject}/true_features.h5",
+        scores="<results>/scores/{subject}/images.parquet",
+        stimuli=str(TREE.stimuli),
+        summary="<results>/scores/{subject}/summary.tsv",
+    output:
+        pdf="<results>/figures/{subject}.pdf",
+        png="<results>/figures/{subject}.png",
+        text="<results>/figures/{subject}.txt",
+    log:
+        "<logs>/figure_subject/{subject}.log",
+    benchmark:
+        "<benchmarks>/figure_subject/{subject}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        figure=lookup("figure", within=config),
+        preset=lookup("evaluation/preset", within=config),
+        simulated=CONFIG.demo is not None,
+    script:
+        "../scripts/figure.py"
+
+
+# the figures alone: snakemake --cores 2 figure
+rule figure:
+    input:
+        expand("<results>/figures/{subject}.png", subject=CONFIG.subjects),

@@ -1,0 +1,52 @@
+# Where decoding works and where not: by what the pictures show, and by the training image nearest to them.
+# Without a source of content the strata are those by similarity alone.
+if CONFIG.content_files:
+
+    rule content:
+        input:
+            scenes=str(CONFIG.content_files.get("scenes", "")) or [],
+            stimuli=str(CONFIG.content_files.get("stimulus table", "")) or [],
+            annotations=[
+                str(path)
+                for name, path in CONFIG.content_files.items()
+                if name.endswith("of COCO")
+            ],
+        output:
+            content="<results>/content.parquet",
+        log:
+            "<logs>/content.log",
+        benchmark:
+            "<benchmarks>/content/all.tsv"
+        conda:
+            "../../envs/environment.yaml"
+        resources:
+            mem_mb=3000,
+            runtime=20,
+        script:
+            "../scripts/content.py"
+
+
+rule strata:
+    input:
+        content="<results>/content.parquet" if CONFIG.content_files else [],
+        features=lambda wildcards: feature_files(wildcards, "clip_vision"),
+        scores="<results>/scores/{subject}/images.parquet",
+        summary="<results>/scores/{subject}/summary.tsv",
+        trials="<results>/trials/{subject}.parquet",
+    output:
+        images="<results>/strata/{subject}.parquet",
+        strata="<results>/strata/{subject}.tsv",
+        trends="<results>/strata/{subject}_trends.tsv",
+    log:
+        "<logs>/strata/{subject}.log",
+    benchmark:
+        "<benchmarks>/strata/{subject}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        seed=lookup("seed", within=config),
+    script:
+        "../scripts/strata.py"

@@ -1,0 +1,20 @@
+"""Put this run's scores beside published ones, and beside those of other pictures scored here."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from neural_recon.comparison import for_people, other_lines, our_lines, published, together
+from neural_recon.files import write_table
+from neural_recon.jobs import start
+
+start(snakemake)
+files, params = snakemake.input, snakemake.params
+summaries = {Path(path).parent.name: pd.read_csv(path, sep="\t") for path in files.summaries}
+responses = {Path(path).stem: path for path in files.responses}
+ours = our_lines(
+    summaries, responses, params.sessions, params.preset, Path(params.recipe).stem, params.simulated
+)
+table = together([published(), ours, other_lines(files.others)])
+write_table(snakemake.output.table, for_people(table))
+write_table(snakemake.output.numbers, table)
