@@ -23,10 +23,10 @@ try:
     config.update(resolve(config, Path(workflow.basedir)))
     CONFIG = Config.model_validate(config)
     PLAN = Plan(CONFIG)
-    PLAN.check_files()
-    if workflow.is_main_process:  # jobs come later, when the design is there
+    if workflow.is_main_process:  # what a job on another machine need not do again
+        PLAN.check_files()
         PLAN.fetch_design()
-    PLAN.check()
+        PLAN.check()
     WEIGHTS = weights.read_table(Path(workflow.basedir) / weights.TABLE)
     VDVAE = str(weights.locate("vdvae", CONFIG.weights.vdvae, WEIGHTS))
     VERSATILE = str(weights.locate("versatile", CONFIG.weights.versatile, WEIGHTS))
