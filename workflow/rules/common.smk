@@ -5,7 +5,7 @@ import sys
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from neural_recon import coco, weights
+from neural_recon import coco, content, stages, weights
 from neural_recon.config import ANNOTATIONS, Config, resolve
 from neural_recon.config_sections import SPACES, DataAmount
 from neural_recon.errors import InputError
@@ -41,6 +41,9 @@ RECALIBRATED = (
     else "calibration_published"
 )
 SETS = CONFIG.regions.sets
+# The parts of the Versatile Diffusion folder that encode pictures, then captions, and those that paint.
+ENCODERS = ("image_encoder", "image_processor", "text_encoder", "tokenizer")
+PAINTERS = ("image_unet", "text_unet", "vae", "scheduler")
 
 
 wildcard_constraints:
@@ -49,6 +52,37 @@ wildcard_constraints:
     space="|".join(SPACES),
     session=r"\d\d",
     chunk=r"\d\d\d+",
+
+
+def code_of(script):
+    """What of the package's code a script runs, as a digest: a change reruns the rule (docs/reruns.md)."""
+    path = Path(workflow.basedir) / f"workflow/scripts/{script}.py"
+    # for the rules that a job asks for, not for all of them
+    return lambda wildcards: stages.code(path)
+
+
+def source(path):
+    """A file of the tree as an input: its age reruns nothing, `content_of` says what it holds.
+
+    The demo's are made by rules here, which pass on by age that they ran.
+    """
+    return path if CONFIG.demo is not None else ancient(path)
+
+
+def content_of(*paths):
+    """What some sources hold, as digests: another content reruns the rule, another age does not."""
+
+    def digests(wildcards):
+        places = [path(wildcards) if callable(path) else path for path in paths]
+        return [content.digest(place) for place in places]
+
+    return digests
+
+
+def session_source(wildcards):
+    """The file with the betas of one session."""
+    form = CONFIG.subjects[wildcards.subject].format
+    return str(TREE.betas(wildcards.subject, int(wildcards.session), form))
 
 
 def feature_files(wildcards, space=None):

@@ -24,7 +24,7 @@ rule report:
             "<results>/regions/{subject}/{file}",
             file=["scores.tsv", "synthetic.tsv", "synthetic.h5"] if SETS else [],
         ),
-        stimuli=str(TREE.stimuli),
+        stimuli=source(str(TREE.stimuli)),
     output:
         page=report(
             "<results>/report/{who}.html",
@@ -43,6 +43,8 @@ rule report:
         runtime=10,
     params:
         benchmarks=lambda wildcards: CONFIG.pathvars.get("benchmarks", "benchmarks"),
+        code=code_of("report"),
+        content=content_of(TREE.stimuli),
         config=config,
         results=lambda wildcards: CONFIG.pathvars.get("results", "results"),
         subjects=report_subjects,
