@@ -10,13 +10,13 @@ import os
 from pathlib import Path
 
 WHOLE = 64 * 2**20  # bytes: files up to this are read whole
-BLOCKS, BLOCK = 64, 2**16  # of larger ones as many blocks, evenly spread, of so many bytes
+BLOCKS, BLOCK = 64, 2**12  # of larger ones as many blocks, evenly spread, of so many bytes
 
 
 def digest(path: str | os.PathLike[str]) -> str:
     """Digest of a file's size and content; empty where there is no file (it is still to be made).
 
-    Of a file larger than 64 MiB 64 blocks of 64 KiB count, the first and the last among them. A gzip file ends
+    Of a file larger than 64 MiB 64 blocks of 4 KiB count, the first and last among them. A gzip file ends
     with the checksum of all that was compressed, so no change of it passes. In other large files a change in
     place that keeps the size and lies between the blocks does.
     """
