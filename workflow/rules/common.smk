@@ -5,7 +5,7 @@ import sys
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from neural_recon import coco, content, stages, weights
+from neural_recon import coco, fingerprints, stages, weights
 from neural_recon.config import ANNOTATIONS, Config, resolve
 from neural_recon.config_sections import SPACES, DataAmount
 from neural_recon.errors import InputError
@@ -74,7 +74,7 @@ def content_of(*paths):
 
     def digests(wildcards):
         places = [path(wildcards) if callable(path) else path for path in paths]
-        return [content.digest(place) for place in places]
+        return [fingerprints.digest(place) for place in places]
 
     return digests
 
