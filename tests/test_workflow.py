@@ -324,6 +324,36 @@ def test_touched_session_reruns_from_that_session_on(project):
     assert not [rule for rule in rules if rule.startswith(("features", "demo"))]
 
 
+def test_touched_sources_rerun_nothing(project):
+    """Outside the demo, whose files are made by rules, only the content of large files counts."""
+    real = {name: value for name, value in SMALL.items() if name != "demo"}
+    known = stale(project, real)  # the pages that say whether it is the demo
+    assert set(known) <= {"quality", "report"}
+    (session,) = (project / "nsd/nsddata_betas").rglob("*session01.hdf5")
+    (stimuli,) = (project / "nsd/nsddata_stimuli").rglob("*.hdf5")
+    with restored(session), restored(stimuli):
+        session.touch()
+        stimuli.touch()
+        assert stale(project, real) == known
+        with h5py.File(session, "r+") as file:
+            file["betas"][0, 0, 0, 0] += 1
+        rules = stale(project, real)
+    assert rules["betas"] == 1
+    assert not [rule for rule in rules if rule.startswith("features")]
+
+
+def test_code_of_a_stage_reruns_it_and_not_what_stands_before(project, tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "src"))
+    assert stale(project, SMALL) == {}
+    with (tmp_path / "src/neural_recon/ridge.py").open("a", encoding="utf-8") as module:
+        module.write("\nNEW = 1\n")
+    rules = stale(project, SMALL)
+    assert {"ridge_kernel", "ridge_predict", "reconstruct", "scores", "report"} <= set(rules)
+    assert not {"betas", "responses", "trials", "voxels"} & set(rules)
+    assert not [rule for rule in rules if rule.startswith(("features", "demo"))]
+
+
 def test_another_subject_leaves_shared_features_alone(project):
     subjects = {**SMALL["subjects"], "subj02": {"sessions": 1}}
     rules = stale(project, {**SMALL, "subjects": subjects}, "subj02")

@@ -16,7 +16,6 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image
-from scipy.stats import rankdata
 
 from neural_recon.similarity import Variant, check_pictures, ssim, ssim_matrix, unit
 
@@ -148,6 +147,8 @@ def two_way_matrix(r: np.ndarray) -> np.ndarray:
         raise ValueError(f"r must be (truths, pictures) with at least 2 truths, found {r.shape}.")
     if not np.all(np.isfinite(r)):
         raise ValueError("r has NaN or infinite values.")
+    from scipy.stats import rankdata  # takes half a second to import, and most jobs rank nothing
+
     return (rankdata(r, method="min", axis=0) - 1) / (len(r) - 1)
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import scipy.io
 
 from neural_recon.errors import InputError
 from neural_recon.files import open_hdf5
@@ -134,8 +133,10 @@ def _read_variables(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if not path.is_file():
         raise InputError(f"{path}: expected NSD's experiment design, found no such file.")
     names = ("masterordering", "subjectim", "sharedix")
+    from scipy.io import loadmat  # few jobs read the design
+
     try:
-        content = scipy.io.loadmat(path, variable_names=names)
+        content = loadmat(path, variable_names=names)
     except Exception as error:  # scipy raises many kinds on a broken file
         raise InputError(
             f"{path}: expected a whole MATLAB file, found one that cannot be read ({error}); fetch it again."

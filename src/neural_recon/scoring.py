@@ -1,15 +1,16 @@
 """Which of a subject's results are scored against what: the list of scores and controls of the report."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from neural_recon.baselines import KINDS
-from neural_recon.clip import ClipContexts
 from neural_recon.config_sections import SPACES
 from neural_recon.errors import InputError
 from neural_recon.evaluate import Scores
@@ -17,6 +18,9 @@ from neural_recon.feature_files import read_rows, select_rows
 from neural_recon.files import read_hdf5
 from neural_recon.metrics import resize
 from neural_recon.nsd import read_stimuli
+
+if TYPE_CHECKING:  # takes seconds to import, and whoever scores has loaded it
+    from neural_recon.clip import ClipContexts
 
 logger = logging.getLogger(__name__)
 

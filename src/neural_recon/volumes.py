@@ -5,16 +5,17 @@ import os
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import h5py
-import nibabel
 import numpy as np
 from isal import igzip, igzip_lib
-from nibabel.filebasedimages import ImageFileError
 
 from neural_recon.errors import InputError
 from neural_recon.files import open_hdf5
+
+if TYPE_CHECKING:
+    from nibabel import Nifti1Image
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ BETA_SCALE = 300  # int16 units in one percent signal change
 HDF5 = (".hdf5", ".h5")  # endings of betas in that format
 
 _BLOCK_BYTES = 64 * 2**20
-_BROKEN = (EOFError, OSError, zlib.error, igzip_lib.IsalError, ImageFileError)
+_BROKEN = (EOFError, OSError, zlib.error, igzip_lib.IsalError)
 
 
 def read_labels(path: str | Path) -> np.ndarray:
@@ -222,12 +223,14 @@ def _hdf5_blocks(data: h5py.Dataset, voxels: np.ndarray) -> Iterator[tuple]:
         yield slice(start, min(start + block, n_trials)), slice(0, n_planes), slice(None), voxels
 
 
-def _open_nifti(path: str | Path) -> nibabel.Nifti1Image:
+def _open_nifti(path: str | Path) -> "Nifti1Image":
+    import nibabel  # few jobs open a volume, and planning none
+
     if not Path(path).is_file():
         raise InputError(f"{path}: expected a NIfTI file, found no such file.")
     try:
         image = nibabel.load(path)
-    except _BROKEN as error:
+    except (*_BROKEN, nibabel.filebasedimages.ImageFileError) as error:
         raise InputError(
             f"{path}: expected a NIfTI file, found one that cannot be opened ({error})."
         ) from error

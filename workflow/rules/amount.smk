@@ -21,6 +21,7 @@ rule target_scores:
         mem_mb=8000,
         runtime=30,
     params:
+        code=code_of("target_scores"),
         seed=lookup("seed", within=config),
     script:
         "../scripts/target_scores.py"
@@ -34,7 +35,7 @@ rule data_amount_subject:
             }
         ),
         betas=session_files,
-        quality="<results>/quality/{subject}/sessions.tsv",
+        quality=ancient("<results>/quality/{subject}/sessions.tsv"),
         trials="<results>/trials/{subject}.parquet",
         voxels="<results>/voxels/{subject}.parquet",
     output:
@@ -55,6 +56,7 @@ rule data_amount_subject:
         # without a section in the configuration: what a section without keys means
         amount=(CONFIG.data_amount or DataAmount()).model_dump(mode="json"),
         calibration=lookup("ridge/calibration", within=config),
+        code=code_of("data_amount"),
         cross_validation=(
             config["ridge"]["cross_validation"]
             if "cv" in CONFIG.ridge.alpha.values()

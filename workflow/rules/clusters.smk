@@ -1,7 +1,7 @@
 # Clusters of similar images, for split.name "clusters"; with another split nothing depends on them.
 rule image_clusters:
     input:
-        design=str(TREE.expdesign),
+        design=source(str(TREE.expdesign)),
         features=lambda wildcards: feature_files(wildcards, "clip_vision"),
     output:
         clusters="<results>/clusters/{subject}.tsv",
@@ -16,6 +16,8 @@ rule image_clusters:
         runtime=20,
     params:
         clusters=lookup("split/clusters", within=config),
+        code=code_of("image_clusters"),
+        content=content_of(TREE.expdesign),
         seed=lookup("seed", within=config),
         sessions=lambda wildcards: CONFIG.sessions(wildcards.subject),
     script:

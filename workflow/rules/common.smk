@@ -5,7 +5,7 @@ import sys
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from neural_recon import coco, weights
+from neural_recon import coco, fingerprints, stages, weights
 from neural_recon.config import ANNOTATIONS, Config, resolve
 from neural_recon.config_sections import SPACES, DataAmount
 from neural_recon.errors import InputError
@@ -26,10 +26,10 @@ try:
     config.update(resolve(config, PROJECT))
     CONFIG = Config.model_validate(config)
     PLAN = Plan(CONFIG)
-    PLAN.check_files()
-    if workflow.is_main_process:  # jobs come later, when the design is there
+    if workflow.is_main_process:  # what a job on another machine need not do again
+        PLAN.check_files()
         PLAN.fetch_design()
-    PLAN.check()
+        PLAN.check()
     WEIGHTS = weights.read_table(PROJECT / weights.TABLE)
     VDVAE = str(weights.locate("vdvae", CONFIG.weights.vdvae, WEIGHTS))
     VERSATILE = str(weights.locate("versatile", CONFIG.weights.versatile, WEIGHTS))
@@ -47,6 +47,9 @@ SETS = CONFIG.regions.sets
 # The decoder, and the control fitted on training pairs that do not belong together.
 PAIRS = ["decoded", "shuffled"]
 CONTROL_TABLES = ["clusters", "leaks", "seeds"]
+# The parts of the Versatile Diffusion folder that encode pictures, then captions, and those that paint.
+ENCODERS = ("image_encoder", "image_processor", "text_encoder", "tokenizer")
+PAINTERS = ("image_unet", "text_unet", "vae", "scheduler")
 
 
 wildcard_constraints:
@@ -55,6 +58,37 @@ wildcard_constraints:
     space="|".join(SPACES),
     session=r"\d\d",
     chunk=r"\d\d\d+",
+
+
+def code_of(script):
+    """What of the package's code a script runs, as a digest: a change reruns the rule (docs/reruns.md)."""
+    path = PROJECT / f"workflow/scripts/{script}.py"
+    # for the rules that a job asks for, not for all of them
+    return lambda wildcards: stages.code(path)
+
+
+def source(path):
+    """A file of the tree as an input: its age reruns nothing, `content_of` says what it holds.
+
+    The demo's are made by rules here, which pass on by age that they ran.
+    """
+    return path if CONFIG.demo is not None else ancient(path)
+
+
+def content_of(*paths):
+    """What some sources hold, as digests: another content reruns the rule, another age does not."""
+
+    def digests(wildcards):
+        places = [path(wildcards) if callable(path) else path for path in paths]
+        return [fingerprints.digest(place) for place in places]
+
+    return digests
+
+
+def session_source(wildcards):
+    """The file with the betas of one session."""
+    form = CONFIG.subjects[wildcards.subject].format
+    return str(TREE.betas(wildcards.subject, int(wildcards.session), form))
 
 
 def feature_files(wildcards, space=None):

@@ -26,6 +26,8 @@ rule score_tables:
     resources:
         mem_mb=2000,
         runtime=10,
+    params:
+        code=code_of("score_tables"),
     script:
         "../scripts/score_tables.py"
 
@@ -53,6 +55,7 @@ rule comparison:
         mem_mb=1000,
         runtime=10,
     params:
+        code=code_of("comparison"),
         preset=lookup("evaluation/preset", within=config),
         recipe=lookup("recipe", within=config),
         sessions={
@@ -70,7 +73,7 @@ rule figure_subject:
         final="<results>/reconstructions/{subject}/decoded.h5",
         true_features="<results>/reconstructions/{subject}/true_features.h5",
         scores="<results>/scores/{subject}/images.parquet",
-        stimuli=str(TREE.stimuli),
+        stimuli=source(str(TREE.stimuli)),
         summary="<results>/scores/{subject}/summary.tsv",
     output:
         pdf="<results>/figures/{subject}.pdf",
@@ -86,6 +89,8 @@ rule figure_subject:
         mem_mb=1000,
         runtime=10,
     params:
+        code=code_of("figure"),
+        content=content_of(TREE.stimuli),
         figure=lookup("figure", within=config),
         preset=lookup("evaluation/preset", within=config),
         simulated=CONFIG.demo is not None,

@@ -3,11 +3,11 @@
 rule baselines:
     input:
         trials="<results>/trials/{subject}.parquet",
-        stimuli=str(TREE.stimuli),
+        stimuli=source(str(TREE.stimuli)),
         predictions="<results>/ridge/{subject}/clip_vision/decoded.h5",
         features=lambda wildcards: feature_files(wildcards, "clip_vision"),
         # for the size of its pictures
-        generator=model_files("image_unet", "vae"),
+        generator=ancient(model_files("image_unet", "vae")),
     output:
         images="<results>/baselines/{subject}.h5",
     log:
@@ -21,6 +21,8 @@ rule baselines:
         mem_mb=4000,
         runtime=30,
     params:
+        code=code_of("baselines"),
+        content=content_of(TREE.stimuli, *model_files("image_unet", "vae")),
         models=lambda wildcards: VERSATILE,
         seed=lookup("seed", within=config),
     script:
@@ -35,7 +37,7 @@ rule control_pictures:
         vision=expand("<results>/ridge/{{subject}}/clip_vision/{pairs}.h5", pairs=PAIRS),
         text=expand("<results>/ridge/{{subject}}/clip_text/{pairs}.h5", pairs=PAIRS),
         unconditional="<results>/features/unconditional.h5",
-        weights=model_files("image_unet", "text_unet", "vae", "scheduler"),
+        weights=ancient(model_files(*PAINTERS)),
     output:
         images=[
             f"<results>/reconstructions/{{subject}}/{variant}.h5"
@@ -52,6 +54,8 @@ rule control_pictures:
         mem_mb=12000,
         runtime=240,
     params:
+        code=code_of("control_pictures"),
+        content=content_of(*model_files(*PAINTERS)),
         generator=painting_parameters(),
         precision=lookup("generator/precision", within=config),
         models=lambda wildcards: VERSATILE,
@@ -75,6 +79,8 @@ rule seeds:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        code=code_of("seeds"),
     script:
         "../scripts/seeds.py"
 
@@ -102,6 +108,7 @@ rule held_out_clusters:
         mem_mb=6000,
         runtime=60,
     params:
+        code=code_of("held_out_clusters"),
         calibration=lookup("ridge/calibration", within=config),
         clusters=lookup("split/clusters/count", within=config),
         seed=lookup("seed", within=config),
@@ -139,6 +146,7 @@ rule leaks:
         mem_mb=8000,
         runtime=60,
     params:
+        code=code_of("leaks"),
         calibration=lookup("ridge/calibration", within=config),
         cross_validation=lookup("ridge/cross_validation", within=config),
         seed=lookup("seed", within=config),

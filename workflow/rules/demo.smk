@@ -16,6 +16,7 @@ if CONFIG.demo is not None:
             mem_mb=2000,
             runtime=10,
         params:
+            code=code_of("demo_experiment"),
             demo=lookup("demo", within=config),
             tree=tree_parameters(),
         script:
@@ -35,6 +36,7 @@ if CONFIG.demo is not None:
             mem_mb=2000,
             runtime=10,
         params:
+            code=code_of("demo_stimuli"),
             demo=lookup("demo", within=config),
             tree=tree_parameters(),
         script:
@@ -55,6 +57,7 @@ if CONFIG.demo is not None:
             mem_mb=2000,
             runtime=10,
         params:
+            code=code_of("demo_subject"),
             demo=lookup("demo", within=config),
             tree=tree_parameters(),
         script:
@@ -75,6 +78,7 @@ if CONFIG.demo is not None:
             mem_mb=2000,
             runtime=10,
         params:
+            code=code_of("demo_signals"),
             demo=lookup("demo", within=config),
             tree=tree_parameters(),
         script:
@@ -100,6 +104,7 @@ if CONFIG.demo is not None:
             mem_mb=2000,
             runtime=10,
         params:
+            code=code_of("demo_betas"),
             demo=lookup("demo", within=config),
             tree=tree_parameters(),
         script:

@@ -1,9 +1,9 @@
 # Features belong to stimuli: the shared images once for all subjects, each subject's own once.
 rule features_vdvae:
     input:
-        design=str(TREE.expdesign),
-        stimuli=str(TREE.stimuli),
-        weights=VDVAE,
+        design=source(str(TREE.expdesign)),
+        stimuli=source(str(TREE.stimuli)),
+        weights=ancient(VDVAE),
         hparams=lookup("features/vdvae/hparams", within=config),
     output:
         features="<results>/features/vdvae/{stimuli}_{chunk}.h5",
@@ -19,6 +19,8 @@ rule features_vdvae:
         runtime=60,
     params:
         chunk_size=lookup("features/chunk", within=config),
+        code=code_of("features_vdvae"),
+        content=content_of(TREE.expdesign, TREE.stimuli, VDVAE),
         latents=lookup("features/vdvae/latents", within=config),
         layers=lookup("features/vdvae/layers", within=config),
         # the posterior's mean needs no seed
@@ -29,9 +31,9 @@ rule features_vdvae:
 
 rule features_clip_vision:
     input:
-        design=str(TREE.expdesign),
-        stimuli=str(TREE.stimuli),
-        weights=model_files("image_encoder", "image_processor"),
+        design=source(str(TREE.expdesign)),
+        stimuli=source(str(TREE.stimuli)),
+        weights=ancient(model_files(*ENCODERS[:2])),
     output:
         features="<results>/features/clip_vision/{stimuli}_{chunk}.h5",
     log:
@@ -46,6 +48,8 @@ rule features_clip_vision:
         runtime=60,
     params:
         chunk_size=lookup("features/chunk", within=config),
+        code=code_of("features_clip_vision"),
+        content=content_of(TREE.expdesign, TREE.stimuli, *model_files(*ENCODERS[:2])),
         models=lambda wildcards: VERSATILE,
     script:
         "../scripts/features_clip_vision.py"
@@ -53,9 +57,9 @@ rule features_clip_vision:
 
 rule features_clip_text:
     input:
-        design=str(TREE.expdesign),
-        captions=str(CONFIG.captions),
-        weights=model_files("text_encoder", "tokenizer"),
+        design=source(str(TREE.expdesign)),
+        captions=source(str(CONFIG.captions)),
+        weights=ancient(model_files(*ENCODERS[2:])),
     output:
         features="<results>/features/clip_text/{stimuli}_{chunk}.h5",
     log:
@@ -70,6 +74,8 @@ rule features_clip_text:
         runtime=60,
     params:
         chunk_size=lookup("features/chunk", within=config),
+        code=code_of("features_clip_text"),
+        content=content_of(TREE.expdesign, CONFIG.captions, *model_files(*ENCODERS[2:])),
         models=lambda wildcards: VERSATILE,
     script:
         "../scripts/features_clip_text.py"
@@ -78,9 +84,7 @@ rule features_clip_text:
 # What diffusion is guided away from.
 rule unconditional_contexts:
     input:
-        weights=model_files(
-            *("image_encoder", "text_encoder", "image_processor", "tokenizer")
-        ),
+        weights=ancient(model_files(*ENCODERS)),
     output:
         contexts="<results>/features/unconditional.h5",
     log:
@@ -93,6 +97,8 @@ rule unconditional_contexts:
         mem_mb=8000,
         runtime=10,
     params:
+        code=code_of("unconditional_contexts"),
+        content=content_of(*model_files(*ENCODERS)),
         models=lambda wildcards: VERSATILE,
     script:
         "../scripts/unconditional_contexts.py"

@@ -63,5 +63,7 @@ if CONFIG.nsd.coco:
         resources:
             mem_mb=3000,
             runtime=20,
+        params:
+            code=code_of("captions"),
         script:
             "../scripts/captions.py"

@@ -6,7 +6,7 @@ rule base_images:
             else "<results>/ridge/{subject}/vdvae/{variant}.h5"
         ),
         trials="<results>/trials/{subject}.parquet",
-        weights=VDVAE,
+        weights=ancient(VDVAE),
         hparams=lookup("features/vdvae/hparams", within=config),
     output:
         images="<results>/base_images/{subject}/{variant}.h5",
@@ -24,6 +24,9 @@ rule base_images:
         gpu=1,
         mem_mb=8000,
         runtime=60,
+    params:
+        code=code_of("base_images"),
+        content=content_of(VDVAE),
     script:
         "../scripts/base_images.py"
 
@@ -45,7 +48,7 @@ rule reconstruct:
             else "<results>/ridge/{subject}/clip_text/decoded.h5"
         ),
         unconditional="<results>/features/unconditional.h5",
-        weights=model_files("image_unet", "text_unet", "vae", "scheduler"),
+        weights=ancient(model_files(*PAINTERS)),
     output:
         images="<results>/reconstructions/{subject}/{variant}_{chunk}.h5",
     log:
@@ -62,6 +65,8 @@ rule reconstruct:
         mem_mb=12000,
         runtime=120,
     params:
+        code=code_of("reconstruct"),
+        content=content_of(*model_files(*PAINTERS)),
         generator=painting_parameters(),
         precision=lookup("generator/precision", within=config),
         models=lambda wildcards: VERSATILE,
@@ -95,6 +100,8 @@ rule collect_reconstructions:
     resources:
         mem_mb=2000,
         runtime=10,
+    params:
+        code=code_of("collect_reconstructions"),
     script:
         "../scripts/collect_reconstructions.py"
 
@@ -103,7 +110,7 @@ rule pictures:
     input:
         base="<results>/base_images/{subject}/decoded.h5",
         final="<results>/reconstructions/{subject}/decoded.h5",
-        stimuli=str(TREE.stimuli),
+        stimuli=source(str(TREE.stimuli)),
     output:
         folder=directory("<results>/pictures/{subject}"),
         sheet="<results>/pictures/{subject}.png",
@@ -116,5 +123,8 @@ rule pictures:
     resources:
         mem_mb=2000,
         runtime=10,
+    params:
+        code=code_of("pictures"),
+        content=content_of(TREE.stimuli),
     script:
         "../scripts/pictures.py"

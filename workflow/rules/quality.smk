@@ -26,6 +26,7 @@ rule quality:
         mem_mb=3000,
         runtime=20,
     params:
+        code=code_of("quality"),
         demo=lambda wildcards: CONFIG.demo is not None,
         seed=lookup("seed", within=config),
     script:

@@ -8,10 +8,10 @@ rule region_decoder:
         vdvae=lambda wildcards: feature_files(wildcards, "vdvae"),
         clip_vision=lambda wildcards: feature_files(wildcards, "clip_vision"),
         clip_text=lambda wildcards: feature_files(wildcards, "clip_text"),
-        stimuli=str(TREE.stimuli),
-        weights=VDVAE,
+        stimuli=source(str(TREE.stimuli)),
+        weights=ancient(VDVAE),
         hparams=lookup("features/vdvae/hparams", within=config),
-        clip=model_files("image_encoder", "image_processor"),
+        clip=ancient(model_files(*ENCODERS[:2])),
     output:
         scores="<results>/regions/{subject}/{region}/scores.tsv",
         single="<results>/regions/{subject}/{region}/images.parquet",
@@ -30,6 +30,8 @@ rule region_decoder:
         mem_mb=8000,
         runtime=60,
     params:
+        code=code_of("region_decoder"),
+        content=content_of(TREE.stimuli, VDVAE, *model_files(*ENCODERS[:2])),
         models=lambda wildcards: VERSATILE,
         regions=lambda wildcards: SETS[wildcards.region],
         repairings=lookup("evaluation/repairings", within=config),
@@ -58,6 +60,8 @@ rule region_scores:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        code=code_of("region_scores"),
     script:
         "../scripts/region_scores.py"
 
@@ -82,6 +86,7 @@ rule region_tests:
         mem_mb=1000,
         runtime=10,
     params:
+        code=code_of("region_tests"),
         seed=lookup("seed", within=config),
     script:
         "../scripts/region_tests.py"
@@ -114,6 +119,7 @@ rule region_synthetic:
         runtime=30,
     params:
         amplitude=lookup("regions/amplitude", within=config),
+        code=code_of("region_synthetic"),
         seed=lookup("seed", within=config),
         sets=lookup("regions/sets", within=config),
         spaces=list(SPACES),
@@ -125,9 +131,9 @@ rule region_pictures:
     input:
         features="<results>/regions/{subject}/synthetic_features.h5",
         unconditional="<results>/features/unconditional.h5",
-        vdvae=VDVAE,
+        vdvae=ancient(VDVAE),
         hparams=lookup("features/vdvae/hparams", within=config),
-        weights=model_files("image_unet", "text_unet", "vae", "scheduler"),
+        weights=ancient(model_files(*PAINTERS)),
     output:
         images="<results>/regions/{subject}/synthetic.h5",
         sheet="<results>/regions/{subject}/synthetic.png",
@@ -142,6 +148,8 @@ rule region_pictures:
         mem_mb=12000,
         runtime=60,
     params:
+        code=code_of("region_pictures"),
+        content=content_of(VDVAE, *model_files(*PAINTERS)),
         generator=painting_parameters(),
         precision=lookup("generator/precision", within=config),
         models=lambda wildcards: VERSATILE,

@@ -46,7 +46,7 @@ rule report:
             if report_subjects(wildcards) == sorted(CONFIG.subjects)
             else []
         ),
-        stimuli=str(TREE.stimuli),
+        stimuli=source(str(TREE.stimuli)),
     output:
         page=report(
             "<results>/report/{who}.html",
@@ -65,6 +65,8 @@ rule report:
         runtime=10,
     params:
         benchmarks=lambda wildcards: CONFIG.pathvars.get("benchmarks", "benchmarks"),
+        code=code_of("report"),
+        content=content_of(TREE.stimuli),
         config=config,
         results=lambda wildcards: CONFIG.pathvars.get("results", "results"),
         subjects=report_subjects,

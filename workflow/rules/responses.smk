@@ -1,7 +1,7 @@
 rule trials:
     input:
         unpack(split_files),
-        design=str(TREE.expdesign),
+        design=source(str(TREE.expdesign)),
     output:
         trials="<results>/trials/{subject}.parquet",
     log:
@@ -14,6 +14,8 @@ rule trials:
         mem_mb=1000,
         runtime=10,
     params:
+        code=code_of("trials"),
+        content=content_of(TREE.expdesign),
         sessions=lambda wildcards: CONFIG.sessions(wildcards.subject),
     script:
         "../scripts/trials.py"
@@ -39,6 +41,7 @@ rule voxels:
         runtime=10,
     params:
         atlases=lookup("nsd/atlases", within=config),
+        code=code_of("voxels"),
         regions=lookup("nsd/regions", within=config),
     script:
         "../scripts/voxels.py"
@@ -46,13 +49,7 @@ rule voxels:
 
 rule betas:
     input:
-        betas=lambda wildcards: str(
-            TREE.betas(
-                wildcards.subject,
-                int(wildcards.session),
-                CONFIG.subjects[wildcards.subject].format,
-            )
-        ),
+        betas=source(session_source),
         mask=str(TREE.mask("{subject}")),
         voxels="<results>/voxels/{subject}.parquet",
     output:
@@ -68,6 +65,9 @@ rule betas:
     resources:
         mem_mb=1000,
         runtime=20,
+    params:
+        code=code_of("betas"),
+        content=content_of(session_source),
     script:
         "../scripts/betas.py"
 
@@ -75,7 +75,8 @@ rule betas:
 rule responses:
     input:
         betas=session_files,
-        quality="<results>/quality/{subject}/sessions.tsv",
+        # it can stop this rule, and changes nothing else here
+        quality=ancient("<results>/quality/{subject}/sessions.tsv"),
         trials="<results>/trials/{subject}.parquet",
         voxels="<results>/voxels/{subject}.parquet",
         ncsnr=(
@@ -96,6 +97,7 @@ rule responses:
         runtime=30,
     params:
         average=lookup("responses/average", within=config),
+        code=code_of("responses"),
         zscore=lookup("responses/zscore", within=config),
     script:
         "../scripts/responses.py"

@@ -15,6 +15,8 @@ rule ridge_kernel:
         gpu=1,
         mem_mb=6000,
         runtime=30,
+    params:
+        code=code_of("ridge_kernel"),
     script:
         "../scripts/ridge_kernel.py"
 
@@ -38,6 +40,7 @@ rule ridge_alpha:
         runtime=30,
     params:
         alpha=lookup("ridge/alpha/{space}", within=config),
+        code=code_of("ridge_alpha"),
         # a fixed alpha depends on neither
         cross_validation=lambda wildcards: cross_validated(
             wildcards.space, config["ridge"]["cross_validation"]
@@ -75,6 +78,7 @@ rule ridge_predict:
             if wildcards.pairs.startswith("calibration_")
             else CONFIG.ridge.calibration
         ),
+        code=code_of("ridge_predict"),
         seed=lookup("seed", within=config),
     script:
         "../scripts/ridge_predict.py"
@@ -102,6 +106,7 @@ if CONFIG.ridge.keep:
             mem_mb=8000,
             runtime=60,
         params:
+            code=code_of("decoder_responses"),
             keep=lookup("ridge/keep", within=config),
         script:
             "../scripts/decoder_responses.py"
@@ -128,6 +133,7 @@ if CONFIG.ridge.keep:
             runtime=60,
         params:
             calibration=lookup("ridge/calibration", within=config),
+            code=code_of("ridge_decoder"),
             # the error chooses components only
             keep_error=(
                 config["ridge"]["keep_error"]

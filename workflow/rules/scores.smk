@@ -1,7 +1,7 @@
 rule scores:
     input:
         trials="<results>/trials/{subject}.parquet",
-        stimuli=str(TREE.stimuli),
+        stimuli=source(str(TREE.stimuli)),
         base=expand(
             "<results>/base_images/{{subject}}/{variant}.h5",
             variant=["decoded", "shuffled", "true_features", RECALIBRATED],
@@ -25,7 +25,7 @@ rule scores:
         features=lambda wildcards: [
             path for space in SPACES for path in feature_files(wildcards, space)
         ],
-        weights=model_files("image_encoder", "image_processor"),
+        weights=ancient(model_files(*ENCODERS[:2])),
         judge=[
             path
             for path in (CONFIG.evaluation.classifier, CONFIG.evaluation.scenes)
@@ -46,6 +46,8 @@ rule scores:
         mem_mb=16000,
         runtime=60,
     params:
+        code=code_of("scores"),
+        content=content_of(TREE.stimuli, *model_files(*ENCODERS[:2])),
         evaluation=lookup("evaluation", within=config),
         models=lambda wildcards: VERSATILE,
         seed=lookup("seed", within=config),

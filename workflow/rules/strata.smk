@@ -22,6 +22,8 @@ if CONFIG.content_files:
         resources:
             mem_mb=3000,
             runtime=20,
+        params:
+            code=code_of("content"),
         script:
             "../scripts/content.py"
 
@@ -47,6 +49,7 @@ rule strata:
         mem_mb=2000,
         runtime=20,
     params:
+        code=code_of("strata"),
         seed=lookup("seed", within=config),
     script:
         "../scripts/strata.py"

@@ -1,0 +1,47 @@
+"""Jobs pay only for what they use: which heavy packages each script's imports bring."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+HEAVY = ("torch", "transformers", "diffusers", "sklearn", "scipy.stats", "matplotlib", "boto3",
+         "huggingface_hub", "snakemake.workflow")  # fmt: skip
+# Scripts that need any of them, by what they need; all others need none. Models bring transformers and
+# diffusers when they are loaded.
+NEEDS = {
+    ("torch",): (
+        "base_images", "features_clip_text", "features_clip_vision", "features_vdvae", "reconstruct",
+        "region_decoder", "region_pictures", "scores", "unconditional_contexts",
+    ),
+    ("matplotlib",): ("quality", "report"),
+    ("sklearn", "scipy.stats"): ("image_clusters",),
+    ("boto3",): ("fetch_nsd",),
+    ("huggingface_hub",): ("fetch_file",),
+}  # fmt: skip
+SCRIPTS = {path.stem: path for path in (ROOT / "workflow/scripts").glob("*.py")}
+OTHERS = sorted(set(SCRIPTS) - {name for names in NEEDS.values() for name in names})
+
+
+def imports(name: str) -> str:
+    """A script's imports, and a check of what they brought."""
+    tree = ast.parse(SCRIPTS[name].read_text(encoding="utf-8"))
+    lines = [ast.unparse(node) for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    return "\n".join([*lines, f"check({name!r})"])
+
+
+@pytest.mark.parametrize(("allowed", "names"), [*NEEDS.items(), ((), OTHERS)], ids=str)
+def test_scripts_import_only_what_they_need(allowed, names):
+    # one process for all scripts of a kind: it ends with the first that brings too much
+    program = f"""
+import sys
+def check(name):
+    brought = {{heavy for heavy in {HEAVY} if heavy in sys.modules}} - set({allowed})
+    if brought:
+        sys.exit(f"{{name}} imports {{sorted(brought)}}")
+"""
+    command = [sys.executable, "-c", program + "\n".join(imports(name) for name in names)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
