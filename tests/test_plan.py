@@ -99,6 +99,11 @@ def test_picture_chunks():
     assert one.picture_ids("subj01", "swapped").tolist() == one.control_ids("subj01").tolist()
 
 
+@pytest.mark.parametrize(("seeds", "draws"), [(1, []), (2, ["seed1"]), (4, ["seed1", "seed2", "seed3"])])
+def test_the_first_draw_is_the_run_itself(seeds, draws):
+    assert plan(evaluation={"seeds": seeds}).more_draws == draws
+
+
 def test_single_test_image_is_named(tmp_path):
     (tmp_path / "test.txt").write_text(f"{plan().test_ids('subj01')[0]}\n")
     with pytest.raises(InputError, match=r"subj01: expected at least 2 test images.*found 1"):

@@ -46,20 +46,22 @@ def section(people: Sequence[Results], tuned: bool) -> dict | None:
     }
 
 
-def _mean(person: Results, variant: str, picture: str, metric: str = MAIN) -> float | None:
-    score = person.score(variant, picture, metric)
-    return None if score is None else score["mean"]
-
-
 def _baselines(person: Results) -> list[str]:
-    found = [(name, _mean(person, variant, picture)) for name, variant, picture in BASELINES]
-    lines = [f"{name} {number(value)}" for name, value in found if value is not None]
-    return [f"final image {number(_mean(person, 'decoded', 'final'))}", *lines] if lines else []
+    final = person.score("decoded", "final", MAIN)
+    found = [(name, person.score(variant, picture, MAIN)) for name, variant, picture in BASELINES]
+    lines = [_named(name, score, final) for name, score in found if score]
+    return [_named("final image", final, final), *lines] if lines and final else lines
 
 
 def _ceiling(person: Results) -> list[str]:
     score = person.score("true_features", "final", MAIN)
-    return [f"true features {number(score['mean'])} (n = {score['n']:.0f})"] if score else []
+    return [_named("true features", score, person.score("decoded", "final", MAIN))] if score else []
+
+
+def _named(name: str, score: dict, final: dict | None) -> str:
+    """A score and, where it is of other images than the final images', how many."""
+    n = f" (n = {score['n']:.0f})" if not final or score["n"] != final["n"] else ""
+    return f"{name} {number(score['mean'])}{n}"
 
 
 def _held_out(person: Results) -> list[str]:

@@ -62,9 +62,11 @@ def rows_of(summary: pd.DataFrame, metric: str) -> list[tuple[str, str]]:
 
     def place(pair: tuple[str, str]) -> tuple:
         variant = VARIANTS.index(pair[0]) if pair[0] in VARIANTS else len(VARIANTS)
+        if pair[0].startswith("seed"):  # other draws, below the run's own
+            variant = 0.5
         picture = pictures.index(pair[1]) if pair[1] in pictures else len(pictures)
         # feature spaces one after the other, pictures variant by variant
-        return (picture, variant) if pair[1] in FEATURE_SPACES else (variant, picture)
+        return (picture, variant) if pair[1] in FEATURE_SPACES else (variant, picture, *pair)
 
     return sorted((tuple(pair) for pair in pairs), key=place)
 
@@ -90,7 +92,8 @@ def scores(summary: pd.DataFrame, metric: str, subjects: Sequence[str]) -> str:
             if place % 2 == 0:
                 axes.axhspan(place - 0.5, place + 0.5, color="#f3f5f7", lw=0, zorder=0)
             mine = frame[(frame["variant"] == variant) & (frame["picture"] == picture)]
-            colour = COLOURS.get((variant, picture), SPACE_COLOURS.get(picture, GREY))
+            key = ("decoded" if variant.startswith("seed") else variant, picture)
+            colour = COLOURS.get(key, SPACE_COLOURS.get(picture, GREY))
             for k, subject in enumerate(subjects):
                 found = mine[mine["subject"] == subject]
                 if len(found):

@@ -262,9 +262,10 @@ def notes(
         ))  # fmt: skip
     found.append((
         "One draw a picture",
-        "Every picture is the generator's first and only draw with the seed below; none was picked among "
-        "several. Intervals (95 %, bootstrap over images) say how much the score depends on the choice of "
-        "test images; not how much on the seed."
+        f"Every picture{' of the gallery' if draws > 1 else ''} is the generator's first "
+        f"{'' if draws > 1 else 'and only '}draw with the seed below; none was picked among several. "
+        "Intervals (95 %, bootstrap over images) say how much the score depends on the choice of test "
+        "images; not how much on the seed."
         + (
             f" For that some test images were painted {draws} times: “Several draws” has mean and spread."
             if draws > 1
