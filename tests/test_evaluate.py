@@ -107,10 +107,13 @@ def test_large_pictures_are_compared_in_sampled_pairs(scores, rng):
 
 
 def test_tables(scores, rng):
-    for variant in ("decoded", "shuffled"):
-        scores.add(variant, "base", "pixcorr", IDS, rng.standard_normal((40, 40)))
+    matrices = {variant: rng.standard_normal((40, 40)) for variant in ("decoded", "shuffled")}
+    for variant, matrix in matrices.items():
+        scores.add(variant, "base", "pixcorr", IDS, matrix)
     images, summary = scores.image_table(), scores.summary_table()
-    assert list(images) == ["subject", "variant", "picture", "metric", "nsd_id", "value"]
+    assert list(images) == ["subject", "variant", "picture", "metric", "nsd_id", "value", "chance"]
+    chance = images.loc[images["variant"] == "decoded", "chance"]
+    np.testing.assert_allclose(chance, matrices["decoded"].mean(axis=1))
     assert len(images) == 80
     assert summary["variant"].tolist() == ["decoded", "shuffled"]
     means = images.groupby("variant")["value"].mean()

@@ -131,6 +131,14 @@ def test_run_is_whole(project):
     assert (parts["ceiling"] < 1).all()
     amount = pd.read_csv(results / "data_amount/subj01.tsv", sep="\t")
     assert len(amount) == 3 * (1 + 2)  # all of both, and two draws of voxels, in each space
+    strata = pd.read_csv(results / "strata/subj01.tsv", sep="\t")
+    assert set(strata["by"]) == {"all images", "nearest training image"}  # no table of scenes: no content
+    assert strata.loc[strata["by"] == "all images", "mean"].notna().all()
+    tests = pd.read_csv(results / "regions/subj01/tests.tsv", sep="\t")
+    assert len(tests) == 2 * 4 * 2  # regions, spaces, and what they are compared with
+    compared = pd.read_csv(results / "scores/comparison.tsv", sep="\t").set_index("line")
+    assert compared.loc["brain_diffuser_small, subj01", "swav_distance"] == "not measured"
+    assert "9 of 50 test images" in (results / "figures/subj01.txt").read_text(encoding="utf-8")
     with h5py.File(results / "responses/subj01.h5") as file:
         assert file["train"].shape[0] == 200
         assert np.isfinite(file["train"][()]).all()
