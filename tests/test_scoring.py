@@ -16,6 +16,7 @@ from neural_recon.demo.scenes import BACKGROUNDS, KINDS, render, sample
 from neural_recon.errors import InputError
 from neural_recon.feature_files import write_chunk
 from neural_recon.files import write_hdf5
+from neural_recon.networks import Judges
 from neural_recon.scoring import SPACES, Judge, mean_picture, score_subject
 
 SIDE = 40
@@ -119,7 +120,7 @@ def knowing(monkeypatch, stimuli):
 
 @pytest.mark.usefixtures("knowing")
 def test_every_score_of_a_subject(subject, stimuli, scenes):
-    scores = score_subject("subj01", subject, Thumbnail(), EVALUATION, seed=0)
+    scores = score_subject("subj01", subject, Judges("native", Thumbnail()), EVALUATION, seed=0)
     table = scores.summary_table().set_index(["variant", "picture", "metric"])
     assert table.index.is_unique
     mean = table["mean"]
@@ -148,20 +149,23 @@ def test_every_score_of_a_subject(subject, stimuli, scenes):
 
 def test_without_a_judge(subject):
     subject.judge = []
-    scores = score_subject("subj01", subject, Thumbnail(), EVALUATION, seed=0)
-    assert set(scores.summary_table()["metric"]) == {
+    scores = score_subject("subj01", subject, Judges("native", Thumbnail()), EVALUATION, seed=0)
+    table = scores.summary_table()
+    assert set(table.loc[table["not_measured"] == "", "metric"]) == {
         "pixcorr",
         "ssim",
         "clip_two_way",
         "context_two_way",
         "two_way",
+        "retrieval_image",
+        "retrieval_brain",
     }
 
 
 def test_weights_without_scenes(subject):
     subject.judge = subject.judge[:1]
     with pytest.raises(InputError, match=r"both classifier and scenes.*judge\.safetensors alone"):
-        score_subject("subj01", subject, Thumbnail(), EVALUATION, seed=0)
+        score_subject("subj01", subject, Judges("native", Thumbnail()), EVALUATION, seed=0)
 
 
 def test_judge_answers_with_names(weights, scenes, stimuli):

@@ -30,6 +30,8 @@ try:
     WEIGHTS = weights.read_table(Path(workflow.basedir) / weights.TABLE)
     VDVAE = str(weights.locate("vdvae", CONFIG.weights.vdvae, WEIGHTS))
     VERSATILE = str(weights.locate("versatile", CONFIG.weights.versatile, WEIGHTS))
+    # network -> weights, of those that are named
+    NETWORKS = weights.locate_networks(CONFIG.evaluation, WEIGHTS)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 

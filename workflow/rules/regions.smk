@@ -30,6 +30,7 @@ rule region_decoder:
         runtime=60,
     params:
         models=lambda wildcards: VERSATILE,
+        preset=lookup("evaluation/preset", within=config),
         regions=lambda wildcards: SETS[wildcards.region],
         repairings=lookup("evaluation/repairings", within=config),
         ridge={

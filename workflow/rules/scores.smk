@@ -19,6 +19,7 @@ rule scores:
             path for space in SPACES for path in feature_files(wildcards, space)
         ],
         weights=model_files("image_encoder", "image_processor"),
+        networks=list(NETWORKS.values()),
         judge=[
             path
             for path in (CONFIG.evaluation.classifier, CONFIG.evaluation.scenes)
@@ -41,6 +42,7 @@ rule scores:
     params:
         evaluation=lookup("evaluation", within=config),
         models=lambda wildcards: VERSATILE,
+        networks=lambda wildcards: NETWORKS,
         seed=lookup("seed", within=config),
     script:
         "../scripts/scores.py"
