@@ -20,7 +20,7 @@ from neural_recon.errors import InputError
 from neural_recon.evaluate import Scores
 from neural_recon.files import write_table
 from neural_recon.models import device, load_clip
-from neural_recon.networks import Judges, store
+from neural_recon.networks import METRICS, Judges, store
 from neural_recon.similarity import RADIUS
 
 logger = logging.getLogger(__name__)
@@ -86,10 +86,11 @@ def evaluate_folder(
     truth, seen = _gather(read_truth, nsd_ids, rule.truth_sizes or own, judges, "truth")
     scores = Scores(name, SEED, REPAIRINGS)
     scores.add_sized(name, preset, nsd_ids, truth, pictures, rule.ssim)
-    for metric in found:
-        scores.add_features(name, preset, metric, nsd_ids, seen[metric], found[metric])
-    for metric, reason in judges.missing.items():
-        scores.add_unmeasured(name, preset, metric, len(nsd_ids), reason)
+    for metric in METRICS:
+        if metric in found:
+            scores.add_features(name, preset, metric, nsd_ids, seen[metric], found[metric])
+        else:
+            scores.add_unmeasured(name, preset, metric, len(nsd_ids), judges.missing[metric])
 
     summary = scores.summary_table().drop(columns=["subject", "variant", "picture"])
     images = scores.image_table()[["metric", "nsd_id", "value"]]
