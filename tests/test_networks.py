@@ -218,7 +218,7 @@ def test_weights_of_the_configuration(tmp_path, monkeypatch):
     for preset, efficientnet in (("brain_diffuser", "first"), ("mindeye2", "second")):
         chosen = {**names, "efficientnet": f"efficientnet-b1-{efficientnet}"}
         evaluation = Evaluation.model_validate({"preset": preset, "networks": chosen})
-        found = weights.locate_networks(evaluation, table)
+        found = weights.locate_networks(evaluation.networks.named, preset, table)
         # what a fetch writes is what `neural-recon evaluate` looks for
         assert {name: path.split("/")[-1] for name, path in found.items()} == weights.network_files(preset)
         assert all(
@@ -227,13 +227,13 @@ def test_weights_of_the_configuration(tmp_path, monkeypatch):
         for entry in chosen.values():
             (file,) = table[entry].files
             assert file.sha256_begins is None or f"-{file.sha256_begins}.pth" in file.path
-    assert weights.locate_networks(Evaluation(), table) == {}
-    wrong = Evaluation.model_validate({"networks": {"efficientnet": "efficientnet-b1-second"}})
+    assert Evaluation().networks.named == {}
+    wrong = {"efficientnet": "efficientnet-b1-second"}
     with pytest.raises(InputError, match=r"networks\.efficientnet: expected efficientnet_b1_rwightman"):
-        weights.locate_networks(wrong, table)
-    wrong = Evaluation.model_validate({"networks": {"swav": "swaw"}})
+        weights.locate_networks(wrong, "brain_diffuser", table)
+    wrong = {"swav": "swaw"}
     with pytest.raises(InputError, match=r"evaluation\.networks\.swav: expected a name of .*existing file"):
-        weights.locate_networks(wrong, table)
+        weights.locate_networks(wrong, "brain_diffuser", table)
 
 
 def run(program: str) -> None:

@@ -289,8 +289,8 @@ def test_retrieval_and_what_was_not_measured(made, tmp_path):
         {**row, "picture": "final", "metric": "efficientnet_distance", "mean": 0.713, "better": "lower"}
     ]
     reason = "evaluation.networks names no weights of swav"
-    found += [{"subject": "subj01", "variant": "decoded", "picture": "final", "metric": "swav_distance", "n": 10,
-               "not_measured": reason}]  # fmt: skip
+    empty = {"subject": "subj01", "variant": "decoded", "picture": "final", "metric": "swav_distance"}
+    found.append({**empty, "n": 10, "not_measured": reason})
     write_table(files.summary, pd.concat([summary, pd.DataFrame(found)]))
     report.build(tmp_path / "other.html", [files], stimuli, None, CONFIGURATION)
     text = Page((tmp_path / "other.html").read_text(encoding="utf-8")).text

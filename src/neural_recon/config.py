@@ -89,8 +89,7 @@ class Config(Section):
     @property
     def model_names(self) -> list[str]:
         """The models that are named: entries of the table of weights, or paths."""
-        networks = [value for _, value in self.evaluation.networks if value]
-        return [self.weights.vdvae, self.weights.versatile, *networks]
+        return [self.weights.vdvae, self.weights.versatile, *self.evaluation.networks.named.values()]
 
     def _last_session(self, name: str) -> int:
         return SESSIONS[name] if self.demo is None else self.demo.sessions

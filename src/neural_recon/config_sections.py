@@ -264,6 +264,11 @@ class Networks(Section):
     )
     swav: str | None = Field(None, description="SwAV's ResNet-50, likewise.")
 
+    @property
+    def named(self) -> dict[str, str]:
+        """Those that are named."""
+        return {name: value for name, value in self if value}
+
 
 class Evaluation(Section):
     """Scores and their controls."""

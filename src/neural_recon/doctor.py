@@ -144,16 +144,16 @@ def check_downloads(plan: Plan) -> tuple[list[Finding], float]:
 
 def check_weights(config: Config, table: weights.Table) -> Iterator[Finding]:
     """Each model: to be fetched, or read and compared tensor by tensor with what it should hold."""
-    preset, evaluation = config.evaluation.preset, config.evaluation.networks
-    absent = [name for name, value in evaluation if value is None]
+    preset, named = config.evaluation.preset, config.evaluation.networks.named
+    absent = [name for name in weights.NETWORKS if name not in named]
     if absent and metrics.PRESETS[preset].networks:
         text = f"evaluation.networks names no {', no '.join(absent)}: their scores will not be measured"
         yield Finding("weights", "note", text)
-    for key, value in [*config.weights, *((name, value) for name, value in evaluation if value)]:
+    for key, value in [*config.weights, *named.items()]:
         topic = f"weights.{key}" if key in weights.KINDS else f"weights of {key}"
         try:
             path = weights.locate(key, value, table)
-            weights.locate_networks(config.evaluation, table)
+            weights.locate_networks({key: value} if key in named else {}, preset, table)
             to_fetch = weights.missing([value], table)
             if to_fetch:
                 gigabytes = sum(file.gigabytes for file in to_fetch.values())

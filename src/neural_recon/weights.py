@@ -8,16 +8,12 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from neural_recon.errors import InputError, first_mistake
 from neural_recon.model_folders import part_files
-
-if TYPE_CHECKING:
-    from neural_recon.config_sections import Evaluation
 
 TABLE = Path("config/weights.yaml")  # in the project's folder
 MODELS = Path("resources/models")  # in the folder the workflow runs in
@@ -140,19 +136,19 @@ def network_files(preset: str) -> dict[str, str]:
     return {**NETWORK_FILES, "efficientnet": EFFICIENTNET_FILES[preset]}
 
 
-def locate_networks(evaluation: "Evaluation", table: Table) -> dict[str, str]:
-    """Where the weights of the networks of `evaluation.networks` lie or will lie, those that are named.
+def locate_networks(named: Mapping[str, str], preset: str, table: Table) -> dict[str, str]:
+    """Where the weights of the networks that `evaluation.networks` names lie or will lie.
 
     Raises:
         InputError: as `locate`; or EfficientNet's weights are those of the other preset.
     """
-    paths = {name: locate(name, value, table) for name, value in evaluation.networks if value}
-    wanted = EFFICIENTNET_FILES.get(evaluation.preset)
+    paths = {name: locate(name, value, table) for name, value in named.items()}
+    wanted = EFFICIENTNET_FILES.get(preset)
     others = {*EFFICIENTNET_FILES.values()} - {wanted}
     if wanted and "efficientnet" in paths and paths["efficientnet"].name in others:
         raise InputError(
             f"evaluation.networks.efficientnet: expected {wanted}, the weights of the preset "
-            f"{evaluation.preset}, found {paths['efficientnet'].name}; name the entry or the file of those."
+            f"{preset}, found {paths['efficientnet'].name}; name the entry or the file of those."
         )
     return {name: str(path) for name, path in paths.items()}
 

@@ -31,7 +31,9 @@ try:
     VDVAE = str(weights.locate("vdvae", CONFIG.weights.vdvae, WEIGHTS))
     VERSATILE = str(weights.locate("versatile", CONFIG.weights.versatile, WEIGHTS))
     # network -> weights, of those that are named
-    NETWORKS = weights.locate_networks(CONFIG.evaluation, WEIGHTS)
+    NETWORKS = weights.locate_networks(
+        CONFIG.evaluation.networks.named, CONFIG.evaluation.preset, WEIGHTS
+    )
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
