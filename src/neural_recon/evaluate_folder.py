@@ -144,16 +144,16 @@ def as_text(summary: pd.DataFrame) -> str:
         f"{first['method']}: {first['n']} pictures, preset {first['preset']}, "
         f"neural-recon {first['version']}",
         "",
-        f"{'':24}{'mean':>8}   {'95 % interval':20}{'chance':20}p (re-pairings)",
+        f"{'':30}{'mean':>8}   {'95 % interval':20}{'chance':20}p (re-pairings)",
     ]
     for row in summary.itertuples():
         metric = row.metric + (" (lower)" if row.better == "lower" else "")
         if row.not_measured:
-            lines.append(f"{metric:24}not measured: {row.not_measured}")
+            lines.append(f"{metric:30}not measured: {row.not_measured}")
             continue
         interval = f"{row.ci_low:.4f} to {row.ci_high:.4f}"
         chance = f"{row.shuffled:.4f} ± {row.shuffled_sd:.4f}"
-        lines.append(f"{metric:24}{row.mean:8.4f}   {interval:20}{chance:20}{row.p:.2g} ({row.repairings})")
+        lines.append(f"{metric:30}{row.mean:8.4f}   {interval:20}{chance:20}{row.p:.2g} ({row.repairings})")
     return "\n".join(lines)
 
 
