@@ -161,7 +161,7 @@ def test_distances_are_better_when_lower(scores, rng):
     truth = rng.standard_normal((40, 50))
     found = truth + rng.standard_normal((40, 50))
     for variant, features in (("decoded", found), ("shuffled", np.roll(found, 1, axis=0))):
-        scores.add_distance(variant, "base", "swav_distance", IDS, truth, features)
+        scores.add_features(variant, "base", "swav_distance", IDS, truth, features)
     own, wrong = scores.summary
     expected = [1 - pearsonr(t, f).statistic for t, f in zip(truth, found, strict=True)]
     np.testing.assert_allclose(scores.images[0]["value"], expected, atol=1e-12)
@@ -179,7 +179,7 @@ def test_distances_are_better_when_lower(scores, rng):
 
 def test_constant_features_have_distance_one(scores, rng):
     truth, found = rng.standard_normal((40, 50)), np.ones((40, 50))
-    scores.add_distance("decoded", "base", "efficientnet_distance", IDS, truth, found)
+    scores.add_features("decoded", "base", "efficientnet_distance", IDS, truth, found)
     assert row(scores)["mean"] == 1
     assert row(scores)["p"] == 1
 

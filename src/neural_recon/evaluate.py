@@ -153,9 +153,15 @@ class Scores:
         found: np.ndarray,
         rows: np.ndarray | None = None,
     ) -> None:
-        """Correlation distance or two-way identification, by the metric's name."""
-        add = self.add_distance if metric.endswith("_distance") else self.add_two_way
-        add(variant, picture, metric, nsd_ids, truth, found, rows)
+        """Correlation distance (lower is better) or two-way identification, by the metric's name.
+
+        Arguments as for `add_two_way`.
+        """
+        if not metric.endswith("_distance"):
+            self.add_two_way(variant, picture, metric, nsd_ids, truth, found, rows)
+            return
+        own = truth if rows is None else truth[rows]
+        self.add(variant, picture, metric, nsd_ids, 1 - metrics.correlation_matrix(own, found))
 
     def add_two_way(
         self,
@@ -174,20 +180,6 @@ class Scores:
         """
         matrix = metrics.two_way_matrix(metrics.correlation_matrix(truth, found))
         self.add(variant, picture, metric, nsd_ids, matrix if rows is None else matrix[rows])
-
-    def add_distance(
-        self,
-        variant: str,
-        picture: str,
-        metric: str,
-        nsd_ids: np.ndarray,
-        truth: np.ndarray,
-        found: np.ndarray,
-        rows: np.ndarray | None = None,
-    ) -> None:
-        """Correlation distance (lower is better) of features; arguments as for `add_two_way`."""
-        own = truth if rows is None else truth[rows]
-        self.add(variant, picture, metric, nsd_ids, 1 - metrics.correlation_matrix(own, found))
 
     def add_retrieval(
         self, variant: str, picture: str, nsd_ids: np.ndarray, truth: np.ndarray, found: np.ndarray
