@@ -21,6 +21,7 @@ import sys
 import time
 from pathlib import Path
 
+import neural_recon  # noqa: F401  # isort: skip
 import numpy as np
 import torch
 from diffusers import DDIMScheduler

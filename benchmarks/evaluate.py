@@ -3,13 +3,15 @@
     python benchmarks/evaluate.py [--images 1000] [--size 425] [--preset brain_diffuser] [--sample 20]
 
 Writes random pictures (the worst case: noise does not compress) and their stimuli as PNG, and scores them in
-a process of its own: seconds and most resident memory, imports included in both. The loop reads, resizes and
-scores the first pictures of the same folders with Pillow, NumPy and scikit-image, without chance levels; its
-time for all, and with SSIM's re-pairings too, is extrapolated from that sample.
+a process of its own: seconds, processor seconds (which other work on the machine changes less) and most
+resident memory, imports included in all. The loop reads, resizes and scores the first pictures of the same
+folders with Pillow, NumPy and scikit-image, without chance levels; its time for all, and with SSIM's
+re-pairings too, is extrapolated from that sample.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -42,9 +44,10 @@ def score(folder: Path, preset: str) -> dict:
         "folder = Path(sys.argv[1])\n"
         "summary, images = evaluate_folder(folder / 'pictures', folder / 'stimuli', sys.argv[2])\n"
         "print(as_text(summary), file=sys.stderr)\n"
-        "memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6\n"
+        "used = resource.getrusage(resource.RUSAGE_SELF)\n"
+        "memory, busy = used.ru_maxrss * 1024 / 1e6, used.ru_utime + used.ru_stime\n"
         "scores = {m: rows['value'].tolist() for m, rows in images.groupby('metric')}\n"
-        "print(json.dumps({'MB': memory, 'scores': scores}))"
+        "print(json.dumps({'MB': memory, 'busy': busy, 'scores': scores}))"
     )
     started = time.perf_counter()
     done = subprocess.run(
@@ -102,7 +105,11 @@ def main() -> None:
     for metric, expected in scores.items():
         np.testing.assert_allclose(ours["scores"][metric][:sample], expected, atol=1e-5)
     print(f"{n} pictures of {arguments.size}, {arguments.preset}, with intervals and chance:")
-    print(f"neural-recon evaluate: {ours['seconds']:.1f} s, {ours['MB']:,.0f} MB")
+    load = os.getloadavg()[0]
+    print(
+        f"neural-recon evaluate: {ours['seconds']:.1f} s, of the processors {ours['busy']:.1f} s, "
+        f"{ours['MB']:,.0f} MB (load {load:.1f})"
+    )
     steps = ", ".join(f"{step} {1000 * value / sample:.0f} ms" for step, value in seconds.items())
     print(f"plain loop, a picture (mean of {sample}): {steps}")
     whole = sum(seconds.values()) * n / sample

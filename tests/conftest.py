@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
+# before any test imports transformers, which imports torchvision
+import neural_recon  # noqa: F401
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 

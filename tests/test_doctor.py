@@ -199,6 +199,24 @@ def test_wrong_weights_are_named_beside_all_else():
     assert "mend what is said of the weights" in advice
 
 
+def test_networks_to_score_by():
+    named = {"alexnet": "alexnet", "swav": "mine.pth.tar", "efficientnet": "efficientnet_b1-c27df63c.pth"}
+    torch.save({"module.conv1.weight": torch.zeros(64, 3, 7, 7)}, "mine.pth.tar")
+    torch.save({}, "efficientnet_b1-c27df63c.pth")
+    found, advice = examine({**REAL, "evaluation": {"networks": named}})
+    assert found["weights"][0] == "note"
+    assert found["weights"][1].startswith("evaluation.networks names no inception: their scores will not")
+    assert found["weights of swav"][0] == "wrong"
+    assert found["weights of swav"][1].startswith("mine.pth.tar: expected the tensor bn1.weight")
+    # the right network with the other preset's weights
+    assert found["weights of efficientnet"][0] == "wrong"
+    assert "expected efficientnet_b1_rwightman-bac287d4.pth" in found["weights of efficientnet"][1]
+    assert found["weights of alexnet"] == ("note", "alexnet: will be fetched, about 0.2 GB")
+    assert "mend what is said of the weights" in advice
+    native, _ = examine({**REAL, "evaluation": {"preset": "native"}})
+    assert "weights" not in native
+
+
 def test_weights_that_are_no_name_and_no_path():
     found, _ = examine({**REAL, "weights": {"vdvae": "vdvae-imagenet"}})
     assert found["weights.vdvae"][0] == "wrong"

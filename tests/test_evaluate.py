@@ -5,10 +5,13 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.spatial import distance
 from scipy.stats import pearsonr
 from skimage.metrics import structural_similarity
 
 from neural_recon.evaluate import COMPARISONS, SAMPLED_REPAIRINGS, Scores
+from neural_recon.files import write_table
+from neural_recon.report.results import measured
 
 IDS = np.arange(100, 140)
 
@@ -155,3 +158,62 @@ def test_scores_are_the_same_in_every_run(rng):
         scores.add("decoded", "base", "pixcorr", IDS, matrix)
         tables.append(scores.summary_table())
     pd.testing.assert_frame_equal(*tables)
+
+
+def test_distances_are_better_when_lower(scores, rng):
+    truth = rng.standard_normal((40, 50))
+    found = truth + rng.standard_normal((40, 50))
+    for variant, features in (("decoded", found), ("shuffled", np.roll(found, 1, axis=0))):
+        scores.add_features(variant, "base", "swav_distance", IDS, truth, features)
+    own, wrong = scores.summary
+    expected = [1 - pearsonr(t, f).statistic for t, f in zip(truth, found, strict=True)]
+    np.testing.assert_allclose(scores.images[0]["value"], expected, atol=1e-12)
+    assert own["better"] == "lower"
+    assert own["p"] == 1 / 401
+    assert own["shuffled"] == pytest.approx(1, abs=0.02)
+    assert wrong["p"] > 0.02
+    # controls are painted for some images only
+    some = np.array([7, 3, 30])
+    scores.add_features("swapped", "base", "swav_distance", IDS[some], truth, found[some], some)
+    np.testing.assert_allclose(scores.images[-1]["value"], np.array(expected)[some], atol=1e-12)
+    test = scores.comparisons()
+    assert (test["better"] == "lower").all()
+
+
+def test_constant_features_have_distance_one(scores, rng):
+    truth, found = rng.standard_normal((40, 50)), np.ones((40, 50))
+    scores.add_features("decoded", "base", "efficientnet_distance", IDS, truth, found)
+    assert row(scores)["mean"] == 1
+    assert row(scores)["p"] == 1
+
+
+def test_retrieval_both_ways(scores, rng):
+    truth = rng.standard_normal((40, 60))
+    found = truth + 0.2 * rng.standard_normal((40, 60))
+    found[:, :] += 40 * (np.arange(40) == 3)[:, None]  # one prediction that points elsewhere
+    found[5] = 0  # and one that has no direction
+    scores.add_retrieval("decoded", "clip_vision", IDS, truth, found)
+    image, brain = scores.summary
+    assert (image["metric"], brain["metric"]) == ("retrieval_image", "retrieval_brain")
+    cosine = 1 - np.array([[distance.cosine(t, f) if f.any() else 1 for f in found] for t in truth])
+    np.testing.assert_array_equal(scores.images[0]["value"], (cosine.argmax(0) == range(40)) & (found.any(1)))
+    np.testing.assert_array_equal(scores.images[1]["value"], cosine.argmax(1) == range(40))
+    assert image["shuffled"] == pytest.approx(1 / 40, abs=0.01)
+    assert image["p"] == 1 / 401
+
+
+def test_what_is_not_measured_has_a_row_and_no_numbers(scores, rng, tmp_path):
+    scores.add("decoded", "final", "pixcorr", IDS, rng.standard_normal((40, 40)))
+    scores.add_unmeasured("decoded", "final", "swav_distance", 40, "no weights of swav")
+    write_table(tmp_path / "summary.tsv", scores.summary_table())
+    table = pd.read_csv(tmp_path / "summary.tsv", sep="\t")
+    assert table["not_measured"].fillna("").tolist() == ["", "no weights of swav"]
+    assert (
+        table.loc[1, ["mean", "ci_low", "ci_high", "shuffled", "shuffled_sd", "p", "repairings"]].isna().all()
+    )
+    assert table["better"].tolist() == ["higher", "lower"]
+    assert table["n"].tolist() == [40, 40]
+    shown, reasons = measured(table)
+    assert shown["metric"].tolist() == ["pixcorr"]
+    assert reasons == {"swav_distance": "no weights of swav"}
+    assert set(scores.image_table()["metric"]) == {"pixcorr"}

@@ -1,8 +1,10 @@
 """A folder of any method's pictures."""
 
+import dataclasses
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -13,15 +15,31 @@ from PIL import Image
 from scipy.stats import pearsonr
 from skimage.color import rgb2gray
 from skimage.metrics import structural_similarity
+from typer.testing import CliRunner
 
-from neural_recon import __version__
+from neural_recon import __version__, cli, metrics, networks
 from neural_recon.errors import InputError
 from neural_recon.evaluate import SAMPLED_REPAIRINGS, Scores
-from neural_recon.evaluate_folder import as_text, evaluate_folder, picture_files, read_picture, write_scores
+from neural_recon.evaluate_folder import (
+    as_text,
+    default_output,
+    evaluate_folder,
+    picture_files,
+    read_picture,
+    write_scores,
+)
 from neural_recon.models import load_clip
+from neural_recon.networks import METRICS
 
 IDS = np.array([3, 17, 123, 5000, 72999])
 DEMO_CLIP = ROOT / "resources/demo_models/versatile"
+PUBLISHED = ["pixcorr", "ssim", *METRICS]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """A folder without weights, and for the default output."""
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
@@ -104,13 +122,22 @@ def test_scores_equal_scipy_and_scikit_image_on_pils_sizes(
     assert by_metric(summary).loc["pixcorr", "repairings"] == 1000
 
 
-def test_the_workflows_own_scores_come_out_the_same(folders, seen, found):
+@pytest.mark.parametrize("preset", ["native", "brain_diffuser"])
+def test_the_workflows_own_scores_come_out_the_same(folders, seen, found, preset, monkeypatch):
     clip = load_clip(DEMO_CLIP)
+    embedded = [clip.embedding(seen), clip.embedding(found)]
+    if preset == "brain_diffuser":  # the published CLIP is another one, and larger
+        monkeypatch.setattr(networks, "VIT_L_14", {})
+        small = dataclasses.replace(metrics.PRESETS[preset], networks={"clip": 64})
+        monkeypatch.setitem(metrics.PRESETS, preset, small)
+        resized = [metrics.resize_through(pictures, (64,), "bilinear") for pictures in (seen, found)]
+        embedded = [clip.embedding(pictures, prepared=True) for pictures in resized]
     own = Scores("my method", 0, 1000)
-    own.add_pixels("decoded", "final", IDS, seen, found, "brain_diffuser")
-    own.add_two_way("decoded", "final", "clip_two_way", IDS, clip.embedding(seen), clip.embedding(found))
-    summary, images = evaluate_folder(*folders, "brain_diffuser", clip=DEMO_CLIP)
-    assert summary["not_measured"].tolist() == ["", "", ""]
+    own.add_pixels("decoded", "final", IDS, seen, found, preset)
+    own.add_two_way("decoded", "final", "clip_two_way", IDS, *embedded)
+    summary, images = evaluate_folder(*folders, preset, clip=DEMO_CLIP)
+    summary = summary[summary["not_measured"] == ""].reset_index(drop=True)
+    assert summary["metric"].tolist() == ["pixcorr", "ssim", "clip_two_way"]
     columns = ["metric", "mean", "ci_low", "ci_high", "n", "shuffled", "shuffled_sd", "p"]
     pd.testing.assert_frame_equal(summary[columns], own.summary_table()[columns])
     pd.testing.assert_frame_equal(
@@ -123,16 +150,47 @@ def test_unrelated_pictures_are_at_chance(tmp_path, rng):
     names = [f"{i}.png" for i in range(40)]
     folders = [write(tmp_path / name, part, names) for name, part in zip("ab", noise, strict=True)]
     summary, _ = evaluate_folder(*folders, "native", clip=DEMO_CLIP)
-    assert (summary["p"] > 0.01).all()
+    assert (summary["p"].dropna() > 0.01).all()
     assert by_metric(summary).loc["clip_two_way", "mean"] == pytest.approx(0.5, abs=0.15)
     assert by_metric(summary).loc["pixcorr", "mean"] == pytest.approx(0, abs=0.02)
 
 
+def test_published_figures_without_weights_name_the_files_that_are_expected(folders):
+    summary, images = evaluate_folder(*folders, "mindeye2", folder=folders[0], clip=DEMO_CLIP)
+    assert summary["metric"].tolist() == PUBLISHED
+    assert set(images["metric"]) == {"pixcorr", "ssim"}
+    reasons = by_metric(summary)["not_measured"]
+    assert (reasons.iloc[:2] == "").all()
+    for metric, file in (
+        ("alexnet2_two_way", "alexnet-owt-7be5be79.pth"),
+        ("alexnet5_two_way", "alexnet-owt-7be5be79.pth"),
+        ("inception_two_way", "inception_v3_google-0cc3c7bd.pth"),
+        ("efficientnet_distance", "efficientnet_b1-c27df63c.pth"),
+        ("swav_distance", "swav_800ep_pretrain.pth.tar"),
+    ):
+        assert reasons[metric] == f"{folders[0]} has no {file} (--weights FOLDER)"
+    # a small CLIP's figure would not be that of the published table
+    assert "compares by CLIP ViT-L/14, found an encoder with image_size 64" in reasons["clip_two_way"]
+    numbers = summary.loc[2:, ["mean", "ci_low", "ci_high", "shuffled", "shuffled_sd", "p", "repairings"]]
+    assert numbers.isna().all(axis=None)
+    lower = {"efficientnet_distance", "swav_distance"}
+    assert set(summary.loc[summary["better"] == "lower", "metric"]) == lower
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "", "x\\y"])
+def test_names_that_name_no_file(name):
+    with pytest.raises(InputError, match="name: expected one that can name a file"):
+        default_output(name)
+
+
 def test_without_clip_the_metric_is_listed_with_the_reason(folders):
     summary, images = evaluate_folder(*folders, "native", name="Theirs")
-    assert summary["metric"].tolist() == ["pixcorr", "ssim", "clip_two_way"]
+    assert summary["metric"].tolist() == PUBLISHED
     assert np.isnan(by_metric(summary).loc["clip_two_way", "mean"])
-    assert "clip_two_way  not measured: no CLIP model was named" in as_text(summary)
+    assert re.search(
+        r"clip_two_way +not measured: no CLIP: .*image_encoder is not there \(--clip", as_text(summary)
+    )
+    assert re.search(r"alexnet2_two_way +not measured: the preset native gives networks no", as_text(summary))
     assert as_text(summary).startswith(f"Theirs: 5 pictures, preset native, neural-recon {__version__}")
     assert set(images["metric"]) == {"pixcorr", "ssim"}
     with pytest.raises(InputError, match="nowhere"):
@@ -293,6 +351,10 @@ def test_command(folders, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Theirs: 5 pictures, preset native")
     assert (tmp_path / "scores.parquet").is_file()
+    found = CliRunner().invoke(cli.app, list(map(str, arguments)))  # where the comparison looks for them
+    assert found.exit_code == 0
+    assert found.stdout.endswith("scores: results/others/my method.tsv\n")
+    assert {path.name for path in Path("results/others").iterdir()} == {"my method.tsv", "my method.parquet"}
     done = run("--output", tmp_path / "scores.csv")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"error: {tmp_path}/scores.csv: expected a name that ends in .tsv.\n"

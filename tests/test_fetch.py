@@ -36,6 +36,16 @@ def wanted(server, **known) -> Download:
     return Download(source=f"{server.address}/assets/", path="model.th", **known)
 
 
+def test_first_digits_of_the_sha256_are_checked(server, place):
+    fetch.fetch(wanted(server, sha256_begins=SHA256[:8]), place[0])
+    assert place[0].read_bytes() == CONTENT
+    place[0].unlink()
+    with pytest.raises(InputError, match=rf"expected the sha256 7be5be79\.\.\. .*found {SHA256}"):
+        fetch.fetch(wanted(server, sha256_begins="7be5be79"), place[0])
+    assert not place[0].exists()
+    assert not place[1].exists()
+
+
 def test_whole_file(server, place, caplog):
     caplog.set_level(logging.INFO)
     fetch.fetch(wanted(server, size=len(CONTENT), sha256=SHA256), place[0])

@@ -1,5 +1,6 @@
 """Metrics against SciPy, scikit-image and brute force."""
 
+import itertools
 import logging
 
 import numpy as np
@@ -222,6 +223,54 @@ def test_constant_pictures_count_as_unrelated_and_are_reported(pictures, caplog)
     assert np.all(np.isfinite(metrics.ssim(truth, images, "2d")))
 
 
+def test_cosines_equal_scipy(rng, monkeypatch):
+    monkeypatch.setattr(metrics, "FEATURE_BLOCK", 7)
+    truth = rng.standard_normal((6, 4, 5)).astype(np.float32) + 1
+    features = rng.standard_normal((5, 4, 5)).astype(np.float32)
+    features[2] = 0
+    features[3] = 4  # constant, and not without a direction
+    flat = truth.reshape(6, -1).astype(float), features.reshape(5, -1).astype(float)
+    found = metrics.cosine_matrix(truth, features)
+    for j in (0, 1, 3, 4):
+        np.testing.assert_allclose(
+            found[:, j], [1 - distance.cosine(t, flat[1][j]) for t in flat[0]], atol=1e-12
+        )
+    assert (found[:, 2] == 0).all()
+
+
+def test_retrieval_by_brute_force(rng):
+    """The true one against all sets of rivals that can be drawn: what many draws come to."""
+    similarity = rng.standard_normal((7, 7))
+    similarity[3] = similarity[2]  # a tie is no success
+    expected = np.zeros((7, 7))
+    for i in range(7):
+        others = np.delete(similarity, i, axis=0)
+        sets = [others[list(rows)] for rows in itertools.combinations(range(6), 3)]
+        expected[i] = np.mean([similarity[i] > chosen.max(axis=0) for chosen in sets], axis=0)
+    found = metrics.retrieval_matrix(similarity, seed=0, candidates=4, draws=4000)
+    np.testing.assert_allclose(found, expected, atol=0.04)
+    np.testing.assert_array_equal(found, metrics.retrieval_matrix(similarity, 0, 4, 4000))
+    # all of them are candidates: top 1, once
+    best = similarity == similarity.max(axis=0)
+    best[:, best.sum(axis=0) > 1] = False
+    np.testing.assert_array_equal(metrics.retrieval_matrix(similarity, seed=5), best)
+
+
+@pytest.mark.parametrize("n", [5, 12, 100, 300, 301, 1000])
+def test_chance_of_retrieval_is_one_of_the_candidates(rng, n):
+    candidates = min(n, metrics.CANDIDATES)
+    found = metrics.retrieval_matrix(rng.standard_normal((n, n)), seed=1, draws=5)
+    # over all pairings of n images every picture finds one of the candidates of each draw
+    assert found.mean() == pytest.approx(1 / candidates, rel=0.02 if n > 300 else 1e-12)
+    # features that carry the truth: found, and after re-pairing at chance
+    truth = rng.standard_normal((n, 64))
+    matrix = metrics.retrieval_matrix(metrics.cosine_matrix(truth, truth + rng.standard_normal((n, 64))), 0)
+    assert np.diag(matrix).mean() > 0.9
+    assert matrix.mean() == pytest.approx(1 / candidates, rel=0.02 if n > 300 else 1e-12)
+    assert metrics.retrieval_matrix(np.eye(n), 0).trace() == n
+    assert metrics.retrieval_matrix(np.zeros((n, n)), 0).sum() == 0
+
+
 def test_bad_arguments_are_refused(pictures):
     truth, images = pictures
     with pytest.raises(ValueError, match=r"\[0, 1\]"):
@@ -238,6 +287,12 @@ def test_bad_arguments_are_refused(pictures):
         metrics.ssim(truth, images, "3d")
     with pytest.raises(ValueError, match="NaN"):
         metrics.correlation_distance(truth, images * np.nan)
+    with pytest.raises(ValueError, match=r"\(n, n\) with n at least 2"):
+        metrics.retrieval_matrix(np.zeros((3, 4)), 0)
+    with pytest.raises(ValueError, match="NaN"):
+        metrics.retrieval_matrix(np.full((3, 3), np.nan), 0)
+    with pytest.raises(ValueError, match="2 candidates"):
+        metrics.retrieval_matrix(np.eye(3), 0, candidates=1)
     with pytest.raises(ValueError, match="at least 2 truths"):
         metrics.two_way_identification(truth[:1], images[:1])
 

@@ -16,6 +16,7 @@ from neural_recon.evaluate import Scores
 from neural_recon.feature_files import write_chunk
 from neural_recon.files import write_hdf5, write_table
 from neural_recon.kernel import Kernel
+from neural_recon.networks import Judges
 from neural_recon.responses import in_regions, read_voxels, select_voxels
 
 SHAPE = (6, 7, 8)
@@ -134,7 +135,7 @@ class Eye:
 def test_region_beats_random_voxels_where_it_has_the_signal(problem):
     responses, features, ridge = problem
     seen = np.random.default_rng(1).integers(0, 255, (30, 3, 3, 3), np.uint8)
-    args = (responses, features, ridge, seen, Eye(), Eye(), 100, 0)
+    args = (responses, features, ridge, seen, Eye(), Judges("native", Eye()), 100, 0)
     table, single, images = regions.score_region(np.arange(12), *args)
     assert set(table["decoder"]) == {regions.REGION, regions.RANDOM}
     assert (table["voxels"] == 12).all()

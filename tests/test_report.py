@@ -347,6 +347,32 @@ def test_same_results_same_file(made, tmp_path):
     assert again.read_bytes() == output.read_bytes()
 
 
+def test_retrieval_and_what_was_not_measured(made, tmp_path):
+    _, (files, _), stimuli = made
+    summary = pd.read_csv(files.summary, sep="\t").assign(better="higher", not_measured="")
+    row = {**summary.iloc[0].to_dict(), "variant": "decoded", "picture": "clip_vision"}
+    found = [
+        {**row, "metric": f"retrieval_{way}", "mean": mean}
+        for way, mean in (("image", 0.61), ("brain", 0.47))
+    ]
+    found += [
+        {**row, "picture": "final", "metric": "efficientnet_distance", "mean": 0.713, "better": "lower"}
+    ]
+    reason = "evaluation.networks names no weights of swav"
+    empty = {"subject": "subj01", "variant": "decoded", "picture": "final", "metric": "swav_distance"}
+    found.append({**empty, "n": 10, "not_measured": reason})
+    write_table(files.summary, pd.concat([summary, pd.DataFrame(found)]))
+    report.build(tmp_path / "other.html", [files], stimuli, None, CONFIGURATION)
+    text = Page((tmp_path / "other.html").read_text(encoding="utf-8")).text
+    assert "among 10 test images (all there are)" in text
+    for number in ("0.610", "0.470", "0.713"):
+        assert number in text
+    assert "EfficientNet distance (lower is better)" in text
+    assert f"SwAV distance (lower is better): {reason}" in text
+    assert text.count("SwAV distance") == 1  # no column of dashes
+    assert "nan" not in text.lower().split()
+
+
 def test_real_data_without_controls(tmp_path, rng):
     ids = [5, 9, 200]
     files = write_subject(tmp_path, rng, "subj07", ids, judge=False, controls=False, cv=False, size=300)

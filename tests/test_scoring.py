@@ -1,5 +1,6 @@
 """The list of scores of one subject, from files."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import h5py
@@ -9,12 +10,15 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from test_networks import random_tensors
 
+from neural_recon import metrics
 from neural_recon.demo.classifier import SceneClassifier
 from neural_recon.demo.scenes import BACKGROUNDS, KINDS, render, sample
 from neural_recon.errors import InputError
 from neural_recon.feature_files import write_chunk
 from neural_recon.files import write_hdf5
+from neural_recon.networks import Judges
 from neural_recon.scoring import SPACES, Judge, score_subject
 
 SIDE = 40
@@ -130,7 +134,7 @@ def knowing(monkeypatch, stimuli):
 
 @pytest.mark.usefixtures("knowing")
 def test_every_score_of_a_subject(subject, stimuli, scenes):
-    scores = score_subject("subj01", subject, Thumbnail(), EVALUATION, seed=0)
+    scores = score_subject("subj01", subject, Judges("native", Thumbnail()), EVALUATION, seed=0)
     table = scores.summary_table().set_index(["variant", "picture", "metric"])
     assert table.index.is_unique
     mean = table["mean"]
@@ -168,20 +172,23 @@ def test_every_score_of_a_subject(subject, stimuli, scenes):
 
 def test_without_a_judge(subject):
     subject.judge = []
-    scores = score_subject("subj01", subject, Thumbnail(), EVALUATION, seed=0)
-    assert set(scores.summary_table()["metric"]) == {
+    scores = score_subject("subj01", subject, Judges("native", Thumbnail()), EVALUATION, seed=0)
+    table = scores.summary_table()
+    assert set(table.loc[table["not_measured"] == "", "metric"]) == {
         "pixcorr",
         "ssim",
         "clip_two_way",
         "context_two_way",
         "two_way",
+        "retrieval_image",
+        "retrieval_brain",
     }
 
 
 def test_weights_without_scenes(subject):
     subject.judge = subject.judge[:1]
     with pytest.raises(InputError, match=r"both classifier and scenes.*judge\.safetensors alone"):
-        score_subject("subj01", subject, Thumbnail(), EVALUATION, seed=0)
+        score_subject("subj01", subject, Judges("native", Thumbnail()), EVALUATION, seed=0)
 
 
 def test_judge_answers_with_names(weights, scenes, stimuli):
@@ -208,3 +215,49 @@ def test_table_of_scenes_that_does_not_fit(weights, scenes, tmp_path):
     for name in ("text.parquet", "none.parquet"):
         with pytest.raises(InputError, match=rf"{name}: expected a table"):
             Judge(weights, tmp_path / name)
+
+
+@pytest.mark.usefixtures("knowing")
+def test_networks_of_a_published_preset(subject, tmp_path, monkeypatch):
+    """Random weights under mindeye2: two layers of a network, a distance of another, and what is missing."""
+    files = {}
+    for name in ("alexnet", "efficientnet"):
+        files[name] = tmp_path / f"{name}.pth"
+        torch.save(random_tensors(name), files[name])
+    preset = metrics.PRESETS["mindeye2"]
+    small = {**preset.networks, "alexnet": 64, "efficientnet": 32}  # for time
+    monkeypatch.setitem(metrics.PRESETS, "mindeye2", dataclasses.replace(preset, networks=small))
+    evaluation = {**EVALUATION, "preset": "mindeye2"}
+    scores = score_subject("subj01", subject, Judges("mindeye2", None, files), evaluation, seed=0)
+    table = scores.summary_table().set_index(["variant", "picture", "metric"])
+    measured = table[table["not_measured"] == ""]
+    variants = [
+        *(("decoded", "base"), ("shuffled", "base"), ("decoded", "final")),
+        *(("swapped", "final"), ("mean_image", "baseline")),
+    ]
+    for metric in ("pixcorr", "ssim", "alexnet2_two_way", "alexnet5_two_way", "efficientnet_distance"):
+        assert {(*variant, metric) for variant in variants} <= set(measured.index)
+        assert (measured.xs(metric, level="metric")["better"] == "lower").all() == ("distance" in metric)
+    # the reconstructions are the stimuli, but for their ways through the stores
+    decoded = measured.sort_index().loc["decoded", "final"]
+    assert decoded.loc["alexnet2_two_way", "mean"] == 1
+    assert decoded.loc["efficientnet_distance", "mean"] < 0.05
+    assert decoded.loc["efficientnet_distance", "p"] == pytest.approx(1 / 201, abs=0.01)
+    assert decoded.loc["efficientnet_distance", "shuffled"] > decoded.loc["efficientnet_distance", "mean"]
+    other = measured.loc[("swapped", "final", "efficientnet_distance")]
+    assert other["n"] == 4
+    assert other["mean"] > decoded.loc["efficientnet_distance", "mean"]
+    missing = table[table["not_measured"] != ""]
+    assert missing.index.tolist() == [
+        ("decoded", "final", metric) for metric in ("inception_two_way", "clip_two_way", "swav_distance")
+    ]
+    assert missing["mean"].isna().all()
+    assert "evaluation.networks names no weights of swav" in missing["not_measured"].iloc[-1]
+    assert measured.loc[("decoded", "clip_vision", "retrieval_image"), "mean"] == 1
+    assert measured.loc[("decoded", "clip_vision", "retrieval_brain"), "mean"] == 1
+    assert measured.loc[("shuffled", "clip_vision", "retrieval_image"), "shuffled"] == pytest.approx(
+        1 / 8, abs=0.05
+    )
+    tests = scores.comparisons().set_index(["comparison", "metric"])["better"]
+    assert tests["final against base", "efficientnet_distance"] == "lower"
+    assert tests["final against base", "alexnet5_two_way"] == "higher"

@@ -111,13 +111,26 @@ def evaluate(
     ],
     preset: Annotated[
         Literal["brain_diffuser", "mindeye2", "native"],
-        typer.Option(help="Whose sizes and SSIM; native compares at the pictures' own size."),
+        typer.Option(help="Whose sizes, SSIM and networks' inputs; native: the pictures' own size."),
     ],
     output: Annotated[
-        Path | None, typer.Option(help="The table (.tsv); single images' scores beside it (.parquet).")
+        Path | None,
+        typer.Option(
+            help="The table (.tsv); single images' scores beside it (.parquet). Default: "
+            "results/others/NAME.tsv, which joins the comparison in the report."
+        ),
     ] = None,
+    weights: Annotated[
+        Path,
+        typer.Option(
+            help="Folder of the networks' weights under their published names; what it lacks is not measured."
+        ),
+    ] = Path("resources/models"),
     clip: Annotated[
-        Path | None, typer.Option(help="Versatile Diffusion folder: identifies pictures in its CLIP's space.")
+        Path | None,
+        typer.Option(
+            help="Versatile Diffusion folder, for its CLIP; default: as fetched, in the folder of weights."
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="The method's name; default: the folder's.")] = None,
 ) -> None:
@@ -125,12 +138,13 @@ def evaluate(
     from neural_recon import evaluate_folder  # takes seconds to import
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    if output is not None and output.suffix != ".tsv":
+    name = name or reconstructions.resolve().name
+    output = output or evaluate_folder.default_output(name)
+    if output.suffix != ".tsv":
         raise InputError(f"{output}: expected a name that ends in .tsv.")
-    summary, images = evaluate_folder.evaluate_folder(reconstructions, stimuli, preset, name, clip)
-    if output is not None:
-        evaluate_folder.write_scores(output, summary, images)
-    typer.echo(evaluate_folder.as_text(summary))
+    summary, images = evaluate_folder.evaluate_folder(reconstructions, stimuli, preset, name, clip, weights)
+    evaluate_folder.write_scores(output, summary, images)
+    typer.echo(f"{evaluate_folder.as_text(summary)}\n\nscores: {output}")
 
 
 @app.command()

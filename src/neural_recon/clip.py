@@ -38,7 +38,7 @@ class ClipContexts:
 
     Args:
         image_encoder: in evaluation mode.
-        text_encoder: in evaluation mode.
+        text_encoder: in evaluation mode; None where only pictures are encoded.
         tokenizer: None where only token ids are encoded.
         mean, std: of the pixels in [0, 1], one a channel.
 
@@ -49,7 +49,7 @@ class ClipContexts:
     def __init__(
         self,
         image_encoder: CLIPVisionModelWithProjection,
-        text_encoder: CLIPTextModelWithProjection,
+        text_encoder: CLIPTextModelWithProjection | None,
         tokenizer: CLIPTokenizer | None,
         mean: Sequence[float] = CLIP_MEAN,
         std: Sequence[float] = CLIP_STD,
@@ -64,7 +64,7 @@ class ClipContexts:
 
     @classmethod
     def from_pretrained(
-        cls, folder: str | os.PathLike[str], device: str | torch.device | None = None
+        cls, folder: str | os.PathLike[str], device: str | torch.device | None = None, text: bool = True
     ) -> "ClipContexts":
         """Load `image_encoder`, `text_encoder`, and, where they are there, `tokenizer` and `image_processor`
         (also under the name `image_feature_extractor`); without the latter CLIP's own mean and std hold.
@@ -72,6 +72,7 @@ class ClipContexts:
         Args:
             folder: with those folders.
             device: None takes a GPU where there is one.
+            text: false leaves the text encoder and the tokenizer out.
 
         Raises:
             InputError: a file is missing, or its tensors have other names or shapes, or the processor
@@ -82,8 +83,10 @@ class ClipContexts:
         image_encoder = _load(
             CLIPVisionModelWithProjection, CLIPVisionConfig, folder / "image_encoder", device
         )
-        text_encoder = _load(CLIPTextModelWithProjection, CLIPTextConfig, folder / "text_encoder", device)
-        tokenizer = _load_tokenizer(folder / "tokenizer", text_encoder.config)
+        text_encoder = tokenizer = None
+        if text:
+            text_encoder = _load(CLIPTextModelWithProjection, CLIPTextConfig, folder / "text_encoder", device)
+            tokenizer = _load_tokenizer(folder / "tokenizer", text_encoder.config)
         mean, std = _pixel_statistics(folder, image_encoder.config.image_size)
         return cls(image_encoder, text_encoder, tokenizer, mean, std)
 
@@ -91,9 +94,12 @@ class ClipContexts:
         """The contexts (n, tokens, dim) of pictures."""
         return self._over(images_uint8, batch, lambda part: self.vision_tokens(self.pixels(part)))
 
-    def embedding(self, images_uint8: np.ndarray, batch: int = 32) -> np.ndarray:
-        """CLIP's embedding of pictures, (n, dim), not normalised."""
-        return self._over(images_uint8, batch, self._embed)
+    def embedding(self, images_uint8: np.ndarray, batch: int = 32, prepared: bool = False) -> np.ndarray:
+        """CLIP's embedding of pictures, (n, dim), not normalised.
+
+        `prepared` pictures have the encoder's size already, in whatever way they came to it.
+        """
+        return self._over(images_uint8, batch, lambda part: self._embed(part, prepared))
 
     def text(self, captions: Sequence[str], batch: int = 64) -> np.ndarray:
         """The contexts (n, tokens, dim) of captions, cut or padded to the model's number of tokens.
@@ -126,7 +132,16 @@ class ClipContexts:
             prepared.append(
                 np.asarray(image.resize((self.image_size, self.image_size), Image.Resampling.BICUBIC))
             )
-        scaled = (np.stack(prepared).astype(np.float32) / 255 - self.mean) / self.std
+        return self.normalised(np.stack(prepared))
+
+    def normalised(self, prepared: np.ndarray) -> torch.Tensor:
+        """The encoder's input (n, 3, S, S) from pictures of its size, uint8 (n, S, S, 3)."""
+        size = self.image_size
+        if prepared.dtype != np.uint8 or prepared.shape[1:] != (size, size, 3):
+            raise ValueError(
+                f"images: expected uint8 (n, {size}, {size}, 3), found {prepared.dtype} {prepared.shape}"
+            )
+        scaled = (prepared.astype(np.float32) / 255 - self.mean) / self.std
         return torch.from_numpy(scaled.transpose(0, 3, 1, 2).copy())
 
     def token_ids(self, captions: Sequence[str]) -> torch.Tensor:
@@ -162,9 +177,10 @@ class ClipContexts:
         return tokens / output.text_embeds.norm(dim=-1)[:, None, None]
 
     @torch.no_grad()
-    def _embed(self, images: np.ndarray) -> torch.Tensor:
+    def _embed(self, images: np.ndarray, prepared: bool) -> torch.Tensor:
         model = self.image_encoder
-        return model(pixel_values=self.pixels(images).to(model.device, model.dtype)).image_embeds
+        pixels = self.normalised(images) if prepared else self.pixels(images)
+        return model(pixel_values=pixels.to(model.device, model.dtype)).image_embeds
 
     def _over(self, items: Any, batch: int, encode) -> np.ndarray:
         if not len(items):

@@ -89,6 +89,11 @@ class Config(Section):
                 raise ValueError(f"regions.sets.{name}: {error}") from error
         return self
 
+    @property
+    def model_names(self) -> list[str]:
+        """The models that are named: entries of the table of weights, or paths."""
+        return [self.weights.vdvae, self.weights.versatile, *self.evaluation.networks.named.values()]
+
     def _last_session(self, name: str) -> int:
         return SESSIONS[name] if self.demo is None else self.demo.sessions
 

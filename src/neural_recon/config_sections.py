@@ -256,12 +256,34 @@ class Generator(Section):
         return self
 
 
+class Networks(Section):
+    """Weights of the networks that published figures are scored by; what is not named is not measured."""
+
+    alexnet: str | None = Field(
+        None, description="AlexNet: a name in config/weights.yaml or torchvision's file of weights."
+    )
+    inception: str | None = Field(None, description="Inception v3, likewise.")
+    efficientnet: str | None = Field(
+        None,
+        description="EfficientNet-B1, likewise: first weights for brain_diffuser, second for mindeye2.",
+    )
+    swav: str | None = Field(None, description="SwAV's ResNet-50, likewise.")
+
+    @property
+    def named(self) -> dict[str, str]:
+        """Those that are named."""
+        return {name: value for name, value in self if value}
+
+
 class Evaluation(Section):
     """Scores and their controls."""
 
     preset: Literal["brain_diffuser", "mindeye2", "native"] = Field(
-        "brain_diffuser", description="Whose sizes and SSIM; native compares at the pictures' own size."
+        "brain_diffuser",
+        description="Whose sizes, SSIM and networks' inputs; native compares at the pictures' own size, "
+        "without networks other than the generator's CLIP.",
     )
+    networks: Networks = Networks()
     repairings: Annotated[int, Field(ge=100)] = Field(1000, description="Random re-pairings a control.")
     control_images: Annotated[int, Field(ge=2)] = Field(
         100,

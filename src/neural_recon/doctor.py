@@ -12,7 +12,7 @@ from typing import Literal
 
 import torch
 
-from neural_recon import models, storage, tree_checks, verdicts, weights
+from neural_recon import metrics, models, networks, storage, tree_checks, verdicts, weights
 from neural_recon.config import Config, read_config
 from neural_recon.errors import InputError
 from neural_recon.plan import Plan
@@ -144,19 +144,27 @@ def check_downloads(plan: Plan) -> tuple[list[Finding], float]:
 
 def check_weights(config: Config, table: weights.Table) -> Iterator[Finding]:
     """Each model: to be fetched, or read and compared tensor by tensor with what it should hold."""
-    for key, value in config.weights:
-        topic = f"weights.{key}"
+    preset, named = config.evaluation.preset, config.evaluation.networks.named
+    absent = [name for name in weights.NETWORKS if name not in named]
+    if absent and metrics.PRESETS[preset].networks:
+        text = f"evaluation.networks names no {', no '.join(absent)}: their scores will not be measured"
+        yield Finding("weights", "note", text)
+    for key, value in [*config.weights, *named.items()]:
+        topic = f"weights.{key}" if key in weights.KINDS else f"weights of {key}"
         try:
             path = weights.locate(key, value, table)
-            absent = weights.missing([value], table)
-            if absent:
-                gigabytes = sum(file.gigabytes for file in absent.values())
-                there = len(table[value].files) - len(absent)
+            weights.locate_networks({key: value} if key in named else {}, preset, table)
+            to_fetch = weights.missing([value], table)
+            if to_fetch:
+                gigabytes = sum(file.gigabytes for file in to_fetch.values())
+                there = len(table[value].files) - len(to_fetch)
                 some = f" ({there} of {len(table[value].files)} files are there)" if there else ""
                 yield Finding(topic, "note", f"{value}: will be fetched, about {_size(gigabytes * GB)}{some}")
                 continue
             if key == "vdvae":
                 models.load_vdvae(path, config.features.vdvae.hparams, META)
+            elif key in weights.NETWORKS:
+                networks.load_network(key, path, META)
             else:
                 models.load_clip(path, META)
                 models.load_generator(path, where=META)
@@ -183,7 +191,7 @@ def check_disk(plan: Plan, table: weights.Table, data: float = 0) -> Iterator[Fi
     """What results, weights and `data` still to be fetched (bytes) will fill, against what is free."""
     config = plan.config
     results = Path(config.pathvars.get("results", "results"))
-    fetched = weights.missing([value for _, value in config.weights], table)
+    fetched = weights.missing(config.model_names, table)
     needs = {weights.MODELS: GB * sum(file.gigabytes for file in fetched.values())}
     if data:
         needs[Path(config.nsd.root)] = data

@@ -1,11 +1,13 @@
 """Scores of one subject's pictures and predicted features, each with its chance level and its interval.
 
 Every score is a matrix, entry (i, j) the score of picture j against truth i. Its diagonal are the per-image
-scores; random re-pairings of the same matrix say what chance reaches.
+scores; random re-pairings of the same matrix say what chance reaches. A score that could not be measured has
+a row too, without numbers, that says why.
 """
 
 import logging
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -33,6 +35,11 @@ COMPARISONS = {
 }
 
 
+def better(metric: str) -> Literal["higher", "lower"]:
+    """Which way a score improves: distances are better when lower, all others when higher."""
+    return "lower" if metric.endswith("_distance") else "higher"
+
+
 @dataclass
 class Scores:
     """Per-image scores and their summary, filled score by score."""
@@ -58,7 +65,7 @@ class Scores:
         Args:
             variant: whose pictures: decoded, true_features, shuffled, swapped or mean_image.
             picture: what is scored: base, final, or a feature space.
-            metric: the score's name; all are better when higher.
+            metric: the score's name; `better` says whether higher or lower is better.
             nsd_ids: (n,) the truths.
             matrix: (n, n) scores, or (n,) the per-image ones together with `chance`.
             chance: mean, sd, p-value and number of re-pairings, where they were computed elsewhere.
@@ -67,7 +74,7 @@ class Scores:
         """
         values = matrix if matrix.ndim == 1 else np.diagonal(matrix)
         if chance is None:
-            paired = statistics.repairings(matrix, self.seed, self.repairings)
+            paired = statistics.repairings(matrix, self.seed, self.repairings, better(metric))
             chance = (paired.mean, paired.sd, paired.p, self.repairings)
         low, high = statistics.bootstrap_interval(values, self.seed)
         if expected is None:
@@ -86,9 +93,23 @@ class Scores:
                 "shuffled_sd": chance[1],
                 "p": chance[2],
                 "repairings": chance[3],
+                "better": better(metric),
+                "not_measured": "",
             }
         )
         logger.info("%s %s %s: %.4f (re-paired %.4f)", variant, picture, metric, values.mean(), chance[0])
+
+    def add_unmeasured(self, variant: str, picture: str, metric: str, n: int, reason: str) -> None:
+        """Note that a score of n pictures could not be measured, and why: a row without numbers."""
+        numbers = ("mean", "ci_low", "ci_high", "shuffled", "shuffled_sd", "p")
+        self.summary.append(
+            {
+                **{"subject": self.subject, "variant": variant, "picture": picture, "metric": metric, "n": n},
+                **dict.fromkeys(numbers, np.nan),
+                **{"repairings": None, "better": better(metric), "not_measured": reason},
+            }
+        )
+        logger.info("%s %s %s: not measured, %s", variant, picture, metric, reason)
 
     def add_pixels(
         self,
@@ -132,6 +153,26 @@ class Scores:
         chance = (float(drawn.mean()), float(drawn.std(ddof=1)), p, SAMPLED_REPAIRINGS)
         self.add(variant, picture, "ssim", nsd_ids, values, chance, expected)
 
+    def add_features(
+        self,
+        variant: str,
+        picture: str,
+        metric: str,
+        nsd_ids: np.ndarray,
+        truth: np.ndarray,
+        found: np.ndarray,
+        rows: np.ndarray | None = None,
+    ) -> None:
+        """Correlation distance (lower is better) or two-way identification, by the metric's name.
+
+        Arguments as for `add_two_way`.
+        """
+        if not metric.endswith("_distance"):
+            self.add_two_way(variant, picture, metric, nsd_ids, truth, found, rows)
+            return
+        own = truth if rows is None else truth[rows]
+        self.add(variant, picture, metric, nsd_ids, 1 - metrics.correlation_matrix(own, found))
+
     def add_two_way(
         self,
         variant: str,
@@ -149,6 +190,19 @@ class Scores:
         """
         matrix = metrics.two_way_matrix(metrics.correlation_matrix(truth, found))
         self.add(variant, picture, metric, nsd_ids, matrix if rows is None else matrix[rows])
+
+    def add_retrieval(
+        self, variant: str, picture: str, nsd_ids: np.ndarray, truth: np.ndarray, found: np.ndarray
+    ) -> None:
+        """Retrieval both ways of features (n, d): the image from the brain's, and the brain's from the image.
+
+        A single image's score is the share of draws in which it was found.
+        """
+        similarity = metrics.cosine_matrix(truth, found)
+        image = metrics.retrieval_matrix(similarity, self.seed)
+        brain = metrics.retrieval_matrix(similarity.T, self.seed).T
+        self.add(variant, picture, "retrieval_image", nsd_ids, image)
+        self.add(variant, picture, "retrieval_brain", nsd_ids, brain)
 
     def add_labels(
         self,
@@ -169,8 +223,12 @@ class Scores:
         return pd.concat(self.images, ignore_index=True)
 
     def summary_table(self) -> pd.DataFrame:
-        """One row a score, with interval (95 %, over images) and chance."""
-        return pd.DataFrame(self.summary)
+        """One row a score, with interval (95 %, over images) and chance.
+
+        `better` is "higher" or "lower"; `not_measured` the reason of a row without numbers, else empty.
+        """
+        table = pd.DataFrame(self.summary)
+        return table.astype({"repairings": "Int64"}) if len(table) else table
 
     def comparisons(self) -> pd.DataFrame:
         """Paired permutation tests of `COMPARISONS` on every metric both sides have."""
@@ -193,6 +251,7 @@ class Scores:
                         "first": a.mean(),
                         "second": b.mean(),
                         "n": len(a),
+                        "better": better(metric),
                         "p": statistics.paired_permutation(a, b, self.seed),
                     }
                 )

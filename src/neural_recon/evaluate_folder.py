@@ -9,21 +9,19 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from neural_recon import __version__, metrics, nsd
+from neural_recon import __version__, metrics, nsd, weights
 from neural_recon.errors import InputError
 from neural_recon.evaluate import Scores
 from neural_recon.files import write_table
-from neural_recon.models import load_clip
+from neural_recon.models import device, load_clip
+from neural_recon.networks import METRICS, Judges, store
 from neural_recon.similarity import RADIUS
-
-if TYPE_CHECKING:
-    from neural_recon.clip import ClipContexts
 
 logger = logging.getLogger(__name__)
 
@@ -32,11 +30,11 @@ PresetName = Literal["brain_diffuser", "mindeye2", "native"]
 SUFFIXES = (".png", ".jpg", ".jpeg")
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")  # 8 bits a channel, or fewer
 THREADS = 4  # decoding and resizing leave the interpreter free
-BLOCK = (
-    64  # pictures read at a time; what is kept of each is the preset's size in 8 bits, and CLIP's embedding
-)
+# pictures read at a time; what is kept of each is the preset's size in 8 bits, and the networks' features
+BLOCK = 64
 SEED, REPAIRINGS = 0, 1000
-NO_CLIP = "no CLIP model was named (--clip FOLDER)"
+OTHERS = Path("results/others")
+GENERATOR = "shi-labs--versatile-diffusion"  # where the workflow fetches it to, below the folder of weights
 
 
 def evaluate_folder(
@@ -45,6 +43,7 @@ def evaluate_folder(
     preset: PresetName,
     name: str | None = None,
     clip: Path | None = None,
+    folder: Path = weights.MODELS,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Score a folder of pictures.
 
@@ -52,11 +51,13 @@ def evaluate_folder(
         reconstructions: folder of pictures, at least 2.
         stimuli: folder of pictures named alike (it may hold more), the stimuli's HDF5 of an NSD tree, or the
             tree.
-        preset: sizes and SSIM, as in `metrics.PRESETS`. Pictures of any size and shape are resized to it,
-            without cropping; "native" wants them square and of one size, which the stimuli are resized to.
+        preset: sizes, SSIM and networks' inputs, as in `metrics.PRESETS`. Pictures of any size and shape are
+            resized to them, without cropping; "native" wants them square and of one size, which the stimuli
+            are resized to, and has CLIP as its only network.
         name: the method's, in the tables; default: the folder's.
-        clip: Versatile Diffusion folder whose CLIP identifies the pictures. It sees them as the decoders of
-            this project do (`neural_recon.clip`), whatever the preset.
+        clip: Versatile Diffusion folder whose CLIP identifies the pictures; default: that in `folder`.
+        folder: of the networks' weights, under their published names, there or one folder below. What is not
+            there is not measured.
 
     Returns:
         The summary, one row a metric with interval (95 %, over images), chance (`shuffled`: pictures
@@ -77,27 +78,57 @@ def evaluate_folder(
     nsd_ids = np.array(sorted(files))
     name = name or Path(reconstructions).resolve().name
     read_truth = _reader(stimuli, nsd_ids)
-    model = None if clip is None else load_clip(clip)
     rule = metrics.PRESETS[preset]
     own = () if rule.picture_sizes else (_one_size(files),)
+    judges = find_judges(preset, folder, clip)
 
-    pictures, embedded = _gather(_reader_of(files), nsd_ids, rule.picture_sizes or own, rule, model)
-    truth, seen = _gather(read_truth, nsd_ids, rule.truth_sizes or own, rule, model)
+    pictures, found = _gather(_reader_of(files), nsd_ids, rule.picture_sizes or own, judges, "picture")
+    truth, seen = _gather(read_truth, nsd_ids, rule.truth_sizes or own, judges, "truth")
     scores = Scores(name, SEED, REPAIRINGS)
     scores.add_sized(name, preset, nsd_ids, truth, pictures, rule.ssim)
-    missing = []
-    if model is None:
-        missing.append({"metric": "clip_two_way", "n": len(nsd_ids), "not_measured": NO_CLIP})
-    else:
-        scores.add_two_way(name, preset, "clip_two_way", nsd_ids, seen, embedded)
+    for metric in METRICS:
+        if metric in found:
+            scores.add_features(name, preset, metric, nsd_ids, seen[metric], found[metric])
+        else:
+            scores.add_unmeasured(name, preset, metric, len(nsd_ids), judges.missing[metric])
 
-    summary = pd.concat([scores.summary_table().assign(not_measured=""), pd.DataFrame(missing)])
-    summary = summary.drop(columns=["subject", "variant", "picture"]).astype({"repairings": "Int64"})
+    summary = scores.summary_table().drop(columns=["subject", "variant", "picture"])
     images = scores.image_table()[["metric", "nsd_id", "value"]]
     for table in (summary, images):
         table.insert(0, "method", name)
         table.insert(1, "preset", preset)
     return summary.assign(version=__version__).reset_index(drop=True), images
+
+
+def find_judges(preset: PresetName, folder: Path, clip: Path | None = None) -> Judges:
+    """The networks whose weights lie in a folder or one below it, and CLIP.
+
+    Raises:
+        InputError: a file of weights is not what its name says, or `clip` is no such folder.
+    """
+    names = weights.network_files(preset)
+    found = {name: sorted([*folder.glob(file), *folder.glob(f"*/{file}")]) for name, file in names.items()}
+    files = {name: paths[0] for name, paths in found.items() if paths}
+    absent = {name: f"{folder} has no {file} (--weights FOLDER)" for name, file in names.items()}
+    default = folder / GENERATOR
+    if clip is None and (default / "image_encoder").is_dir():
+        clip = default
+    absent["clip"] = f"no CLIP: {default}/image_encoder is not there (--clip FOLDER)"
+    model = None if clip is None else load_clip(clip, text=False)
+    return Judges(preset, model, files, absent, device())
+
+
+def default_output(name: str) -> Path:
+    """Where the scores of a method go: the comparison takes up what lies there.
+
+    Raises:
+        InputError: the method's name cannot name a file.
+    """
+    if not name or name.startswith(".") or set(name) & set("/\\\0"):
+        raise InputError(
+            f"name: expected one that can name a file, found {name!r}; give another one, or an output."
+        )
+    return OTHERS / f"{name}.tsv"
 
 
 def write_scores(output: Path, summary: pd.DataFrame, images: pd.DataFrame) -> None:
@@ -113,17 +144,16 @@ def as_text(summary: pd.DataFrame) -> str:
         f"{first['method']}: {first['n']} pictures, preset {first['preset']}, "
         f"neural-recon {first['version']}",
         "",
-        f"{'':14}{'mean':>8}   {'95 % interval':20}{'chance':20}p (re-pairings)",
+        f"{'':30}{'mean':>8}   {'95 % interval':20}{'chance':20}p (re-pairings)",
     ]
     for row in summary.itertuples():
+        metric = row.metric + (" (lower)" if row.better == "lower" else "")
         if row.not_measured:
-            lines.append(f"{row.metric:14}not measured: {row.not_measured}")
+            lines.append(f"{metric:30}not measured: {row.not_measured}")
             continue
         interval = f"{row.ci_low:.4f} to {row.ci_high:.4f}"
         chance = f"{row.shuffled:.4f} ± {row.shuffled_sd:.4f}"
-        lines.append(
-            f"{row.metric:14}{row.mean:8.4f}   {interval:20}{chance:20}{row.p:.2g} ({row.repairings})"
-        )
+        lines.append(f"{metric:30}{row.mean:8.4f}   {interval:20}{chance:20}{row.p:.2g} ({row.repairings})")
     return "\n".join(lines)
 
 
@@ -231,30 +261,19 @@ def _gather(
     read: Callable[[np.ndarray], Sequence[Image.Image]],
     nsd_ids: np.ndarray,
     sizes: tuple[int, ...],
-    rule: metrics.Preset,
-    model: "ClipContexts | None",
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Pictures through a preset's sizes, uint8 (n, S, S, 3), and (with a model) their embeddings (n, d)."""
-    stack = np.empty((len(nsd_ids), sizes[-1], sizes[-1], 3), np.uint8)
-    embedded = []
+    judges: Judges,
+    side: metrics.Side,
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Pictures through a preset's sizes, uint8 (n, S, S, 3), and their features by metric, (n, d) each."""
+    n, method = len(nsd_ids), judges.rule.method
+    stack = np.empty((n, sizes[-1], sizes[-1], 3), np.uint8)
+    found: dict[str, np.ndarray] = {}
 
     for start in range(0, len(nsd_ids), BLOCK):
-        images = read(nsd_ids[start : start + BLOCK])
+        images = [np.asarray(image) for image in read(nsd_ids[start : start + BLOCK])]
         with ThreadPoolExecutor(THREADS) as pool:
-            resized = pool.map(
-                lambda image: metrics.resize_through(np.asarray(image)[None], sizes, rule.method), images
-            )
+            resized = pool.map(lambda image: metrics.resize_through(image[None], sizes, method), images)
             stack[start : start + BLOCK] = np.concatenate(list(resized))
-        if model is not None:
-            embedded.append(model.embedding(np.stack([_for_clip(image, model) for image in images])))
-    return stack, np.concatenate(embedded) if embedded else None
-
-
-def _for_clip(image: Image.Image, model: "ClipContexts") -> np.ndarray:
-    """The first step of the model's own preparation, which wants squares of one size."""
-    side, method = (
-        (model.image_size, Image.Resampling.BICUBIC)
-        if model.resize is None
-        else (model.resize, Image.Resampling.BILINEAR)
-    )
-    return np.asarray(image.resize((side, side), method))
+        for metric, values in judges.features(images, side).items():
+            store(found, metric, values, start, n)
+    return stack, found

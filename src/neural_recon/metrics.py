@@ -10,8 +10,9 @@ no such rule: its two constants keep it defined.
 """
 
 import logging
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -20,34 +21,57 @@ from PIL import Image
 from neural_recon.similarity import Variant, check_pictures, ssim, ssim_matrix, unit
 
 __all__ = [
-    "PRESETS", "Preset", "Variant", "at_preset", "correlation_distance", "correlation_matrix", "pixcorr",
-    "pixcorr_matrix", "resize", "resize_through", "sized", "ssim", "ssim_matrix", "two_way_from_matrix",
-    "two_way_identification", "two_way_matrix",
+    "PRESETS", "Preset", "Variant", "at_preset", "correlation_distance", "correlation_matrix",
+    "cosine_matrix", "pixcorr", "pixcorr_matrix", "resize", "resize_through", "retrieval_matrix", "sized",
+    "ssim", "ssim_matrix", "two_way_from_matrix", "two_way_identification", "two_way_matrix",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
 
 FEATURE_BLOCK = 16384  # features turned to float64 at a time
+CANDIDATES, DRAWS = 300, 30  # of retrieval (Scotti et al., 2023)
+
+
+Side = Literal["truth", "picture"]
 
 
 @dataclass(frozen=True)
 class Preset:
     """Sizes that truth and picture pass through before PixCorr and SSIM, and the SSIM that was used.
 
-    Without sizes, both are compared at the picture's own size.
+    Without sizes, both are compared at the picture's own size. `networks` are the sides of the networks'
+    inputs: pictures reach them through all sizes but the last, which is for pixels alone (`network_sizes`).
     """
 
     truth_sizes: tuple[int, ...]
     picture_sizes: tuple[int, ...]
     method: Literal["bilinear", "bicubic"]
     ssim: Variant
+    networks: Mapping[str, int] = field(default_factory=dict)
+
+    def network_sizes(self, side: Side, network: str) -> tuple[int, ...]:
+        """The sizes that a truth or a picture passes through, bilinear, to become a network's input."""
+        sizes = self.truth_sizes if side == "truth" else self.picture_sizes
+        return (*sizes[:-1], self.networks[network])
 
 
 PRESETS = {
     # Ozcelik & VanRullen, 2023: scikit-image 0.17
-    "brain_diffuser": Preset((425,), (425,), "bicubic", "1d"),
+    "brain_diffuser": Preset(
+        (425,),
+        (425,),
+        "bicubic",
+        "1d",
+        {"alexnet": 224, "inception": 224, "clip": 224, "efficientnet": 224, "swav": 224},
+    ),
     # Scotti et al., 2024: truths from a 224-pixel store, scikit-image 0.20 or later
-    "mindeye2": Preset((224, 256, 425), (256, 425), "bilinear", "2d"),
+    "mindeye2": Preset(
+        (224, 256, 425),
+        (256, 425),
+        "bilinear",
+        "2d",
+        {"alexnet": 256, "inception": 342, "clip": 224, "efficientnet": 255, "swav": 224},
+    ),
     "native": Preset((), (), "bilinear", "2d"),
 }
 
@@ -104,6 +128,15 @@ def correlation_matrix(truth: np.ndarray, features: np.ndarray) -> np.ndarray:
 
     uint8 pictures give what `pixcorr_matrix` gives of their 255ths.
     """
+    return _all_pairs(truth, features, centred=True)
+
+
+def cosine_matrix(truth: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """The cosine of all pairs of (n, ...) and (m, ...) flattened features: (n, m); 0 with a row of zeros."""
+    return _all_pairs(truth, features, centred=False)
+
+
+def _all_pairs(truth: np.ndarray, features: np.ndarray, centred: bool) -> np.ndarray:
     if truth.shape[1:] != features.shape[1:] or truth.ndim < 2 or not (len(truth) and len(features)):
         raise ValueError(f"truth {truth.shape} and features {features.shape} must be (n, d) and (m, d).")
     truth, features = truth.reshape(len(truth), -1), features.reshape(len(features), -1)
@@ -111,7 +144,7 @@ def correlation_matrix(truth: np.ndarray, features: np.ndarray) -> np.ndarray:
     r = np.zeros((len(truth), len(features)))
     blocks = [np.empty((len(side), min(FEATURE_BLOCK, side.shape[1]))) for side in sides]
     with ThreadPoolExecutor(len(sides)) as pool:  # numpy leaves the interpreter free while it computes
-        statistics = list(pool.map(_statistics, sides, ("truth", "picture")))
+        statistics = list(pool.map(_statistics, sides, ("truth", "picture"), (centred, centred)))
         for start in range(0, truth.shape[1], FEATURE_BLOCK):
             parts = [side[:, start : start + FEATURE_BLOCK] for side in sides]
             a, b = pool.map(_scaled, parts, statistics, blocks)
@@ -152,6 +185,44 @@ def two_way_matrix(r: np.ndarray) -> np.ndarray:
     return (rankdata(r, method="min", axis=0) - 1) / (len(r) - 1)
 
 
+def retrieval_matrix(
+    similarity: np.ndarray, seed: int, candidates: int = CANDIDATES, draws: int = DRAWS
+) -> np.ndarray:
+    """Entry (i, j): the share of draws in which picture j, if its truth were i, would find it. (n, n).
+
+    Retrieval as in MindEye (Scotti et al., 2023): a picture finds its truth where it is more similar to it
+    than to every other of `candidates` images drawn at random (top 1), over `draws` draws, the same for all
+    pictures. With no more images than candidates all of them are candidates, and one draw is all there is.
+    Chance is 1 / candidates. A tie is no success.
+
+    Args:
+        similarity: (n, n), rows truths, columns pictures: `cosine_matrix`. Transposed, each truth looks for
+            its picture, and so is the result.
+        seed: draws the candidates.
+        candidates: how many images there are to choose from, the true one among them.
+        draws: how often they are drawn.
+    """
+    n = len(similarity)
+    if similarity.shape != (n, n) or n < 2:
+        raise ValueError(f"similarity must be (n, n) with n at least 2, found {similarity.shape}.")
+    if not np.all(np.isfinite(similarity)):
+        raise ValueError("similarity has NaN or infinite values.")
+    if candidates < 2 or draws < 1:
+        raise ValueError(f"expected at least 2 candidates and 1 draw, found {candidates} and {draws}.")
+    size, draws = (candidates, draws) if n > candidates else (n, 1)
+    rng = np.random.default_rng(seed)
+    found = np.zeros((n, n))
+    for _ in range(draws):
+        drawn = rng.choice(n, size, replace=False)
+        among = similarity[drawn]
+        second, best = np.partition(among, size - 2, axis=0)[size - 2 :]
+        # a truth that was not drawn takes the place of the last one that was
+        rivals = np.tile(similarity[drawn[:-1]].max(axis=0), (n, 1))
+        rivals[drawn] = np.where(among == best, second, best)
+        found += similarity > rivals
+    return found / draws
+
+
 def _check_features(truth: np.ndarray, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if truth.shape != features.shape or truth.ndim < 2 or not len(truth):
         raise ValueError(
@@ -160,8 +231,11 @@ def _check_features(truth: np.ndarray, features: np.ndarray) -> tuple[np.ndarray
     return truth.reshape(len(truth), -1), features.reshape(len(features), -1)
 
 
-def _statistics(rows: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and 1 / norm of each centred row, (n, 1) float64; a constant row gets the factor 0, so r = 0."""
+def _statistics(rows: np.ndarray, name: str, centred: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and 1 / norm of each centred row, (n, 1) float64; a constant row gets the factor 0, so r = 0.
+
+    Rows that are not to be centred get a mean of 0; then those of zeros get the factor 0.
+    """
     mean, scale = np.empty((len(rows), 1)), np.zeros((len(rows), 1))
     constant = 0
     values = np.empty(rows.shape[1])  # one array for all: making new ones takes longer than the sums
@@ -170,7 +244,9 @@ def _statistics(rows: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
         mean[i] = values.mean()
         if not np.isfinite(mean[i]):
             raise ValueError(f"{name} {i} has NaN or infinite values.")
-        if np.ptp(row) > 0:
+        if not centred:
+            mean[i] = 0
+        if np.ptp(row) > 0 or (not centred and np.any(row)):
             values -= mean[i]
             scale[i] = 1 / np.linalg.norm(values)
         else:

@@ -45,11 +45,11 @@ def load_vdvae(weights: str | Path, hparams: str | Path, where: torch.device | N
         raise InputError(f"{hparams}: expected the VDVAE's hyper-parameters (JSON): {error}.") from error
 
 
-def load_clip(folder: str | Path, where: torch.device | None = None) -> ClipContexts:
-    """CLIP's encoders of a Versatile Diffusion folder."""
+def load_clip(folder: str | Path, where: torch.device | None = None, text: bool = True) -> ClipContexts:
+    """CLIP's encoders of a Versatile Diffusion folder; only that of pictures without `text`."""
     from neural_recon.clip import ClipContexts
 
-    return ClipContexts.from_pretrained(folder, device=where or device())
+    return ClipContexts.from_pretrained(folder, device=where or device(), text=text)
 
 
 def load_generator(

@@ -26,7 +26,7 @@ from neural_recon.responses import in_regions
 from neural_recon.ridge import Calibration, Targets, predict_blocks, together
 
 if TYPE_CHECKING:
-    from neural_recon.clip import ClipContexts
+    from neural_recon.networks import Judges
     from neural_recon.vdvae import VDVAE
 
 logger = logging.getLogger(__name__)
@@ -116,7 +116,7 @@ def score_region(
     ridge: Mapping[str, Any],
     seen: np.ndarray,
     vdvae: VDVAE,
-    clip: ClipContexts,
+    judges: Judges,
     repairings: int,
     seed: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, np.ndarray]]:
@@ -128,6 +128,7 @@ def score_region(
         features: space -> chunk files.
         ridge: the configuration's section.
         seen: uint8 (n_test, H, W, 3), the test images.
+        judges: with CLIP alone.
 
     Returns:
         Two-way identification of predicted features a space, and of base images in CLIP's space ("base"),
@@ -157,9 +158,10 @@ def score_region(
             scores.add_two_way(name, space, "two_way", test_ids, truth, found)
             if space == "vdvae":
                 images[name] = base_images(vdvae, found)
-    embedded = clip.embedding(seen)
+    embedded = judges.features(seen, "truth")
     for name, pictures in images.items():
-        scores.add_two_way(name, "base", "clip_two_way", test_ids, embedded, clip.embedding(pictures))
+        for metric, found in judges.features(pictures, "picture").items():
+            scores.add_two_way(name, "base", metric, test_ids, embedded[metric], found)
     table = as_table(scores.summary_table(), len(columns))
     single = scores.image_table()
     values = single.pivot(index="nsd_id", columns=["variant", "picture"], values="value")

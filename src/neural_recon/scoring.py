@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,10 +17,8 @@ from neural_recon.evaluate import Scores
 from neural_recon.feature_files import read_rows, select_rows
 from neural_recon.files import read_hdf5
 from neural_recon.metrics import resize
+from neural_recon.networks import Judges
 from neural_recon.nsd import read_stimuli
-
-if TYPE_CHECKING:  # takes seconds to import, and whoever scores has loaded it
-    from neural_recon.clip import ClipContexts
 
 logger = logging.getLogger(__name__)
 
@@ -73,21 +71,22 @@ class Judge:
 
 
 def score_subject(
-    subject: str, files: Any, clip: ClipContexts, evaluation: Mapping[str, Any], seed: int
+    subject: str, files: Any, judges: Judges, evaluation: Mapping[str, Any], seed: int
 ) -> Scores:
     """Score everything a subject has.
 
     Args:
         files: named inputs of the rule `scores`: trials, stimuli, base, final, baselines, predictions,
             features (chunks of all spaces) and judge (weights and scenes, or empty).
-        clip: scores by its embedding; in the demo it also conditions, therefore the judge beside it.
+        judges: networks that compare pictures under the preset. CLIP also conditions, in the demo and with
+            the published weights; therefore the demo's judge of objects beside it.
         evaluation: the configuration's section.
     """
     scores = Scores(subject, seed, evaluation["repairings"])
     trials = pd.read_parquet(files.trials)
     test_ids = np.unique(trials.loc[trials["split"] == "test", "nsd_id"])
     truth = read_stimuli(files.stimuli, test_ids)
-    seen = clip.embedding(truth)
+    seen = judges.features(truth, "truth")
     if len(files.judge) == 1:
         raise InputError(
             f"evaluation: expected both classifier and scenes, or neither, found {files.judge[0]} alone."
@@ -98,8 +97,9 @@ def score_subject(
     def add(variant: str, picture: str, ids: np.ndarray, images: np.ndarray, context=None) -> None:
         rows = [row_of[int(i)] for i in ids]
         scores.add_pixels(variant, picture, ids, truth[rows], images, evaluation["preset"])
-        embedded = clip.embedding(images)
-        scores.add_two_way(variant, picture, "clip_two_way", ids, seen, embedded, rows)
+        found = judges.features(images, "picture")
+        for metric in found:
+            scores.add_features(variant, picture, metric, ids, seen[metric], found[metric], rows)
         if judge:
             answers, labels = judge.names_of(images), judge.truth(ids)
             for name, answer in answers.items():
@@ -108,7 +108,9 @@ def score_subject(
             return
         # swapped: the same pictures against those whose contexts they were painted with
         rows = [row_of[int(i)] for i in context]
-        scores.add_two_way(variant, picture, "context_two_way", ids, seen, embedded, rows)
+        if "clip_two_way" in found:
+            true = seen["clip_two_way"]
+            scores.add_two_way(variant, picture, "context_two_way", ids, true, found["clip_two_way"], rows)
         if judge:
             other = judge.truth(context)["object"]
             scores.add_labels(variant, picture, "context_object", ids, other, answers["object"])
@@ -132,4 +134,8 @@ def score_subject(
             arrays = read_hdf5(path, "predictions", "nsd_id")
             found = select_rows(path, arrays["predictions"], arrays["nsd_id"], test_ids)
             scores.add_two_way(Path(path).stem, space, "two_way", test_ids, true, found)
+            if space == "clip_vision":
+                scores.add_retrieval(Path(path).stem, space, test_ids, true, found)
+    for metric, reason in judges.missing.items():
+        scores.add_unmeasured("decoded", "final", metric, len(test_ids), reason)
     return scores

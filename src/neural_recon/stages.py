@@ -1,8 +1,8 @@
 """Which of the package's code each stage of the workflow runs: a change of it marks the stage stale.
 
 A script hangs on the modules it imports, on theirs, and so on (types that are only named do not count), and
-on the templates and tables these name. `code` is a digest of all of it without comments, docstrings and layout. Every
-rule has it as a parameter, and Snakemake reruns what was made with another one.
+on the templates and tables these name. `code` is a digest of all of it without comments, docstrings and
+layout. Every rule has it as a parameter, and Snakemake reruns what was made with another one.
 """
 
 import ast

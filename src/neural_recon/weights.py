@@ -19,8 +19,18 @@ TABLE = Path("config/weights.yaml")  # in the project's folder
 MODELS = Path("resources/models")  # in the folder the workflow runs in
 HUB = "hub:"
 PROCESSORS = ("image_processor", "image_feature_extractor")
-# What each key of the configuration's section `weights` must be.
+# What each key of the configuration's section `weights` must be; those of `evaluation.networks` are files.
 KINDS = {"vdvae": "file", "versatile": "folder"}
+NETWORK_FILES = {  # the published names
+    "alexnet": "alexnet-owt-7be5be79.pth",
+    "inception": "inception_v3_google-0cc3c7bd.pth",
+    "swav": "swav_800ep_pretrain.pth.tar",
+}
+NETWORKS = (*NETWORK_FILES, "efficientnet")
+EFFICIENTNET_FILES = {
+    "brain_diffuser": "efficientnet_b1_rwightman-bac287d4.pth",
+    "mindeye2": "efficientnet_b1-c27df63c.pth",
+}
 
 
 class Row(BaseModel):
@@ -30,12 +40,13 @@ class Row(BaseModel):
 
 
 class File(Row):
-    """One file of an entry; size in bytes and sha256 only where known."""
+    """One file of an entry; size in bytes and sha256, or its first digits, only where known."""
 
     path: str
     gigabytes: float = Field(0, ge=0)
     size: int | None = Field(None, gt=0)
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    sha256_begins: str | None = Field(None, pattern=r"^[0-9a-f]{8,63}$")
 
 
 class Entry(Row):
@@ -63,6 +74,7 @@ class Download(Row):
     path: str
     size: int | None = None
     sha256: str | None = None
+    sha256_begins: str | None = None
 
 
 Table = dict[str, Entry]
@@ -93,12 +105,14 @@ def read_table(path: str | os.PathLike[str]) -> Table:
 
 
 def locate(key: str, value: str, table: Table) -> Path:
-    """Where the model that `weights.KEY` names lies or will lie: an entry's folder (its file, where it has
-    only one), or the local path itself.
+    """Where the model that `weights.KEY`, or `evaluation.networks.KEY`, names lies or will lie: an entry's
+    folder (its file, where it has only one), or the local path itself.
 
     Raises:
         InputError: `value` is neither an entry nor an existing path, or of the wrong kind.
     """
+    wanted = KINDS.get(key, "file")
+    place = f"weights.{key}" if key in KINDS else f"evaluation.networks.{key}"
     if value in table:
         files = table[value].files
         path, kind = (entry_folder(value), "folder") if len(files) > 1 else (_place(value, files[0]), "file")
@@ -106,15 +120,37 @@ def locate(key: str, value: str, table: Table) -> Path:
         path = Path(value)
         if not path.exists():
             raise InputError(
-                f"weights.{key}: expected a name of {TABLE} ({', '.join(table)}) or an existing "
-                f"{KINDS[key]}, found {value!r}, which is neither; correct it, or put the {KINDS[key]} there."
+                f"{place}: expected a name of {TABLE} ({', '.join(table)}) or an existing "
+                f"{wanted}, found {value!r}, which is neither; correct it, or put the {wanted} there."
             )
         kind = "folder" if path.is_dir() else "file"
-    if kind != KINDS[key]:
-        raise InputError(
-            f"weights.{key}: expected a {KINDS[key]}, found the {kind} {path}; name the {KINDS[key]}."
-        )
+    if kind != wanted:
+        raise InputError(f"{place}: expected a {wanted}, found the {kind} {path}; name the {wanted}.")
     return path
+
+
+def network_files(preset: str) -> dict[str, str]:
+    """The published file of each network's weights under a published preset; none under native."""
+    if preset not in EFFICIENTNET_FILES:
+        return {}
+    return {**NETWORK_FILES, "efficientnet": EFFICIENTNET_FILES[preset]}
+
+
+def locate_networks(named: Mapping[str, str], preset: str, table: Table) -> dict[str, str]:
+    """Where the weights of the networks that `evaluation.networks` names lie or will lie.
+
+    Raises:
+        InputError: as `locate`; or EfficientNet's weights are those of the other preset.
+    """
+    paths = {name: locate(name, value, table) for name, value in named.items()}
+    wanted = EFFICIENTNET_FILES.get(preset)
+    others = {*EFFICIENTNET_FILES.values()} - {wanted}
+    if wanted and "efficientnet" in paths and paths["efficientnet"].name in others:
+        raise InputError(
+            f"evaluation.networks.efficientnet: expected {wanted}, the weights of the preset "
+            f"{preset}, found {paths['efficientnet'].name}; name the entry or the file of those."
+        )
+    return {name: str(path) for name, path in paths.items()}
 
 
 def entry_folder(name: str) -> Path:

@@ -33,6 +33,10 @@ try:
     WEIGHTS = weights.read_table(PROJECT / weights.TABLE)
     VDVAE = str(weights.locate("vdvae", CONFIG.weights.vdvae, WEIGHTS))
     VERSATILE = str(weights.locate("versatile", CONFIG.weights.versatile, WEIGHTS))
+    # network -> weights, of those that are named
+    NETWORKS = weights.locate_networks(
+        CONFIG.evaluation.networks.named, CONFIG.evaluation.preset, WEIGHTS
+    )
 except InputError as error:
     raise WorkflowError(str(error)) from None
 

@@ -33,6 +33,7 @@ rule region_decoder:
         code=code_of("region_decoder"),
         content=content_of(TREE.stimuli, VDVAE, *model_files(*ENCODERS[:2])),
         models=lambda wildcards: VERSATILE,
+        preset=lookup("evaluation/preset", within=config),
         regions=lambda wildcards: SETS[wildcards.region],
         repairings=lookup("evaluation/repairings", within=config),
         ridge={

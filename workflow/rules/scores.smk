@@ -26,6 +26,7 @@ rule scores:
             path for space in SPACES for path in feature_files(wildcards, space)
         ],
         weights=ancient(model_files(*ENCODERS[:2])),
+        networks=ancient(list(NETWORKS.values())),
         judge=[
             path
             for path in (CONFIG.evaluation.classifier, CONFIG.evaluation.scenes)
@@ -47,9 +48,12 @@ rule scores:
         runtime=60,
     params:
         code=code_of("scores"),
-        content=content_of(TREE.stimuli, *model_files(*ENCODERS[:2])),
+        content=content_of(
+            TREE.stimuli, *model_files(*ENCODERS[:2]), *NETWORKS.values()
+        ),
         evaluation=lookup("evaluation", within=config),
         models=lambda wildcards: VERSATILE,
+        networks=lambda wildcards: NETWORKS,
         seed=lookup("seed", within=config),
     script:
         "../scripts/scores.py"

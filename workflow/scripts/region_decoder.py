@@ -4,6 +4,7 @@ from neural_recon import regions
 from neural_recon.files import read_hdf5, write_hdf5, write_table
 from neural_recon.jobs import start
 from neural_recon.models import load_clip, load_vdvae
+from neural_recon.networks import Judges
 from neural_recon.nsd import read_stimuli
 
 start(snakemake)
@@ -17,7 +18,7 @@ table, single, images = regions.score_region(
     params.ridge,
     read_stimuli(files.stimuli, responses["test_ids"]),
     load_vdvae(files.weights, files.hparams),
-    load_clip(params.models),
+    Judges(params.preset, load_clip(params.models, text=False)),
     params.repairings,
     params.seed,
 )

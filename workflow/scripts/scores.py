@@ -2,17 +2,15 @@
 
 from neural_recon.files import write_table
 from neural_recon.jobs import start
-from neural_recon.models import load_clip
+from neural_recon.models import device, load_clip
+from neural_recon.networks import Judges
 from neural_recon.scoring import score_subject
 
 start(snakemake)
-scores = score_subject(
-    snakemake.wildcards.subject,
-    snakemake.input,
-    load_clip(snakemake.params.models),
-    snakemake.params.evaluation,
-    snakemake.params.seed,
-)
+params = snakemake.params
+clip = load_clip(params.models, text=False)
+judges = Judges(params.evaluation["preset"], clip, params.networks, where=device())
+scores = score_subject(snakemake.wildcards.subject, snakemake.input, judges, params.evaluation, params.seed)
 write_table(snakemake.output.images, scores.image_table())
 write_table(snakemake.output.summary, scores.summary_table())
 write_table(snakemake.output.tests, scores.comparisons())

@@ -18,6 +18,7 @@ from neural_recon.report import (
     amount,
     controls,
     gallery,
+    networks,
     plots,
     published,
     regions,
@@ -29,7 +30,10 @@ from neural_recon.report.results import Results, SubjectFiles
 
 logger = logging.getLogger(__name__)
 
-MAIN_METRICS = ("clip_two_way", "object", "background", "pixcorr", "ssim")
+MAIN_METRICS = (
+    "clip_two_way", "object", "background", "pixcorr", "ssim", "alexnet2_two_way", "alexnet5_two_way",
+    "inception_two_way", "efficientnet_distance", "swav_distance",
+)  # fmt: skip
 
 
 def build(
@@ -79,6 +83,7 @@ def build(
         "tables": [_score_table(person, metrics) for person in people],
         "feature_plot": _feature_plot(people),
         "feature_table": _feature_table(people),
+        "networks": networks.section(people),
         "pairings": _pairings(people),
         "tests": _tests(people),
         "decodable": amount.decodable(people),

@@ -86,7 +86,8 @@ class Results:
     """One subject's tables, read and checked; pictures stay on disk."""
 
     files: SubjectFiles
-    summary: pd.DataFrame
+    summary: pd.DataFrame  # of what was measured
+    unmeasured: dict[str, str]  # metric -> why not
     tests: pd.DataFrame
     images: pd.DataFrame
     alphas: dict[str, pd.DataFrame]
@@ -130,10 +131,12 @@ def read(files: SubjectFiles) -> Results:
         files.responses,
         "train_ids", "test_ids", "train_repetitions", "test_repetitions", "voxel", "noise_ceiling",
     )  # fmt: skip
+    summary, unmeasured = measured(table(files.summary, SUMMARY))
     training, test = responses["train_repetitions"], responses["test_repetitions"]
     return Results(
         files=files,
-        summary=table(files.summary, SUMMARY),
+        summary=summary,
+        unmeasured=unmeasured,
         tests=table(files.tests, TESTS),
         images=table(files.images, IMAGES),
         alphas={space: table(path, ALPHA) for space, path in files.alphas.items()},
@@ -160,6 +163,15 @@ def read(files: SubjectFiles) -> Results:
             if path is not None
         },
     )  # fmt: skip
+
+
+def measured(summary: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
+    """The rows with numbers, and the reasons of those without by metric."""
+    if "not_measured" not in summary:
+        return summary, {}
+    reasons = summary["not_measured"].fillna("")
+    without = summary.loc[reasons != "", "metric"]
+    return summary[reasons == ""], dict(zip(without, reasons[without.index], strict=True))
 
 
 def written_by(path: str | Path) -> str:

@@ -31,6 +31,28 @@ METRICS = {
         "SSIM of the grey pictures. It rewards smooth pictures: compare with the mean training image "
         "before believing it.",
     ),
+    "alexnet2_two_way": (
+        "AlexNet(2) two-way identification",
+        "As for CLIP, by AlexNet after its second convolution: edges, textures and where they are.",
+    ),
+    "alexnet5_two_way": (
+        "AlexNet(5) two-way identification",
+        "As for CLIP, by AlexNet after its fifth convolution: shapes and parts.",
+    ),
+    "inception_two_way": (
+        "Inception two-way identification",
+        "As for CLIP, by the last pooled layer of Inception v3, which names objects.",
+    ),
+    "efficientnet_distance": (
+        "EfficientNet distance (lower is better)",
+        "1 − r of the last pooled features of EfficientNet-B1, which names objects.",
+    ),
+    "swav_distance": (
+        "SwAV distance (lower is better)",
+        "1 − r of the last pooled features of SwAV's ResNet-50, trained without labels.",
+    ),
+    "retrieval_image": ("Image found from the brain", "Share of responses whose picture is found first."),
+    "retrieval_brain": ("Brain found from the image", "Share of pictures whose response is found first."),
     "two_way": (
         "Two-way identification of features",
         "Share of the other test pictures whose true features the predicted ones correlate less with than "

@@ -1,0 +1,35 @@
+"""The report's section on retrieval from predicted features, and on scores that could not be measured."""
+
+from collections.abc import Sequence
+
+from neural_recon.metrics import CANDIDATES, DRAWS
+from neural_recon.report import plots, words
+from neural_recon.report.results import Results
+
+RETRIEVAL = ("retrieval_image", "retrieval_brain")
+SPACE = "clip_vision"
+
+
+def section(people: Sequence[Results]) -> dict | None:
+    """Retrieval by subject and variant, and reasons by metric; None where there is neither."""
+    rows = [
+        (person.subject, words.variant_label(variant), [person.score(variant, SPACE, m) for m in RETRIEVAL])
+        for person in people
+        for variant, picture in plots.rows_of(person.summary, RETRIEVAL[0])
+        if picture == SPACE
+    ]
+    reasons = {
+        words.metric_title(metric): reason
+        for person in people
+        for metric, reason in person.unmeasured.items()
+    }
+    if not rows and not reasons:
+        return None
+    images = {int(score["n"]) for _, _, scores in rows for score in scores if score}
+    return {
+        "titles": [words.metric_title(metric) for metric in RETRIEVAL],
+        "rows": rows,
+        "candidates": sorted({min(n, CANDIDATES) for n in images}),
+        "draws": DRAWS if any(n > CANDIDATES for n in images) else 1,
+        "reasons": reasons,
+    }
