@@ -31,6 +31,38 @@ METRICS = {
         "SSIM of the grey pictures. It rewards smooth pictures: compare with the mean training image "
         "before believing it.",
     ),
+    "alexnet2_two_way": (
+        "AlexNet 2 two-way identification",
+        "Two-way identification by an early layer of AlexNet (features.4): edges, colours, texture.",
+    ),
+    "alexnet5_two_way": (
+        "AlexNet 5 two-way identification",
+        "Two-way identification by a later layer of AlexNet (features.11): shapes and parts.",
+    ),
+    "inception_two_way": (
+        "Inception two-way identification",
+        "Two-way identification by the last pooled layer of Inception v3: what is to be seen.",
+    ),
+    "efficientnet_distance": (
+        "EfficientNet distance",
+        "Mean correlation distance (1 − r) of EfficientNet-B1 features to those of the picture seen. "
+        "Lower is better.",
+    ),
+    "swav_distance": (
+        "SwAV distance",
+        "Mean correlation distance (1 − r) of SwAV (ResNet-50) features to those of the picture seen. "
+        "Lower is better.",
+    ),
+    "retrieval_image": (
+        "Image retrieval",
+        "Share of draws in which the predicted CLIP vision features are nearest to those of the picture "
+        "seen, among 300 candidates.",
+    ),
+    "retrieval_brain": (
+        "Brain retrieval",
+        "Share of draws in which a picture's CLIP vision features are nearest to those predicted from the "
+        "responses to it, among 300 candidates.",
+    ),
     "two_way": (
         "Two-way identification of features",
         "Share of the other test pictures whose true features the predicted ones correlate less with than "
@@ -122,6 +154,13 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def megabytes(size: Any) -> str:
+    """Bytes for people; "–" where they are not known."""
+    if not isinstance(size, int | float):
+        return "–"
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size:,} B"
 
 
 def made_by(versions: Mapping[str, Mapping[str, str]]) -> str:
