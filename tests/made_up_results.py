@@ -1,5 +1,7 @@
 """One subject's results as the workflow writes them, with made-up figures and pictures."""
 
+import dataclasses
+
 import h5py
 import numpy as np
 import pandas as pd
@@ -124,6 +126,38 @@ def write_subject(folder, rng, subject, ids, judge=True, controls=True, cv=True,
                 arrays["context_id"] = np.roll(half, 1)
             write_hdf5(paths[name], arrays, {})
     return report.SubjectFiles(subject, **paths)
+
+
+def write_controls(folder, rng, files, ids):
+    """Adds the controls' pictures to a subject: three training images are everyone's nearest."""
+    path = folder / files.subject
+    baselines = {"nsd_id": np.array(ids), "nearest_image": draw(rng, 3, 425, 20)[np.arange(len(ids)) % 3]}
+    write_hdf5(path / "baselines.h5", baselines, {})
+    write_hdf5(path / "shuffled.h5", {"nsd_id": np.array(ids), "images": draw(rng, len(ids), 64, 12)}, {})
+    return dataclasses.replace(files, baselines=path / "baselines.h5", shuffled=path / "shuffled.h5")
+
+
+def write_contents(path, ids):
+    """What the pictures show: two categories, one of them with a hostile name, up to 9 objects."""
+    names = [("animal", "</script><b>")[i // 4 % 2] for i in ids]
+    write_table(path, pd.DataFrame({
+        "nsd_id": ids, "n_objects": np.arange(len(ids)) % 10, "main_category": names,
+    }))  # fmt: skip
+    return path
+
+
+def add_distances(files):
+    """Adds a distance, lower is better, and one that was not measured."""
+    summary, images = pd.read_csv(files.summary, sep="\t"), pd.read_parquet(files.images)
+    like = (summary["variant"] == "decoded") & (summary["picture"] == "final")
+    one = summary[like & (summary["metric"] == "pixcorr")].assign(metric="efficientnet_distance", mean=0.8)
+    none = one.assign(metric="swav_distance", not_measured="no weights named")
+    none[["mean", "ci_low", "ci_high", "shuffled", "shuffled_sd", "p"]] = np.nan
+    added = pd.concat([one, none]).assign(better="lower")
+    write_table(files.summary, pd.concat([summary.assign(better="higher"), added]))
+    mine = images[(images["variant"] == "decoded") & (images["picture"] == "final")]
+    mine = mine[mine["metric"] == "pixcorr"].assign(metric="efficientnet_distance")
+    write_table(files.images, pd.concat([images, mine.assign(value=1 - mine["value"])]))
 
 
 def write_stimuli(path, ids, pictures):

@@ -4,9 +4,8 @@ import base64
 import dataclasses
 import html.parser
 import io
-import os
+import json
 import re
-import shutil
 import subprocess
 import sys
 
@@ -18,8 +17,11 @@ from made_up_results import (
     CONFIGURATION,
     LEVELS,
     SPACES,
+    add_distances,
     draw,
     write_benchmarks,
+    write_contents,
+    write_controls,
     write_stimuli,
     write_subject,
 )
@@ -28,7 +30,7 @@ from PIL import Image
 from neural_recon import __version__, report
 from neural_recon.errors import InputError
 from neural_recon.files import write_table
-from neural_recon.report import gallery, plots, results, words
+from neural_recon.report import album, gallery, plots, results, words
 
 VOID = {"meta", "img", "br", "hr", "input", "link"}
 
@@ -77,19 +79,68 @@ def made(tmp_path, rng):
     return output, subjects, stimuli
 
 
+@pytest.fixture
+def no_plots(monkeypatch):
+    """Plots take most of the time of a small report; here they are not what is looked at."""
+    monkeypatch.setattr(plots, "uri", lambda _: "data:image/svg+xml;base64,")
+
+
+def first_ids(text, subject):
+    """The images of a subject that are shown without any script."""
+    section = text.split(f'<div class="cards" data-subject="{subject}">')[1].split("<h3>")[0]
+    return [int(i) for i in re.findall(r'data-id="(\d+)"', section)]
+
+
+def sheets_of(text):
+    """(subject, kind) -> NSD id -> a picture as the page's script finds it."""
+    found = {}
+    for subject, kind, content in re.findall(
+        r'class="sheet" data-subject="(\w*)" data-kind="(\w+)">(.*?)</script>', text
+    ):
+        sheet = json.loads(content)
+        found[subject, kind] = {
+            i: Image.open(io.BytesIO(base64.b64decode(sheet["pictures"][k])))
+            for i, k in zip(sheet["ids"], sheet["index"], strict=True)
+        }
+    return found
+
+
 def test_page_is_whole_and_closed(made):
     output, _, _ = made
     text = output.read_text(encoding="utf-8")
     page = Page(text)
-    for ids in IDS.values():
-        assert set(ids) <= set(page.ids)
-    # every test image once in each gallery, then the shared ones, then the swapped ones
-    assert len(page.ids) == 2 * 10 + 6 + 2 * 5
-    assert page.images == 2 * (5 * 4 + 5 * 3) + 6 * 3 + 2 * 5 * 4 + 5 + 1 + 2 + 2
+    # eight of each subject's images, then the shared ones, then the swapped ones
+    assert len(page.ids) == 2 * 8 + 6 + 2 * 5
+    painted = [sum(i in IDS[s][:5] for i in first_ids(text, s)) for s in IDS]  # from the true features too
+    assert page.images == 2 * 8 * 3 + sum(painted) + 6 * 3 + 2 * 5 * 4 + 5 + 1 + 2 + 2
     assert all(link.startswith(("#", "data:image/")) for link in page.links)
     assert not re.search(r"@import|url\(", text)
     assert "undefined" not in page.text.lower()
     assert "nan" not in page.text.lower().split()
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_all_test_images_are_in_the_page(made):
+    output, subjects, _ = made
+    text = output.read_text(encoding="utf-8")
+    sheets = sheets_of(text)
+    kinds = ("base", "final", "true_features")
+    assert set(sheets) == {("", "seen"), *((s, kind) for s in IDS for kind in kinds)}  # stimuli once for all
+    assert set(sheets["", "seen"]) == set(IDS["subj01"])
+    index = json.loads(text.split('id="index">')[1].split("</script>")[0])
+    assert [m["name"] for m in index["metrics"]] == [
+        "clip_two_way", "object", "background", "pixcorr", "ssim",
+    ]  # fmt: skip
+    for files, entry in zip(subjects, index["subjects"], strict=True):
+        assert set(sheets[files.subject, "final"]) == set(IDS[files.subject]) == set(entry["ids"])
+        assert set(sheets[files.subject, "true_features"]) == set(IDS[files.subject][:5])
+        for nsd_id, image in results.each_picture(files.final, IDS[files.subject]):
+            small = np.asarray(sheets[files.subject, "final"][nsd_id].convert("RGB"), float)
+            assert np.abs(small - image).mean() < 8
+        person = results.read(files)
+        for metric, values in entry["scores"].items():
+            expected = person.per_image("decoded", "final", metric)
+            assert dict(zip(entry["ids"], values, strict=True)) == pytest.approx(expected, abs=1e-4)
 
 
 def test_quality_of_the_responses_is_said_and_linked(made, tmp_path):
@@ -125,8 +176,7 @@ def test_first_view_spreads_from_best_to_worst(made):
     person = results.read(subjects[0])
     scores = person.per_image("decoded", "final", "clip_two_way")
     ranked = gallery.best_first(IDS["subj01"], scores)
-    section = text.split('data-subject="subj01"')[1].split("<details>")[0]
-    shown = [int(i) for i in re.findall(r'data-id="(\d+)"', section)]
+    shown = first_ids(text, "subj01")
     assert shown == [ranked[k] for k in np.linspace(0, 9, 8).round().astype(int)]
 
 
@@ -279,7 +329,7 @@ def test_best_first_puts_the_unscored_last():
 def test_thumbnails_are_small_and_true(rng):
     large = draw(rng, 1, 512, 4)[0]
     uri = gallery.data_uri(large)
-    assert uri.startswith("data:image/jpeg;base64,")
+    assert uri.startswith("data:image/webp;base64,")
     small = Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1])))
     assert small.size == (160, 160)
     reference = np.asarray(Image.fromarray(large).resize((160, 160), Image.Resampling.LANCZOS), float)
@@ -374,23 +424,81 @@ def test_report_needs_no_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("window", ["1280,1600", "390,1600"])
-def test_browser_shows_it(made, tmp_path, window):
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("no chromium here to open the page with")
-    shot = tmp_path / "shot.png"
-    subprocess.run(
-        [
-            chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={window}", f"--screenshot={shot}",
-            made[0].as_uri(),
-        ],
-        check=True, timeout=120, capture_output=True, env={**os.environ, "HOME": str(tmp_path)},
-    )  # fmt: skip
-    pixels = np.asarray(Image.open(shot).convert("RGB"))
-    assert pixels.shape[0] >= 1000
-    assert pixels.std() > 10
-    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 500  # pictures, not only text
+@pytest.mark.usefixtures("no_plots")
+def test_scores_that_were_not_measured_say_why(made, tmp_path):
+    _, subjects, stimuli = made
+    files = subjects[0]
+    add_distances(files)
+    report.build(tmp_path / "r.html", [files], stimuli, None, CONFIGURATION)
+    text = Page((tmp_path / "r.html").read_text(encoding="utf-8")).text
+    assert "EfficientNet distance (lower is better)" in text
+    assert "not measured: no weights named" in text
+    assert "SwAV distance (no weights named)." in text  # in the overview
+    assert "Inception two-way identification (not among the scores computed)." in text
+    assert "All scores run upwards" not in text
+    index = (tmp_path / "r.html").read_text(encoding="utf-8").split('id="index">')[1].split("</script>")[0]
+    lower = {m["name"]: m["lower"] for m in json.loads(index)["metrics"]}
+    assert lower["efficientnet_distance"] is True
+    assert lower["clip_two_way"] is False
+    assert "swav_distance" not in lower
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_controls_and_contents_where_they_are(made, rng, tmp_path):
+    _, subjects, stimuli = made
+    files = [write_controls(tmp_path, rng, f, IDS[f.subject]) for f in subjects]
+    contents = write_contents(tmp_path / "content.parquet", IDS["subj01"])
+    report.build(tmp_path / "r.html", files, stimuli, None, CONFIGURATION, contents=contents)
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    sheets = sheets_of(text)
+    assert set(sheets["subj02", "nearest"]) == set(sheets["subj02", "shuffled"]) == set(IDS["subj02"])
+    # several test images have the same neighbour: its picture is there once
+    stored = text.split('data-subject="subj01" data-kind="nearest">')[1].split("</script>")[0]
+    assert len(json.loads(stored)["pictures"]) == 3
+    page = Page(text)
+    assert "nearest training image, NSD id 3, subj01" in text
+    assert "</script><b>" not in text  # a category's name stays text
+    assert "animal (5)" in page.text
+    assert "6 or more" in page.text
+
+
+def test_pictures_shrink_until_they_fit(monkeypatch, tmp_path, rng):
+    large = write_subject(tmp_path / "large", rng, "subj01", IDS["subj01"], size=200)
+    stimuli = write_stimuli(tmp_path / "stimuli.hdf5", IDS["subj01"], draw(rng, 10, 425, 20))
+    sizes = {}
+    for budget in (10**7, 60_000):
+        monkeypatch.setattr(album, "BUDGET", budget)
+        found = album.build([results.read(large)], stimuli, [], None)
+        written = sum(len(pictures) for _, _, pictures in found["sheets"])
+        assert written < budget * 1.1
+        sizes[budget] = found["side"]
+    assert sizes[10**7] == 160
+    assert sizes[60_000] < 160
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_records_of_the_jobs_are_shown(made, tmp_path):
+    _, subjects, stimuli = made
+    folder = tmp_path / "provenance"
+    weights = {"path": "resources/models/vdvae.th", "size": 123_456_789, "sha256": "ab" * 32}
+    record = {
+        "rule": "features_vdvae", "sha256": "cd" * 32, "size": 2_000_000, "seed": 7,
+        "inputs": [weights, {"path": "nsd/betas.hdf5", "size": 5}], "versions": {"torch": "9.9.1"},
+    }  # fmt: skip
+    for name, some in (("features/vdvae/a.h5", record), ("scores/subj03/summary.tsv", {"rule": "hidden"})):
+        path = folder / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(some), encoding="utf-8")
+    (folder / "damaged.json").write_text("{", encoding="utf-8")
+    report.build(tmp_path / "r.html", subjects, stimuli, None, CONFIGURATION, provenance=folder)
+    text = Page((tmp_path / "r.html").read_text(encoding="utf-8")).text
+    for expected in (
+        "Records of 1 results", "resources/models/vdvae.th", "123.5 MB", "ab" * 32, "cd" * 8, "9.9.1",
+    ):  # fmt: skip
+        assert expected in text, expected
+    assert "hidden" not in text
+    assert "nsd/betas.hdf5" not in text
+    assert "was not recorded" not in text
+    without = Page(made[0].read_text(encoding="utf-8")).text
+    assert "Which weight files were read, and their hashes, was not recorded." in without
+    assert "Hashes of the results were not recorded." in without

@@ -53,7 +53,10 @@ def build(
     shown = {i for some in ids.values() for i in some}
     contents = _contents(content, shown)
     index = {
-        "metrics": [{"name": m, "title": words.metric_title(m), "lower": lower} for m, lower in orders],
+        "metrics": [
+            {"name": m, "title": words.metric_title(m), "short": words.metric_short(m), "lower": lower}
+            for m, lower in orders
+        ],
         "judged": [m for m, _ in orders if m in gallery.JUDGED],
         "kinds": _kinds(people),
         "subjects": [

@@ -28,7 +28,7 @@ class Picture:
     """One picture of a card."""
 
     label: str
-    source: str  # data URI
+    source: str  # data URI; "" where it was not painted
     alt: str
 
 
@@ -117,9 +117,8 @@ def first_cards(person: Results, stimuli: str | Path) -> dict:
     cards = []
     for i in ids:
         shown = [
-            Picture(label, found[i], f"{label}, NSD id {i}, {person.subject}")
+            Picture(label, found.get(i, ""), f"{label}, NSD id {i}, {person.subject}")
             for label, found in pictures
-            if i in found
         ]
         remarks = [f"{m} {'✓' if values[i] > 0.5 else '✗'}" for m, values in judged.items() if i in values]
         cards.append(Card(person.subject, i, scores.get(i), ranked.index(i) + 1, shown, remarks))

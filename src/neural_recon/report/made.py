@@ -1,7 +1,6 @@
 """What made the results shown: records beside them, the command, time and memory."""
 
 import json
-import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ def section(
     benchmarks: str | Path | None,
     configuration: Mapping[str, Any],
     subjects: Iterable[str],
-    page: str | Path,
 ) -> dict:
     """The section "How it was made".
 
@@ -27,13 +25,12 @@ def section(
         benchmarks: folder of Snakemake's benchmark files; None leaves the times out.
         configuration: the resolved configuration, plain values.
         subjects: those shown.
-        page: the report's path, as the workflow names it.
     """
     shown = set(subjects)
     records = _records(provenance, shown)
     return {
         "configuration": yaml.safe_dump(dict(configuration), sort_keys=False, allow_unicode=True),
-        "commands": _commands(configuration, page),
+        "commands": _commands(configuration),
         "weights": _weights(records, configuration),
         "records": sorted(records, key=lambda record: record["path"]),
         "libraries": _libraries(records),
@@ -42,12 +39,10 @@ def section(
     }
 
 
-def _commands(configuration: Mapping[str, Any], page: str | Path) -> list[str]:
+def _commands(configuration: Mapping[str, Any]) -> list[str]:
     """What makes these results from the configuration on this page, saved as report.yaml."""
-    commands = ["snakemake --configfile report.yaml --cores all -- " + shlex.quote(str(page))]
-    if configuration.get("demo") is None:
-        commands.insert(0, "snakemake --configfile report.yaml --cores 4 -- fetch")
-    return commands
+    targets = [[]] if configuration.get("demo") is not None else [["fetch"], []]
+    return [" ".join(["snakemake --configfile report.yaml --cores 2", *words]) for words in targets]
 
 
 def _records(folder: str | Path | None, subjects: set[str]) -> list[dict]:

@@ -96,7 +96,7 @@ def build(
         "demo_seed": (configuration.get("demo") or {}).get("seed"),
         "preset": (configuration.get("evaluation") or {}).get("preset"),
         "made_by": words.made_by({person.subject: person.versions for person in people}),
-        "made": made.section(provenance, benchmarks, configuration, names, output),
+        "made": made.section(provenance, benchmarks, configuration, names),
         "alone": names[0] if len(names) == 1 else None,
     }
     text = render("template.html", content)

@@ -99,6 +99,11 @@ def metric_title(metric: str) -> str:
     return METRICS[metric][0] if metric in METRICS else metric.replace("_", " ")
 
 
+def metric_short(metric: str) -> str:
+    """A score's name on a card."""
+    return metric_title(metric).replace("two-way identification", "two-way")
+
+
 def metric_caption(metric: str) -> str:
     """How to read a score."""
     return METRICS[metric][1] if metric in METRICS else ""
