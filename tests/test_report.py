@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import h5py
+import nibabel
 import numpy as np
 import pandas as pd
 import pytest
@@ -502,3 +503,29 @@ def test_records_of_the_jobs_are_shown(made, tmp_path):
     without = Page(made[0].read_text(encoding="utf-8")).text
     assert "Which weight files were read, and their hashes, was not recorded." in without
     assert "Hashes of the results were not recorded." in without
+
+
+def test_map_of_noise_ceilings_where_mask_and_voxels_are(made, tmp_path, monkeypatch):
+    _, (files, _), stimuli = made
+    drawn = []
+    monkeypatch.setattr(plots, "uri", lambda figure: drawn.append(figure) or "data:image/svg+xml;base64,")
+    labels = np.zeros((6, 6, 12), np.int16)
+    labels[1:5, 1:5] = 1
+    nibabel.save(nibabel.Nifti1Image(labels, np.eye(4)), tmp_path / "nsdgeneral.nii.gz")
+    places = np.argwhere(labels == 1)
+    voxels = pd.DataFrame(places, columns=list("xyz")).assign(noise_ceiling=0.3, dropped="")
+    voxels.loc[3, ["noise_ceiling", "dropped"]] = [np.nan, "constant in a session"]
+    sessions = pd.DataFrame({"session": [1, 2], "verdict": "ok", "remark": "", "outlier": ""})
+    write_table(tmp_path / "quality/subj01/voxels.parquet", voxels)
+    write_table(tmp_path / "quality/subj01/sessions.tsv", sessions)
+    files = dataclasses.replace(
+        files, quality=tmp_path / "quality/subj01/sessions.tsv", mask=tmp_path / "nsdgeneral.nii.gz"
+    )
+    report.build(tmp_path / "r.html", [files], stimuli, None, CONFIGURATION)
+    text = Page((tmp_path / "r.html").read_text(encoding="utf-8")).text
+    assert "Noise ceiling in the brain of subj01" in text
+    assert "orange: voxels left out" in text
+    titles = [[axes.get_title() for axes in figure.axes] for figure in drawn]
+    assert (
+        sum(names[0].startswith("z = ") and len(names) == 6 for names in titles) == 1
+    )  # five, and the scale

@@ -1,10 +1,12 @@
 """The report in a real browser: sorting, filtering, enlarging; by mouse and keyboard, narrow and dark."""
 
+import dataclasses
 import itertools
 import re
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from made_up_results import (
     CONFIGURATION,
@@ -18,6 +20,7 @@ from made_up_results import (
 from PIL import Image
 
 from neural_recon import report
+from neural_recon.files import write_table
 from neural_recon.report import results
 
 pytestmark = pytest.mark.slow
@@ -44,8 +47,12 @@ def written(tmp_path_factory):
     """A report of two subjects of 30 images with controls, contents and a distance."""
     folder, rng = tmp_path_factory.mktemp("report"), np.random.default_rng(0)
     files = [write_subject(folder, rng, subject, IDS) for subject in ("subj01", "subj02")]
-    for some in files:
+    sessions = pd.DataFrame({"session": [1, 2], "verdict": "ok", "remark": "", "outlier": ""})
+    for k, some in enumerate(files):
         add_distances(some)
+        table = folder / f"quality/{some.subject}/sessions.tsv"
+        write_table(table, sessions)
+        files[k] = dataclasses.replace(some, quality=table)
     files[1] = write_controls(folder, rng, files[1], IDS)
     stimuli = write_stimuli(folder / "stimuli.hdf5", IDS, draw(rng, 30, 425, 20))
     contents = write_contents(folder / "content.parquet", IDS)
@@ -286,3 +293,4 @@ def test_it_works_inside_another_page(opened, written, tmp_path):
     inside.locator("dialog .close").click()
     assert not inside.locator("dialog").is_visible()
     assert inside.locator(".whole .card").count() == 24
+    assert inside.locator('a:not([href^="#"])').count() == 0  # pages beside it are out of reach

@@ -37,9 +37,8 @@ def caveats(people: Sequence[Results], configuration: Mapping[str, Any]) -> list
     found.append(("Amount", "; ".join(_amount(person) for person in people) + "."))
     preset = (configuration.get("evaluation") or {}).get("preset")
     if preset:
-        found.append(
-            ("Preset", f"{preset}: sizes and SSIM as there. Figures compare under the same one only.")
-        )
+        sizes = "at the pictures' own size" if preset == "native" else "sizes and SSIM as published under it"
+        found.append(("Preset", f"{preset}: {sizes}. Figures compare under the same preset only."))
     found.append(("Leakage", _leakage(ridge.get("calibration"), preparation)))
     found.append(("Not measured", not_measured(people)))
     return [(what, how) for what, how in found if how]
