@@ -52,6 +52,9 @@ def brain_map(voxels: pd.DataFrame, labels: np.ndarray, most: int = 15, row: int
         for x, side in ((0.0, "L"), (1.0, "R")):
             panels[0, 0].text(x, 0.98, side, transform=panels[0, 0].transAxes, fontsize=9, va="top",
                               ha="left" if side == "L" else "right")  # fmt: skip
-        figure.colorbar(image, ax=panels, label="noise ceiling (share of variance)", shrink=0.7, aspect=30,
-                        extend="max")  # fmt: skip
+        one = rows == 1  # too low for the whole label
+        figure.colorbar(
+            image, ax=panels, label="noise ceiling" + ("" if one else " (share of variance)"),
+            shrink=0.95 if one else 0.7, aspect=12 if one else 30, extend="max",
+        )  # fmt: skip
         return plots.uri(figure)
