@@ -481,15 +481,19 @@ def test_pictures_shrink_until_they_fit(monkeypatch, tmp_path, rng):
 def test_records_of_the_jobs_are_shown(made, tmp_path):
     _, subjects, stimuli = made
     folder = tmp_path / "provenance"
-    weights = {"path": "resources/models/vdvae.th", "size": 123_456_789, "sha256": "ab" * 32}
-    record = {
-        "rule": "features_vdvae", "sha256": "cd" * 32, "size": 2_000_000, "seed": 7,
-        "inputs": [weights, {"path": "nsd/betas.hdf5", "size": 5}], "versions": {"torch": "9.9.1"},
+    weights = {"of": "weights", "path": "resources/models/vdvae.th", "size": 123_456_789, "sha256": "ab" * 32}
+    made_by = {
+        "rule": "features_vdvae", "seed": 7, "inputs": [weights, {"of": "data", "path": "nsd/betas.hdf5"}],
+        "versions": {"neural_recon": "0.3", "modified": False, "packages": {"torch": "9.9.1"}},
     }  # fmt: skip
-    for name, some in (("features/vdvae/a.h5", record), ("scores/subj03/summary.tsv", {"rule": "hidden"})):
+    for name, rule in (("features/vdvae/a.h5", "features_vdvae"), ("scores/subj03/summary.tsv", "hidden")):
+        output = {"path": name, "size": 2_000_000, "sha256": "cd" * 32}
         path = folder / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(some), encoding="utf-8")
+        path.write_text(
+            json.dumps({"output": output, "made_by": {**made_by, "rule": rule}}), encoding="utf-8"
+        )
+    (folder / "configuration.json").write_text('{"seed": 7}', encoding="utf-8")
     (folder / "damaged.json").write_text("{", encoding="utf-8")
     report.build(tmp_path / "r.html", subjects, stimuli, None, CONFIGURATION, provenance=folder)
     text = Page((tmp_path / "r.html").read_text(encoding="utf-8")).text

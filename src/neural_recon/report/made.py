@@ -9,8 +9,6 @@ import yaml
 
 from neural_recon.report import results
 
-WEIGHTS = {".safetensors", ".th", ".pt", ".pth", ".bin", ".ckpt"}
-
 
 def section(
     provenance: str | Path | None,
@@ -31,7 +29,7 @@ def section(
     return {
         "configuration": yaml.safe_dump(dict(configuration), sort_keys=False, allow_unicode=True),
         "commands": _commands(configuration),
-        "weights": _weights(records, configuration),
+        "weights": _weights(records),
         "records": sorted(records, key=lambda record: record["path"]),
         "libraries": _libraries(records),
         "versions": results.versions(),
@@ -56,44 +54,43 @@ def _records(folder: str | Path | None, subjects: set[str]) -> list[dict]:
             continue
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue  # a record that is damaged says nothing; the result itself is whole
-        if isinstance(record, dict):
-            found.append({"rule": "", "seed": None, "sha256": "", "size": None, **record, "path": name})
+            output, made = record["output"], record["made_by"]
+            found.append(
+                {
+                    "path": str(output["path"]),
+                    "size": output.get("size"),
+                    "sha256": output.get("sha256") or "",
+                    "rule": str(made.get("rule", "")),
+                    "seed": made.get("seed"),
+                    "inputs": list(made.get("inputs") or []),
+                    "versions": dict(made.get("versions") or {}),
+                }
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue  # no record of a result: a damaged one says nothing, configurations lie there too
     return found
 
 
-def _inputs(record: Mapping[str, Any]) -> list[dict]:
-    inputs = record.get("inputs") or []
-    if isinstance(inputs, Mapping):
-        inputs = [{"path": k, **(v if isinstance(v, Mapping) else {})} for k, v in inputs.items()]
-    return [entry for entry in inputs if isinstance(entry, Mapping) and entry.get("path")]
-
-
-def _weights(records: Iterable[Mapping[str, Any]], configuration: Mapping[str, Any]) -> list[dict]:
+def _weights(records: Iterable[Mapping[str, Any]]) -> list[dict]:
     """The weight files that the jobs read, with size, hash and the rules that read them."""
-    named = [*(configuration.get("weights") or {}).values()]
-    named.append((configuration.get("evaluation") or {}).get("classifier"))
-    named = [str(place) for place in named if place]
     found: dict[str, dict] = {}
     for record in records:
-        for entry in _inputs(record):
-            path = str(entry["path"])
-            configured = any(path == place or path.startswith(f"{place.rstrip('/')}/") for place in named)
-            if Path(path).suffix in WEIGHTS or configured:
-                row = found.setdefault(path, {"path": path, "size": None, "sha256": "", "rules": []})
-                row["size"] = row["size"] or entry.get("size")
-                row["sha256"] = row["sha256"] or entry.get("sha256") or ""
-                if record["rule"] and record["rule"] not in row["rules"]:
-                    row["rules"].append(record["rule"])
+        for entry in record["inputs"]:
+            if entry.get("of") != "weights":
+                continue
+            row = found.setdefault(entry["path"], {"path": entry["path"], "rules": []})
+            row |= {"size": entry.get("size"), "sha256": entry.get("sha256") or ""}
+            if record["rule"] not in row["rules"]:
+                row["rules"].append(record["rule"])
     return [found[path] for path in sorted(found)]
 
 
 def _libraries(records: Iterable[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
-    """Library -> the versions that the jobs ran with."""
+    """Library -> the versions that the jobs ran with; neural-recon and its commit, and Python, among them."""
     found: dict[str, set[str]] = {}
     for record in records:
-        versions = record.get("versions")
-        for name, version in versions.items() if isinstance(versions, Mapping) else ():
-            found.setdefault(str(name), set()).add(str(version))
+        versions = record["versions"]
+        for name, version in {**versions, **(versions.get("packages") or {})}.items():
+            if isinstance(version, str):
+                found.setdefault(name.replace("_", "-"), set()).add(version)
     return [(name, sorted(versions)) for name, versions in sorted(found.items())]

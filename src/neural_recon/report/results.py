@@ -238,6 +238,14 @@ def picture_ids(path: str | Path, name: str = "nsd_id") -> np.ndarray:
     return read_hdf5(path, name)[name].astype(np.int64)
 
 
+def nearest_name(path: str | Path | None) -> str:
+    """The dataset of the nearest training images in a file of baselines."""
+    if path is None:
+        return ""
+    with open_hdf5(path) as file:
+        return "nearest" if "nearest" in file else "nearest_image"
+
+
 def each_picture(
     path: str | Path, nsd_ids: Iterable[int], name: str = "images"
 ) -> Iterator[tuple[int, np.ndarray]]:
