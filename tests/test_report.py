@@ -4,37 +4,36 @@ import base64
 import dataclasses
 import html.parser
 import io
-import os
+import json
 import re
-import shutil
 import subprocess
 import sys
 
 import h5py
+import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+from made_up_results import (
+    CONFIGURATION,
+    LEVELS,
+    SPACES,
+    add_distances,
+    draw,
+    write_benchmarks,
+    write_contents,
+    write_controls,
+    write_stimuli,
+    write_subject,
+)
 from PIL import Image
 
 from neural_recon import __version__, report
 from neural_recon.errors import InputError
-from neural_recon.files import write_hdf5, write_table
-from neural_recon.report import gallery, plots, results, words
+from neural_recon.files import write_table
+from neural_recon.report import album, gallery, plots, results, words
 
 VOID = {"meta", "img", "br", "hr", "input", "link"}
-SPACES = ("vdvae", "clip_vision", "clip_text")
-LEVELS = {  # (variant, picture): how good, on the scale of two-way identification
-    ("decoded", "base"): 0.68,
-    ("decoded", "final"): 0.88,
-    ("true_features", "base"): 0.80,
-    ("true_features", "final"): 0.97,
-    ("shuffled", "base"): 0.51,
-    ("swapped", "final"): 0.60,
-    ("shuffled", "final"): 0.49,
-    ("mean_image", "baseline"): 0.50,
-    ("random_image", "baseline"): 0.51,
-    ("nearest_image", "baseline"): 0.80,
-}
 
 
 class Page(html.parser.HTMLParser):
@@ -68,171 +67,6 @@ class Page(html.parser.HTMLParser):
             self.words.append(data)
 
 
-def draw(rng, n, size, detail):
-    """Smooth coloured noise: uint8 (n, size, size, 3)."""
-    coarse = rng.integers(0, 256, (n, detail, detail, 3), dtype=np.uint8)
-    return np.stack(
-        [np.asarray(Image.fromarray(c).resize((size, size), Image.Resampling.BICUBIC)) for c in coarse]
-    )
-
-
-def write_subject(folder, rng, subject, ids, judge=True, controls=True, cv=True, pictures=None, size=64):
-    """One subject's results as the workflow writes them; returns where they lie."""
-    n = len(ids)
-    metrics = ["clip_two_way", "pixcorr", "ssim", *(["object", "background"] if judge else [])]
-    images, summary = [], []
-
-    def add(variant, picture, metric, values, chance):
-        who = {"subject": subject, "variant": variant, "picture": picture, "metric": metric}
-        images.append(pd.DataFrame({**who, "nsd_id": ids[: len(values)], "value": values}))
-        half = 1.96 * values.std() / len(values) ** 0.5
-        interval = {"ci_low": values.mean() - half, "ci_high": values.mean() + half, "n": len(values)}
-        paired = {"shuffled": chance, "shuffled_sd": 0.02, "p": 0.001, "repairings": 1000}
-        summary.append({**who, "mean": values.mean(), **interval, **paired})
-
-    for (variant, picture), level in LEVELS.items():
-        extra = variant in ("true_features", "swapped", "random_image", "nearest_image")
-        if not controls and (extra or (variant, picture) == ("shuffled", "final")):
-            continue
-        painted = picture == "final" and variant in ("true_features", "swapped")
-        m = max(n // 2, 2) if painted else n
-        for metric in metrics:
-            chance = {"clip_two_way": 0.5, "object": 0.08, "background": 0.14, "pixcorr": 0.05, "ssim": 0.2}[
-                metric
-            ]
-            scale = {"pixcorr": 0.5, "ssim": 0.4}.get(metric, 1 - chance)
-            mean = chance + scale * (level - 0.5) * 1.9
-            values = np.clip(rng.normal(mean, 0.12, m), 0, 1)
-            if metric in ("object", "background"):
-                values = (rng.random(m) < mean).astype(float)
-            add(variant, picture, metric, values, chance)
-        if variant == "swapped":
-            add(variant, picture, "context_two_way", np.clip(rng.normal(0.8, 0.1, m), 0, 1), 0.5)
-            if judge:
-                add(variant, picture, "context_object", (rng.random(m) < 0.5).astype(float), 0.08)
-    for k, space in enumerate(SPACES):
-        for variant, level in (("decoded", 0.9 - 0.05 * k), ("shuffled", 0.5)):
-            add(variant, space, "two_way", np.clip(rng.normal(level, 0.1, n), 0, 1), 0.5)
-    paths = {name: folder / subject / f"{name}.tsv" for name in ("summary", "tests")}
-    paths["images"] = folder / subject / "images.parquet"
-    write_table(paths["summary"], pd.DataFrame(summary))
-    write_table(paths["images"], pd.concat(images, ignore_index=True))
-    write_table(paths["tests"], pd.DataFrame([
-        {"subject": subject, "comparison": c, "metric": m, "first": 0.88, "second": 0.68, "n": n, "p": p}
-        for c, p in (("final against base", 0.0001), ("base against the shuffled decoder", 0.0123))
-        for m in metrics
-    ]))  # fmt: skip
-
-    paths["alphas"] = {space: folder / subject / space / "alpha.tsv" for space in SPACES}
-    for path in paths["alphas"].values():
-        tried = [10.0**k for k in range(2, 7)] if cv else [50000.0]
-        write_table(path, pd.DataFrame([
-            {"group": 1, "features": 100, "alpha": a, "fold": f, "chosen": a == 1e4 or not cv,
-             "score": 0.1 - 0.02 * (np.log10(a) - 4) ** 2 + rng.normal(0, 0.005) if cv else None}
-            for a in tried for f in range(5 if cv else 1)
-        ]))  # fmt: skip
-
-    paths["targets"] = {space: folder / subject / f"targets_{space}.tsv" for space in SPACES}
-    for parts, path in zip((13, 66, 8), paths["targets"].values(), strict=True):
-        r = rng.uniform(0.1, 0.6, parts)
-        write_table(path, pd.DataFrame({
-            "part": range(parts), "targets": 96, "r": r, "r_q25": r - 0.1, "r_q75": r + 0.1,
-            "ceiling": np.sqrt(r), "r2": 2 * r - 1, "r2_ridge": r**2, "chance": 0.165, "above": 0.625,
-            "above_re_paired": 0.047,
-        }))  # fmt: skip
-
-    if controls:
-        paths["controls"] = {name: folder / subject / f"{name}.tsv" for name in results.CONTROLS}
-        for name, table in control_tables(rng).items():
-            write_table(paths["controls"][name], table)
-
-    total, kept = 400, np.arange(5, 400)
-    regions = rng.choice(["", "V1v", "V1d", "V2v", "hV4"], total)
-    voxels = {axis: np.arange(total) for axis in "xyz"}
-    voxels |= {"prf-visualrois": regions, "floc-faces": np.where(regions == "", "FFA-1", "")}
-    voxels |= {"floc-words": np.where(regions == "", "mTL", "")}
-    paths["voxels"], paths["responses"] = (
-        folder / subject / "voxels.parquet",
-        folder / subject / "responses.h5",
-    )
-    write_table(paths["voxels"], pd.DataFrame(voxels))
-    ceiling = np.clip(rng.beta(2, 5, len(kept)) + 0.15 * (regions[kept] != ""), 0, 1).astype(np.float32)
-    ceiling[0] = np.nan
-    write_hdf5(paths["responses"], {
-        "train_ids": np.arange(50), "test_ids": np.array(ids), "train_repetitions": np.full(50, 2),
-        "test_repetitions": np.full(n, 3), "voxel": kept, "noise_ceiling": ceiling,
-    }, {"dropped": {"not a number in a session": 4, "constant in a session": 1}})  # fmt: skip
-
-    half = ids[: max(n // 2, 2)]
-    pictures = pictures or {"base": draw(rng, n, size, 5), "final": draw(rng, n, size, 12)}
-    for name, array, shown in (
-        ("base", pictures["base"], ids),
-        ("final", pictures["final"], ids),
-        ("true_features", pictures.get("true_features", pictures["final"]), half),
-        ("swapped", pictures.get("swapped", pictures["final"]), half),
-    ):
-        if controls or name in ("base", "final"):
-            paths[name] = folder / subject / f"{name}.h5"
-            arrays = {"images": array[: len(shown)], "nsd_id": np.array(shown)}
-            if name == "swapped":
-                arrays["context_id"] = np.roll(half, 1)
-            write_hdf5(paths[name], arrays, {})
-    return report.SubjectFiles(subject, **paths)
-
-
-def control_tables(rng):
-    """Tables of the controls: clusters, leaks, seeds."""
-    clusters = [
-        {"space": space, "held_out": cut, "score": score, "low": score - 0.03, "high": score + 0.03,
-         "chance": 0.501, "chance_sd": 0.012, "p": 0.001, "p_difference": 0.0123, "n": 90,
-         "training_images": 90, "clusters": 17, "folds": 10, "targets": 128}
-        for space in SPACES for cut, score in (("clusters", 0.7123), ("random", 0.8342))
-    ]  # fmt: skip
-    leaks = [
-        {"check": "images", "compared": "images in both", "difference": 0.0, "tolerance": 0.0,
-         "verdict": "holds"},
-        {"check": "alpha", "compared": "fixed", "difference": None, "tolerance": 1e-4,
-         "verdict": "nothing to check"},
-    ]  # fmt: skip
-    draws = rng.uniform(0.8, 0.9, 3)
-    each = {f"seed{k}": value for k, value in enumerate(draws)}
-    seeds = [{"metric": "clip_two_way", "n": 5, **each, "mean": 0.8567, "sd": 0.0432}]
-    return {"clusters": pd.DataFrame(clusters), "leaks": pd.DataFrame(leaks), "seeds": pd.DataFrame(seeds)}
-
-
-def write_stimuli(path, ids, pictures):
-    """Pictures (n, 425, 425, 3) in the layout of NSD's stimulus file."""
-    with h5py.File(path, "w") as file:
-        brick = file.create_dataset("imgBrick", (max(ids) + 1, 425, 425, 3), "u1", chunks=(1, 425, 425, 3))
-        for i, picture in zip(ids, pictures, strict=True):
-            brick[i] = picture
-    return path
-
-
-def write_benchmarks(folder):
-    """Five files of three rules, one of them without a memory figure."""
-    for rule, name, seconds, memory in (
-        ("ridge_alpha", "subj01_vdvae", 100.5, "812.4"),
-        ("ridge_alpha", "subj02_vdvae", 20.0, "900.1"),
-        ("features_vdvae", "shared_000", 3.0, "-"),
-        ("features_vdvae", "subj01_000", 4.0, "500"),
-        ("scores", "subj02", 7.0, "300"),
-    ):
-        path = folder / rule / f"{name}.tsv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"s\th:m:s\tmax_rss\tcpu_time\n{seconds}\t0:00:01\t{memory}\t1.0\n")
-    return folder
-
-
-CONFIGURATION = {
-    "seed": 7,
-    "recipe": "brain_diffuser_small",
-    "nsd": {"root": "resources/nsd <here>", "preparation": "betas_fithrf_GLMdenoise_RR"},
-    "subjects": {"subj01": {"sessions": 4, "format": "nii.gz"}},
-    "ridge": {"alpha": dict.fromkeys(SPACES, "cv"), "calibration": "train"},
-    "evaluation": {"preset": "native"},
-    "demo": {"seed": 20, "sessions": 4},
-}
 IDS = {"subj01": list(range(3, 43, 4)), "subj02": list(range(3, 43, 4))}
 
 
@@ -246,19 +80,49 @@ def made(tmp_path, rng):
     return output, subjects, stimuli
 
 
+@pytest.fixture
+def no_plots(monkeypatch):
+    """Plots take most of the time of a small report; here they are not what is looked at."""
+    monkeypatch.setattr(plots, "uri", lambda _: "data:image/svg+xml;base64,")
+
+
+def first_ids(text, subject):
+    """The images of a subject that are shown without any script."""
+    section = text.split(f'<div class="cards" data-subject="{subject}">')[1].split("<h3>")[0]
+    return [int(i) for i in re.findall(r'data-id="(\d+)"', section)]
+
+
+def sheets_of(text):
+    """(subject, kind) -> NSD id -> a picture as the page's script finds it."""
+    found = {}
+    for subject, kind, content in re.findall(
+        r'class="sheet" data-subject="(\w*)" data-kind="(\w+)">(.*?)</script>', text
+    ):
+        sheet = json.loads(content)
+        found[subject, kind] = {
+            i: Image.open(io.BytesIO(base64.b64decode(sheet["pictures"][k])))
+            for i, k in zip(sheet["ids"], sheet["index"], strict=True)
+        }
+    return found
+
+
 def test_page_is_whole_and_closed(made):
     output, _, _ = made
     text = output.read_text(encoding="utf-8")
     page = Page(text)
-    for ids in IDS.values():
-        assert set(ids) <= set(page.ids)
-    # every test image once in each gallery, then the shared ones, then the swapped ones
-    assert len(page.ids) == 2 * 10 + 6 + 2 * 5
-    assert page.images == 2 * (5 * 4 + 5 * 3) + 6 * 3 + 2 * 5 * 4 + 5 + 1 + 2 + 2 + 1
+    # eight of each subject's images, then the shared ones, then the swapped ones
+    assert len(page.ids) == 2 * 8 + 6 + 2 * 5
+    painted = [sum(i in IDS[s][:5] for i in first_ids(text, s)) for s in IDS]  # from the true features too
+    assert page.images == 2 * 8 * 3 + sum(painted) + 6 * 3 + 2 * 5 * 4 + 5 + 1 + 2 + 2 + 1
     assert all(link.startswith(("#", "data:image/")) for link in page.links)
     assert not re.search(r"@import|url\(", text)
     assert "undefined" not in page.text.lower()
     assert "nan" not in page.text.lower().split()
+
+
+def section(text):
+    """The words of the section on controls."""
+    return re.sub(r"<[^>]+>", " ", text.split('id="controls"')[1].split("<h2")[0])
 
 
 def test_controls_answer_the_critic(made, tmp_path):
@@ -279,11 +143,11 @@ def test_controls_answer_the_critic(made, tmp_path):
     targets = re.findall(r'<a href="#(\w+)">', text.split('id="controls"')[1].split('id="leaks"')[0])
     assert len(targets) == 7
     assert all(f'id="{target}"' in text for target in targets)
-    assert page.text.count("not measured") == 1 + len(subjects)
+    assert section(text).count("not measured") == 1 + len(subjects)
     # a subject without the tables says so, and without any the section is left out
     without = [dataclasses.replace(subjects[0], controls={}), subjects[1]]
     report.build(tmp_path / "one.html", without, stimuli, None, CONFIGURATION)
-    assert Page((tmp_path / "one.html").read_text(encoding="utf-8")).text.count("not measured") == 1 + 2 + 3
+    assert section((tmp_path / "one.html").read_text(encoding="utf-8")).count("not measured") == 1 + 2 + 3
     report.build(tmp_path / "none.html", without[:1], stimuli, None, CONFIGURATION)
     assert "What a critic asks" not in (tmp_path / "none.html").read_text(encoding="utf-8")
 
@@ -300,6 +164,30 @@ def test_notes_follow_the_controls():
     ):
         assert "painted" not in notes["One draw a picture"].split("none was")[1]
         assert "vary between seeds" in notes["Not shown here"]
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_all_test_images_are_in_the_page(made):
+    output, subjects, _ = made
+    text = output.read_text(encoding="utf-8")
+    sheets = sheets_of(text)
+    kinds = ("base", "final", "true_features")
+    assert set(sheets) == {("", "seen"), *((s, kind) for s in IDS for kind in kinds)}  # stimuli once for all
+    assert set(sheets["", "seen"]) == set(IDS["subj01"])
+    index = json.loads(text.split('id="index">')[1].split("</script>")[0])
+    assert [m["name"] for m in index["metrics"]] == [
+        "clip_two_way", "object", "background", "pixcorr", "ssim",
+    ]  # fmt: skip
+    for files, entry in zip(subjects, index["subjects"], strict=True):
+        assert set(sheets[files.subject, "final"]) == set(IDS[files.subject]) == set(entry["ids"])
+        assert set(sheets[files.subject, "true_features"]) == set(IDS[files.subject][:5])
+        for nsd_id, image in results.each_picture(files.final, IDS[files.subject]):
+            small = np.asarray(sheets[files.subject, "final"][nsd_id].convert("RGB"), float)
+            assert np.abs(small - image).mean() < 8
+        person = results.read(files)
+        for metric, values in entry["scores"].items():
+            expected = person.per_image("decoded", "final", metric)
+            assert dict(zip(entry["ids"], values, strict=True)) == pytest.approx(expected, abs=1e-4)
 
 
 def test_quality_of_the_responses_is_said_and_linked(made, tmp_path):
@@ -335,8 +223,7 @@ def test_first_view_spreads_from_best_to_worst(made):
     person = results.read(subjects[0])
     scores = person.per_image("decoded", "final", "clip_two_way")
     ranked = gallery.best_first(IDS["subj01"], scores)
-    section = text.split('data-subject="subj01"')[1].split("<details>")[0]
-    shown = [int(i) for i in re.findall(r'data-id="(\d+)"', section)]
+    shown = first_ids(text, "subj01")
     assert shown == [ranked[k] for k in np.linspace(0, 9, 8).round().astype(int)]
 
 
@@ -368,8 +255,8 @@ def test_retrieval_and_what_was_not_measured(made, tmp_path):
     for number in ("0.610", "0.470", "0.713"):
         assert number in text
     assert "EfficientNet distance (lower is better)" in text
-    assert f"SwAV distance (lower is better): {reason}" in text
-    assert text.count("SwAV distance") == 1  # no column of dashes
+    assert f"SwAV distance ({reason})." in text  # in the overview, and below the tables
+    assert text.count("SwAV distance") == 2  # no column of dashes
     assert "nan" not in text.lower().split()
 
 
@@ -515,7 +402,7 @@ def test_best_first_puts_the_unscored_last():
 def test_thumbnails_are_small_and_true(rng):
     large = draw(rng, 1, 512, 4)[0]
     uri = gallery.data_uri(large)
-    assert uri.startswith("data:image/jpeg;base64,")
+    assert uri.startswith("data:image/webp;base64,")
     small = Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1])))
     assert small.size == (160, 160)
     reference = np.asarray(Image.fromarray(large).resize((160, 160), Image.Resampling.LANCZOS), float)
@@ -610,23 +497,110 @@ def test_report_needs_no_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("window", ["1280,1600", "390,1600"])
-def test_browser_shows_it(made, tmp_path, window):
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("no chromium here to open the page with")
-    shot = tmp_path / "shot.png"
-    subprocess.run(
-        [
-            chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={window}", f"--screenshot={shot}",
-            made[0].as_uri(),
-        ],
-        check=True, timeout=120, capture_output=True, env={**os.environ, "HOME": str(tmp_path)},
-    )  # fmt: skip
-    pixels = np.asarray(Image.open(shot).convert("RGB"))
-    assert pixels.shape[0] >= 1000
-    assert pixels.std() > 10
-    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 500  # pictures, not only text
+@pytest.mark.usefixtures("no_plots")
+def test_scores_that_were_not_measured_say_why(made, tmp_path):
+    _, subjects, stimuli = made
+    files = subjects[0]
+    add_distances(files)
+    report.build(tmp_path / "r.html", [files], stimuli, None, CONFIGURATION)
+    text = Page((tmp_path / "r.html").read_text(encoding="utf-8")).text
+    assert "EfficientNet distance (lower is better)" in text
+    assert text.count("SwAV distance (no weights named).") == 2  # in the overview, and below the tables
+    assert "Inception two-way identification (not among the scores computed)." in text
+    assert "All scores run upwards" not in text
+    index = (tmp_path / "r.html").read_text(encoding="utf-8").split('id="index">')[1].split("</script>")[0]
+    lower = {m["name"]: m["lower"] for m in json.loads(index)["metrics"]}
+    assert lower["efficientnet_distance"] is True
+    assert lower["clip_two_way"] is False
+    assert "swav_distance" not in lower
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_controls_and_contents_where_they_are(made, rng, tmp_path):
+    _, subjects, stimuli = made
+    files = [write_controls(tmp_path, rng, f, IDS[f.subject]) for f in subjects]
+    contents = write_contents(tmp_path / "content.parquet", IDS["subj01"])
+    report.build(tmp_path / "r.html", files, stimuli, None, CONFIGURATION, contents=contents)
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    sheets = sheets_of(text)
+    assert set(sheets["subj02", "nearest"]) == set(sheets["subj02", "shuffled"]) == set(IDS["subj02"])
+    # several test images have the same neighbour: its picture is there once
+    stored = text.split('data-subject="subj01" data-kind="nearest">')[1].split("</script>")[0]
+    assert len(json.loads(stored)["pictures"]) == 3
+    page = Page(text)
+    assert "nearest training image, NSD id 3, subj01" in text
+    assert "</script><b>" not in text  # a category's name stays text
+    assert "animal (5)" in page.text
+    assert "6 or more" in page.text
+
+
+def test_pictures_shrink_until_they_fit(monkeypatch, tmp_path, rng):
+    large = write_subject(tmp_path / "large", rng, "subj01", IDS["subj01"], size=200)
+    stimuli = write_stimuli(tmp_path / "stimuli.hdf5", IDS["subj01"], draw(rng, 10, 425, 20))
+    sizes = {}
+    for budget in (10**7, 60_000):
+        monkeypatch.setattr(album, "BUDGET", budget)
+        found = album.build([results.read(large)], stimuli, [], None)
+        written = sum(len(pictures) for _, _, pictures in found["sheets"])
+        assert written < budget * 1.1
+        sizes[budget] = found["side"]
+    assert sizes[10**7] == 160
+    assert sizes[60_000] < 160
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_records_of_the_jobs_are_shown(made, tmp_path):
+    _, subjects, stimuli = made
+    folder = tmp_path / "provenance"
+    weights = {"of": "weights", "path": "resources/models/vdvae.th", "size": 123_456_789, "sha256": "ab" * 32}
+    made_by = {
+        "rule": "features_vdvae", "seed": 7, "inputs": [weights, {"of": "data", "path": "nsd/betas.hdf5"}],
+        "versions": {"neural_recon": "0.3", "modified": False, "packages": {"torch": "9.9.1"}},
+    }  # fmt: skip
+    for name, rule in (("features/vdvae/a.h5", "features_vdvae"), ("scores/subj03/summary.tsv", "hidden")):
+        output = {"path": name, "size": 2_000_000, "sha256": "cd" * 32}
+        path = folder / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(
+            json.dumps({"output": output, "made_by": {**made_by, "rule": rule}}), encoding="utf-8"
+        )
+    (folder / "configuration.json").write_text('{"seed": 7}', encoding="utf-8")
+    (folder / "damaged.json").write_text("{", encoding="utf-8")
+    report.build(tmp_path / "r.html", subjects, stimuli, None, CONFIGURATION, provenance=folder)
+    text = Page((tmp_path / "r.html").read_text(encoding="utf-8")).text
+    for expected in (
+        "Records of 1 results", "resources/models/vdvae.th", "123.5 MB", "ab" * 32, "cd" * 8, "9.9.1",
+    ):  # fmt: skip
+        assert expected in text, expected
+    assert "hidden" not in text
+    assert "nsd/betas.hdf5" not in text
+    assert "was not recorded" not in text
+    without = Page(made[0].read_text(encoding="utf-8")).text
+    assert "Which weight files were read, and their hashes, was not recorded." in without
+    assert "Hashes of the results were not recorded." in without
+
+
+def test_map_of_noise_ceilings_where_mask_and_voxels_are(made, tmp_path, monkeypatch):
+    _, (files, _), stimuli = made
+    drawn = []
+    monkeypatch.setattr(plots, "uri", lambda figure: drawn.append(figure) or "data:image/svg+xml;base64,")
+    labels = np.zeros((6, 6, 12), np.int16)
+    labels[1:5, 1:5] = 1
+    nibabel.save(nibabel.Nifti1Image(labels, np.eye(4)), tmp_path / "nsdgeneral.nii.gz")
+    places = np.argwhere(labels == 1)
+    voxels = pd.DataFrame(places, columns=list("xyz")).assign(noise_ceiling=0.3, dropped="")
+    voxels.loc[3, ["noise_ceiling", "dropped"]] = [np.nan, "constant in a session"]
+    sessions = pd.DataFrame({"session": [1, 2], "verdict": "ok", "remark": "", "outlier": ""})
+    write_table(tmp_path / "quality/subj01/voxels.parquet", voxels)
+    write_table(tmp_path / "quality/subj01/sessions.tsv", sessions)
+    files = dataclasses.replace(
+        files, quality=tmp_path / "quality/subj01/sessions.tsv", mask=tmp_path / "nsdgeneral.nii.gz"
+    )
+    report.build(tmp_path / "r.html", [files], stimuli, None, CONFIGURATION)
+    text = Page((tmp_path / "r.html").read_text(encoding="utf-8")).text
+    assert "Noise ceiling in the brain of subj01" in text
+    assert "orange: voxels left out" in text
+    titles = [[axes.get_title() for axes in figure.axes] for figure in drawn]
+    assert (
+        sum(names[0].startswith("z = ") and len(names) == 6 for names in titles) == 1
+    )  # five, and the scale

@@ -170,6 +170,11 @@ def report_files(pattern, **values):
     )
 
 
+def report_masks(wildcards):
+    """The masks of a report's subjects."""
+    return [str(TREE.mask(subject)) for subject in report_subjects(wildcards)]
+
+
 def announce_downloads(objects):
     """Say how many gigabytes of NSD are to be fetched, before a dry run and a run alike."""
     # boto3 takes long to import, and most runs have no use for it

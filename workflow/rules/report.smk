@@ -11,7 +11,11 @@ rule report:
             if CONFIG.data_amount
             else []
         ),
-        quality=report_files("<results>/quality/{subject}/sessions.tsv"),
+        quality=report_files(
+            "<results>/quality/{subject}/{table}",
+            table=["sessions.tsv", "voxels.parquet"],
+        ),
+        masks=report_masks,
         quality_pages=report_files("<results>/quality/{subject}.html"),
         responses=report_files("<results>/responses/{subject}.h5"),
         voxels=report_files("<results>/voxels/{subject}.parquet"),

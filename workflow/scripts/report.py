@@ -5,7 +5,7 @@ from pathlib import Path
 from neural_recon.config_sections import SPACES
 from neural_recon.jobs import start
 from neural_recon.report import SubjectFiles, build
-from neural_recon.report.results import CONTROLS
+from neural_recon.report.results import CONTROLS, if_there
 
 start(snakemake)
 params, results = snakemake.params, Path(snakemake.params.results)
@@ -26,10 +26,16 @@ subjects = [
         strata=results / f"strata/{subject}.tsv",
         comparison=results / "scores/comparison.parquet" if snakemake.input.comparison else None,
         quality=results / f"quality/{subject}/sessions.tsv",
+        mask=mask,
+        baselines=if_there(results / f"baselines/{subject}.h5"),
+        shuffled=if_there(results / f"reconstructions/{subject}/shuffled.h5"),
         alphas={space: results / f"ridge/{subject}/{space}/alpha.tsv" for space in SPACES},
         targets={space: results / f"targets/{subject}/{space}.tsv" for space in SPACES},
         data_amount=results / f"data_amount/{subject}.tsv" if params.config["data_amount"] else None,
     )
-    for subject in params.subjects
+    for subject, mask in zip(params.subjects, snakemake.input.masks, strict=True)
 ]
-build(snakemake.output.page, subjects, snakemake.input.stimuli, params.benchmarks, params.config)
+build(
+    snakemake.output.page, subjects, snakemake.input.stimuli, params.benchmarks, params.config,
+    contents=if_there(results / "content.parquet"), provenance=if_there(results / "provenance"),
+)  # fmt: skip

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +15,12 @@ from neural_recon.report.results import Results
 from neural_recon.report.words import SWAPPED_TITLES, number
 
 FIRST = 8  # images a subject that are shown at first
-ALL = 400  # images in the gallery, over all subjects: about 10 MB
 SWAPPED = 6  # images a subject in the section on swapped contexts
 TOGETHER = 6  # images that are shown as every subject's responses gave them
 SCORE = ("decoded", "final", "clip_two_way")  # what orders them
 THUMBNAIL = 160  # pixels a side at most
 QUALITY = 90
+JUDGED = ("object", "background")  # metrics that are right or wrong
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Picture:
     """One picture of a card."""
 
     label: str
-    source: str  # data URI
+    source: str  # data URI; "" where it was not painted
     alt: str
 
 
@@ -42,21 +42,24 @@ class Card:
     rank: int  # 1: the best of the subject
     pictures: list[Picture]
     remarks: list[str]
-    first: bool = False  # part of the even spread that is shown at first
 
 
-def data_uri(image: np.ndarray, size: int = THUMBNAIL) -> str:
-    """A picture, uint8 (H, W, 3), as a JPEG of at most `size` pixels a side inside a data URI."""
+def encoded(image: np.ndarray, size: int, quality: int) -> str:
+    """A picture, uint8 (H, W, 3), as a WebP of at most `size` pixels a side, in base64."""
     picture = Image.fromarray(np.ascontiguousarray(image))
     if max(picture.size) > size:
         picture.thumbnail((size, size), Image.Resampling.LANCZOS)
-    # small pictures are shown enlarged, where coarse chroma and blocks would be seen
-    small = max(picture.size) <= 96
+    # small pictures are shown enlarged, where coarse colours and blocks would be seen
+    if quality == QUALITY and max(picture.size) <= 96:
+        quality = 95
     buffer = io.BytesIO()
-    picture.save(
-        buffer, "JPEG", quality=95 if small else QUALITY, subsampling=0 if small else 2, optimize=True
-    )
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    picture.save(buffer, "WEBP", quality=quality, use_sharp_yuv=quality >= QUALITY)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def data_uri(image: np.ndarray, size: int = THUMBNAIL) -> str:
+    """A picture, uint8 (H, W, 3), small, inside a data URI."""
+    return "data:image/webp;base64," + encoded(image, size, QUALITY)
 
 
 def evenly(n: int, count: int) -> list[int]:
@@ -69,60 +72,61 @@ def best_first(nsd_ids: Sequence[int], scores: Mapping[int, float]) -> list[int]
     return sorted((int(i) for i in nsd_ids), key=lambda i: (i not in scores, -scores.get(i, 0), i))
 
 
-def stimuli_of(path: str | Path, nsd_ids: Iterable[int]) -> dict[int, str]:
-    """NSD id -> the picture seen, small, as data."""
-    ids, small = sorted({int(i) for i in nsd_ids}), {}
+def each_stimulus(path: str | Path, nsd_ids: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
+    """NSD id and picture seen, by id."""
+    ids = sorted({int(i) for i in nsd_ids})
     for start in range(0, len(ids), 50):  # 27 MB at a time
         some = ids[start : start + 50]
-        small |= {i: data_uri(p) for i, p in zip(some, nsd.read_stimuli(path, some), strict=True)}
-    return small
+        yield from zip(some, nsd.read_stimuli(path, some), strict=True)
 
 
-def small_of(path: str | Path | None, nsd_ids: Iterable[int]) -> dict[int, str]:
+def stimuli_of(path: str | Path, nsd_ids: Iterable[int]) -> dict[int, str]:
+    """NSD id -> the picture seen, small, as data."""
+    return {i: data_uri(image) for i, image in each_stimulus(path, nsd_ids)}
+
+
+def small_of(path: str | Path | None, nsd_ids: Iterable[int], name: str = "images") -> dict[int, str]:
     """NSD id -> a result's picture, small, as data."""
     if path is None:
         return {}
-    return {i: data_uri(image) for i, image in results.pictures(path, nsd_ids).items()}
+    return {i: data_uri(image) for i, image in results.each_picture(path, nsd_ids, name)}
 
 
-def subject_cards(person: Results, stimuli: str | Path, limit: int) -> dict:
-    """All test images of a subject (an even spread of them where they are too many), best first."""
+def kinds_of(person: Results) -> list[tuple[str, str, Path | str, str]]:
+    """The kinds of pictures there are of a subject's test images, in the order of the page:
+    name, label, file and dataset."""
+    files = person.files
+    found = (
+        ("base", "base image", files.base, "images"),
+        ("final", "final image", files.final, "images"),
+        ("true_features", "true features", files.true_features, "images"),
+        ("nearest", "nearest training image", files.baselines, results.nearest_name(files.baselines)),
+        ("shuffled", "shuffled decoder", files.shuffled, "images"),
+    )
+    return [kind for kind in found if kind[2] is not None]
+
+
+def first_cards(person: Results, stimuli: str | Path) -> dict:
+    """What the gallery shows at first: an even spread over the subject's images by score, best first."""
     scores = person.per_image(*SCORE)
     ranked = best_first(results.picture_ids(person.files.final), scores)
-    ids = [ranked[k] for k in evenly(len(ranked), limit)]
-    seen = stimuli_of(stimuli, ids)
-    base, final = small_of(person.files.base, ids), small_of(person.files.final, ids)
-    true = small_of(person.files.true_features, ids)
-    judged = {m: person.per_image("decoded", "final", m) for m in ("object", "background")}
-    first = {ids[k] for k in evenly(len(ids), FIRST)}
+    ids = [ranked[k] for k in evenly(len(ranked), FIRST)]
+    pictures = [("seen", stimuli_of(stimuli, ids))]
+    pictures += [(label, small_of(path, ids, data)) for _, label, path, data in kinds_of(person)]
+    judged = {m: person.per_image("decoded", "final", m) for m in JUDGED}
     cards = []
-    for nsd_id in ids:
-        pictures = [
-            Picture(label, source[nsd_id], f"{label}, NSD id {nsd_id}, {person.subject}")
-            for label, source in (
-                ("seen", seen), ("base image", base), ("final image", final), ("true features", true),
-            )
-            if nsd_id in source
-        ]  # fmt: skip
-        remarks = [
-            f"{metric} {'✓' if values[nsd_id] > 0.5 else '✗'}"
-            for metric, values in judged.items()
-            if nsd_id in values
+    for i in ids:
+        shown = [
+            Picture(label, found.get(i, ""), f"{label}, NSD id {i}, {person.subject}")
+            for label, found in pictures
         ]
-        cards.append(
-            Card(
-                person.subject, nsd_id, scores.get(nsd_id), ranked.index(nsd_id) + 1, pictures, remarks,
-                nsd_id in first,
-            )
-        )  # fmt: skip
+        remarks = [f"{m} {'✓' if values[i] > 0.5 else '✗'}" for m, values in judged.items() if i in values]
+        cards.append(Card(person.subject, i, scores.get(i), ranked.index(i) + 1, shown, remarks))
     return {
         "subject": person.subject,
         "cards": cards,
-        "first": [card for card in cards if card.first],
-        "rest": [card for card in cards if not card.first],
         "total": len(ranked),
         "judged": any(judged.values()),
-        "ceiling": bool(true),
         "columns": max((len(card.pictures) for card in cards), default=1),
     }
 

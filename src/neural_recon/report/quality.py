@@ -5,7 +5,6 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -13,10 +12,9 @@ from neural_recon import alignment, verdicts
 from neural_recon.files import write_text
 from neural_recon.quality import Quality, dropped, regions_of
 from neural_recon.report import plots
+from neural_recon.report.brain import brain_map
 from neural_recon.report.page import render
 
-SLICES = 15  # of the brain map
-ROW = 5
 LOOKS = {  # marker, face and edge of a session
     "ok": ("o", "#0072B2", "#0072B2"),
     "not checked": ("o", "white", plots.GREY),
@@ -158,46 +156,4 @@ def reliability_plot(voxels: pd.DataFrame) -> str:
         axes.set_yticklabels(groups)
         axes.grid(axis="x", color="#e3e7ea", lw=0.8)
         axes.set_axisbelow(True)
-        return plots.uri(figure)
-
-
-def brain_map(voxels: pd.DataFrame, labels: np.ndarray) -> str:
-    """Axial slices through the mask: noise ceiling in colour, dropped voxels, cortex and the rest in grey.
-
-    NSD's volumes run from left to right, from posterior to anterior and from inferior to superior.
-    """
-    places = tuple(voxels[list("xyz")].to_numpy().T)
-    ceiling = np.full(labels.shape, np.nan)
-    ceiling[places] = voxels["noise_ceiling"]
-    ground = np.where(labels >= 0, 1, 0)
-    ground[places] = np.where(voxels["dropped"] != "", 2, 1)
-    low = [max(axis.min() - 2, 0) for axis in places[:2]]
-    high = [axis.max() + 3 for axis in places[:2]]
-    slices = np.unique(places[2])
-    slices = slices[np.unique(np.linspace(0, len(slices) - 1, SLICES + 2).round().astype(int))]
-    if len(slices) > SLICES:
-        slices = slices[1:-1]  # the ends hold a few voxels only
-    there = ceiling[np.isfinite(ceiling)]
-    top = max(float(np.quantile(there, 0.99)) if there.size else 1, 0.05)
-    window = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    rows, columns = -(-len(slices) // ROW), min(len(slices), ROW)
-    shape = ground[window].shape[:2]
-    width = 10.4 / ROW * columns
-    greys = ListedColormap(["#ffffff", "#d5dade", "#D55E00"])
-    with matplotlib.rc_context(plots.STYLE):
-        height = width / columns * shape[1] / shape[0] + 0.25
-        figure = Figure(figsize=(width + 0.9, rows * height + 0.1), layout="constrained")
-        panels = figure.subplots(rows, columns, squeeze=False)
-        for axes in panels.flat:
-            axes.axis("off")
-        for axes, z in zip(panels.flat, slices, strict=False):
-            look = {"origin": "lower", "interpolation": "nearest", "aspect": "equal"}
-            axes.imshow(ground[window][:, :, z].T, cmap=greys, vmin=0, vmax=2, **look)
-            image = axes.imshow(ceiling[window][:, :, z].T, cmap="viridis", vmin=0, vmax=top, **look)
-            axes.set_title(f"z = {z}", fontsize=8.5, color=plots.GREY, pad=2, loc="center")
-        for x, side in ((0.0, "L"), (1.0, "R")):
-            panels[0, 0].text(x, 0.98, side, transform=panels[0, 0].transAxes, fontsize=9, va="top",
-                              ha="left" if side == "L" else "right")  # fmt: skip
-        figure.colorbar(image, ax=panels, label="noise ceiling (share of variance)", shrink=0.7, aspect=30,
-                        extend="max")  # fmt: skip
         return plots.uri(figure)

@@ -3,7 +3,7 @@
 import importlib.metadata
 import platform
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from neural_recon.files import open_hdf5, read_hdf5, read_parameters
 
 PACKAGES = ("torch", "diffusers", "transformers", "numpy", "snakemake")
 
+SUBJECT = re.compile(r"subj\d\d")
 SINGULAR = {"faces": "face", "bodies": "body", "places": "place", "words": "word"}  # floc atlases
 
 SUMMARY = [
@@ -79,6 +80,9 @@ class SubjectFiles:
     strata: Path | None = None  # scores by stratum, beside it {subject}_trends.tsv
     comparison: Path | None = None  # all subjects' figures beside published ones
     quality: Path | None = None  # table of the sessions, beside it the page {subject}.html
+    mask: Path | str | None = None  # volume nsdgeneral, for the map of the table quality's voxels
+    baselines: Path | str | None = None  # for each test image a training image: nearest_image
+    shuffled: Path | str | None = None  # reconstructions of the decoder refitted on shuffled pairs
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,6 @@ class Results:
 
     files: SubjectFiles
     summary: pd.DataFrame  # of what was measured
-    unmeasured: dict[str, str]  # metric -> why not
     tests: pd.DataFrame
     images: pd.DataFrame
     alphas: dict[str, pd.DataFrame]
@@ -112,6 +115,24 @@ class Results:
         ]
         return None if rows.empty or pd.isna(rows.iloc[0]["mean"]) else rows.iloc[0].to_dict()
 
+    def missing(self, variant: str, picture: str, metric: str) -> str:
+        """Why one score was not measured; empty where no reason was given."""
+        frame = self.summary
+        rows = frame[
+            (frame["variant"] == variant) & (frame["picture"] == picture) & (frame["metric"] == metric)
+        ]
+        return "" if rows.empty else rows.iloc[0]["not_measured"]
+
+    @property
+    def measured(self) -> list[str]:
+        """The metrics of which there is any score."""
+        return self.summary.loc[self.summary["mean"].notna(), "metric"].unique().tolist()
+
+    def lower(self, metric: str) -> bool:
+        """Whether lower is better."""
+        frame = self.summary
+        return bool((frame.loc[frame["metric"] == metric, "better"] == "lower").any())
+
     def per_image(self, variant: str, picture: str, metric: str) -> dict[int, float]:
         """NSD id -> score of one image; images without a number are left out."""
         frame = self.images
@@ -131,12 +152,10 @@ def read(files: SubjectFiles) -> Results:
         files.responses,
         "train_ids", "test_ids", "train_repetitions", "test_repetitions", "voxel", "noise_ceiling",
     )  # fmt: skip
-    summary, unmeasured = measured(table(files.summary, SUMMARY))
     training, test = responses["train_repetitions"], responses["test_repetitions"]
     return Results(
         files=files,
-        summary=summary,
-        unmeasured=unmeasured,
+        summary=_summary(files.summary),
         tests=table(files.tests, TESTS),
         images=table(files.images, IMAGES),
         alphas={space: table(path, ALPHA) for space, path in files.alphas.items()},
@@ -165,19 +184,23 @@ def read(files: SubjectFiles) -> Results:
     )  # fmt: skip
 
 
-def measured(summary: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
-    """The rows with numbers, and the reasons of those without by metric."""
-    if "not_measured" not in summary:
-        return summary, {}
-    reasons = summary["not_measured"].fillna("")
-    without = summary.loc[reasons != "", "metric"]
-    return summary[reasons == ""], dict(zip(without, reasons[without.index], strict=True))
+def _summary(path: str | Path) -> pd.DataFrame:
+    """The summary; tables from before these columns measured all they have, and higher was better."""
+    frame = table(path, SUMMARY)
+    for column, usual in (("better", "higher"), ("not_measured", "")):
+        frame[column] = frame[column].fillna(usual).astype(str) if column in frame else usual
+    return frame
 
 
 def written_by(path: str | Path) -> str:
     """The version of neural-recon that wrote an HDF5 file, as `files.write_hdf5` noted it."""
     with open_hdf5(path) as file:
         return str(file.attrs.get("neural_recon_version", "unknown"))
+
+
+def if_there(path: Path) -> Path | None:
+    """A result that the report shows where it was computed."""
+    return path if path.exists() else None
 
 
 def table(path: str | Path, columns: Iterable[str]) -> pd.DataFrame:
@@ -230,14 +253,27 @@ def picture_ids(path: str | Path, name: str = "nsd_id") -> np.ndarray:
     return read_hdf5(path, name)[name].astype(np.int64)
 
 
-def pictures(path: str | Path, nsd_ids: Iterable[int]) -> dict[int, np.ndarray]:
-    """Those of a picture file's images (uint8, H x W x 3) that are asked for and there, row by row."""
+def nearest_name(path: str | Path | None) -> str:
+    """The dataset of the nearest training images in a file of baselines."""
+    if path is None:
+        return ""
+    with open_hdf5(path) as file:
+        return "nearest" if "nearest" in file else "nearest_image"
+
+
+def each_picture(
+    path: str | Path, nsd_ids: Iterable[int], name: str = "images"
+) -> Iterator[tuple[int, np.ndarray]]:
+    """NSD id and picture (uint8, H x W x 3) of those of a file's images that are asked for and there,
+    in the order of the file, one after the other."""
     wanted = {int(i) for i in nsd_ids}
     ids = picture_ids(path)
     with open_hdf5(path) as file:
-        if "images" not in file:
-            raise InputError(f"{path}: expected the dataset 'images', found {sorted(file)}.")
-        return {int(i): file["images"][row] for row, i in enumerate(ids) if int(i) in wanted}
+        if name not in file:
+            raise InputError(f"{path}: expected the dataset '{name}', found {sorted(file)}.")
+        for row, nsd_id in enumerate(ids):
+            if int(nsd_id) in wanted:
+                yield int(nsd_id), file[name][row]
 
 
 def benchmarks(folder: str | Path | None, subjects: Iterable[str]) -> list[dict]:
@@ -252,7 +288,7 @@ def benchmarks(folder: str | Path | None, subjects: Iterable[str]) -> list[dict]
         files = [
             path
             for path in sorted(rule.rglob("*.tsv"))
-            if shown.issuperset(re.findall(r"subj\d\d", str(path.relative_to(folder))))
+            if shown.issuperset(SUBJECT.findall(str(path.relative_to(folder))))
         ]
         if not files:
             continue

@@ -32,27 +32,37 @@ METRICS = {
         "before believing it.",
     ),
     "alexnet2_two_way": (
-        "AlexNet(2) two-way identification",
-        "As for CLIP, by AlexNet after its second convolution: edges, textures and where they are.",
+        "AlexNet 2 two-way identification",
+        "Two-way identification by an early layer of AlexNet (features.4): edges, colours, texture.",
     ),
     "alexnet5_two_way": (
-        "AlexNet(5) two-way identification",
-        "As for CLIP, by AlexNet after its fifth convolution: shapes and parts.",
+        "AlexNet 5 two-way identification",
+        "Two-way identification by a later layer of AlexNet (features.11): shapes and parts.",
     ),
     "inception_two_way": (
         "Inception two-way identification",
-        "As for CLIP, by the last pooled layer of Inception v3, which names objects.",
+        "Two-way identification by the last pooled layer of Inception v3: what is to be seen.",
     ),
     "efficientnet_distance": (
-        "EfficientNet distance (lower is better)",
-        "1 − r of the last pooled features of EfficientNet-B1, which names objects.",
+        "EfficientNet distance",
+        "Mean correlation distance (1 − r) of EfficientNet-B1 features to those of the picture seen. "
+        "Lower is better.",
     ),
     "swav_distance": (
-        "SwAV distance (lower is better)",
-        "1 − r of the last pooled features of SwAV's ResNet-50, trained without labels.",
+        "SwAV distance",
+        "Mean correlation distance (1 − r) of SwAV (ResNet-50) features to those of the picture seen. "
+        "Lower is better.",
     ),
-    "retrieval_image": ("Image found from the brain", "Share of responses whose picture is found first."),
-    "retrieval_brain": ("Brain found from the image", "Share of pictures whose response is found first."),
+    "retrieval_image": (
+        "Image retrieval",
+        "Share of draws in which the predicted CLIP vision features are nearest to those of the picture "
+        "seen, among 300 candidates.",
+    ),
+    "retrieval_brain": (
+        "Brain retrieval",
+        "Share of draws in which a picture's CLIP vision features are nearest to those predicted from the "
+        "responses to it, among 300 candidates.",
+    ),
     "two_way": (
         "Two-way identification of features",
         "Share of the other test pictures whose true features the predicted ones correlate less with than "
@@ -89,6 +99,11 @@ VARIANTS = tuple(_VARIANTS)
 def metric_title(metric: str) -> str:
     """A score's name in headings."""
     return METRICS[metric][0] if metric in METRICS else metric.replace("_", " ")
+
+
+def metric_short(metric: str) -> str:
+    """A score's name on a card."""
+    return metric_title(metric).replace("two-way identification", "two-way")
 
 
 def metric_caption(metric: str) -> str:
@@ -148,6 +163,13 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def megabytes(size: Any) -> str:
+    """Bytes for people; "–" where they are not known."""
+    if not isinstance(size, int | float):
+        return "–"
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size:,} B"
 
 
 def made_by(versions: Mapping[str, Mapping[str, str]]) -> str:

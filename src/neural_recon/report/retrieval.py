@@ -1,4 +1,4 @@
-"""The report's section on retrieval from predicted features, and on scores that could not be measured."""
+"""The report's section on retrieval from predicted features."""
 
 from collections.abc import Sequence
 
@@ -11,19 +11,14 @@ SPACE = "clip_vision"
 
 
 def section(people: Sequence[Results]) -> dict | None:
-    """Retrieval by subject and variant, and reasons by metric; None where there is neither."""
+    """Retrieval by subject and variant; None where it was not computed."""
     rows = [
         (person.subject, words.variant_label(variant), [person.score(variant, SPACE, m) for m in RETRIEVAL])
         for person in people
         for variant, picture in plots.rows_of(person.summary, RETRIEVAL[0])
         if picture == SPACE
     ]
-    reasons = {
-        words.metric_title(metric): reason
-        for person in people
-        for metric, reason in person.unmeasured.items()
-    }
-    if not rows and not reasons:
+    if not rows:
         return None
     images = {int(score["n"]) for _, _, scores in rows for score in scores if score}
     return {
@@ -31,5 +26,4 @@ def section(people: Sequence[Results]) -> dict | None:
         "rows": rows,
         "candidates": sorted({min(n, CANDIDATES) for n in images}),
         "draws": DRAWS if any(n > CANDIDATES for n in images) else 1,
-        "reasons": reasons,
     }

@@ -1,0 +1,144 @@
+"""Size of the report, seconds to build it and to open it: two subjects of 982 test images at full size.
+
+    python benchmarks/report.py [--images 982] [--folder DIR] [--chromium /usr/bin/chromium]
+
+Pictures are made up so that they compress like photographs rather than like cartoons: the demo's scenes,
+enlarged to 512 and 425 pixels, under coloured noise whose amplitude falls with spatial frequency (1 / f^1.3),
+about as in natural images (Field 1987). No two are alike. Opening is timed in headless Chromium, from the
+start of navigation to the load event, and to the first card that the page's script made; the best of --turns.
+"""
+
+import argparse
+import dataclasses
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from made_up_results import CONFIGURATION, write_contents, write_subject
+
+from neural_recon import report
+from neural_recon.demo import scenes
+
+SUBJECTS = ("subj01", "subj02")
+SIDE = {"seen": 425, "base": 64, "final": 512, "true_features": 512, "nearest_image": 425}
+
+
+class Painter:
+    """Pictures like photographs: scenes under coloured noise."""
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(0)
+        frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(1024), np.fft.rfftfreq(1024), indexing="ij"))
+        frequency[0, 0] = 1
+        self.noise = []
+        for _ in range(8):
+            waves = rng.standard_normal((4, *frequency.shape, 2)) @ [1, 1j] / frequency**1.3
+            grey, *colours = np.fft.irfft2(waves)
+            noise = np.stack([grey + 0.3 * colour for colour in colours], axis=-1)
+            noise = 128 + 70 * noise / noise.std()
+            self.noise.append(Image.fromarray(noise.clip(0, 255).astype(np.uint8)))
+
+    def __call__(self, stream: int, nsd_id: int, side: int) -> np.ndarray:
+        """uint8 (side, side, 3); the same arguments give the same picture."""
+        rng = np.random.default_rng([stream, nsd_id])
+        scene = Image.fromarray(scenes.render(scenes.sample(stream, nsd_id), 64))
+        left, top = (int(v) for v in rng.integers(0, 1024 - side, 2))
+        noise = self.noise[rng.integers(len(self.noise))].crop((left, top, left + side, top + side))
+        return np.asarray(Image.blend(scene.resize((side, side), Image.Resampling.BICUBIC), noise, 0.5))
+
+
+def write(path: Path, ids: list[int], side: int, paint: Callable[[int], np.ndarray], name: str) -> Path:
+    """A file of pictures, row by row."""
+    with h5py.File(path, "w") as file:
+        file["nsd_id"] = ids
+        rows = file.create_dataset(name, (len(ids), side, side, 3), "u1", chunks=(1, side, side, 3))
+        for row, nsd_id in enumerate(ids):
+            rows[row] = paint(nsd_id)
+    return path
+
+
+def make(folder: Path, count: int) -> tuple[list[report.SubjectFiles], Path, Path]:
+    """Results of two subjects, the stimuli, and what these show."""
+    rng, painter = np.random.default_rng(0), Painter()
+    ids = list(range(0, 3 * count, 3))
+    stimuli = folder / "stimuli.hdf5"
+    with h5py.File(stimuli, "w") as file:
+        shape = (425, 425, 3)
+        bricks = file.create_dataset("imgBrick", (max(ids) + 1, *shape), "u1", chunks=(1, *shape))
+        for nsd_id in ids:
+            bricks[nsd_id] = painter(0, nsd_id, 425)
+    people = []
+    for k, subject in enumerate(SUBJECTS):
+        plain = np.zeros((count, 8, 8, 3), np.uint8)
+        files = write_subject(folder, rng, subject, ids, pictures={"base": plain, "final": plain})
+        paths = {}
+        for stream, kind in enumerate(("base", "final", "true_features", "nearest_image"), 1 + 4 * k):
+            some = ids[:100] if kind == "true_features" else ids  # evaluation.control_images
+            name = kind if kind == "nearest_image" else "images"
+            paths[kind] = write(
+                folder / subject / f"{kind}_pictures.h5", some, SIDE[kind],
+                lambda i, stream=stream, kind=kind: painter(stream, i, SIDE[kind]), name,
+            )  # fmt: skip
+        paths["baselines"] = paths.pop("nearest_image")
+        people.append(dataclasses.replace(files, **paths, swapped=None))
+    return people, stimuli, write_contents(folder / "content.parquet", ids)
+
+
+def opened(page: Path, chromium: str) -> tuple[float, float]:
+    """Seconds to the load event and to the first card of the page's script."""
+    from playwright.sync_api import sync_playwright
+
+    flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
+        tab = browser.new_page(viewport={"width": 1300, "height": 900})
+        tab.add_init_script("""new MutationObserver((_, observer) => {
+            if (!document.querySelector(".whole .card")) return;
+            window.ready = performance.now();
+            observer.disconnect();
+        }).observe(document, {childList: true, subtree: true});""")
+        tab.goto(page.as_uri(), timeout=120_000)
+        loaded, ready = tab.evaluate(
+            "[performance.getEntriesByType('navigation')[0].loadEventEnd, window.ready]"
+        )
+        browser.close()
+    return loaded / 1000, ready / 1000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=982, help="test images a subject")
+    parser.add_argument("--folder", type=Path, help="where 3 GB may lie; kept")
+    parser.add_argument("--chromium", default=shutil.which("chromium"))
+    parser.add_argument("--turns", type=int, default=3)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        people, stimuli, contents = make(folder, arguments.images)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        wall, cpu = time.perf_counter(), time.process_time()
+        report.build(folder / "report.html", people, stimuli, None, CONFIGURATION, contents=contents)
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        print(f"size {(folder / 'report.html').stat().st_size / 1e6:.1f} MB")
+        print(f"built in {wall:.0f} s ({cpu:.0f} s of CPU)")
+        print(f"peak memory {after / 1000:.0f} MB, {before / 1000:.0f} of it before")
+        if arguments.chromium:
+            turns = [opened(folder / "report.html", arguments.chromium) for _ in range(arguments.turns)]
+            loaded, ready = min(turns)
+            print(f"opened: first card after {ready:.2f} s, load event after {loaded:.2f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""The head of the page: the main score of each subject, and what to know before quoting it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from neural_recon.report import gallery, words
+from neural_recon.report.results import Results
+
+# what papers report of such pictures
+USUAL = (
+    "pixcorr", "ssim", "alexnet2_two_way", "alexnet5_two_way", "inception_two_way", "clip_two_way",
+    "efficientnet_distance", "swav_distance",
+)  # fmt: skip
+
+
+def headline(person: Results) -> dict:
+    """A subject's main score beside base images, ceiling and (in it) chance."""
+    return {
+        "subject": person.subject,
+        "images": person.data["test images"],
+        "score": person.score(*gallery.SCORE),
+        "base": person.score("decoded", "base", "clip_two_way"),
+        "ceiling": person.score("true_features", "final", "clip_two_way"),
+    }
+
+
+def caveats(people: Sequence[Results], configuration: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the main score rests on, each in a line: (what, how it is)."""
+    ridge = configuration.get("ridge") or {}
+    found = []
+    if configuration.get("demo") is not None:
+        found.append(("Data", "simulated: voxels, pictures and noise. Nothing here is about people."))
+        preparation = ""
+    else:
+        preparation = str((configuration.get("nsd") or {}).get("preparation", ""))
+        found.append(("Data", "measured responses; figures are of each subject, never pooled."))
+    found.append(("Amount", "; ".join(_amount(person) for person in people) + "."))
+    preset = (configuration.get("evaluation") or {}).get("preset")
+    if preset:
+        sizes = "at the pictures' own size" if preset == "native" else "sizes and SSIM as published under it"
+        found.append(("Preset", f"{preset}: {sizes}. Figures compare under the same preset only."))
+    found.append(("Leakage", _leakage(ridge.get("calibration"), preparation)))
+    found.append(("Not measured", not_measured(people)))
+    return [(what, how) for what, how in found if how]
+
+
+def _amount(person: Results) -> str:
+    data = person.data
+    return (
+        f"{person.subject}: {data['test images']:,} test images × "
+        f"{data['repetitions a test image']:.3g} repetitions, decoder from {data['training images']:,} images"
+    )
+
+
+def _leakage(calibration: str | None, preparation: str) -> str:
+    if calibration == "published":
+        return (
+            "not free of it: predictions are scaled by statistics of the test set, as in published scripts."
+        )
+    betas = (
+        f"; but the betas {preparation} were tuned on repetitions of test images before they were published"
+        if "GLMdenoise_RR" in preparation
+        else ""
+    )
+    return f"none known here: decoder, penalty and scaling come from the training images alone{betas}."
+
+
+def not_measured(people: Sequence[Results]) -> str:
+    """Which scores are missing for the final images, and why: those with a reason, then the usual ones
+    that are not in the tables at all."""
+    variant, picture, _ = gallery.SCORE
+    reasons: dict[str, list[str]] = {}
+    for metric in dict.fromkeys([*USUAL, *(m for p in people for m in p.summary["metric"])]):
+        if any(person.score(variant, picture, metric) for person in people):
+            continue
+        why = next((w for w in (p.missing(variant, picture, metric) for p in people) if w), "")
+        if why or metric in USUAL:
+            reasons.setdefault(why or "not among the scores computed", []).append(words.metric_title(metric))
+    return "".join(f"{', '.join(names)} ({why}). " for why, names in reasons.items()).strip()

@@ -1,0 +1,181 @@
+"""The report's plots and tables of scores, of the decoder and of the data."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from neural_recon.report import gallery, plots, words
+from neural_recon.report.results import Results
+
+MAIN_METRICS = (
+    "clip_two_way",
+    "object",
+    "background",
+    "pixcorr",
+    "ssim",
+    "alexnet2_two_way",
+    "alexnet5_two_way",
+    "inception_two_way",
+    "efficientnet_distance",
+    "swav_distance",
+)
+
+
+def symbols(people: Sequence[Results]) -> list[tuple[str, str]]:
+    """Each subject's symbol in the plots."""
+    symbols = words.SUBJECT_SYMBOLS
+    return [(symbols[k % len(symbols)], person.subject) for k, person in enumerate(people)]
+
+
+def _summaries(people: Sequence[Results]) -> pd.DataFrame:
+    return pd.concat([person.summary for person in people], ignore_index=True)
+
+
+def score_plots(people: Sequence[Results], metrics: Sequence[str]) -> list[dict]:
+    """A plot a metric, of those that were measured."""
+    summary = _summaries(people)
+    pictures = summary[~summary["picture"].isin(words.FEATURE_SPACES) & summary["mean"].notna()]
+    subjects = [person.subject for person in people]
+    return [
+        {
+            "title": heading(people, metric),
+            "caption": words.metric_caption(metric),
+            "source": plots.scores(pictures, metric, subjects),
+            "alt": f"{words.metric_title(metric)} by variant and subject; numbers in the tables below",
+        }
+        for metric in metrics
+        if (pictures["metric"] == metric).any()
+    ]
+
+
+def heading(people: Sequence[Results], metric: str) -> str:
+    """A score's name, with what is better where that is not the higher."""
+    lower = any(person.lower(metric) for person in people)
+    return words.metric_title(metric) + (" (lower is better)" if lower else "")
+
+
+def _cell(person: Results, variant: str, picture: str, metric: str) -> dict:
+    """The summary's row of a score; where it was not measured, why."""
+    return person.score(variant, picture, metric) or {"missing": person.missing(variant, picture, metric)}
+
+
+def score_table(person: Results, metrics: Sequence[str]) -> dict:
+    """Variants by metrics, each cell the summary's row or why there is none."""
+    frame = person.summary[~person.summary["picture"].isin(words.FEATURE_SPACES)]
+    shown = frame.loc[frame["mean"].notna(), "metric"].unique()
+    known = [*metrics, *(m for m in shown if m not in (*metrics, *words.CONTEXT_METRICS))]
+    order = list(dict.fromkeys(row for metric in known for row in plots.rows_of(frame, metric)))
+    order = [row for row in plots.rows_of(frame.assign(metric="any"), "any") if row in order]
+    return {
+        "subject": person.subject,
+        "metrics": [heading([person], metric) for metric in known],
+        "rows": [
+            (
+                words.row_label(*row),
+                row == gallery.SCORE[:2],
+                [_cell(person, *row, metric) for metric in known],
+            )
+            for row in order
+        ],
+    }
+
+
+def pairings(people: Sequence[Results]) -> dict:
+    """How many random pairings measure chance: the usual number, and whether some scores had others."""
+    numbers = _summaries(people)["repairings"].dropna()
+    usual = int(numbers.mode().max()) if len(numbers) else None
+    return {"usual": usual, "others": bool((numbers != usual).any())}
+
+
+def feature_plot(people: Sequence[Results]) -> dict | None:
+    summary = _summaries(people)
+    features = summary[summary["picture"].isin(words.FEATURE_SPACES) & (summary["metric"] == "two_way")]
+    if features.empty:
+        return None
+    return {
+        "source": plots.scores(features, "two_way", [person.subject for person in people]),
+        "caption": words.metric_caption("two_way"),
+        "alt": "Two-way identification of predicted features by space and subject; numbers in the table",
+    }
+
+
+def feature_table(people: Sequence[Results]) -> dict:
+    """Subject and variant by feature space, each cell the summary's row or why there is none."""
+    frame = _summaries(people)
+    pairs = plots.rows_of(frame[frame["picture"].isin(words.FEATURE_SPACES)], "two_way")
+    spaces = list(dict.fromkeys(space for _, space in pairs))
+    variants = list(dict.fromkeys(variant for variant, _ in pairs))
+    return {
+        "spaces": [words.FEATURE_SPACES[space] for space in spaces],
+        "rows": [
+            (p.subject, words.variant_label(v), [_cell(p, v, space, "two_way") for space in spaces])
+            for p in people
+            for v in variants
+        ],
+    }
+
+
+def tests(people: Sequence[Results]) -> list[dict]:
+    """The paired tests: a row a comparison and metric, with the test of each subject or None."""
+    tests = pd.concat([person.tests for person in people], ignore_index=True)
+    metrics = [*(m for m in MAIN_METRICS if m in set(tests["metric"])), *tests["metric"].unique()]
+    rows = []
+    for comparison in tests["comparison"].unique():
+        for metric in dict.fromkeys(metrics):
+            mine = tests[(tests["comparison"] == comparison) & (tests["metric"] == metric)]
+            found = {row["subject"]: row for row in mine.to_dict("records")}
+            if found:
+                cells = [found.get(person.subject) for person in people]
+                rows.append({"comparison": comparison, "metric": words.metric_title(metric), "cells": cells})
+    return rows
+
+
+def decoder(people: Sequence[Results]) -> dict:
+    """Penalties, voxels and trials."""
+    spaces = list(dict.fromkeys(space for person in people for space in person.alphas))
+    penalties = []
+    for person in people:
+        for space in spaces:
+            if space not in person.alphas or person.alphas[space].empty:
+                continue
+            curve = person.alphas[space]
+            tried = curve["score"].notna().any()
+            chosen = curve[plots.is_true(curve["chosen"])]
+            best = chosen if len(chosen) else curve if not tried else curve.iloc[:0]
+            scored = best.dropna(subset=["score"])
+            how = f"cross-validated, {curve['fold'].nunique()} folds" if tried else "fixed"
+            if curve["group"].nunique() > 1:
+                how += f", {curve['group'].nunique()} groups of features"
+            penalties.append(
+                {
+                    "subject": person.subject,
+                    "space": words.FEATURE_SPACES.get(space, space),
+                    "alpha": float(best["alpha"].min()) if len(best) else None,
+                    "largest": float(best["alpha"].max()) if len(best) else None,
+                    "score": float(np.average(scored["score"], weights=scored["features"]))
+                    if len(scored)
+                    else None,
+                    "how": how,
+                    "edge": bool(
+                        tried and best["alpha"].isin([curve["alpha"].min(), curve["alpha"].max()]).any()
+                    ),
+                }
+            )
+    reasons = list(dict.fromkeys(reason for person in people for reason in person.dropped))
+    facts = [(name, [_fact(person.data[name]) for person in people]) for name in people[0].data]
+    facts.append(("voxels kept", [_fact(person.kept) for person in people]))
+    facts += [
+        (f"voxels dropped: {r}", [_fact(person.dropped.get(r, 0)) for person in people]) for r in reasons
+    ]
+    return {
+        "curves": plots.alpha_curves({person.subject: person.alphas for person in people}),
+        "penalties": penalties,
+        "ceilings": plots.noise_ceilings({person.subject: person.ceilings for person in people}),
+        "subjects": [person.subject for person in people],
+        "facts": facts,
+    }
+
+
+def _fact(value: int | float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.2f}"
