@@ -43,12 +43,25 @@ RECALIBRATED = (
 SETS = CONFIG.regions.sets
 
 
+# On a cluster these seconds are spent beside Snakemake: a job of their own would wait longer than it runs.
+localrules:
+    collect_reconstructions,
+    region_scores,
+    trials,
+    voxels,
+
+
 wildcard_constraints:
     subject="subj0[1-8]",
     stimuli="shared|subj0[1-8]",
     space="|".join(SPACES),
     session=r"\d\d",
     chunk=r"\d\d\d+",
+
+
+def growing(first):
+    """A resource that doubles with every attempt: on a cluster, what ran out of memory or time asks for more."""
+    return lambda wildcards, attempt: first * 2 ** (attempt - 1)
 
 
 def feature_files(wildcards, space=None):

@@ -13,8 +13,8 @@ if CONFIG.demo is not None:
         conda:
             "../../envs/environment.yaml"
         resources:
-            mem_mb=2000,
-            runtime=10,
+            mem_mb=growing(2000),
+            runtime=growing(10),
         params:
             demo=lookup("demo", within=config),
             tree=tree_parameters(),
@@ -32,8 +32,8 @@ if CONFIG.demo is not None:
             "../../envs/environment.yaml"
         threads: 2
         resources:
-            mem_mb=2000,
-            runtime=10,
+            mem_mb=growing(2000),
+            runtime=growing(10),
         params:
             demo=lookup("demo", within=config),
             tree=tree_parameters(),
@@ -52,8 +52,8 @@ if CONFIG.demo is not None:
         conda:
             "../../envs/environment.yaml"
         resources:
-            mem_mb=2000,
-            runtime=10,
+            mem_mb=growing(2000),
+            runtime=growing(10),
         params:
             demo=lookup("demo", within=config),
             tree=tree_parameters(),
@@ -72,8 +72,8 @@ if CONFIG.demo is not None:
         conda:
             "../../envs/environment.yaml"
         resources:
-            mem_mb=2000,
-            runtime=10,
+            mem_mb=growing(2000),
+            runtime=growing(10),
         params:
             demo=lookup("demo", within=config),
             tree=tree_parameters(),
@@ -97,8 +97,8 @@ if CONFIG.demo is not None:
         conda:
             "../../envs/environment.yaml"
         resources:
-            mem_mb=2000,
-            runtime=10,
+            mem_mb=growing(2000),
+            runtime=growing(10),
         params:
             demo=lookup("demo", within=config),
             tree=tree_parameters(),

@@ -15,8 +15,8 @@ rule features_vdvae:
         "../../envs/environment.yaml"
     resources:
         gpu=1,
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=growing(8000),
+        runtime=growing(60),
     params:
         chunk_size=lookup("features/chunk", within=config),
         latents=lookup("features/vdvae/latents", within=config),
@@ -42,8 +42,8 @@ rule features_clip_vision:
         "../../envs/environment.yaml"
     resources:
         gpu=1,
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=growing(8000),
+        runtime=growing(60),
     params:
         chunk_size=lookup("features/chunk", within=config),
         models=lambda wildcards: VERSATILE,
@@ -66,8 +66,8 @@ rule features_clip_text:
         "../../envs/environment.yaml"
     resources:
         gpu=1,
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=growing(8000),
+        runtime=growing(60),
     params:
         chunk_size=lookup("features/chunk", within=config),
         models=lambda wildcards: VERSATILE,
@@ -90,8 +90,8 @@ rule unconditional_contexts:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=8000,
-        runtime=10,
+        mem_mb=growing(8000),
+        runtime=growing(10),
     params:
         models=lambda wildcards: VERSATILE,
     script:

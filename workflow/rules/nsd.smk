@@ -61,7 +61,7 @@ if CONFIG.nsd.coco:
         conda:
             "../../envs/environment.yaml"
         resources:
-            mem_mb=3000,
-            runtime=20,
+            mem_mb=growing(3000),
+            runtime=growing(20),
         script:
             "../scripts/captions.py"

@@ -22,8 +22,8 @@ rule base_images:
         "../../envs/environment.yaml"
     resources:
         gpu=1,
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=growing(8000),
+        runtime=growing(60),
     script:
         "../scripts/base_images.py"
 
@@ -59,8 +59,8 @@ rule reconstruct:
         "../../envs/environment.yaml"
     resources:
         gpu=1,
-        mem_mb=12000,
-        runtime=120,
+        mem_mb=growing(12000),
+        runtime=growing(120),
     params:
         generator=painting_parameters(),
         precision=lookup("generator/precision", within=config),
@@ -93,8 +93,8 @@ rule collect_reconstructions:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     script:
         "../scripts/collect_reconstructions.py"
 
@@ -114,7 +114,7 @@ rule pictures:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     script:
         "../scripts/pictures.py"

@@ -26,8 +26,8 @@ rule region_decoder:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=growing(8000),
+        runtime=growing(60),
     params:
         models=lambda wildcards: VERSATILE,
         regions=lambda wildcards: SETS[wildcards.region],
@@ -55,8 +55,8 @@ rule region_scores:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     script:
         "../scripts/region_scores.py"
 
@@ -84,8 +84,8 @@ rule region_synthetic:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=6000,
-        runtime=30,
+        mem_mb=growing(6000),
+        runtime=growing(30),
     params:
         amplitude=lookup("regions/amplitude", within=config),
         seed=lookup("seed", within=config),
@@ -113,8 +113,8 @@ rule region_pictures:
         "../../envs/environment.yaml"
     resources:
         gpu=1,
-        mem_mb=12000,
-        runtime=60,
+        mem_mb=growing(12000),
+        runtime=growing(60),
     params:
         generator=painting_parameters(),
         precision=lookup("generator/precision", within=config),

@@ -11,8 +11,8 @@ rule trials:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         sessions=lambda wildcards: CONFIG.sessions(wildcards.subject),
     script:
@@ -35,8 +35,8 @@ rule voxels:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         atlases=lookup("nsd/atlases", within=config),
         regions=lookup("nsd/regions", within=config),
@@ -66,8 +66,8 @@ rule betas:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=1000,
-        runtime=20,
+        mem_mb=growing(1000),
+        runtime=growing(20),
     script:
         "../scripts/betas.py"
 
@@ -92,8 +92,8 @@ rule responses:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=6000,
-        runtime=30,
+        mem_mb=growing(6000),
+        runtime=growing(30),
     params:
         average=lookup("responses/average", within=config),
         zscore=lookup("responses/zscore", within=config),

@@ -13,8 +13,8 @@ rule ridge_kernel:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=6000,
-        runtime=30,
+        mem_mb=growing(6000),
+        runtime=growing(30),
     script:
         "../scripts/ridge_kernel.py"
 
@@ -34,8 +34,8 @@ rule ridge_alpha:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=6000,
-        runtime=30,
+        mem_mb=growing(6000),
+        runtime=growing(30),
     params:
         alpha=lookup("ridge/alpha/{space}", within=config),
         # a fixed alpha depends on neither
@@ -67,8 +67,8 @@ rule ridge_predict:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=6000,
-        runtime=30,
+        mem_mb=growing(6000),
+        runtime=growing(30),
     params:
         calibration=lambda wildcards: (
             wildcards.pairs.removeprefix("calibration_")
@@ -99,8 +99,8 @@ if CONFIG.ridge.keep:
             "../../envs/environment.yaml"
         threads: 8
         resources:
-            mem_mb=8000,
-            runtime=60,
+            mem_mb=growing(8000),
+            runtime=growing(60),
         params:
             keep=lookup("ridge/keep", within=config),
         script:
@@ -124,8 +124,8 @@ if CONFIG.ridge.keep:
         threads: 8
         resources:
             gpu=1,
-            mem_mb=8000,
-            runtime=60,
+            mem_mb=growing(8000),
+            runtime=growing(60),
         params:
             calibration=lookup("ridge/calibration", within=config),
             # the error chooses components only

@@ -36,8 +36,8 @@ rule scores:
         "../../envs/environment.yaml"
     resources:
         gpu=1,
-        mem_mb=16000,
-        runtime=60,
+        mem_mb=growing(16000),
+        runtime=growing(60),
     params:
         evaluation=lookup("evaluation", within=config),
         models=lambda wildcards: VERSATILE,
