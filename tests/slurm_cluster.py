@@ -4,9 +4,9 @@
     python tests/slurm_cluster.py start [--gpus 2]       # returns when the node takes jobs
     python tests/slurm_cluster.py stop
 
-Partitions "cpu" and "gpu", GPUs of the type "a100", as in workflow/profiles/slurm. The GPUs are devices every machine
-has, so that jobs queue for them and compute on the CPU. An /etc/slurm/slurm.conf that is not this script's own is
-never touched.
+Partitions "cpu" and "gpu", GPUs of the type "a100", as in workflow/profiles/slurm. The GPUs are devices every
+machine has, so jobs queue for them and compute on the CPU. An /etc/slurm/slurm.conf that is not this
+script's own is never touched.
 """
 
 import argparse
@@ -76,7 +76,7 @@ def obstacle() -> str | None:
 
 
 def start(gpus: int = 1, cpus: int = 4) -> None:
-    """Start the daemons and wait until the node is idle; one that this script had started is stopped first."""
+    """Start the daemons and wait until the node is idle; one of this script's is stopped first."""
     if reason := obstacle():
         raise SystemExit(reason)
     stop()
@@ -117,7 +117,9 @@ def stop() -> None:
 
 def node_state() -> str:
     """As sinfo says, empty where the controller does not answer yet."""
-    told = subprocess.run(["sinfo", "-h", "-p", "cpu", "-o", "%T"], capture_output=True, text=True, check=False)
+    told = subprocess.run(
+        ["sinfo", "-h", "-p", "cpu", "-o", "%T"], capture_output=True, text=True, check=False
+    )
     return told.stdout.strip()
 
 

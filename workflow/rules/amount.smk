@@ -19,7 +19,7 @@ rule target_scores:
     resources:
         gpu=1,
         mem_mb=growing(8000),
-        runtime=growing(30),
+        runtime=growing(15),
     params:
         seed=lookup("seed", within=config),
     script:

@@ -16,7 +16,7 @@ rule features_vdvae:
     resources:
         gpu=1,
         mem_mb=growing(8000),
-        runtime=growing(60),
+        runtime=growing(10),
     params:
         chunk_size=lookup("features/chunk", within=config),
         latents=lookup("features/vdvae/latents", within=config),
@@ -43,7 +43,7 @@ rule features_clip_vision:
     resources:
         gpu=1,
         mem_mb=growing(8000),
-        runtime=growing(60),
+        runtime=growing(10),
     params:
         chunk_size=lookup("features/chunk", within=config),
         models=lambda wildcards: VERSATILE,
@@ -67,7 +67,7 @@ rule features_clip_text:
     resources:
         gpu=1,
         mem_mb=growing(8000),
-        runtime=growing(60),
+        runtime=growing(10),
     params:
         chunk_size=lookup("features/chunk", within=config),
         models=lambda wildcards: VERSATILE,

@@ -23,7 +23,7 @@ rule base_images:
     resources:
         gpu=1,
         mem_mb=growing(8000),
-        runtime=growing(60),
+        runtime=growing(20),
     script:
         "../scripts/base_images.py"
 
@@ -60,7 +60,7 @@ rule reconstruct:
     resources:
         gpu=1,
         mem_mb=growing(12000),
-        runtime=growing(120),
+        runtime=growing(30),
     params:
         generator=painting_parameters(),
         precision=lookup("generator/precision", within=config),

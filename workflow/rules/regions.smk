@@ -27,7 +27,7 @@ rule region_decoder:
     resources:
         gpu=1,
         mem_mb=growing(8000),
-        runtime=growing(60),
+        runtime=growing(20),
     params:
         models=lambda wildcards: VERSATILE,
         regions=lambda wildcards: SETS[wildcards.region],

@@ -67,7 +67,7 @@ rule betas:
         "../../envs/environment.yaml"
     resources:
         mem_mb=growing(1000),
-        runtime=growing(20),
+        runtime=growing(10),
     script:
         "../scripts/betas.py"
 

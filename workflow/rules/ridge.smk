@@ -14,7 +14,7 @@ rule ridge_kernel:
     resources:
         gpu=1,
         mem_mb=growing(6000),
-        runtime=growing(30),
+        runtime=growing(15),
     script:
         "../scripts/ridge_kernel.py"
 
@@ -35,7 +35,7 @@ rule ridge_alpha:
     resources:
         gpu=1,
         mem_mb=growing(6000),
-        runtime=growing(30),
+        runtime=growing(15),
     params:
         alpha=lookup("ridge/alpha/{space}", within=config),
         # a fixed alpha depends on neither
@@ -68,7 +68,7 @@ rule ridge_predict:
     resources:
         gpu=1,
         mem_mb=growing(6000),
-        runtime=growing(30),
+        runtime=growing(15),
     params:
         calibration=lambda wildcards: (
             wildcards.pairs.removeprefix("calibration_")
