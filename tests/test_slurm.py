@@ -160,10 +160,7 @@ def test_two_gpus_two_jobs_and_what_failed_is_named_and_mended(project):
     assert (states[cancelled], states[late]) == ("CANCELLED", "TIMEOUT")
     for job, rule in ((cancelled, "unconditional_contexts"), (late, "features_clip_vision")):
         assert re.search(rf"log: cluster_logs/{rule}.*check log file", told), told
-        # the line of the submission names it as well
-        (log,) = set(
-            re.findall(rf"[:,] (/[^\n:]*/logs/slurm/[^\n:]*/{job}\.log)", told.split("Error in")[-1])
-        ) or {""}
+        (log,) = set(re.findall(rf"log: (?:[^\n]*, )?(/[^\n]*/{job}\.log) \(check log", told))
         assert "CANCELLED" in Path(log).read_text(encoding="utf-8")
     first = jobs()
     assert at_once(first) == 2
