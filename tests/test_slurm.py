@@ -32,12 +32,12 @@ FIRST = {
     *("ridge_kernel", "ridge_alpha", "ridge_predict", "base_images"),
 }
 RULES = FIRST | {"features_clip_text", "features_clip_vision", "unconditional_contexts", "reconstruct"}
-# a small machine, and jobs of seconds: threads that fit, GPU jobs that are not grouped, and jobs looked at
-# more often than a real cluster would like
+# a small machine, and jobs of seconds: threads that fit, GPU jobs that are not grouped, and jobs looked at when
+# most have ended, as a look that finds none puts the next off by ten more
 HERE = [
     *("--group-components", "features=1", "painting=1"),
     *("--max-threads", "1", "--latency-wait", "5"),
-    *("--slurm-init-seconds-before-status-checks", "5", "--seconds-between-status-checks", "5"),
+    *("--slurm-init-seconds-before-status-checks", "10"),
 ]
 
 
@@ -124,12 +124,17 @@ def project(tmp_path_factory) -> Iterator[Path]:
 
 @pytest.mark.slow
 def test_gpu_jobs_queue_for_one_gpu(project):
+    """And a job that was lost comes again by itself, with more memory and time."""
     slurm_cluster.start(gpus=1)
     run = submit(project, BASE)
+    lost = running(run, "quality")
+    subprocess.run(["scancel", lost], check=True)
     told, _ = run.communicate()
     assert run.returncode == 0, told
     records = jobs()
-    assert {job["JobState"] for job in records} == {"COMPLETED"}
+    assert [job["JobId"] for job in records if job["JobState"] != "COMPLETED"] == [lost]
+    asked = [(job["MinMemoryNode"], job["TimeLimit"]) for job in records if "quality" in job["Comment"]]
+    assert sorted(asked) == [("3000M", "00:20:00"), ("6000M", "00:40:00")]
     # trials and voxels ran beside Snakemake
     assert rules_of(records) == FIRST
     for job in records:
