@@ -28,6 +28,7 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sinfo", "sbatch")
 DEVICES = ("/dev/null", "/dev/zero")
 PATIENCE = 30  # seconds
 
+# cpu goes first (PriorityTier): on one node its jobs would otherwise wait behind those that wait for a GPU
 SLURM_CONF = """\
 ClusterName=ci
 SlurmctldHost={node}(127.0.0.1)
@@ -53,11 +54,10 @@ SchedulerParameters=batch_sched_delay=0,sched_interval=2,bf_interval=2
 ReturnToService=2
 MinJobAge=900
 KillWait=5
-OverTimeLimit=0
 GresTypes=gpu
 SlurmdParameters=config_overrides
 NodeName={node} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=64000 Gres=gpu:a100:{gpus} State=UNKNOWN
-PartitionName=cpu Nodes={node} Default=YES MaxTime=24:00:00 DefMemPerCPU=500 State=UP
+PartitionName=cpu Nodes={node} Default=YES PriorityTier=2 MaxTime=24:00:00 DefMemPerCPU=500 State=UP
 PartitionName=gpu Nodes={node} MaxTime=24:00:00 DefMemPerCPU=500 State=UP
 """
 

@@ -32,8 +32,8 @@ FIRST = {
     *("ridge_kernel", "ridge_alpha", "ridge_predict", "base_images"),
 }
 RULES = FIRST | {"features_clip_text", "features_clip_vision", "unconditional_contexts", "reconstruct"}
-# a small machine, and jobs of seconds: threads that fit, GPU jobs that are not grouped, and jobs looked at when
-# most have ended, as a look that finds none puts the next off by ten more
+# a small machine, and jobs of seconds: threads that fit, GPU jobs that are not grouped, and jobs looked at
+# when most have ended, as a look that finds none puts the next off by ten more
 HERE = [
     *("--group-components", "features=1", "painting=1"),
     *("--max-threads", "1", "--latency-wait", "5"),
@@ -153,12 +153,12 @@ def test_two_gpus_two_jobs_and_what_failed_is_named_and_mended(project):
     """One job is cancelled, one runs out of time; the others go on, and the next run does what is missing."""
     slurm_cluster.start(gpus=2)
     run = submit(project, FINAL, "--retries", "0")
-    cancelled = running(run, "unconditional_contexts")
-    subprocess.run(["scancel", cancelled], check=True)
     late = running(run, "clip_vision")
     # stopped, it cannot end before its time is over
     subprocess.run(["scancel", "--signal=STOP", "--full", late], check=True)
     subprocess.run(["scontrol", "update", f"JobId={late}", "EndTime=now"], check=True)
+    cancelled = running(run, "unconditional_contexts")
+    subprocess.run(["scancel", cancelled], check=True)
     told, _ = run.communicate()
     assert run.returncode == 1, told
     states = {job["JobId"]: job["JobState"] for job in jobs()}
