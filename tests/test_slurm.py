@@ -167,6 +167,7 @@ def test_two_gpus_two_jobs_and_what_failed_is_named_and_mended(project):
         assert re.search(rf"log: cluster_logs/{rule}.*check log file", told), told
         (log,) = set(re.findall(rf"log: (?:[^\n]*, )?(/[^\n]*/{job}\.log) \(check log", told))
         assert "CANCELLED" in Path(log).read_text(encoding="utf-8")
+    assert f"SLURM-job '{cancelled}' failed, SLURM status is: 'CANCELLED'" in told
     first = jobs()
     assert at_once(first) == 2
 
