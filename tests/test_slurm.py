@@ -58,6 +58,14 @@ def submit(folder: Path, target: str, *arguments: str) -> subprocess.Popen:
     )
 
 
+def finish(run: subprocess.Popen) -> str:
+    """Wait for a run, and what it said."""
+    try:
+        return run.communicate(timeout=900)[0]
+    finally:
+        run.kill()  # one that hangs
+
+
 def jobs() -> list[dict[str, str]]:
     """What the controller knows of all jobs, also of those that ended."""
     told = subprocess.run(["scontrol", "-o", "show", "job"], capture_output=True, text=True, check=True)
@@ -93,7 +101,7 @@ def running(run: subprocess.Popen, rule: str) -> str:
         for job in jobs():
             if job["JobState"] == "RUNNING" and rule in job["Comment"]:
                 return job["JobId"]
-        assert run.poll() is None, run.communicate()[0]
+        assert run.poll() is None, finish(run)
         assert time.monotonic() < end, f"no job of {rule} came"
         time.sleep(0.2)
 
@@ -129,7 +137,7 @@ def test_gpu_jobs_queue_for_one_gpu(project):
     run = submit(project, BASE)
     lost = running(run, "quality")
     subprocess.run(["scancel", lost], check=True)
-    told, _ = run.communicate()
+    told = finish(run)
     assert run.returncode == 0, told
     records = jobs()
     assert [job["JobId"] for job in records if job["JobState"] != "COMPLETED"] == [lost]
@@ -159,7 +167,7 @@ def test_two_gpus_two_jobs_and_what_failed_is_named_and_mended(project):
     subprocess.run(["scontrol", "update", f"JobId={late}", "EndTime=now"], check=True)
     cancelled = running(run, "unconditional_contexts")
     subprocess.run(["scancel", cancelled], check=True)
-    told, _ = run.communicate()
+    told = finish(run)
     assert run.returncode == 1, told
     states = {job["JobId"]: job["JobState"] for job in jobs()}
     assert (states[cancelled], states[late]) == ("CANCELLED", "TIMEOUT")
@@ -172,7 +180,7 @@ def test_two_gpus_two_jobs_and_what_failed_is_named_and_mended(project):
     assert at_once(first) == 2
 
     run = submit(project, FINAL)
-    told, _ = run.communicate()
+    told = finish(run)
     assert run.returncode == 0, told
     second = [job for job in jobs() if job["JobId"] not in states]
     missing = {
