@@ -18,8 +18,8 @@ rule target_scores:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=growing(8000),
+        runtime=growing(15),
     params:
         code=code_of("target_scores"),
         seed=lookup("seed", within=config),
@@ -49,8 +49,8 @@ rule data_amount_subject:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=12000,
-        runtime=240,
+        mem_mb=growing(12000),
+        runtime=growing(240),
     params:
         alpha=lookup("ridge/alpha", within=config),
         # without a section in the configuration: what a section without keys means

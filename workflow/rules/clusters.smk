@@ -12,8 +12,8 @@ rule image_clusters:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=growing(2000),
+        runtime=growing(20),
     params:
         clusters=lookup("split/clusters", within=config),
         code=code_of("image_clusters"),

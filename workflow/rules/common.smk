@@ -56,6 +56,20 @@ ENCODERS = ("image_encoder", "image_processor", "text_encoder", "tokenizer")
 PAINTERS = ("image_unet", "text_unet", "vae", "scheduler")
 
 
+# On a cluster these seconds are spent beside Snakemake: a job of their own would wait longer than it runs.
+localrules:
+    collect_reconstructions,
+    comparison,
+    figure_subject,
+    region_scores,
+    region_tests,
+    score_tables,
+    seeds,
+    strata,
+    trials,
+    voxels,
+
+
 wildcard_constraints:
     subject="subj0[1-8]",
     stimuli="shared|subj0[1-8]",
@@ -93,6 +107,11 @@ def session_source(wildcards):
     """The file with the betas of one session."""
     form = CONFIG.subjects[wildcards.subject].format
     return str(TREE.betas(wildcards.subject, int(wildcards.session), form))
+
+
+def growing(first):
+    """A resource that doubles with every attempt: on a cluster, what ran out of memory or time asks for more."""
+    return lambda wildcards, attempt: first * 2 ** (attempt - 1)
 
 
 def feature_files(wildcards, space=None):

@@ -24,8 +24,8 @@ rule score_tables:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         code=code_of("score_tables"),
     script:
@@ -52,8 +52,8 @@ rule comparison:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         code=code_of("comparison"),
         preset=lookup("evaluation/preset", within=config),
@@ -86,8 +86,8 @@ rule figure_subject:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         code=code_of("figure"),
         content=content_of(TREE.stimuli),

@@ -18,8 +18,8 @@ rule baselines:
         "../../envs/environment.yaml"
     threads: 8
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         code=code_of("baselines"),
         content=content_of(TREE.stimuli, *model_files("image_unet", "vae")),
@@ -51,8 +51,8 @@ rule control_pictures:
         "../../envs/environment.yaml"
     resources:
         gpu=1,
-        mem_mb=12000,
-        runtime=240,
+        mem_mb=growing(12000),
+        runtime=growing(240),
     params:
         code=code_of("control_pictures"),
         content=content_of(*model_files(*PAINTERS)),
@@ -77,8 +77,8 @@ rule seeds:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         code=code_of("seeds"),
     script:
@@ -105,8 +105,8 @@ rule held_out_clusters:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=6000,
-        runtime=60,
+        mem_mb=growing(6000),
+        runtime=growing(60),
     params:
         code=code_of("held_out_clusters"),
         calibration=lookup("ridge/calibration", within=config),
@@ -143,8 +143,8 @@ rule leaks:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=growing(8000),
+        runtime=growing(60),
     params:
         code=code_of("leaks"),
         calibration=lookup("ridge/calibration", within=config),

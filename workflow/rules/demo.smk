@@ -13,8 +13,8 @@ if CONFIG.demo is not None:
         conda:
             "../../envs/environment.yaml"
         resources:
-            mem_mb=2000,
-            runtime=10,
+            mem_mb=growing(2000),
+            runtime=growing(10),
         params:
             code=code_of("demo_experiment"),
             demo=lookup("demo", within=config),
@@ -33,8 +33,8 @@ if CONFIG.demo is not None:
             "../../envs/environment.yaml"
         threads: 2
         resources:
-            mem_mb=2000,
-            runtime=10,
+            mem_mb=growing(2000),
+            runtime=growing(10),
         params:
             code=code_of("demo_stimuli"),
             demo=lookup("demo", within=config),
@@ -54,8 +54,8 @@ if CONFIG.demo is not None:
         conda:
             "../../envs/environment.yaml"
         resources:
-            mem_mb=2000,
-            runtime=10,
+            mem_mb=growing(2000),
+            runtime=growing(10),
         params:
             code=code_of("demo_subject"),
             demo=lookup("demo", within=config),
@@ -75,8 +75,8 @@ if CONFIG.demo is not None:
         conda:
             "../../envs/environment.yaml"
         resources:
-            mem_mb=2000,
-            runtime=10,
+            mem_mb=growing(2000),
+            runtime=growing(10),
         params:
             code=code_of("demo_signals"),
             demo=lookup("demo", within=config),
@@ -101,8 +101,8 @@ if CONFIG.demo is not None:
         conda:
             "../../envs/environment.yaml"
         resources:
-            mem_mb=2000,
-            runtime=10,
+            mem_mb=growing(2000),
+            runtime=growing(10),
         params:
             code=code_of("demo_betas"),
             demo=lookup("demo", within=config),

@@ -15,8 +15,8 @@ rule features_vdvae:
         "../../envs/environment.yaml"
     resources:
         gpu=1,
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=growing(8000),
+        runtime=growing(10),
     params:
         chunk_size=lookup("features/chunk", within=config),
         code=code_of("features_vdvae"),
@@ -44,8 +44,8 @@ rule features_clip_vision:
         "../../envs/environment.yaml"
     resources:
         gpu=1,
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=growing(8000),
+        runtime=growing(10),
     params:
         chunk_size=lookup("features/chunk", within=config),
         code=code_of("features_clip_vision"),
@@ -70,8 +70,8 @@ rule features_clip_text:
         "../../envs/environment.yaml"
     resources:
         gpu=1,
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=growing(8000),
+        runtime=growing(10),
     params:
         chunk_size=lookup("features/chunk", within=config),
         code=code_of("features_clip_text"),
@@ -94,8 +94,8 @@ rule unconditional_contexts:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=8000,
-        runtime=10,
+        mem_mb=growing(8000),
+        runtime=growing(10),
     params:
         code=code_of("unconditional_contexts"),
         content=content_of(*model_files(*ENCODERS)),

@@ -61,8 +61,8 @@ if CONFIG.nsd.coco:
         conda:
             "../../envs/environment.yaml"
         resources:
-            mem_mb=3000,
-            runtime=20,
+            mem_mb=growing(3000),
+            runtime=growing(20),
         params:
             code=code_of("captions"),
         script:

@@ -22,8 +22,8 @@ rule base_images:
         "../../envs/environment.yaml"
     resources:
         gpu=1,
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=growing(8000),
+        runtime=growing(20),
     params:
         code=code_of("base_images"),
         content=content_of(VDVAE),
@@ -62,8 +62,8 @@ rule reconstruct:
         "../../envs/environment.yaml"
     resources:
         gpu=1,
-        mem_mb=12000,
-        runtime=120,
+        mem_mb=growing(12000),
+        runtime=growing(30),
     params:
         code=code_of("reconstruct"),
         content=content_of(*model_files(*PAINTERS)),
@@ -98,8 +98,8 @@ rule collect_reconstructions:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         code=code_of("collect_reconstructions"),
     script:
@@ -121,8 +121,8 @@ rule pictures:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         code=code_of("pictures"),
         content=content_of(TREE.stimuli),

@@ -23,8 +23,8 @@ rule quality:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=3000,
-        runtime=20,
+        mem_mb=growing(3000),
+        runtime=growing(20),
     params:
         code=code_of("quality"),
         demo=lambda wildcards: CONFIG.demo is not None,

@@ -27,8 +27,8 @@ rule region_decoder:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=growing(8000),
+        runtime=growing(20),
     params:
         code=code_of("region_decoder"),
         content=content_of(TREE.stimuli, VDVAE, *model_files(*ENCODERS[:2])),
@@ -59,8 +59,8 @@ rule region_scores:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         code=code_of("region_scores"),
     script:
@@ -84,8 +84,8 @@ rule region_tests:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         code=code_of("region_tests"),
         seed=lookup("seed", within=config),
@@ -116,8 +116,8 @@ rule region_synthetic:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=6000,
-        runtime=30,
+        mem_mb=growing(6000),
+        runtime=growing(30),
     params:
         amplitude=lookup("regions/amplitude", within=config),
         code=code_of("region_synthetic"),
@@ -146,8 +146,8 @@ rule region_pictures:
         "../../envs/environment.yaml"
     resources:
         gpu=1,
-        mem_mb=12000,
-        runtime=60,
+        mem_mb=growing(12000),
+        runtime=growing(60),
     params:
         code=code_of("region_pictures"),
         content=content_of(VDVAE, *model_files(*PAINTERS)),

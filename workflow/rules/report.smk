@@ -65,8 +65,8 @@ rule report:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         benchmarks=lambda wildcards: CONFIG.pathvars.get("benchmarks", "benchmarks"),
         code=code_of("report"),

@@ -11,8 +11,8 @@ rule trials:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         code=code_of("trials"),
         content=content_of(TREE.expdesign),
@@ -37,8 +37,8 @@ rule voxels:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         atlases=lookup("nsd/atlases", within=config),
         code=code_of("voxels"),
@@ -63,8 +63,8 @@ rule betas:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=1000,
-        runtime=20,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         code=code_of("betas"),
         content=content_of(session_source),
@@ -93,8 +93,8 @@ rule responses:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=6000,
-        runtime=30,
+        mem_mb=growing(6000),
+        runtime=growing(30),
     params:
         average=lookup("responses/average", within=config),
         code=code_of("responses"),

@@ -13,8 +13,8 @@ rule ridge_kernel:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=6000,
-        runtime=30,
+        mem_mb=growing(6000),
+        runtime=growing(15),
     params:
         code=code_of("ridge_kernel"),
     script:
@@ -36,8 +36,8 @@ rule ridge_alpha:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=6000,
-        runtime=30,
+        mem_mb=growing(6000),
+        runtime=growing(15),
     params:
         alpha=lookup("ridge/alpha/{space}", within=config),
         code=code_of("ridge_alpha"),
@@ -70,8 +70,8 @@ rule ridge_predict:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=6000,
-        runtime=30,
+        mem_mb=growing(6000),
+        runtime=growing(15),
     params:
         calibration=lambda wildcards: (
             wildcards.pairs.removeprefix("calibration_")
@@ -103,8 +103,8 @@ if CONFIG.ridge.keep:
             "../../envs/environment.yaml"
         threads: 8
         resources:
-            mem_mb=8000,
-            runtime=60,
+            mem_mb=growing(8000),
+            runtime=growing(60),
         params:
             code=code_of("decoder_responses"),
             keep=lookup("ridge/keep", within=config),
@@ -129,8 +129,8 @@ if CONFIG.ridge.keep:
         threads: 8
         resources:
             gpu=1,
-            mem_mb=8000,
-            runtime=60,
+            mem_mb=growing(8000),
+            runtime=growing(60),
         params:
             calibration=lookup("ridge/calibration", within=config),
             code=code_of("ridge_decoder"),

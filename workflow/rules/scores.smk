@@ -44,8 +44,8 @@ rule scores:
         "../../envs/environment.yaml"
     resources:
         gpu=1,
-        mem_mb=16000,
-        runtime=60,
+        mem_mb=growing(16000),
+        runtime=growing(60),
     params:
         code=code_of("scores"),
         content=content_of(

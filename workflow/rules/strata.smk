@@ -20,8 +20,8 @@ if CONFIG.content_files:
         conda:
             "../../envs/environment.yaml"
         resources:
-            mem_mb=3000,
-            runtime=20,
+            mem_mb=growing(3000),
+            runtime=growing(20),
         params:
             code=code_of("content"),
         script:
@@ -46,8 +46,8 @@ rule strata:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=growing(2000),
+        runtime=growing(20),
     params:
         code=code_of("strata"),
         seed=lookup("seed", within=config),
