@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 LONGEST = 1000  # characters of a message
 
 _quoting = reprlib.Repr()
+_quoting.maxlevel = 2
 _quoting.maxstring = _quoting.maxother = _quoting.maxlong = 120
 
 

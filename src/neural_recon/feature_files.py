@@ -75,9 +75,13 @@ class FeatureTable:
     """
 
     def __init__(self, paths: Sequence[str | Path], nsd_ids: np.ndarray):
-        # the files stay open as long as the table lives
-        self._opened = contextlib.ExitStack()
-        self.files = [self._opened.enter_context(open_hdf5(path)) for path in paths]
+        with contextlib.ExitStack() as opened:
+            self.files = [opened.enter_context(open_hdf5(path)) for path in paths]
+            self._look(paths, nsd_ids)
+            self._opened = opened.pop_all()  # the files stay open as long as the table lives
+
+    def _look(self, paths: Sequence[str | Path], nsd_ids: np.ndarray) -> None:
+        """Find the rows of `nsd_ids`, and set the attributes."""
         where, widths = {}, set()
         for number, (path, file) in enumerate(zip(paths, self.files, strict=True)):
             features = dataset(path, file, "features", 2, "f")

@@ -296,10 +296,7 @@ def read_captions(
         found = f"{table.dtype} {table.shape}" if isinstance(table, np.ndarray) else "an archive"
         raise InputError(f"{path}: expected strings (images, captions), found {found}.")
     _check_ids(path, ids, len(table))
-    try:
-        captions = [[str(caption) for caption in table[nsd_id] if caption] for nsd_id in ids]
-    except (ValueError, SystemError) as error:  # numbers that are no characters
-        raise InputError(f"{path}: expected strings, found {error}; fetch it again.") from error
+    captions = [[str(caption) for caption in table[nsd_id] if caption] for nsd_id in ids]
     empty = [int(nsd_id) for nsd_id, found in zip(ids, captions, strict=True) if not found]
     if empty and not empty_ok:
         raise InputError(f"{path}: expected captions for every image, found none for NSD id {empty[0]}.")

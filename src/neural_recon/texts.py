@@ -10,6 +10,7 @@ import yaml
 from neural_recon.errors import InputError
 
 LARGEST = 16 * 2**20  # characters; a tokenizer's vocabulary, the largest of these files, has one million
+MOST_BRACKETS = 1000  # of YAML; what they cost grows with the square of how deep they lie
 
 
 def read_text(path: str | os.PathLike[str], what: str, largest: int = LARGEST) -> str:
@@ -56,6 +57,8 @@ def read_yaml(path: str | os.PathLike[str], what: str) -> Any:
         InputError: as of `read_text`, or the text does not parse.
     """
     text = read_text(path, what)
+    if text.count("[") + text.count("{") > MOST_BRACKETS:
+        raise InputError(f"{path}: expected {what} with at most {MOST_BRACKETS} brackets, found more.")
     try:
         return yaml.safe_load(text)
     except Exception as error:  # beside its own, whatever a value such as 2001-99-99 raises where it is made
