@@ -273,6 +273,9 @@ def main() -> int:
                 if key not in findings:
                     print(f"case {record['number']}, {name}: {record['how']}: {record['text']}", flush=True)
                 findings.setdefault(key, []).append(record["number"])
+            done = sum(sum(row.values()) for row in counts.values())
+            if done % 1000 == 0:
+                print(f"{done} cases", flush=True)
     print(table(counts, slowest, largest))
     for (name, how, text), cases in findings.items():
         print(f"{name}: {how}: {text}: {len(cases)} cases, such as {cases[:5]}")

@@ -37,7 +37,7 @@ def read_kernel(path: str | Path) -> tuple[Kernel, np.ndarray, np.ndarray]:
         )
     train_ids, test_ids = (whole_numbers(path, name, arrays.pop(name)) for name in ids)
     kernel = Kernel(**arrays)
-    n_train, n_test, q = len(train_ids), len(test_ids), len(kernel.system)
+    n_train, n_test, q = len(train_ids), len(test_ids), len(np.atleast_1d(kernel.system))
     shapes = {
         "system": (q if "basis" in arrays else n_train,) * 2,
         "test": (n_test, q),

@@ -46,7 +46,8 @@ def read_json(path: str | os.PathLike[str], what: str, largest: int = LARGEST) -
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(
-            f"{path}: expected {what} as JSON, found text that does not parse ({error})."
+            f"{path}: expected {what} as JSON, found text that does not parse "
+            f"({type(error).__name__}: {error})."
         ) from error
 
 
@@ -63,5 +64,6 @@ def read_yaml(path: str | os.PathLike[str], what: str) -> Any:
         return yaml.safe_load(text)
     except Exception as error:  # beside its own, whatever a value such as 2001-99-99 raises where it is made
         raise InputError(
-            f"{path}: expected {what} as YAML, found text that does not parse ({error})."
+            f"{path}: expected {what} as YAML, found text that does not parse "
+            f"({type(error).__name__}: {error})."
         ) from error
