@@ -2,8 +2,9 @@
 
     make lock
 
-The newest versions that pyproject.toml's ranges and the tools below allow are resolved in a fresh environment
-that is thrown away; nothing is installed in .venv. Look at the difference and run `make test` before committing.
+The newest versions that pyproject.toml's ranges and the tools below allow are resolved in a fresh
+environment that is thrown away; nothing is installed in .venv. Look at the difference and run `make test`
+before committing.
 """
 
 import json
@@ -81,7 +82,7 @@ def audit(python: Path, lock: Path) -> str:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         return f"{unchecked}: pip-audit could not reach its data ({last[:200]})."
     known = [
-        f"{row['name']} {row['version']}: {hole['id']}, mended in {', '.join(hole['fix_versions']) or 'none yet'}"
+        f"{row['name']} {row['version']}: {hole['id']}, mended in {', '.join(hole['fix_versions']) or 'none'}"
         for row in found
         for hole in row.get("vulns", ())
     ]

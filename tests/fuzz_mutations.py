@@ -1,4 +1,4 @@
-"""Ways to break a file: any file's bytes, a compressed file's content, a text's values, an HDF5 file's datasets."""
+"""Ways to break a file: bytes, the content of a compressed one, values of a text, datasets of HDF5."""
 
 import gzip
 import io

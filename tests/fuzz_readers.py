@@ -67,10 +67,11 @@ class Watch:
         if event in PROGRAMS:
             self.seen.append(f"{event} {arguments!r:.200}")
         path = None
-        if event in CHANGES:
-            path = arguments[0]
-        elif event == "open" and (
-            arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) or set(arguments[1] or "") & set("wax+")
+        if event in CHANGES or (
+            event == "open"
+            and (
+                arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) or set(arguments[1] or "") & set("wax+")
+            )
         ):
             path = arguments[0]
         if isinstance(path, str | bytes | os.PathLike):

@@ -47,7 +47,8 @@ def refuses(match, call, *arguments):
     with pytest.raises(InputError, match=match) as raised:
         call(*arguments)
     text = str(raised.value)
-    assert text.isprintable() and len(text) <= errors.LONGEST
+    assert text.isprintable()
+    assert len(text) <= errors.LONGEST
 
 
 def header(shape, dtype=np.int16, offset=352):
@@ -282,7 +283,9 @@ def test_a_message_stays_one_short_line():
         levels = [levels] * 9  # 9^30 values, were they written out
     assert len(errors.quoted(levels)) < 5000
     text = str(InputError("a\nb\t\x00 \udc80" + "x" * 5000 + "end"))
-    assert text.startswith("a b \\x00 \\udc80x") and text.endswith("end") and len(text) <= errors.LONGEST
+    assert text.startswith("a b \\x00 \\udc80x")
+    assert text.endswith("end")
+    assert len(text) <= errors.LONGEST
 
 
 def test_lists_and_curves_of_other_things(tmp_path):

@@ -37,9 +37,11 @@ def test_conda_installs_the_same_versions():
     packages = yaml.safe_load((ROOT / "envs/environment.yaml").read_text())["dependencies"]
     python, pip, rest = packages
     name, version = python.split("=")
-    assert name == "python" and SpecifierSet(PROJECT["requires-python"]).contains(version)
+    assert name == "python"
+    assert SpecifierSet(PROJECT["requires-python"]).contains(version)
     # a package that conda installs itself could differ from the lock
-    assert pip == "pip" and rest == {"pip": ["-r requirements.txt", "-e .."]}
+    assert pip == "pip"
+    assert rest == {"pip": ["-r requirements.txt", "-e .."]}
 
 
 def test_a_lock_keeps_its_head_and_leaves_out_what_belongs_to_a_build():

@@ -84,6 +84,11 @@ class FeatureTable:
         """Find the rows of `nsd_ids`, and set the attributes."""
         where, widths = {}, set()
         for number, (path, file) in enumerate(zip(paths, self.files, strict=True)):
+            if not {"features", "nsd_id", "missing", "parts"} <= set(file):
+                raise InputError(
+                    f"{path}: expected the datasets features, nsd_id, missing and parts, found "
+                    f"{sorted(map(str, file))}; compute it again."
+                )
             features = dataset(path, file, "features", 2, "f")
             arrays = read_hdf5(path, "nsd_id", "missing", "parts")
             n, width = features.shape

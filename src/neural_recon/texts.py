@@ -46,7 +46,7 @@ def read_json(path: str | os.PathLike[str], what: str, largest: int = LARGEST) -
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(
-            f"{path}: expected {what} as JSON, found text that does not parse "
+            f"{path}: expected {what} as JSON text, found one that does not parse "
             f"({type(error).__name__}: {error})."
         ) from error
 
