@@ -270,7 +270,7 @@ def test_models_with_more_layers_than_any(tmp_path):
 def test_yaml_that_makes_no_plain_values(tmp_path, text):
     (tmp_path / "a.yaml").write_text(text)
     refuses(
-        "expected a thing (as YAML|with at most 1000 brackets)",
+        "expected YAML for a thing|at most 1000 brackets",
         texts.read_yaml,
         tmp_path / "a.yaml",
         "a thing",

@@ -64,6 +64,6 @@ def read_yaml(path: str | os.PathLike[str], what: str) -> Any:
         return yaml.safe_load(text)
     except Exception as error:  # beside its own, whatever a value such as 2001-99-99 raises where it is made
         raise InputError(
-            f"{path}: expected {what} as YAML, found text that does not parse "
+            f"{path}: expected YAML for {what}, found text that does not parse "
             f"({type(error).__name__}: {error})."
         ) from error
