@@ -11,7 +11,7 @@ WIDE := demo_stimuli ridge_kernel ridge_alpha ridge_predict target_scores data_a
 BIN := .venv/bin
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help demo test demo-models lint env
+.PHONY: help demo test fuzz demo-models lint env lock
 
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -34,6 +34,12 @@ demo: env ## run the whole workflow on two simulated subjects
 
 test: env ## run the tests
 	$(BIN)/python -m pytest
+
+fuzz: env ## read 10,000 broken files of every kind; minutes
+	$(BIN)/python tests/fuzz_readers.py --cases 10000 --seed 0
+
+lock: ## exact versions anew, and their known vulnerabilities (docs/dependencies.md)
+	$(PYTHON) envs/lock.py
 
 lint: env ## formats and static checks
 	$(BIN)/ruff check .

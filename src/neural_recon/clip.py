@@ -88,7 +88,11 @@ class ClipContexts:
             text_encoder = _load(CLIPTextModelWithProjection, CLIPTextConfig, folder / "text_encoder", device)
             tokenizer = _load_tokenizer(folder / "tokenizer", text_encoder.config)
         mean, std = _pixel_statistics(folder, image_encoder.config.image_size)
-        return cls(image_encoder, text_encoder, tokenizer, mean, std)
+        model = cls(image_encoder, text_encoder, tokenizer, mean, std)
+        if tokenizer is not None:
+            with model_folders.described_by(folder / "tokenizer"):
+                model.check_ends(model.token_ids([""]))
+        return model
 
     def vision(self, images_uint8: np.ndarray, batch: int = 32) -> np.ndarray:
         """The contexts (n, tokens, dim) of pictures."""
@@ -150,6 +154,13 @@ class ClipContexts:
         encoded = self.tokenizer(list(captions), padding="max_length", max_length=length, truncation=True)
         return torch.tensor(encoded["input_ids"])
 
+    def check_ends(self, token_ids: torch.Tensor) -> None:
+        """Raise a ValueError where token ids (n, tokens) lack the end of text in a row."""
+        eos = self.text_encoder.config.eos_token_id
+        if eos != OLD_EOS and not (token_ids == eos).any(dim=1).all():
+            # transformers would pool at the first token without a word
+            raise ValueError(f"token_ids: expected the end of text {eos} in every row, found a row without")
+
     @torch.no_grad()
     def vision_tokens(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """The contexts (n, tokens, dim) of the encoder's input (n, 3, S, S).
@@ -168,10 +179,7 @@ class ClipContexts:
 
         All projected tokens over the norm of the projected one at the end of the text, where CLIP pools.
         """
-        eos = self.text_encoder.config.eos_token_id
-        if eos != OLD_EOS and not (token_ids == eos).any(dim=1).all():
-            # transformers would pool at the first token without a word
-            raise ValueError(f"token_ids: expected the end of text {eos} in every row, found a row without")
+        self.check_ends(token_ids)
         output = self.text_encoder(input_ids=token_ids.to(self.text_encoder.device))
         tokens = self.text_encoder.text_projection(output.last_hidden_state)
         return tokens / output.text_embeds.norm(dim=-1)[:, None, None]
@@ -190,10 +198,11 @@ class ClipContexts:
 
 
 def _load(model_class: type, config_class: type, folder: Path, device: torch.device):
-    config = config_class.from_dict(model_folders.read_config(folder))
-    # transformers builds parts of the model in the precision that the configuration names
-    config.dtype = torch.float32
-    model = checkpoints.empty(lambda: model_class(config))
+    with model_folders.described_by(folder):
+        config = config_class.from_dict(model_folders.read_config(folder))
+        # transformers builds parts of the model in the precision that the configuration names
+        config.dtype = torch.float32
+        model = checkpoints.empty(lambda: model_class(config))
     path = model_folders.find_weights(folder)
     tensors = checkpoints.read_tensors(path)
     # older versions of transformers wrote the numbers of the positions; today's models make them
@@ -215,12 +224,13 @@ def _load_tokenizer(folder: Path, config: CLIPTextConfig) -> CLIPTokenizer | Non
     except Exception as error:  # the library raises nothing more special
         raise InputError(
             f"{folder}: expected CLIP's vocabulary and merges, found files that do not fit together "
-            f"({str(error).splitlines()[0]}); get the folder again."
+            f"({error}); get the folder again."
         ) from error
-    if len(tokenizer) > config.vocab_size:
+    size = max([len(tokenizer), *(number + 1 for number in tokenizer.get_vocab().values())])
+    if size > config.vocab_size:
         raise InputError(
             f"{folder}: expected at most the text encoder's {config.vocab_size} tokens, "
-            f"found {len(tokenizer)}; this is not the tokenizer of that encoder."
+            f"found {size}; this is not the tokenizer of that encoder."
         )
     return tokenizer
 
@@ -231,11 +241,17 @@ def _pixel_statistics(folder: Path, image_size: int) -> tuple[Sequence[float], S
             processor = model_folders.read_config(folder / name, "preprocessor_config.json")
             for key in ("size", "crop_size"):
                 size = processor.get(key, image_size)
-                sides = set(size.values()) if isinstance(size, dict) else {size}
-                if sides != {image_size}:
+                sides = list(size.values()) if isinstance(size, dict) else [size]
+                if not sides or any(side != image_size for side in sides):
                     raise InputError(
                         f"{folder / name}/preprocessor_config.json: expected the {key} of the image encoder, "
                         f"{image_size}, found {size}."
                     )
-            return processor.get("image_mean", CLIP_MEAN), processor.get("image_std", CLIP_STD)
+            mean, std = processor.get("image_mean", CLIP_MEAN), processor.get("image_std", CLIP_STD)
+            with model_folders.described_by(folder / name):
+                if np.shape(mean) != (3,) or np.shape(std) != (3,) or not np.isfinite([*mean, *std]).all():
+                    raise ValueError(f"image_mean {mean} and image_std {std}")
+                if min(std) <= 0:
+                    raise ValueError(f"image_std {std}")
+            return mean, std
     return CLIP_MEAN, CLIP_STD

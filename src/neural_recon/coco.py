@@ -1,21 +1,22 @@
 """The captions of NSD's images: COCO's, as a table of strings (images, 5)."""
 
-import json
 import logging
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from neural_recon.errors import InputError
 from neural_recon.files import whole
+from neural_recon.texts import read_json
 from neural_recon.weights import HUB, Download
 
 logger = logging.getLogger(__name__)
 
 N_CAPTIONS = 5
+LONGEST = 1000  # characters of a caption; COCO's longest has 250
+LARGEST = 2**29  # characters of a file of captions; COCO's has 90 million
 # the table that published decoders use, which is not in NSD's bucket
 CURATED = Download(
     source=f"{HUB}datasets/pscotti/naturalscenesdataset",
@@ -78,7 +79,7 @@ def stimulus_table(stimuli: str | os.PathLike[str], *more: str) -> pd.DataFrame:
     dtypes = dict.fromkeys(columns, "int64") | dict.fromkeys(more, "str")
     try:
         table = pd.read_csv(stimuli, usecols=columns, dtype=dtypes).sort_values("nsdId", ignore_index=True)
-    except (OSError, ValueError) as error:  # ValueError: no such columns, not numbers, no table at all
+    except Exception as error:  # parsers raise many kinds: no such columns, not numbers, no table at all
         raise InputError(
             f"{stimuli}: expected a table with the columns {' and '.join(columns)}, found none that reads "
             f"({error}); fetch it again."
@@ -93,16 +94,18 @@ def stimulus_table(stimuli: str | os.PathLike[str], *more: str) -> pd.DataFrame:
 
 def _captions(path: str | os.PathLike[str]) -> list[tuple[int, str]]:
     """COCO id and text of every caption, in the file's order."""
+    content = read_json(path, "COCO's captions (nsd.coco names their folder)", LARGEST)
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        return [(int(row["image_id"]), str(row["caption"])) for row in content["annotations"]]
-    except OSError as error:
-        raise InputError(
-            f"{path}: expected COCO's captions, found no such file ({error.strerror}); nsd.coco names its "
-            "folder."
-        ) from error
-    except (ValueError, KeyError, TypeError) as error:  # ValueError: no JSON, or no UTF-8
+        captions = [(int(row["image_id"]), str(row["caption"])) for row in content["annotations"]]
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise InputError(
             f"{path}: expected COCO's captions as JSON (annotations with image_id and caption), found "
             f"something else ({type(error).__name__}: {error}); fetch it again."
         ) from error
+    # the table has room for the longest one in every place
+    longest = max((len(text) for _, text in captions), default=0)
+    if longest > LONGEST:
+        raise InputError(
+            f"{path}: expected captions of at most {LONGEST} characters, found {longest}; fetch it again."
+        )
+    return captions

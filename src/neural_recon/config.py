@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from neural_recon.config_sections import (
@@ -28,8 +27,9 @@ from neural_recon.config_sections import (
     Weights,
     check_regions,
 )
-from neural_recon.errors import InputError, first_mistake
+from neural_recon.errors import InputError, first_mistake, quoted
 from neural_recon.nsd import PUBLISHED_SESSIONS, SESSIONS, Tree
+from neural_recon.texts import read_yaml
 
 ANNOTATIONS = ("captions_train2017.json", "captions_val2017.json")  # COCO's
 INSTANCES = ("instances_train2017.json", "instances_val2017.json")
@@ -156,15 +156,11 @@ def read_recipe(name: str, folder: Path) -> dict[str, Any]:
         raise InputError(
             f"recipe: expected the file {path}, found none; recipes that come along are {known}."
         )
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        reason = str(error).replace("\n", " ")
-        raise InputError(f"{path}: expected YAML, found text that does not parse ({reason}).") from error
+    content = read_yaml(path, "a recipe")
     sections = ", ".join(RECIPE)
     if not isinstance(content, dict):
-        raise InputError(f"{path}: expected the sections {sections}, found {content!r}.")
-    unknown = sorted(set(content) - set(RECIPE))
+        raise InputError(f"{path}: expected the sections {sections}, found {quoted(content)}.")
+    unknown = sorted(str(name) for name in set(content) - set(RECIPE))
     if unknown:
         raise InputError(f"{path}: expected the sections {sections}, found {', '.join(unknown)}.")
     return content if folder.resolve() == Path.cwd() else _anchored(content, folder)
@@ -207,11 +203,7 @@ def read_config(path: Path, folder: Path) -> Config:
             f"{path}: expected a configuration, found no such file; run this in the project's folder, "
             "or name one with --configfile."
         )
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        reason = str(error).replace("\n", " ")
-        raise InputError(f"{path}: expected YAML, found text that does not parse ({reason}).") from error
+    raw = read_yaml(path, "a configuration")
     if not isinstance(raw, dict):
-        raise InputError(f"{path}: expected a configuration, found {raw!r}.")
+        raise InputError(f"{path}: expected a configuration, found {quoted(raw)}.")
     return Config.model_validate(resolve(raw, folder))

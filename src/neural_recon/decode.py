@@ -14,7 +14,7 @@ from neural_recon import __version__, decoders, models, nsd, weights
 from neural_recon.config import Config
 from neural_recon.config_sections import SPACES
 from neural_recon.errors import InputError
-from neural_recon.files import read_hdf5, read_parameters, write_hdf5, write_text
+from neural_recon.files import read_hdf5, read_parameters, read_table, write_hdf5, write_text
 from neural_recon.pictures import write_folder, write_sheet
 from neural_recon.reconstruct import base_images, reconstruct
 
@@ -57,15 +57,7 @@ def read_responses(path: str | Path, positions: np.ndarray, volume: tuple[int, .
         return nsd.read_betas(path, mask)
     if path.suffix not in TABLES:
         raise InputError(f"{path}: expected betas ({', '.join(BETAS)}) or a table ({', '.join(TABLES)}).")
-    if not path.is_file():
-        raise InputError(f"{path}: expected a table of responses, found no such file.")
-    try:
-        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, sep="\t")
-    except Exception as error:  # parsers raise many kinds on a broken file
-        reason = str(error).strip().replace("\n", " ")
-        raise InputError(
-            f"{path}: expected a whole table, found one that does not read ({reason})."
-        ) from error
+    table = read_table(path, what="a whole table")
     if table.shape[1] != len(positions) or not len(table):
         raise InputError(
             f"{path}: expected a header, rows of trials and {len(positions)} columns, one for each voxel of "
@@ -96,12 +88,7 @@ def read_conditions(path: str | Path, n_trials: int) -> pd.Series:
         InputError: no such table, a trial that the responses do not have or that comes twice, or a condition
             that cannot name a file.
     """
-    if not Path(path).is_file():
-        raise InputError(f"{path}: expected a table of trials and conditions, found no such file.")
-    try:
-        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
-    except (ValueError, UnicodeDecodeError) as error:  # pandas' own errors are ValueErrors
-        raise InputError(f"{path}: expected a table (TSV), found none that reads ({error}).") from error
+    table = read_table(path, dtype=str, keep_default_na=False)
     if not {"trial", "condition"} <= set(table) or not len(table):
         raise InputError(
             f"{path}: expected rows with the columns trial and condition, "

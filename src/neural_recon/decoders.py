@@ -25,7 +25,7 @@ from neural_recon.backends import Backend
 from neural_recon.background import ahead
 from neural_recon.cross_validation import centred_columns, sample_columns
 from neural_recon.errors import InputError
-from neural_recon.files import new_hdf5, open_hdf5, read_hdf5, read_parameters, write_hdf5
+from neural_recon.files import dataset, new_hdf5, open_hdf5, read_hdf5, read_parameters, write_hdf5
 from neural_recon.kernel import GRAM_BLOCK, Fit, Kernel
 
 logger = logging.getLogger(__name__)
@@ -245,7 +245,15 @@ def project(shared: str | Path, responses: np.ndarray) -> np.ndarray:
     """
     x = np.asarray(responses, np.float32)
     with open_hdf5(shared) as file:
-        return x @ file["projection"][()].astype(np.float32) if "projection" in file else x
+        if "projection" not in file:
+            return x
+        projection = dataset(shared, file, "projection", 2, "f")
+        if len(projection) != x.shape[1]:
+            raise InputError(
+                f"{shared}: expected a projection of {x.shape[1]} voxels, found one of {len(projection)}; "
+                "compute it again."
+            )
+        return x @ projection[()].astype(np.float32)
 
 
 def predict(path: str | Path, shared: str | Path, scores: np.ndarray) -> np.ndarray:
@@ -257,10 +265,16 @@ def predict(path: str | Path, shared: str | Path, scores: np.ndarray) -> np.ndar
     arrays = read_hdf5(path, "scale", "offset")
     own, common = read_parameters(path), read_parameters(shared)
     with open_hdf5(path) as file:
-        coefficients = file["coefficients"]
+        coefficients = dataset(path, file, "coefficients", 2, "f")
         rows, n_targets = coefficients.shape
+        for name, values in arrays.items():
+            if values.shape != (n_targets,) or values.dtype.kind != "f" or not np.isfinite(values).all():
+                raise InputError(
+                    f"{path}: expected {n_targets} numbers in {name!r}, found {values.dtype} {values.shape}, "
+                    "or NaN; compute it again."
+                )
         q = scores.shape[1]
-        if rows > q or (rows < q and common["keep"] != "components"):
+        if rows > q or (rows < q and common.get("keep") != "components"):
             raise InputError(
                 f"{path}: expected a decoder of the {q} rows that {shared} gives, found {rows}; "
                 "both files must be of one run: compute them again."

@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 PresetName = Literal["brain_diffuser", "mindeye2", "native"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
+FORMATS = ("PNG", "JPEG")  # whatever the name says, no other reader is to run: one of them starts a program
+MOST_PIXELS = 4096**2  # of a picture; published ones have 1024 a side at most
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")  # 8 bits a channel, or fewer
 THREADS = 4  # decoding and resizing leave the interpreter free
 # pictures read at a time; what is kept of each is the preset's size in 8 bits, and the networks' features
@@ -196,9 +198,12 @@ def read_picture(path: Path) -> Image.Image:
         InputError: it cannot be read, has more than 8 bits a channel, or is transparent somewhere.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
+            _check_pixels(path, image.size)
             image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # a broken picture raises many kinds
         raise InputError(
             f"{path}: expected a whole picture, found one that cannot be read ({error}); write it again."
         ) from error
@@ -207,6 +212,14 @@ def read_picture(path: Path) -> Image.Image:
     if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255:
         raise InputError(f"{path}: expected an opaque picture, found a transparent one; fill its background.")
     return image.convert("RGB")
+
+
+def _check_pixels(path: Path, size: tuple[int, int]) -> None:
+    if size[0] * size[1] > MOST_PIXELS:
+        raise InputError(
+            f"{path}: expected a picture of at most {MOST_PIXELS} pixels, found {size[0]} x {size[1]}; "
+            "make it smaller."
+        )
 
 
 def _reader(stimuli: Path, nsd_ids: np.ndarray) -> Callable[[np.ndarray], Sequence[Image.Image]]:
@@ -243,10 +256,11 @@ def _one_size(files: dict[int, Path]) -> int:
     first = None
     for path in files.values():
         try:
-            with Image.open(path) as image:
+            with Image.open(path, formats=FORMATS) as image:
                 size = image.size
-        except OSError as error:
+        except Exception as error:
             raise InputError(f"{path}: expected a picture, found a file that is none ({error}).") from error
+        _check_pixels(path, size)
         first = first or size
         if size != first or size[0] != size[1] or size[0] <= 2 * RADIUS:
             raise InputError(

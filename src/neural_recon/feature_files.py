@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from neural_recon.errors import InputError
-from neural_recon.files import open_hdf5, write_hdf5
+from neural_recon.files import dataset, open_hdf5, read_hdf5, whole_numbers, whole_or_said, write_hdf5
 
 logger = logging.getLogger(__name__)
 
@@ -75,21 +75,34 @@ class FeatureTable:
     """
 
     def __init__(self, paths: Sequence[str | Path], nsd_ids: np.ndarray):
-        # the files stay open as long as the table lives
-        self._opened = contextlib.ExitStack()
-        self.files = [self._opened.enter_context(open_hdf5(path)) for path in paths]
+        with contextlib.ExitStack() as opened:
+            self.files = [opened.enter_context(open_hdf5(path)) for path in paths]
+            self._look(paths, nsd_ids)
+            self._opened = opened.pop_all()  # the files stay open as long as the table lives
+
+    def _look(self, paths: Sequence[str | Path], nsd_ids: np.ndarray) -> None:
+        """Find the rows of `nsd_ids`, and set the attributes."""
         where, widths = {}, set()
         for number, (path, file) in enumerate(zip(paths, self.files, strict=True)):
             if not {"features", "nsd_id", "missing", "parts"} <= set(file):
                 raise InputError(
                     f"{path}: expected the datasets features, nsd_id, missing and parts, found "
-                    f"{sorted(file)}; compute it again."
+                    f"{sorted(map(str, file))}; compute it again."
                 )
-            widths.add(file["features"].shape[1])
-            for row, (nsd_id, missing) in enumerate(
-                zip(file["nsd_id"][()], file["missing"][()], strict=True)
-            ):
+            features = dataset(path, file, "features", 2, "f")
+            arrays = read_hdf5(path, "nsd_id", "missing", "parts")
+            n, width = features.shape
+            shapes = [arrays[name].shape for name in ("nsd_id", "missing")]
+            if shapes != [(n,)] * 2 or arrays["parts"].ndim != 1 or arrays["parts"].sum() != width:
+                raise InputError(
+                    f"{path}: expected ids for {n} rows and parts of {width} columns, found others; "
+                    "compute it again."
+                )
+            widths.add(width)
+            ids = whole_numbers(path, "nsd_id", arrays["nsd_id"])
+            for row, (nsd_id, missing) in enumerate(zip(ids, arrays["missing"], strict=True)):
                 where[int(nsd_id)] = (number, row, bool(missing))
+            self.parts = arrays["parts"] if number == 0 else self.parts
         absent = [int(i) for i in nsd_ids if int(i) not in where]
         if absent:
             raise InputError(
@@ -106,7 +119,6 @@ class FeatureTable:
             raise InputError(f"{paths[0]}: expected chunks of one width, found {sorted(widths)}.")
         self.number, self.row = places[:, 0], places[:, 1]
         self.shape = (len(places), widths.pop())
-        self.parts = self.files[0]["parts"][()]
 
     def __getitem__(self, index: tuple[slice, slice]) -> np.ndarray:
         rows, columns = index
@@ -115,7 +127,8 @@ class FeatureTable:
         block = np.empty((len(row), stop - start), np.float16)
         for k in np.unique(number):
             mine = number == k
-            block[mine] = self.files[k]["features"][:, start:stop][row[mine]]
+            with whole_or_said(self.files[k].filename):
+                block[mine] = self.files[k]["features"][:, start:stop][row[mine]]
         return block
 
 
@@ -128,8 +141,9 @@ def read_rows(paths: str | Path | Sequence[str | Path], nsd_ids: Sequence[int] |
     if not isinstance(paths, str | Path):
         return FeatureTable(paths, np.asarray(nsd_ids))[:, :].astype(np.float32)
     with open_hdf5(paths) as file:
-        rows = _rows_of(paths, file["nsd_id"][()], nsd_ids)
-        return np.stack([file["predictions"][row] for row in rows])
+        predictions = dataset(paths, file, "predictions", 2, "f")
+        ids = whole_numbers(paths, "nsd_id", read_hdf5(paths, "nsd_id")["nsd_id"], len(predictions))
+        return np.stack([predictions[row] for row in _rows_of(paths, ids, nsd_ids)])
 
 
 def select_rows(

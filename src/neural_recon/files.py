@@ -5,20 +5,27 @@ import errno
 import io
 import json
 import logging
+import math
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from neural_recon import __version__
-from neural_recon.errors import InputError
+from neural_recon.errors import InputError, quoted
 
 logger = logging.getLogger(__name__)
+
+NUMBERS = "biuf"  # numpy's letters
+DEFLATE = 1032  # times as much as is stored can come out of zlib's compression
+LARGEST_CHUNK = 2**28  # bytes; one is held whole while it is read
+LARGEST_TABLE = 2**29  # values; a session's responses have 12 million
 
 
 @contextlib.contextmanager
@@ -153,33 +160,133 @@ def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading.
 
     Raises:
-        InputError: the file is missing, or cut short, or no HDF5 file.
+        InputError: the file is missing, or cut short, or no HDF5 file; or what the block reads of it is
+            damaged.
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: expected an HDF5 file, found none.")
     try:
         file = h5py.File(path, "r")
-    except OSError as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise InputError(
             f"{path}: expected a whole HDF5 file, found one that cannot be opened ({error}); "
             "fetch or compute it again."
         ) from error
-    with file:
+    with file, whole_or_said(path):
         yield file
 
 
+@contextlib.contextmanager
+def whole_or_said(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Around what is read of an open HDF5 file.
+
+    Raises:
+        InputError: for what the library raises where it finds damage.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, KeyError) as error:
+        raise InputError(
+            f"{path}: expected a whole HDF5 file, found a damaged one ({error}); fetch or compute it again."
+        ) from error
+
+
+def dataset(
+    path: str | os.PathLike[str],
+    file: h5py.File,
+    name: str,
+    ndim: int | None = None,
+    kinds: str = NUMBERS,
+    filled: bool = True,
+) -> h5py.Dataset:
+    """A dataset of an open HDF5 file, looked at before anything of it is read.
+
+    Args:
+        ndim: how many axes it must have; None: any number.
+        kinds: numpy's letters for the types it may have, "O" for strings.
+        filled: all of it must have been written. Otherwise what was not reads as zeros.
+
+    Raises:
+        InputError: there is none, it lies in another file, it is of another type or number of axes, or it
+            declares more values than the file can hold.
+    """
+    again = "fetch or compute it again"
+    with whole_or_said(path):
+        if name not in file:
+            names = sorted(map(str, file))
+            raise InputError(f"{path}: expected the dataset {name!r}, found {names}; {again}.")
+        linked = not isinstance(file.get(name, getlink=True), h5py.HardLink)
+        data = None if linked else file[name]
+        elsewhere = not isinstance(data, h5py.Dataset) or data.external or data.is_virtual
+    if elsewhere or data.shape is None:
+        raise InputError(
+            f"{path}: expected {name!r} to be a dataset in this file, found another thing; {again}."
+        )
+    try:
+        kind = data.dtype.kind
+    except TypeError as error:  # a type that numpy does not have
+        raise InputError(f"{path}: expected numbers in {name!r}, found {error}; {again}.") from error
+    if kind not in kinds or (kind == "O" and not h5py.check_string_dtype(data.dtype)):
+        raise InputError(f"{path}: expected {name!r} of another type, found {data.dtype}; {again}.")
+    if ndim is not None and data.ndim != ndim:
+        raise InputError(
+            f"{path}: expected {name!r} with {ndim} axes, found the shape {data.shape}; {again}."
+        )
+    # before memory is asked for: a file of some kilobytes can declare any size
+    with whole_or_said(path):
+        stored = min(data.id.get_storage_size(), Path(path).stat().st_size)
+        n_chunks = data.id.get_num_chunks() if data.chunks else 0
+    stored *= 1 if data.chunks is None or data.id.get_create_plist().get_nfilters() == 0 else DEFLATE
+    chunks = math.prod(-(-n // c) for n, c in zip(data.shape, data.chunks, strict=True)) if data.chunks else 0
+    unwritten = data.nbytes > stored or n_chunks < chunks
+    if filled and unwritten:
+        raise InputError(
+            f"{path}: expected {name!r} to be all there, found {stored} bytes at most of the {data.nbytes} "
+            f"that it declares; {again}."
+        )
+    if data.chunks and math.prod(data.chunks) * data.dtype.itemsize > LARGEST_CHUNK:
+        raise InputError(
+            f"{path}: expected {name!r} in chunks of at most {LARGEST_CHUNK} bytes, found {data.chunks}; "
+            "store it in smaller ones."
+        )
+    return data
+
+
 def read_hdf5(path: str | os.PathLike[str], *names: str) -> dict[str, np.ndarray]:
-    """Read the named datasets of an HDF5 file (all of them without names), strings as `str`."""
+    """Read the named datasets of an HDF5 file (all of them without names), strings as `str`.
+
+    Raises:
+        InputError: as of `open_hdf5` and `dataset`.
+    """
     with open_hdf5(path) as file:
         arrays = {}
         for name in names or file.keys():
-            if name not in file:
-                raise InputError(
-                    f"{path}: expected the dataset {name!r}, found {sorted(file)}; compute it again."
-                )
-            data = file[name]
-            arrays[name] = data.asstr()[()] if h5py.check_string_dtype(data.dtype) else data[()]
+            data = dataset(path, file, name, kinds=NUMBERS + "O")
+            try:
+                arrays[name] = data.asstr()[()] if data.dtype.kind == "O" else data[()]
+            except ValueError as error:  # no UTF-8
+                raise InputError(f"{path}: expected text in {name!r}, found {error}.") from error
     return arrays
+
+
+def whole_numbers(
+    path: str | os.PathLike[str], name: str, values: np.ndarray, n: int | None = None
+) -> np.ndarray:
+    """The values as they are, if they are whole numbers, one a row of a file's other arrays.
+
+    Args:
+        n: how many rows there are; None: any number.
+
+    Raises:
+        InputError: they are other things, or of another shape.
+    """
+    if values.dtype.kind not in "iu" or values.ndim != 1 or (n is not None and len(values) != n):
+        rows = "one a row" if n is None else f"one for each of {n} rows"
+        raise InputError(
+            f"{path}: expected whole numbers in {name!r}, {rows}, found {values.dtype} {values.shape}; "
+            "compute it again."
+        )
+    return values
 
 
 def read_parameters(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -190,10 +297,60 @@ def read_parameters(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     with open_hdf5(path) as file:
         if "parameters" not in file.attrs:
+            names = sorted(map(str, file.attrs))
+            raise InputError(f"{path}: expected the attribute 'parameters', found {names}; compute it again.")
+        try:
+            parameters = json.loads(file.attrs["parameters"])
+        except (ValueError, TypeError, RecursionError) as error:
             raise InputError(
-                f"{path}: expected the attribute 'parameters', found {sorted(file.attrs)}; compute it again."
-            )
-        return json.loads(file.attrs["parameters"])
+                f"{path}: expected JSON in the attribute 'parameters', found {error}; compute it again."
+            ) from error
+    if not isinstance(parameters, dict):
+        raise InputError(
+            f"{path}: expected a mapping in the attribute 'parameters', found {quoted(parameters)}; "
+            "compute it again."
+        )
+    return parameters
+
+
+def read_table(
+    path: str | os.PathLike[str], columns: Sequence[str] = (), what: str = "a table", **options: Any
+) -> pd.DataFrame:
+    """Read a table, Parquet or TSV by the suffix.
+
+    Args:
+        columns: that it must have; it may have others.
+        what: the file is expected to be, for the message.
+        options: of pandas' reader of TSV.
+
+    Raises:
+        InputError: the file is missing, cut short or no table, or lacks a column.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: expected {what}, found no such file.")
+    try:
+        if path.suffix == ".parquet":
+            with pq.ParquetFile(path) as file:  # some kilobytes can declare any number of equal rows
+                size = file.metadata.num_rows * file.metadata.num_columns
+            if size > LARGEST_TABLE:
+                raise InputError(f"{path}: expected {what} of at most {LARGEST_TABLE} values, found {size}.")
+            table = pd.read_parquet(path)
+        else:
+            table = pd.read_csv(path, sep="\t", **options)
+    except InputError:
+        raise
+    except Exception as error:  # parsers raise many kinds on a broken file
+        raise InputError(
+            f"{path}: expected {what}, found one that does not read ({error}); fetch or compute it again."
+        ) from error
+    missing = [name for name in columns if name not in table]
+    if missing:
+        raise InputError(
+            f"{path}: expected the columns {', '.join(missing)}, found {', '.join(map(str, table))}; "
+            "fetch or compute it again."
+        )
+    return table
 
 
 def write_table(path: str | os.PathLike[str], frame: pd.DataFrame) -> None:

@@ -1,13 +1,16 @@
 """Where a model folder keeps its configuration and its weights; needs no torch."""
 
-import json
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from neural_recon.errors import InputError
+from neural_recon.errors import InputError, quoted
+from neural_recon.texts import read_json
 
+MOST_LAYERS = 1000  # a model is built layer by layer before its weights are compared with it
+LARGEST = 10**6  # of any other number
 STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
 
 
@@ -18,14 +21,16 @@ def read_config(folder: str | os.PathLike[str], name: str = "config.json") -> di
         InputError: it is missing or no JSON mapping.
     """
     path = Path(folder) / name
-    if not path.is_file():
-        raise InputError(f"{path}: expected the model's configuration, found no such file.")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: expected JSON, found text that does not parse ({error}).") from error
+    config = read_json(path, "the model's configuration")
     if not isinstance(config, dict):
         raise InputError(f"{path}: expected a JSON mapping, found {type(config).__name__}.")
+    for key, value in config.items():
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, int) and number > (MOST_LAYERS if "layers" in key else LARGEST):
+                raise InputError(
+                    f"{path}: expected a size that models have in {key}, found {quoted(number)}; "
+                    "get the file again."
+                )
     return config
 
 
@@ -36,6 +41,24 @@ def picture_size(unet: Mapping[str, Any], vae: Mapping[str, Any]) -> int:
     """
     halvings = len(vae.get("block_out_channels", range(4))) - 1
     return (unet.get("sample_size") or 64) * 2**halvings
+
+
+@contextlib.contextmanager
+def described_by(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Where a library builds something from the configuration in a folder.
+
+    Raises:
+        InputError: it cannot; libraries raise many kinds where a number or a name makes no model.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{folder}: expected a configuration that makes a model, found one that does not "
+            f"({type(error).__name__}: {error}); get the folder again."
+        ) from error
 
 
 def find_weights(folder: str | os.PathLike[str]) -> Path:

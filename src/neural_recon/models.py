@@ -5,7 +5,6 @@ On torch's device "meta" a model's files are compared with what it needs, and ha
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from neural_recon.errors import InputError
+from neural_recon.texts import read_json
 
 # each model's libraries take seconds to import: a job pays for those it loads
 if TYPE_CHECKING:
@@ -34,14 +34,14 @@ def load_vdvae(weights: str | Path, hparams: str | Path, where: torch.device | N
     Raises:
         InputError: a file is missing, or the two do not belong together.
     """
-    if not Path(hparams).is_file():
-        raise InputError(f"{hparams}: expected the VDVAE's hyper-parameters (JSON), found no such file.")
+    values = read_json(hparams, "the VDVAE's hyper-parameters")
     from neural_recon.vdvae import VDVAE
 
     try:
-        values = json.loads(Path(hparams).read_text(encoding="utf-8"))
         return VDVAE.from_checkpoint(weights, values, where or device())
-    except (ValueError, TypeError, KeyError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # numbers that make no model raise many kinds
         raise InputError(f"{hparams}: expected the VDVAE's hyper-parameters (JSON): {error}.") from error
 
 

@@ -9,11 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 
 from neural_recon.errors import InputError
-from neural_recon.files import open_hdf5
+from neural_recon.files import dataset, open_hdf5
+from neural_recon.matlab import read_whole_numbers
 from neural_recon.volumes import BETA_SCALE, check_betas, read_betas, read_labels, read_mask, read_ncsnr
 
 __all__ = [
@@ -31,6 +33,7 @@ TRIALS_PER_SESSION = 750
 PUBLISHED_SESSIONS = 37  # of the published decoders' split, for the subjects who came so often
 PUBLISHED_IMAGES = {"train": 8859, "test": 982}
 N_IMAGES = 73_000
+LARGEST_SIDE = 2048  # of a picture; NSD's have 425
 N_SHARED = 1000  # positions up to here of every subject's images are the shared ones
 SHARED = "shared"  # the list of stimuli that all subjects see
 
@@ -132,30 +135,22 @@ def _read_variables(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """masterordering (trials,), subjectim (8, images) and sharedix (shared images,), int64 and 1-based."""
     if not path.is_file():
         raise InputError(f"{path}: expected NSD's experiment design, found no such file.")
-    names = ("masterordering", "subjectim", "sharedix")
-    from scipy.io import loadmat  # few jobs read the design
-
-    try:
-        content = loadmat(path, variable_names=names)
-    except Exception as error:  # scipy raises many kinds on a broken file
-        raise InputError(
-            f"{path}: expected a whole MATLAB file, found one that cannot be read ({error}); fetch it again."
-        ) from error
-    missing = [name for name in names if name not in content]
-    if missing:
-        raise InputError(f"{path}: expected the variables {', '.join(names)}, found no {', '.join(missing)}.")
-    ordering, images, shared = (np.asarray(content[name]).astype(np.int64) for name in names)
+    ordering, images, shared = read_whole_numbers(path, ("masterordering", "subjectim", "sharedix"))
+    found = f"{ordering.shape} and {images.shape}"
     ordering = ordering.ravel()
     if images.ndim != 2 or len(images) != len(SESSIONS) or ordering.size < TRIALS_PER_SESSION:
         raise InputError(
             f"{path}: expected masterordering (1, trials) and subjectim ({len(SESSIONS)}, images), found "
-            f"{content['masterordering'].shape} and {content['subjectim'].shape}."
+            f"{found}."
         )
-    if ordering.min() < 1 or ordering.max() > images.shape[1]:
-        raise InputError(
-            f"{path}: expected masterordering's positions within 1 to {images.shape[1]}, "
-            f"found {ordering.min()} to {ordering.max()}."
-        )
+    for name, values, last in (
+        ("masterordering's positions", ordering, images.shape[1]),
+        ("subjectim's images", images, N_IMAGES),
+    ):
+        if values.min() < 1 or values.max() > last:
+            raise InputError(
+                f"{path}: expected {name} within 1 to {last}, found {values.min()} to {values.max()}."
+            )
     return ordering, images, shared.ravel()
 
 
@@ -230,9 +225,7 @@ def read_stimuli(path: str | Path, nsd_ids: Sequence[int] | np.ndarray, empty_ok
     """
     ids = np.asarray(nsd_ids, np.int64).ravel()
     with open_hdf5(path) as file:
-        if "imgBrick" not in file:
-            raise InputError(f"{path}: expected the dataset 'imgBrick', found {sorted(file)}.")
-        brick = file["imgBrick"]
+        brick = _brick(path, file)
         _check_ids(path, ids, len(brick))
         pictures = np.empty((len(ids), *brick.shape[1:]), np.uint8)
         for nsd_id in np.unique(ids):
@@ -256,12 +249,27 @@ def check_stimuli(path: str | Path) -> None:
         InputError: the file is missing, cut short or another one.
     """
     with open_hdf5(path) as file:
-        brick = file.get("imgBrick")
-        if brick is None or brick.ndim != 4 or (len(brick), brick.shape[3]) != (N_IMAGES, 3):
-            found = sorted(file) if brick is None else f"imgBrick {brick.shape}"
+        brick = _brick(path, file)
+        if len(brick) != N_IMAGES:
             raise InputError(
-                f"{path}: expected imgBrick ({N_IMAGES}, height, width, 3), found {found}; fetch it again."
+                f"{path}: expected imgBrick ({N_IMAGES}, height, width, 3), found imgBrick {brick.shape}; "
+                "fetch it again."
             )
+
+
+def _brick(path: str | Path, file: h5py.File) -> h5py.Dataset:
+    brick = dataset(path, file, "imgBrick", filled=False)
+    if (
+        brick.ndim != 4
+        or brick.shape[3] != 3
+        or max(brick.shape[1:3]) > LARGEST_SIDE
+        or brick.dtype != np.uint8
+    ):
+        raise InputError(
+            f"{path}: expected imgBrick as uint8 (images, height, width, 3), at most {LARGEST_SIDE} pixels a "
+            f"side, found {brick.dtype} {brick.shape}; fetch it again."
+        )
+    return brick
 
 
 def read_captions(
@@ -280,12 +288,13 @@ def read_captions(
         raise InputError(f"{path}: expected the captions, found no such file.")
     try:
         table = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except Exception as error:  # a broken header raises many kinds
         raise InputError(
             f"{path}: expected a whole .npy file of strings, found one that cannot be read ({error})."
         ) from error
-    if table.dtype.kind != "U" or table.ndim != 2:
-        raise InputError(f"{path}: expected strings (images, captions), found {table.dtype} {table.shape}.")
+    if not isinstance(table, np.ndarray) or table.dtype.kind != "U" or table.ndim != 2:
+        found = f"{table.dtype} {table.shape}" if isinstance(table, np.ndarray) else "an archive"
+        raise InputError(f"{path}: expected strings (images, captions), found {found}.")
     _check_ids(path, ids, len(table))
     captions = [[str(caption) for caption in table[nsd_id] if caption] for nsd_id in ids]
     empty = [int(nsd_id) for nsd_id, found in zip(ids, captions, strict=True) if not found]

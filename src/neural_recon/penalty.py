@@ -11,7 +11,11 @@ import numpy as np
 import pandas as pd
 
 from neural_recon import cross_validation, ridge
+from neural_recon.errors import InputError
+from neural_recon.files import read_table
 from neural_recon.kernel import Kernel
+
+MOST_FEATURES = 10**7  # of one group
 
 
 def cross_validated_curve(
@@ -47,8 +51,25 @@ def fixed_curve(alpha: float) -> pd.DataFrame:
 
 
 def read_chosen(path: str | Path) -> float | np.ndarray:
-    """The penalty that a stored curve marks as chosen: one, or (n_features,) where groups have their own."""
-    return chosen_alpha(pd.read_csv(path, sep="\t"))
+    """The penalty that a stored curve marks as chosen: one, or (n_features,) where groups have their own.
+
+    Raises:
+        InputError: the file is missing or no curve, or marks none that is above zero.
+    """
+    curve = read_table(path, ["group", "features", "alpha", "chosen"])
+    if curve["chosen"].dtype == bool and pd.api.types.is_numeric_dtype(curve["alpha"]):
+        chosen = curve[curve["chosen"]].drop_duplicates("group")
+        features = pd.to_numeric(chosen["features"], errors="coerce")
+        whole = features.between(1, MOST_FEATURES) & (features % 1 == 0)
+        if (
+            len(chosen)
+            and chosen["alpha"].between(0, np.inf, "neither").all()
+            and (len(chosen) == 1 or whole.all())
+        ):
+            return chosen_alpha(curve)
+    raise InputError(
+        f"{path}: expected a curve that marks penalties above zero, found none; compute it again."
+    )
 
 
 def chosen_alpha(curve: pd.DataFrame) -> float | np.ndarray:

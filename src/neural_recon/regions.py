@@ -18,7 +18,7 @@ from neural_recon import statistics
 from neural_recon.errors import InputError
 from neural_recon.evaluate import Scores
 from neural_recon.feature_files import FeatureTable
-from neural_recon.files import read_hdf5
+from neural_recon.files import read_hdf5, read_table
 from neural_recon.kernel import Kernel
 from neural_recon.nsd import mask_files, read_labels, read_mask
 from neural_recon.penalty import chosen_alpha, cross_validated_curve
@@ -75,7 +75,7 @@ def columns_of(
 
 def read_columns(files: Any, sets: Mapping[str, Sequence[str]], subject: str) -> dict[str, np.ndarray]:
     """`columns_of` for every set, from the named files of a rule: responses, voxels, mask."""
-    voxels, kept = pd.read_parquet(files.voxels), read_hdf5(files.responses, "voxel")["voxel"]
+    voxels, kept = read_table(files.voxels), read_hdf5(files.responses, "voxel")["voxel"]
     shape = read_mask(files.mask).shape
     return {
         name: columns_of(name, names, voxels, kept, mask_files(names, subject), shape)

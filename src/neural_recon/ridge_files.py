@@ -1,5 +1,6 @@
 """Files of the ridge stage: the kernel of a subject's responses, and predicted features."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from neural_recon import ridge
-from neural_recon.files import new_hdf5, read_hdf5, write_hdf5
+from neural_recon.errors import InputError
+from neural_recon.files import new_hdf5, read_hdf5, whole_numbers, write_hdf5
 from neural_recon.kernel import Kernel
 
 
@@ -19,10 +21,36 @@ def write_kernel(path: str | Path, kernel: Kernel, ids: Mapping[str, np.ndarray]
 
 
 def read_kernel(path: str | Path) -> tuple[Kernel, np.ndarray, np.ndarray]:
-    """A kernel, and the NSD ids of its training and test images."""
+    """A kernel, and the NSD ids of its training and test images.
+
+    Raises:
+        InputError: the file is missing, cut short, or not of `write_kernel`.
+    """
     arrays = read_hdf5(path)
-    train_ids, test_ids = arrays.pop("train_ids"), arrays.pop("test_ids")
-    return Kernel(**arrays), train_ids, test_ids
+    names = {field.name for field in dataclasses.fields(Kernel)}
+    needed = {f.name for f in dataclasses.fields(Kernel) if f.default is dataclasses.MISSING}
+    ids = ("train_ids", "test_ids")
+    if not needed.union(ids) <= set(arrays) <= names.union(ids):
+        raise InputError(
+            f"{path}: expected the datasets {', '.join(sorted(needed.union(ids)))}, found "
+            f"{', '.join(sorted(arrays))}; compute it again."
+        )
+    train_ids, test_ids = (whole_numbers(path, name, arrays.pop(name)) for name in ids)
+    kernel = Kernel(**arrays)
+    n_train, n_test, q = len(train_ids), len(test_ids), len(np.atleast_1d(kernel.system))
+    shapes = {
+        "system": (q if "basis" in arrays else n_train,) * 2,
+        "test": (n_test, q),
+        "basis": (n_train, q),
+        "images": (n_train,),
+    }
+    for name, values in arrays.items():
+        if values.shape != shapes[name] or not np.isfinite(values).all():
+            raise InputError(
+                f"{path}: expected numbers {shapes[name]} in {name!r}, found {values.shape}, or NaN; "
+                "compute it again."
+            )
+    return kernel, train_ids, test_ids
 
 
 def write_predictions(

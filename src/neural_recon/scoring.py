@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from neural_recon.baselines import KINDS
 from neural_recon.config_sections import SPACES
 from neural_recon.errors import InputError
 from neural_recon.evaluate import Scores
 from neural_recon.feature_files import read_rows, select_rows
-from neural_recon.files import read_hdf5
+from neural_recon.files import read_hdf5, read_table
 from neural_recon.metrics import resize
 from neural_recon.networks import Judges
 from neural_recon.nsd import read_stimuli
@@ -37,13 +36,11 @@ class Judge:
         self.model, self.size = SceneClassifier.from_file(weights), SIZE
         self.names = {"object": np.array(KINDS), "background": np.array(BACKGROUNDS)}
         self.path, columns = scenes, ["nsd_id", "main_kind", "background"]
-        try:
-            self.table = pd.read_parquet(scenes, columns=columns).set_index("nsd_id")
-        except (OSError, ValueError) as error:  # Arrow's own errors are both
-            reason = str(error).splitlines()[0]
-            raise InputError(
-                f"{scenes}: expected a table (Parquet) with the columns {', '.join(columns)}: {reason}"
-            ) from error
+        what = f"a table (Parquet) with the columns {', '.join(columns)}"
+        self.table = read_table(scenes, what=what)
+        if not set(columns) <= set(self.table):
+            raise InputError(f"{scenes}: expected {what}, found {', '.join(map(str, self.table))}.")
+        self.table = self.table[columns].set_index("nsd_id")
 
     def truth(self, nsd_ids: np.ndarray) -> dict[str, np.ndarray]:
         """The main object and the background of images.
@@ -83,7 +80,7 @@ def score_subject(
         evaluation: the configuration's section.
     """
     scores = Scores(subject, seed, evaluation["repairings"])
-    trials = pd.read_parquet(files.trials)
+    trials = read_table(files.trials)
     test_ids = np.unique(trials.loc[trials["split"] == "test", "nsd_id"])
     truth = read_stimuli(files.stimuli, test_ids)
     seen = judges.features(truth, "truth")

@@ -1,6 +1,5 @@
 """How much disk a run fills: an estimate from the plan, before anything runs."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from neural_recon.errors import InputError
 from neural_recon.model_folders import picture_size, read_config
 from neural_recon.nsd import N_SHARED, SHARED, TRIALS_PER_SESSION, read_mask
 from neural_recon.plan import CONTROLS, Chunk, Plan
+from neural_recon.texts import read_json
 from neural_recon.vdvae import parse_blocks
 
 TYPICAL_VOXELS = 16_000  # nsdgeneral at 1.8 mm has 12,682 to 15,724 in the subjects with all sessions
@@ -76,7 +76,7 @@ def image_sizes(plan: Plan, versatile: Path) -> tuple[int, int, int]:
     tokens = (vision.get("image_size", 224) // vision.get("patch_size", 14)) ** 2 + 1
     contexts = tokens * vision.get("projection_dim", 768)
     contexts += text.get("max_position_embeddings", 77) * text.get("projection_dim", 768)
-    hparams = json.loads(Path(plan.config.features.vdvae.hparams).read_text(encoding="utf-8"))
+    hparams = read_json(plan.config.features.vdvae.hparams, "the VDVAE's hyper-parameters")
     blocks = parse_blocks(hparams["dec_blocks"])[: plan.config.features.vdvae.layers]
     latents = sum(hparams["zdim"] * resolution**2 for resolution, _ in blocks)
     return latents + contexts, hparams["image_size"], picture_size(unet, vae)

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 
 from neural_recon import nsd
-from neural_recon.errors import InputError
+from neural_recon.errors import InputError, quoted
+from neural_recon.files import read_table
+from neural_recon.texts import read_text
 
 logger = logging.getLogger(__name__)
 
@@ -76,13 +78,11 @@ def read_ids(path: str | Path) -> np.ndarray:
     Raises:
         InputError: the file is missing or empty, or a line is not a whole number.
     """
-    if not Path(path).is_file():
-        raise InputError(f"{path}: expected a list of NSD ids, found no such file.")
     ids = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path, "a list of NSD ids").splitlines(), start=1):
         text = line.strip()
-        if not (text.isascii() and text.isdigit()):
-            raise InputError(f"{path}, line {number}: expected one NSD id, found {line!r}.")
+        if not (text.isascii() and text.isdigit() and len(text) < 10):
+            raise InputError(f"{path}, line {number}: expected one NSD id, found {quoted(line)}.")
         ids.append(int(text))
     if not ids:
         raise InputError(f"{path}: expected NSD ids, one a line, found an empty file.")
@@ -108,10 +108,15 @@ def read_lists(
             f"{clusters}: expected the clusters of this subject's images, found no such file; write it by "
             "snakemake --config split='{name: all}' -- clusters (with your --configfile and --cores)."
         )
-    table = pd.read_csv(clusters, sep="\t")
+    table = read_table(clusters)
     if not {"nsd_id", "split"} <= set(table):
         raise InputError(
-            f"{clusters}: expected the columns nsd_id and split, found {', '.join(table)}; remove it and "
+            f"{clusters}: expected the columns nsd_id and split, found {', '.join(map(str, table))}; "
+            "remove it and write it again."
+        )
+    if table["nsd_id"].dtype.kind not in "iu":
+        raise InputError(
+            f"{clusters}: expected NSD ids, whole numbers, in the column nsd_id, found others; remove it and "
             "write it again."
         )
     return tuple(table.loc[table["split"] == name, "nsd_id"].to_numpy(np.int64) for name in ("train", "test"))

@@ -62,14 +62,20 @@ class Hparams:
         return {int(key): int(value) for key, value in pairs}.get(resolution, self.width)
 
 
+MOST_BLOCKS = 1000
+
+
 def parse_blocks(text: str) -> list[tuple[int, int | None]]:
     """`16x2,16d2,8m4` -> [(16, None), (16, None), (16, 2), (8, 4)]: resolution; pooling or mixed-in one."""
     blocks: list[tuple[int, int | None]] = []
     for part in text.split(","):
+        if len(blocks) > MOST_BLOCKS:
+            raise ValueError(f"blocks: expected at most {MOST_BLOCKS}, found more")
         for sign in "xdm":
             if sign in part:
                 resolution, number = map(int, part.split(sign))
-                blocks += [(resolution, None)] * number if sign == "x" else [(resolution, number)]
+                count = min(number, MOST_BLOCKS + 1)
+                blocks += [(resolution, None)] * count if sign == "x" else [(resolution, number)]
                 break
         else:
             blocks.append((int(part), None))

@@ -9,6 +9,7 @@ import pandas as pd
 
 from neural_recon import alignment
 from neural_recon.errors import InputError
+from neural_recon.files import read_table
 
 logger = logging.getLogger(__name__)
 
@@ -75,15 +76,7 @@ def read_sessions(path: str | Path) -> pd.DataFrame:
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: expected the table of sessions, found no such file; run the rule quality.")
-    try:
-        table = pd.read_csv(path, sep="\t")
-    except (ValueError, UnicodeDecodeError) as error:  # pandas' own errors are ValueErrors
-        raise InputError(f"{path}: expected a table of sessions, found {error}; compute it again.") from error
-    missing = [name for name in ("session", "verdict", "remark", "outlier") if name not in table]
-    if missing:
-        raise InputError(
-            f"{path}: expected the columns {', '.join(missing)}, found {', '.join(table)}; compute it again."
-        )
+    table = read_table(path, ["session", "verdict", "remark", "outlier"], "a table of sessions")
     words = table.columns.intersection(["reading", "remark", "outlier"])
     return table.assign(**table[words].astype(object).fillna(""))
 

@@ -84,15 +84,18 @@ class DualGuidedPipeline:
         folder = Path(folder)
         device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         home = device if memory == "fast" else torch.device("cpu")
-        config = model_folders.read_config(folder / "image_unet")
-        unet = checkpoints.empty(lambda: DualUNet(config))
+        with model_folders.described_by(folder / "image_unet"):
+            config = model_folders.read_config(folder / "image_unet")
+            unet = checkpoints.empty(lambda: DualUNet(config))
         unet.load(folder, dtype, home)
-        config = model_folders.read_config(folder / "vae")
-        vae = checkpoints.empty(lambda: AutoencoderKL.from_config(config))
+        with model_folders.described_by(folder / "vae"):
+            config = model_folders.read_config(folder / "vae")
+            vae = checkpoints.empty(lambda: AutoencoderKL.from_config(config))
         path = model_folders.find_weights(folder / "vae")
         checkpoints.load_tensors(vae, _renamed(checkpoints.read_tensors(path)), path, device=home)
-        schedule = model_folders.read_config(folder / "scheduler", "scheduler_config.json")
-        scheduler = DDIMScheduler.from_config({**PUBLISHED_SCHEDULE, **schedule})
+        with model_folders.described_by(folder / "scheduler"):
+            schedule = model_folders.read_config(folder / "scheduler", "scheduler_config.json")
+            scheduler = DDIMScheduler.from_config({**PUBLISHED_SCHEDULE, **schedule})
         for model in (unet, vae):
             model.eval().to(memory_format=torch.channels_last)
         return cls(unet, vae, scheduler, device, memory)

@@ -1,21 +1,20 @@
 """Volumes of an NSD tree: label volumes, masks and single-trial betas, in NSD's orientation (x, y, z)."""
 
 import logging
+import math
 import os
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import h5py
 import numpy as np
 from isal import igzip, igzip_lib
 
 from neural_recon.errors import InputError
-from neural_recon.files import open_hdf5
-
-if TYPE_CHECKING:
-    from nibabel import Nifti1Image
+from neural_recon.files import dataset, open_hdf5
 
 logger = logging.getLogger(__name__)
 
@@ -23,8 +22,28 @@ BETA_SCALE = 300  # int16 units in one percent signal change
 
 HDF5 = (".hdf5", ".h5")  # endings of betas in that format
 
+MOST_TRIALS = 40 * 750  # of a subject's whole experiment
+MOST_VOXELS = 2**24  # of a volume; func1mm has 4 million
+MOST_OFFSET = 2**20  # bytes before the data: a header and what little may follow it
+LARGEST_RATIO = 100  # of betas to their .gz file; NSD's are 5 times as large
+
 _BLOCK_BYTES = 64 * 2**20
 _BROKEN = (EOFError, OSError, zlib.error, igzip_lib.IsalError)
+
+
+@dataclass(frozen=True)
+class Nifti:
+    """What the header of a NIfTI file says of its data."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    offset: int  # bytes
+    slope: float
+    inter: float
+
+    @property
+    def n_bytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
 
 
 def read_labels(path: str | Path) -> np.ndarray:
@@ -33,14 +52,9 @@ def read_labels(path: str | Path) -> np.ndarray:
     Raises:
         InputError: the file is missing, cut short, not three-dimensional, or holds other than integers.
     """
-    image = _open_nifti(path)
-    try:
-        values = np.asarray(image.dataobj)
-    except _BROKEN as error:
-        raise InputError(f"{path}: the file is cut short or damaged ({error}); fetch it again.") from error
-    if values.ndim != 3:
-        raise InputError(f"{path}: expected a volume (x, y, z), found the shape {values.shape}.")
-    if not np.isfinite(values).all() or (values != np.round(values)).any():
+    values = _read_volume(path, _open_nifti(path))
+    # NaN is not within the range either
+    if not (np.abs(values.astype(np.float64)) < 2**31).all() or (values != np.round(values)).any():
         raise InputError(f"{path}: expected whole numbers as labels, found others.")
     return values.astype(np.int32)
 
@@ -64,15 +78,12 @@ def read_ncsnr(path: str | Path, positions: np.ndarray) -> np.ndarray:
         InputError: the file is missing, cut short, or of a volume that does not hold the positions.
     """
     image = _open_nifti(path)
-    if image.ndim != 3 or not np.all(positions.max(axis=0) < image.shape):
+    if len(image.shape) != 3 or not np.all(positions.max(axis=0) < image.shape):
         raise InputError(
             f"{path}: expected a volume of the mask's size, found the shape {image.shape}; "
             "both must be of one subject and space."
         )
-    try:
-        return image.get_fdata(dtype=np.float64)[tuple(positions.T)]
-    except _BROKEN as error:
-        raise InputError(f"{path}: the file is cut short or damaged ({error}); fetch it again.") from error
+    return _read_volume(path, image)[tuple(positions.T)].astype(np.float64)
 
 
 def read_betas(path: str | Path, mask: np.ndarray, trials: int | None = None) -> np.ndarray:
@@ -121,9 +132,9 @@ def check_betas(path: str | Path, volume: Sequence[int], trials: int) -> None:
             data = _hdf5_betas(path, file)
             _check_betas(path, data.shape[::-1], volume, data.dtype, trials)
         return
-    data = _open_nifti(path).dataobj
+    data = _open_nifti(path)
     _check_betas(path, data.shape, volume, data.dtype, trials)
-    size = data.offset + 2 * int(np.prod(data.shape))
+    size = data.offset + data.n_bytes
     if path.suffix == ".gz":
         with path.open("rb") as file:
             file.seek(-4, os.SEEK_END)  # gzip ends in the number of bytes it holds
@@ -149,13 +160,16 @@ def _check_betas(path, shape: tuple[int, ...], volume, dtype: np.dtype, trials: 
             f"{path}: expected betas of the mask's volume {tuple(volume)}, found {shape[:3]}; "
             "betas and mask must be of one subject and space."
         )
+    if not 0 < shape[3] <= MOST_TRIALS:
+        raise InputError(f"{path}: expected 1 to {MOST_TRIALS} trials, found {shape[3]}.")
     if trials is not None and shape[3] != trials:
         raise InputError(f"{path}: expected {trials} trials, found {shape[3]}; fetch the file again.")
 
 
 def _read_betas_nifti(path, volume, voxels: np.ndarray, trials: int | None) -> np.ndarray:
-    data = _open_nifti(path).dataobj
+    data = _open_nifti(path)
     _check_betas(path, data.shape, volume, data.dtype, trials)
+    _check_size(path, data)
     if (data.slope, data.inter) != (1.0, 0.0):
         raise InputError(
             f"{path}: expected betas without scaling, found slope {data.slope} and {data.inter}."
@@ -171,7 +185,7 @@ def _read_betas_nifti(path, volume, voxels: np.ndarray, trials: int | None) -> n
                 if stream.readinto(content) < len(content):
                     raise EOFError(f"the data end in volume {trial}")
                 row[:] = _percent(integers[voxels])
-            stream.read(1)  # reaches the end, where gzip checks its checksum
+            _check_end(stream)
     except _BROKEN as error:
         raise InputError(f"{path}: the file is cut short or damaged ({error}); fetch it again.") from error
     return betas
@@ -199,9 +213,7 @@ def _read_betas_hdf5(path, volume, voxels: np.ndarray, trials: int | None) -> np
 
 
 def _hdf5_betas(path, file: h5py.File) -> h5py.Dataset:
-    if "betas" not in file:
-        raise InputError(f"{path}: expected the dataset 'betas', found {sorted(file)}.")
-    return file["betas"]
+    return dataset(path, file, "betas")
 
 
 def _hdf5_blocks(data: h5py.Dataset, voxels: np.ndarray) -> Iterator[tuple]:
@@ -223,17 +235,72 @@ def _hdf5_blocks(data: h5py.Dataset, voxels: np.ndarray) -> Iterator[tuple]:
         yield slice(start, min(start + block, n_trials)), slice(0, n_planes), slice(None), voxels
 
 
-def _open_nifti(path: str | Path) -> "Nifti1Image":
+def _open_nifti(path: str | Path) -> Nifti:
+    """What the header says; nothing behind it is read, however much it declares."""
     import nibabel  # few jobs open a volume, and planning none
+    from nibabel.spatialimages import HeaderDataError, HeaderTypeError
 
     if not Path(path).is_file():
         raise InputError(f"{path}: expected a NIfTI file, found no such file.")
     try:
-        image = nibabel.load(path)
-    except (*_BROKEN, nibabel.filebasedimages.ImageFileError) as error:
+        with _stream(path) as stream:
+            block = stream.read(nibabel.Nifti2Header.sizeof_hdr)
+        for kind in (nibabel.Nifti1Header, nibabel.Nifti2Header):
+            if kind.may_contain_header(block):
+                header = kind(block[: kind.sizeof_hdr])
+                break
+        else:
+            raise EOFError("no header of NIfTI-1 or NIfTI-2")
+        shape = tuple(int(n) for n in header.get_data_shape())
+        slope, inter = header.get_slope_inter()
+        image = Nifti(
+            shape,
+            header.get_data_dtype(),
+            header.get_data_offset(),
+            1.0 if slope is None else slope,
+            0.0 if inter is None else inter,
+        )
+        if not shape or min(shape) < 1 or not kind.sizeof_hdr <= image.offset <= MOST_OFFSET:
+            raise EOFError(f"shape {shape}, data from byte {image.offset} on")
+    except (*_BROKEN, ValueError, OverflowError, HeaderDataError, HeaderTypeError) as error:
         raise InputError(
             f"{path}: expected a NIfTI file, found one that cannot be opened ({error})."
         ) from error
-    if not isinstance(image, nibabel.Nifti1Image):  # NIfTI-2 is a subclass
-        raise InputError(f"{path}: expected a NIfTI file, found {type(image).__name__}.")
     return image
+
+
+def _check_size(path: str | Path, image: Nifti) -> None:
+    """Before memory is asked for and time spent: what is declared must be within what the file can hold."""
+    most = Path(path).stat().st_size * (LARGEST_RATIO if str(path).endswith(".gz") else 1)
+    if image.n_bytes > max(most, _BLOCK_BYTES):
+        raise InputError(
+            f"{path}: expected a file whose size fits its header, found one that declares {image.n_bytes} "
+            f"bytes, and {most} would be many; fetch it again."
+        )
+
+
+def _check_end(stream: BinaryIO) -> None:
+    if stream.read(1):  # or else the end is reached, where gzip checks its checksum
+        raise EOFError("there is more behind the data")
+
+
+def _read_volume(path: str | Path, image: Nifti) -> np.ndarray:
+    """The values (x, y, z), scaled as the header says."""
+    if len(image.shape) != 3:
+        raise InputError(f"{path}: expected a volume (x, y, z), found the shape {image.shape}.")
+    if image.dtype.kind not in "iuf" or math.prod(image.shape) > MOST_VOXELS:
+        raise InputError(
+            f"{path}: expected numbers, at most {MOST_VOXELS} voxels, found {image.dtype} {image.shape}."
+        )
+    content = bytearray(image.n_bytes)
+    try:
+        with _stream(path) as stream:
+            stream.read(image.offset)
+            if stream.readinto(content) < len(content):
+                raise EOFError("the data end too early")
+            _check_end(stream)
+    except _BROKEN as error:
+        raise InputError(f"{path}: the file is cut short or damaged ({error}); fetch it again.") from error
+    values = np.frombuffer(content, image.dtype).reshape(image.shape, order="F")
+    scaled = (image.slope, image.inter) != (1.0, 0.0)
+    return values.astype(np.float64) * image.slope + image.inter if scaled else values

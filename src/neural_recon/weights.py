@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from neural_recon.errors import InputError, first_mistake
+from neural_recon.errors import InputError, first_mistake, quoted
 from neural_recon.model_folders import part_files
+from neural_recon.texts import read_yaml
 
 TABLE = Path("config/weights.yaml")  # in the project's folder
 MODELS = Path("resources/models")  # in the folder the workflow runs in
@@ -86,15 +86,9 @@ def read_table(path: str | os.PathLike[str]) -> Table:
     Raises:
         InputError: it is missing, no YAML, or an entry is wrong.
     """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        reason = str(error).replace("\n", " ")
-        raise InputError(
-            f"{path}: expected the table of weights, found none that reads ({reason})."
-        ) from error
+    content = read_yaml(path, "the table of weights")
     if not isinstance(content, dict):
-        raise InputError(f"{path}: expected a mapping from names to weights, found {content!r}.")
+        raise InputError(f"{path}: expected a mapping from names to weights, found {quoted(content)}.")
     table = {}
     for name, entry in content.items():
         try:

@@ -1,14 +1,12 @@
 """Write one session's betas of the selected voxels."""
 
-import pandas as pd
-
-from neural_recon.files import write_hdf5
+from neural_recon.files import read_table, write_hdf5
 from neural_recon.jobs import start
 from neural_recon.nsd import TRIALS_PER_SESSION, read_betas, read_mask
 from neural_recon.responses import voxel_mask
 
 logger = start(snakemake)
-voxels = pd.read_parquet(snakemake.input.voxels)
+voxels = read_table(snakemake.input.voxels)
 mask = voxel_mask(voxels, read_mask(snakemake.input.mask).shape)
 betas = read_betas(snakemake.input.betas, mask, TRIALS_PER_SESSION)
 logger.info("%s: %d trials, %d voxels -> %s", snakemake.input.betas, *betas.shape, snakemake.output.betas)

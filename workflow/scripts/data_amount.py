@@ -1,17 +1,16 @@
 """Refit a subject's decoders on fewer sessions and on fewer voxels."""
 
 import numpy as np
-import pandas as pd
 
 from neural_recon.data_amount import Decoder, learning_curves, sample_features
-from neural_recon.files import read_hdf5, write_table
+from neural_recon.files import read_hdf5, read_table, write_table
 from neural_recon.jobs import start
 from neural_recon.verdicts import require_agreement
 
 start(snakemake)
 params, inputs = snakemake.params, snakemake.input
 require_agreement(inputs.quality, snakemake.wildcards.subject)
-trials, voxels = (pd.read_parquet(inputs[name]) for name in ("trials", "voxels"))
+trials, voxels = (read_table(inputs[name]) for name in ("trials", "voxels"))
 ids = np.unique(trials.loc[trials["split"] != "unused", "nsd_id"])
 amount = params.amount
 features = {

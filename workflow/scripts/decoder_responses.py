@@ -1,9 +1,7 @@
 """Write what a subject's kept decoders share."""
 
-import pandas as pd
-
 from neural_recon.decoders import write_shared
-from neural_recon.files import read_hdf5, read_parameters
+from neural_recon.files import read_hdf5, read_parameters, read_table
 from neural_recon.jobs import start
 from neural_recon.nsd import read_mask
 from neural_recon.ridge_files import read_kernel
@@ -12,7 +10,7 @@ start(snakemake)
 files, keep = snakemake.input, snakemake.params.keep
 responses = read_hdf5(files.responses, "train", "mean", "std", "voxel")
 kernel, _, _ = read_kernel(files.kernel)
-positions = pd.read_parquet(files.voxels)[list("xyz")].to_numpy()[responses["voxel"]]
+positions = read_table(files.voxels)[list("xyz")].to_numpy()[responses["voxel"]]
 zscore = {"zscore": read_parameters(files.responses)["zscore"]}
 volume = read_mask(files.mask).shape
 write_shared(snakemake.output.shared, responses, positions, volume, kernel, keep, zscore)

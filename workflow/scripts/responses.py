@@ -1,8 +1,6 @@
 """Write a subject's averaged and z-scored responses."""
 
-import pandas as pd
-
-from neural_recon.files import read_hdf5
+from neural_recon.files import read_hdf5, read_table
 from neural_recon.jobs import start
 from neural_recon.nsd import read_ncsnr
 from neural_recon.responses import prepare, write_responses
@@ -10,7 +8,7 @@ from neural_recon.verdicts import require_agreement
 
 start(snakemake)
 require_agreement(snakemake.input.quality, snakemake.wildcards.subject)
-trials, voxels = (pd.read_parquet(snakemake.input[name]) for name in ("trials", "voxels"))
+trials, voxels = (read_table(snakemake.input[name]) for name in ("trials", "voxels"))
 sessions = (read_hdf5(path, "betas")["betas"] for path in snakemake.input.betas)
 how = {name: snakemake.params[name] for name in ("zscore", "average")}
 files = snakemake.input.ncsnr

@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 
 from neural_recon import nsd
-from neural_recon.errors import InputError
-from neural_recon.files import open_hdf5, read_hdf5, read_parameters
+from neural_recon.files import dataset, open_hdf5, read_hdf5, read_parameters, read_table, whole_numbers
 
 PACKAGES = ("torch", "diffusers", "transformers", "numpy", "snakemake")
 
@@ -205,17 +204,10 @@ def if_there(path: Path) -> Path | None:
 
 def table(path: str | Path, columns: Iterable[str]) -> pd.DataFrame:
     """Read a TSV or Parquet table that must have some columns."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: expected a table for the report, found no such file.")
-    try:
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, sep="\t")
-    except pd.errors.EmptyDataError:  # written from a table without rows
-        return pd.DataFrame(columns=list(columns))
-    missing = [column for column in columns if column not in frame]
-    if missing:
-        raise InputError(f"{path}: expected the columns {', '.join(missing)}, found {', '.join(frame)}.")
-    return frame
+    columns = list(columns)
+    if Path(path).is_file() and Path(path).read_bytes()[:2] in (b"", b"\n"):  # of a table without columns
+        return pd.DataFrame(columns=columns)
+    return read_table(path, columns)
 
 
 def by_region(ceiling: np.ndarray, kept: np.ndarray, voxels: str | Path) -> dict[str, np.ndarray]:
@@ -250,7 +242,7 @@ def medians(ceilings: Mapping[str, np.ndarray]) -> dict[str, float]:
 
 def picture_ids(path: str | Path, name: str = "nsd_id") -> np.ndarray:
     """NSD ids of a picture file's rows (or its `context_id`)."""
-    return read_hdf5(path, name)[name].astype(np.int64)
+    return whole_numbers(path, name, read_hdf5(path, name)[name]).astype(np.int64)
 
 
 def nearest_name(path: str | Path | None) -> str:
@@ -269,11 +261,11 @@ def each_picture(
     wanted = {int(i) for i in nsd_ids}
     ids = picture_ids(path)
     with open_hdf5(path) as file:
-        if name not in file:
-            raise InputError(f"{path}: expected the dataset '{name}', found {sorted(file)}.")
+        images = dataset(path, file, name, 4, "u")
+        whole_numbers(path, name="nsd_id", values=ids, n=len(images))
         for row, nsd_id in enumerate(ids):
             if int(nsd_id) in wanted:
-                yield int(nsd_id), file[name][row]
+                yield int(nsd_id), images[row]
 
 
 def benchmarks(folder: str | Path | None, subjects: Iterable[str]) -> list[dict]:
