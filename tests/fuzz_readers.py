@@ -29,6 +29,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent))
 
+import neural_recon  # noqa: F401  # isort: skip  # before what imports torchvision
 import numpy as np
 from fuzz_samples import READERS, Reader, write_samples
 

@@ -13,11 +13,10 @@ HEAVY = ("torch", "transformers", "diffusers", "sklearn", "scipy.stats", "matplo
 # diffusers when they are loaded.
 NEEDS = {
     ("torch",): (
-        "base_images", "features_clip_text", "features_clip_vision", "features_vdvae", "reconstruct",
-        "region_decoder", "region_pictures", "scores", "unconditional_contexts",
+        "base_images", "control_pictures", "features_clip_text", "features_clip_vision", "features_vdvae",
+        "reconstruct", "region_decoder", "region_pictures", "scores", "unconditional_contexts",
     ),
-    ("matplotlib",): ("quality", "report"),
-    ("sklearn", "scipy.stats"): ("image_clusters",),
+    ("matplotlib",): ("figure", "quality", "report"),
     ("boto3",): ("fetch_nsd",),
     ("huggingface_hub",): ("fetch_file",),
 }  # fmt: skip

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.cluster import KMeans
 
 from neural_recon.errors import InputError
 from neural_recon.feature_files import FeatureTable
@@ -29,6 +28,8 @@ def class_tokens(paths: Sequence[str | Path], nsd_ids: np.ndarray) -> np.ndarray
 
 def cluster_labels(features: np.ndarray, count: int, seed: int) -> np.ndarray:
     """Which of `count` clusters, from 0, each row of (n, d) belongs to: k-means on rows of length 1."""
+    from sklearn.cluster import KMeans  # takes long to import, and few jobs cluster
+
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     return KMeans(count, n_init=4, random_state=seed).fit_predict(unit)
 

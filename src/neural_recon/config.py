@@ -105,19 +105,24 @@ class Config(Section):
         return list(range(1, sessions + 1)) if isinstance(sessions, int) else sorted(set(sessions))
 
     @property
+    def results(self) -> Path:
+        """The folder of the results."""
+        return Path(self.pathvars.get("results", "results"))
+
+    @property
     def tree(self) -> Tree:
         """The NSD tree this configuration reads."""
         return Tree(self.nsd.root, self.nsd.space, self.nsd.preparation)
 
     def clusters(self, subject: str) -> Path:
         """The table of a subject's clusters of images."""
-        return Path(self.pathvars.get("results", "results")) / f"clusters/{subject}.tsv"
+        return self.results / f"clusters/{subject}.tsv"
 
     @property
     def captions(self) -> Path:
         """The captions this configuration reads."""
         if self.nsd.coco:
-            return Path(self.pathvars.get("results", "results")) / "captions.npy"
+            return self.results / "captions.npy"
         return Path(self.nsd.captions) if self.nsd.captions else self.tree.captions
 
     @property

@@ -60,7 +60,12 @@ def check_data(plan: Plan, thorough: bool) -> Iterator[Finding]:
     """The NSD tree: what all subjects share, then each subject's own; what is missing, and what is wrong."""
     config, tree = plan.config, plan.config.tree
     if config.demo is None:
-        files = {"design": tree.expdesign, "stimuli": tree.stimuli, **config.caption_files}
+        files = {
+            "design": tree.expdesign,
+            "stimuli": tree.stimuli,
+            **config.caption_files,
+            **config.content_files,
+        }
         absent = {what: path for what, path in files.items() if not path.is_file()}
         no_root = not Path(tree.root).is_dir()
         text = ", ".join(f"no {what} ({path})" for what, path in absent.items())
@@ -92,7 +97,7 @@ def check_data(plan: Plan, thorough: bool) -> Iterator[Finding]:
 
 def check_quality(config: Config, subject: str) -> Iterator[Finding]:
     """What an earlier run found of the sessions that are used."""
-    table = Path(config.pathvars.get("results", "results")) / f"quality/{subject}/sessions.tsv"
+    table = config.results / f"quality/{subject}/sessions.tsv"
     if table.is_file():
         try:
             said = verdicts.require_agreement(table, subject, config.subjects[subject].session_list)
@@ -190,7 +195,7 @@ def check_machine() -> Iterator[Finding]:
 def check_disk(plan: Plan, table: weights.Table, data: float = 0) -> Iterator[Finding]:
     """What results, weights and `data` still to be fetched (bytes) will fill, against what is free."""
     config = plan.config
-    results = Path(config.pathvars.get("results", "results"))
+    results = config.results
     fetched = weights.missing(config.model_names, table)
     needs = {weights.MODELS: GB * sum(file.gigabytes for file in fetched.values())}
     if data:

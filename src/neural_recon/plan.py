@@ -112,7 +112,8 @@ class Plan:
                 continue
             offer = f" Or to fetch it, read the terms at {TERMS} and set nsd.accept_terms: true."
             raise InputError(
-                f"{path}: expected {what}, found no such file; is nsd.root right?"
+                f"{path}: expected {what}, found no such file; is "
+                f"{'nsd.instances or nsd.coco' if what.endswith('of COCO') else 'nsd.root'} right?"
                 + (offer if self.obtainable(path) else "")
             )
 

@@ -121,15 +121,21 @@ def finish(begun: Job) -> None:
         write_text(provenance.record_path(results, name), record.model_dump_json(indent=1) + "\n")
 
 
+def _weights(config: dict[str, Any]) -> list[str]:
+    """Where weights lie: the folder of what is fetched, and the configuration's own paths."""
+    networks = (config.get("evaluation") or {}).get("networks") or {}
+    return [MODELS, *config["weights"].values(), *filter(None, networks.values())]
+
+
 def _input(results: Path, config: dict[str, Any], name: str, path: Path, before: os.stat_result) -> Input:
     """An input with its hash: from its own record, or computed once for all jobs."""
     full, of, shown = path.absolute(), "file", str(path)
     if full.is_relative_to(results):
         of, shown = "result", full.relative_to(results).as_posix()
+    elif any(full.is_relative_to(Path(p).absolute()) for p in _weights(config)):
+        of = "weights"
     elif full.is_relative_to(Path(config["nsd"]["root"]).absolute()):
         of = "data"
-    elif any(full.is_relative_to(Path(p).absolute()) for p in (MODELS, *config["weights"].values())):
-        of = "weights"
     size = (
         sum(f.stat().st_size for f in provenance.files_below(path).values())
         if path.is_dir()

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.stats import rankdata
 
 
 @dataclass(frozen=True)
@@ -104,6 +103,8 @@ def trend_permutation(
 
     nan and nan where one of them does not vary.
     """
+    from scipy.stats import rankdata  # takes long to import, and few jobs rank
+
     x, y = rankdata(_scores(x)), rankdata(_scores(y))
     x, y = x - x.mean(), y - y.mean()
     length = np.sqrt((x @ x) * (y @ y))

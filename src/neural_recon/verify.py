@@ -216,7 +216,8 @@ class _Check:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """All files below a folder, in order; links to folders are not followed."""
+    """All files below a folder, in order; links to folders are not followed, and folders with records of
+    their own belong to another configuration's results."""
     for parent, folders, names in os.walk(folder):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if not Path(parent, name, FOLDER).is_dir())
         yield from (Path(parent) / name for name in sorted(names))

@@ -24,6 +24,11 @@ PROJECT = Path(workflow.current_basedir).parents[1]
 try:
     # the resolved configuration, defaults and recipe included, is what rules look their parameters up in
     config.update(resolve(config, PROJECT))
+    # those in force, also where another workflow that uses this one as a module sets them
+    config["pathvars"] = {
+        name: workflow.pathvars.items[name]
+        for name in ("results", "logs", "benchmarks")
+    }
     CONFIG = Config.model_validate(config)
     PLAN = Plan(CONFIG)
     if workflow.is_main_process:  # what a job on another machine need not do again
@@ -138,6 +143,11 @@ def split_files(wildcards):
 def model_files(*parts):
     """The files of some parts of the Versatile Diffusion folder: their change reruns what hangs on them."""
     return weights.model_files(CONFIG.weights.versatile, WEIGHTS, parts)
+
+
+GENERATOR_CONFIGS = [
+    path for path in model_files("image_unet", "vae") if path.endswith("config.json")
+]
 
 
 def painting_parameters():

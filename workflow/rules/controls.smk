@@ -7,7 +7,7 @@ rule baselines:
         predictions="<results>/ridge/{subject}/clip_vision/decoded.h5",
         features=lambda wildcards: feature_files(wildcards, "clip_vision"),
         # for the size of its pictures
-        generator=ancient(model_files("image_unet", "vae")),
+        generator=ancient(GENERATOR_CONFIGS),
     output:
         images="<results>/baselines/{subject}.h5",
     log:
@@ -22,7 +22,7 @@ rule baselines:
         runtime=growing(30),
     params:
         code=code_of("baselines"),
-        content=content_of(TREE.stimuli, *model_files("image_unet", "vae")),
+        content=content_of(TREE.stimuli, *GENERATOR_CONFIGS),
         models=lambda wildcards: VERSATILE,
         seed=lookup("seed", within=config),
     script:

@@ -58,7 +58,10 @@ rule features_clip_vision:
 rule features_clip_text:
     input:
         design=source(str(TREE.expdesign)),
-        captions=source(str(CONFIG.captions)),
+        # built here from COCO's, or a source
+        captions=(
+            str(CONFIG.captions) if CONFIG.nsd.coco else source(str(CONFIG.captions))
+        ),
         weights=ancient(model_files(*ENCODERS[2:])),
     output:
         features="<results>/features/clip_text/{stimuli}_{chunk}.h5",

@@ -22,8 +22,9 @@ rule report:
         base=report_files("<results>/base_images/{subject}/decoded.h5"),
         final=report_files(
             "<results>/reconstructions/{subject}/{variant}.h5",
-            variant=["decoded", "true_features", "swapped"],
+            variant=["decoded", "true_features", "swapped", "shuffled"],
         ),
+        baselines=report_files("<results>/baselines/{subject}.h5"),
         controls=report_files(
             "<results>/controls/{subject}/{table}.tsv", table=CONTROL_TABLES
         ),
@@ -35,12 +36,17 @@ rule report:
                     "strata.tsv",
                     "synthetic.tsv",
                     "synthetic.h5",
+                    "synthetic_features.h5",
                     "tests.tsv",
                 ]
                 if SETS
                 else []
             ),
         ),
+        region_images=report_files(
+            "<results>/regions/{subject}/{region}/base_images.h5", region=SETS
+        ),
+        content="<results>/content.parquet" if CONFIG.content_files else [],
         strata=report_files(
             "<results>/strata/{subject}{table}.tsv", table=["", "_trends"]
         ),
@@ -72,7 +78,7 @@ rule report:
         code=code_of("report"),
         content=content_of(TREE.stimuli),
         config=config,
-        results=lambda wildcards: CONFIG.pathvars.get("results", "results"),
+        results=lambda wildcards: str(CONFIG.results),
         subjects=report_subjects,
     script:
         "../scripts/report.py"

@@ -27,8 +27,8 @@ subjects = [
         comparison=results / "scores/comparison.parquet" if snakemake.input.comparison else None,
         quality=results / f"quality/{subject}/sessions.tsv",
         mask=mask,
-        baselines=if_there(results / f"baselines/{subject}.h5"),
-        shuffled=if_there(results / f"reconstructions/{subject}/shuffled.h5"),
+        baselines=results / f"baselines/{subject}.h5",
+        shuffled=results / f"reconstructions/{subject}/shuffled.h5",
         alphas={space: results / f"ridge/{subject}/{space}/alpha.tsv" for space in SPACES},
         targets={space: results / f"targets/{subject}/{space}.tsv" for space in SPACES},
         data_amount=results / f"data_amount/{subject}.tsv" if params.config["data_amount"] else None,
@@ -37,5 +37,5 @@ subjects = [
 ]
 build(
     snakemake.output.page, subjects, snakemake.input.stimuli, params.benchmarks, params.config,
-    contents=if_there(results / "content.parquet"), provenance=if_there(results / "provenance"),
+    contents=snakemake.input.content or None, provenance=if_there(results / "provenance"),
 )  # fmt: skip

@@ -270,7 +270,7 @@ def each_picture(
 
 def benchmarks(folder: str | Path | None, subjects: Iterable[str]) -> list[dict]:
     """Time and memory of each rule, the longest first, from Snakemake's benchmark files
-    `folder/{rule}/**/*.tsv`; files named after a subject count for those `subjects` alone. Empty without
+    `folder/{rule}/*.tsv`; files named after a subject count for those `subjects` alone. Empty without
     the folder."""
     shown = set(subjects)
     rules = []
@@ -279,7 +279,7 @@ def benchmarks(folder: str | Path | None, subjects: Iterable[str]) -> list[dict]
     for rule in sorted(path for path in Path(folder).iterdir() if path.is_dir()):
         files = [
             path
-            for path in sorted(rule.rglob("*.tsv"))
+            for path in sorted(rule.glob("*.tsv"))
             if shown.issuperset(SUBJECT.findall(str(path.relative_to(folder))))
         ]
         if not files:
