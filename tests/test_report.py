@@ -6,8 +6,10 @@ import html.parser
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import nibabel
@@ -70,14 +72,34 @@ class Page(html.parser.HTMLParser):
 IDS = {"subj01": list(range(3, 43, 4)), "subj02": list(range(3, 43, 4))}
 
 
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory):
+    """Two subjects' report: the page, and the subjects' files."""
+    rng, folder = np.random.default_rng(0), tmp_path_factory.mktemp("made")
+    subjects = [write_subject(folder, rng, subject, ids) for subject, ids in IDS.items()]
+    stimuli = write_stimuli(folder / "stimuli.hdf5", IDS["subj01"], draw(rng, 10, 425, 20))
+    output = folder / "report.html"
+    report.build(output, subjects, stimuli, write_benchmarks(folder / "benchmarks"), CONFIGURATION)
+    return folder, (output, subjects, stimuli)
+
+
 @pytest.fixture
-def made(tmp_path, rng):
-    """Two subjects' report: the page's text, and the subjects' files."""
-    subjects = [write_subject(tmp_path, rng, subject, ids) for subject, ids in IDS.items()]
-    stimuli = write_stimuli(tmp_path / "stimuli.hdf5", IDS["subj01"], draw(rng, 10, 425, 20))
-    output = tmp_path / "report.html"
-    report.build(output, subjects, stimuli, write_benchmarks(tmp_path / "benchmarks"), CONFIGURATION)
-    return output, subjects, stimuli
+def made(made_once, tmp_path):
+    """A copy of it that a test may change."""
+    folder, found = made_once
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+
+    def moved(value):
+        if isinstance(value, dict):
+            return {name: moved(inner) for name, inner in value.items()}
+        return tmp_path / value.relative_to(folder) if isinstance(value, Path) else value
+
+    output, subjects, stimuli = found
+    copies = [
+        dataclasses.replace(files, **{name: moved(value) for name, value in vars(files).items()})
+        for files in subjects
+    ]
+    return moved(output), copies, moved(stimuli)
 
 
 @pytest.fixture

@@ -245,6 +245,13 @@ def _open_nifti(path: str | Path) -> Nifti:
     try:
         with _stream(path) as stream:
             block = stream.read(nibabel.Nifti2Header.sizeof_hdr)
+    except EOFError as error:
+        raise InputError(f"{path}: the file is cut short or damaged ({error}); fetch it again.") from error
+    except _BROKEN as error:
+        raise InputError(
+            f"{path}: expected a NIfTI file, found one that cannot be opened ({error})."
+        ) from error
+    try:
         for kind in (nibabel.Nifti1Header, nibabel.Nifti2Header):
             if kind.may_contain_header(block):
                 header = kind(block[: kind.sizeof_hdr])
