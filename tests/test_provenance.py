@@ -116,6 +116,21 @@ def test_untouched_results_are_as_recorded(project):
         assert (verdict.files, verdict.by_time) == (4, 1)
 
 
+def test_links_to_a_cache_are_known_by_what_was_made_from_them(project, tmp_path):
+    features = project / "results/features.parquet"
+    features.rename(tmp_path / "cached.parquet")
+    features.symlink_to(tmp_path / "cached.parquet")
+    (project / "results/provenance/features.parquet.json").unlink()
+    verdict = verify(project / "results")
+    assert (verdict.wrong, verdict.unchecked, verdict.cached) == ([], [], 1)
+    assert "1 files are links to a cache and have no records here" in verdict.summary()
+    flip(tmp_path / "cached.parquet")
+    wrong = verify(project / "results").wrong
+    assert wrong
+    assert all("made from features.parquet; expected other bytes" in sentence for _, sentence in wrong)
+    assert {state for state, _ in wrong} == {"outdated"}
+
+
 def test_files_of_commands_are_counted_apart(project):
     (project / "results/decoded/subj01").mkdir(parents=True)
     (project / "results/decoded/subj01/features.h5").write_bytes(b"")

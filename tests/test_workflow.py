@@ -43,6 +43,12 @@ SMALL = {
     "demo": {"sessions": 1, "shared_images": 50, "own_images": 200, "rendered_shared": 100},
 }
 
+# what reads the scores
+BELOW_SCORES = {
+    *("score_tables", "comparison", "figure_subject", "seeds", "strata", "report"),
+    *("region_scores", "region_tests"),
+}
+
 
 def snakemake(folder: Path, *arguments: str, config: dict | None = None) -> subprocess.CompletedProcess:
     """Run the workflow in `folder` with a configuration written there."""
@@ -223,8 +229,8 @@ def test_decoders_are_kept_for_new_scans(project):
 
 def test_strength_reruns_reconstruction_and_below(project):
     rules = stale(project, changed(generator={"strength": 0.5}))
-    painted = {"reconstruct", "collect_reconstructions", "control_pictures", "pictures", "scores", "report"}
-    assert set(rules) == {*painted, "seeds", "region_pictures", "region_scores"}
+    painted = {"reconstruct", "collect_reconstructions", "control_pictures", "pictures", "scores"}
+    assert set(rules) == {*painted, "region_pictures", *BELOW_SCORES}
 
 
 def test_neither_chunk_nor_batch_nor_memory_changes_a_picture(project, tmp_path):
@@ -247,7 +253,7 @@ def test_memory_and_batch_rerun_no_picture(project):
 
 def test_metric_reruns_scores_and_report(project):
     rules = stale(project, changed(evaluation={"repairings": 200}))
-    assert set(rules) == {"scores", "seeds", "report", "region_decoder", "region_scores"}
+    assert set(rules) == {"scores", "region_decoder", *BELOW_SCORES}
 
 
 def test_controls_are_computed(project):
@@ -285,7 +291,8 @@ def test_region_list_reruns_only_what_is_about_regions(project):
     rules = stale(project, changed(regions={"sets": {**sets, "V1": ["V1", "V2"]}}))
     # the one region that changed; synthetic responses of all regions are one job
     assert rules == dict.fromkeys(
-        ("region_decoder", "region_scores", "region_synthetic", "region_pictures", "report"), 1
+        ("region_decoder", "region_scores", "region_synthetic", "region_tests", "region_pictures", "report"),
+        1,
     )
     rules = stale(project, changed(regions={"amplitude": 2.0}))
     assert rules == dict.fromkeys(("region_synthetic", "region_pictures", "report"), 1)
@@ -336,7 +343,7 @@ def test_touched_sources_rerun_nothing(project):
     """Outside the demo, whose files are made by rules, only the content of large files counts."""
     real = {name: value for name, value in SMALL.items() if name != "demo"}
     known = stale(project, real)  # the pages that say whether it is the demo
-    assert set(known) <= {"quality", "report"}
+    assert set(known) <= {"quality", "report", "comparison", "figure_subject"}
     (session,) = (project / "nsd/nsddata_betas").rglob("*session01.hdf5")
     (stimuli,) = (project / "nsd/nsddata_stimuli").rglob("*.hdf5")
     with restored(session), restored(stimuli):

@@ -31,6 +31,7 @@ class Verdict:
         files, size: outputs that are as recorded, and their bytes.
         by_time: large inputs that have no hash, so that size and time had to do.
         commands: files of `neural-recon decode` and `evaluate`, which have no records.
+        cached: links to the cache that folders share, whose records are where they were made.
     """
 
     wrong: list[tuple[str, str]] = field(default_factory=list)
@@ -39,6 +40,7 @@ class Verdict:
     size: int = 0
     by_time: int = 0
     commands: int = 0
+    cached: int = 0
 
     def summary(self) -> str:
         """One sentence."""
@@ -52,6 +54,8 @@ class Verdict:
             notes.append(f"{len(self.unchecked)} inputs are not here and could not be checked")
         if self.commands:
             notes.append(f"{self.commands} files of `decode` and `evaluate` have no records")
+        if self.cached:
+            notes.append(f"{self.cached} files are links to a cache and have no records here")
         return f"{'; '.join([', '.join([found, *counts]), *notes])}."
 
 
@@ -156,7 +160,9 @@ class _Check:
             except InputError as error:
                 self.verdict.wrong.append(("bad record", str(error)))
         for one, time in zip(making.inputs, record.run.input_times, strict=True):
-            if one.of == "result":
+            # a link to the cache that folders share: the hash that this record has of it is the only one here
+            cached = one.path not in self.records and os.path.islink(self.results / one.path)  # noqa: PTH114
+            if one.of == "result" and not cached:
                 now = self.records.get(one.path)
                 # a file without a record is said once, below
                 if now is None and not os.path.exists(self.results / one.path):  # noqa: PTH110  (names too long)
@@ -169,8 +175,9 @@ class _Check:
             self._outside(record, one, time)
 
     def _outside(self, record: Record, one: Input, time: int) -> None:
-        """An input outside the results' folder: once for all results made from it."""
-        path = self.results.resolve() / record.run.folder / one.path
+        """An input without a record: once for all results made from it."""
+        folder = self.results if one.of == "result" else self.results.resolve() / record.run.folder
+        path = folder / one.path
         key = (path, one.size, one.sha256, time)
         if key not in self.seen:
             self.seen[key] = self._look(path, one, time)
@@ -191,7 +198,7 @@ class _Check:
             if (status.st_size, known) == (one.size, True):
                 return ""
             return "that file is of another size or time now"
-        if known and status.st_size == one.size and not self.thorough and one.of != "weights":
+        if known and status.st_size == one.size and not self.thorough and one.of in ("data", "file"):
             return ""
         found = self._found(path, one.size, one.sha256)
         return found.partition(": ")[2]
@@ -211,7 +218,11 @@ class _Check:
                 continue
             if below.parts[0] in COMMANDS:
                 self.verdict.commands += 1
-            elif below.as_posix() not in self.records:
+            elif below.as_posix() in self.records:
+                continue
+            elif path.is_symlink():
+                self.verdict.cached += 1
+            else:
                 self.verdict.wrong.append(("no record", f"{below}: nothing tells what made it."))
 
 

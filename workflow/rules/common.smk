@@ -5,7 +5,7 @@ import sys
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from neural_recon import coco, fingerprints, stages, weights
+from neural_recon import coco, fingerprints, output_cache, stages, weights
 from neural_recon.config import ANNOTATIONS, Config, resolve
 from neural_recon.config_sections import SPACES, DataAmount
 from neural_recon.errors import InputError
@@ -59,6 +59,11 @@ CONTROL_TABLES = ["clusters", "leaks", "seeds"]
 # The parts of the Versatile Diffusion folder that encode pictures, then captions, and those that paint.
 ENCODERS = ("image_encoder", "image_processor", "text_encoder", "tokenizer")
 PAINTERS = ("image_unet", "text_unet", "vae", "scheduler")
+
+# Whether features and weights go to, and come from, the cache that folders share (docs/cache.md).
+CACHED = workflow.enable_cache
+if CACHED:
+    output_cache.name_sources_by_digest()
 
 
 # On a cluster these seconds are spent beside Snakemake: a job of their own would wait longer than it runs.
@@ -117,6 +122,11 @@ def session_source(wildcards):
 def growing(first):
     """A resource that doubles with every attempt: on a cluster, what ran out of memory or time asks for more."""
     return lambda wildcards, attempt: first * 2 ** (attempt - 1)
+
+
+def stimuli_chunk(wildcards):
+    """Which stimuli a job is about, as a parameter: the cache's keys do not count wildcards."""
+    return [wildcards.stimuli, int(wildcards.chunk)]
 
 
 def feature_files(wildcards, space=None):

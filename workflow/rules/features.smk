@@ -11,6 +11,7 @@ rule features_vdvae:
         "<logs>/features_vdvae/{stimuli}_{chunk}.log",
     benchmark:
         "<benchmarks>/features_vdvae/{stimuli}_{chunk}.tsv"
+    cache: CACHED
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -18,6 +19,7 @@ rule features_vdvae:
         mem_mb=growing(8000),
         runtime=growing(10),
     params:
+        chunk=stimuli_chunk,
         chunk_size=lookup("features/chunk", within=config),
         code=code_of("features_vdvae"),
         content=content_of(TREE.expdesign, TREE.stimuli, VDVAE),
@@ -40,6 +42,7 @@ rule features_clip_vision:
         "<logs>/features_clip_vision/{stimuli}_{chunk}.log",
     benchmark:
         "<benchmarks>/features_clip_vision/{stimuli}_{chunk}.tsv"
+    cache: CACHED
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -47,6 +50,7 @@ rule features_clip_vision:
         mem_mb=growing(8000),
         runtime=growing(10),
     params:
+        chunk=stimuli_chunk,
         chunk_size=lookup("features/chunk", within=config),
         code=code_of("features_clip_vision"),
         content=content_of(TREE.expdesign, TREE.stimuli, *model_files(*ENCODERS[:2])),
@@ -69,6 +73,7 @@ rule features_clip_text:
         "<logs>/features_clip_text/{stimuli}_{chunk}.log",
     benchmark:
         "<benchmarks>/features_clip_text/{stimuli}_{chunk}.tsv"
+    cache: CACHED
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -76,6 +81,7 @@ rule features_clip_text:
         mem_mb=growing(8000),
         runtime=growing(10),
     params:
+        chunk=stimuli_chunk,
         chunk_size=lookup("features/chunk", within=config),
         code=code_of("features_clip_text"),
         content=content_of(TREE.expdesign, CONFIG.captions, *model_files(*ENCODERS[2:])),
@@ -94,6 +100,7 @@ rule unconditional_contexts:
         "<logs>/unconditional_contexts.log",
     benchmark:
         "<benchmarks>/unconditional_contexts/all.tsv"
+    cache: CACHED
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -105,3 +112,10 @@ rule unconditional_contexts:
         models=lambda wildcards: VERSATILE,
     script:
         "../scripts/unconditional_contexts.py"
+
+
+# Snakemake times nothing that may come from the cache, and refuses rules with a benchmark.
+if CACHED:
+    for name in ("vdvae", "clip_vision", "clip_text"):
+        workflow.get_rule(f"features_{name}")._benchmark = None
+    workflow.get_rule("unconditional_contexts")._benchmark = None

@@ -10,6 +10,7 @@ rule fetch_weights:
         "<logs>/fetch_weights/{place}.log",
     wildcard_constraints:
         place=weights.pattern(MISSING, with_sha256=False),
+    cache: CACHED
     retries: 3
     localrule: True
     conda:

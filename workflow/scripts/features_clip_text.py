@@ -8,8 +8,8 @@ from neural_recon.models import load_clip
 from neural_recon.nsd import chunk_ids, read_captions
 
 start(snakemake)
-params, wildcards = snakemake.params, snakemake.wildcards
-ids = chunk_ids(snakemake.input.design, wildcards.stimuli, int(wildcards.chunk), params.chunk_size)
+params = snakemake.params
+ids = chunk_ids(snakemake.input.design, *params.chunk, params.chunk_size)
 captions = read_captions(snakemake.input.captions, ids, empty_ok=True)
 tokens = features.text_features(load_clip(params.models), captions)
 missing = np.array([not texts for texts in captions])

@@ -6,8 +6,8 @@ from neural_recon.models import load_clip
 from neural_recon.nsd import chunk_ids, read_stimuli
 
 start(snakemake)
-params, wildcards = snakemake.params, snakemake.wildcards
-ids = chunk_ids(snakemake.input.design, wildcards.stimuli, int(wildcards.chunk), params.chunk_size)
+params = snakemake.params
+ids = chunk_ids(snakemake.input.design, *params.chunk, params.chunk_size)
 pictures = read_stimuli(snakemake.input.stimuli, ids, empty_ok=True)
 tokens = features.vision_features(load_clip(params.models), pictures)
 missing = ~pictures.any(axis=(1, 2, 3))

@@ -8,8 +8,8 @@ from neural_recon.models import load_vdvae
 from neural_recon.nsd import chunk_ids, read_stimuli
 
 start(snakemake)
-params, wildcards = snakemake.params, snakemake.wildcards
-ids = chunk_ids(snakemake.input.design, wildcards.stimuli, int(wildcards.chunk), params.chunk_size)
+params = snakemake.params
+ids = chunk_ids(snakemake.input.design, *params.chunk, params.chunk_size)
 model = load_vdvae(snakemake.input.weights, snakemake.input.hparams)
 pictures = read_stimuli(snakemake.input.stimuli, ids, empty_ok=True)
 latents = features.vdvae_features(model, pictures, ids, params.layers, params.latents, params.seed)
