@@ -7,8 +7,11 @@
   is no nearer to the picture seen than this adds nothing to looking it up.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,7 +19,9 @@ from neural_recon.feature_files import FeatureTable, select_rows
 from neural_recon.files import new_hdf5, open_hdf5
 from neural_recon.metrics import resize, resize_through
 from neural_recon.nsd import read_stimuli
-from neural_recon.ridge import Targets
+
+if TYPE_CHECKING:
+    from neural_recon.ridge import Targets
 
 READ_AT_ONCE = 200  # stimuli
 KINDS = ("random", "nearest")
