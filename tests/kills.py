@@ -2,9 +2,9 @@
 
     python tests/kills.py --kills 30 --seed 0 [--first 12] [--folder FOLDER]
 
-The run is killed in one of three parts, each of which starts from what an undisturbed run left of those before:
-all that needs no diffusion; painting; controls, scores and report. All draws come from the seed and the number
-of the kill, so that `--first N --kills 1` repeats one of them (as nearly as clocks repeat).
+The run is killed in one of three parts: all that needs no diffusion; painting; controls, scores and report.
+Each starts from what an undisturbed run left of those before. All draws come from the seed and the number of
+the kill, so that `--first N --kills 1` repeats one of them (as nearly as clocks repeat).
 """
 
 import argparse
@@ -75,8 +75,8 @@ class Outcome:
         met = [f"{self.orphans} orphans" * bool(self.orphans), f"{len(self.parts)} parts" * bool(self.parts),
                "locked" * self.unlocked, "was over" * self.too_late]  # fmt: skip
         return (
-            f"{self.number:3} {self.part} {self.kind:10} by {self.moment:5} after {self.second:4.1f} s: same results "
-            f"after {self.seconds:4.1f} s; met: {', '.join(filter(None, met)) or 'nothing'}"
+            f"{self.number:3} {self.part} {self.kind:10} by {self.moment:5} after {self.second:4.1f} s: "
+            f"same results {self.seconds:4.1f} s later; met: {', '.join(filter(None, met)) or 'nothing'}"
         )
 
 
