@@ -1,4 +1,4 @@
-# make demo | make test | make demo-models; `make help` lists all.
+# make demo | make test | make test-kill | make demo-models; `make help` lists all.
 SHELL := /bin/bash
 PYTHON ?= python3
 # More cores than four only wait for each other in the demo, and each job takes up to 0.9 GB.
@@ -11,7 +11,11 @@ WIDE := demo_stimuli ridge_kernel ridge_alpha ridge_predict target_scores data_a
 BIN := .venv/bin
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help demo test fuzz demo-models lint env lock
+# of test-kill: how many, and from which seed they are drawn
+KILLS ?= 30
+SEED ?= 0
+
+.PHONY: help demo test test-kill fuzz demo-models lint env lock
 
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -34,6 +38,9 @@ demo: env ## run the whole workflow on two simulated subjects
 
 test: env ## run the tests
 	$(BIN)/python -m pytest
+
+test-kill: env ## kill runs at random points (KILLS=30 SEED=0) and compare what the next runs end with
+	$(BIN)/python tests/kills.py --kills $(KILLS) --seed $(SEED)
 
 fuzz: env ## read 10,000 broken files of every kind; minutes
 	$(BIN)/python tests/fuzz_readers.py --cases 10000 --seed 0

@@ -352,3 +352,19 @@ def test_only_a_job_that_ends_well_leaves_a_record(tmp_path, body, status, recor
     assert process.returncode == status, said
     assert record.exists() == recorded
     assert said.count("\n") == (1 if status == 1 else 0)
+
+
+def test_job_removes_what_a_killed_one_left_of_the_same_outputs(tmp_path, monkeypatch):
+    folder = make(tmp_path / "one", monkeypatch)
+    names = ("features.parquet", "pictures", "scores.tsv", "provenance/pictures.json", "responses/subj01.h5")
+    left = [files.part_of(folder / "results" / name) for name in names]
+    for part in left:
+        part.mkdir() if part.name.endswith("pictures") else part.write_bytes(b"half")
+    others = [folder / "results/.part-scores.tsv", folder / "results/.part-0123456789ab-other-scores.tsv"]
+    for part in others:
+        part.write_bytes(b"a download that goes on, and another file's")
+    compute()
+    assert [part for part in left if part.exists()] == []
+    assert all(part.exists() for part in others)
+    verdict = verify(folder / "results")
+    assert (verdict.wrong, verdict.files) == ([], 4)

@@ -2,12 +2,14 @@
 
 import contextlib
 import errno
+import glob
 import io
 import json
 import logging
 import math
 import os
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,16 @@ def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
 def part_of(path: Path) -> Path:
     """A name beside `path` that no other writer has, on whatever host: process numbers repeat there."""
     return path.with_name(f".part-{secrets.token_hex(6)}-{path.name}")
+
+
+def remove_parts(path: Path) -> None:
+    """Remove what killed writers of `path` left beside it.
+
+    Only for who is sure that nobody else is to write `path` now: a writer that still runs ends with an error.
+    """
+    for part in path.parent.glob(f".part-{'[0-9a-f]' * 12}-{glob.escape(path.name)}"):
+        shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+        logger.warning("removed what a killed job left: %s", part)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ import numpy as np
 
 from neural_recon import __version__, provenance
 from neural_recon.errors import InputError
-from neural_recon.files import write_text
+from neural_recon.files import remove_parts, write_text
 from neural_recon.provenance import CONFIGURATIONS, FOLDER, HASHES, Input, Making, Part, Record, Run, Versions
 from neural_recon.weights import MODELS
 
@@ -71,13 +71,18 @@ class Job:
 def begin(job: Any) -> Job:
     """Note what a job of Snakemake reads, and take away the records of what it is about to write.
 
+    What a killed job left of the same outputs goes too: Snakemake runs one job for an output and locks the
+    folder. Should an orphan of a killed run still write it, then in vain, as this job writes the same.
     Only outputs below the results' folder get records: what is fetched to other places is an input.
     """
     results = Path(job.config.get("pathvars", {}).get("results", "results")).absolute()
     outputs = [Path(path).absolute() for path in job.output]
     outputs = [path.relative_to(results).as_posix() for path in outputs if path.is_relative_to(results)]
-    for output in outputs:
-        provenance.record_path(results, output).unlink(missing_ok=True)
+    records = [provenance.record_path(results, output) for output in outputs]
+    for record in records:
+        record.unlink(missing_ok=True)
+    for path in (*records, *map(Path, job.output)):
+        remove_parts(path)
     names = {
         path: name
         for name, value in job.input.items()

@@ -1,0 +1,49 @@
+"""A whole run on random weights that takes seconds: for tests that start it many times."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import yaml
+from published_layouts import write_vdvae, write_versatile
+from test_workflow import make_project
+
+from neural_recon.config_sections import Demo
+from neural_recon.demo import design, tree
+from neural_recon.nsd import Tree
+
+TRAIN, TEST = 24, 8
+DEMO = Demo(subjects=["subj01"], sessions=1, shared_images=50, own_images=200, rendered_shared=50)
+CONFIG = {
+    "recipe": "brain_diffuser_small",
+    "nsd": {"root": "nsd", "preparation": "betas_fithrf"},
+    "subjects": {"subj01": {"sessions": 1, "format": "hdf5"}},
+    "split": {"train": "train.txt", "test": "test.txt"},
+    "features": {"chunk": TRAIN + TEST, "vdvae": {"hparams": "models/hparams.json", "layers": 5}},
+    "ridge": {"alpha": {"vdvae": 1000, "clip_vision": 1000, "clip_text": 1000}},
+    "weights": {"vdvae": "models/imagenet64-iter-1600000-model-ema.th",
+                "versatile": "models/versatile-diffusion"},
+    "generator": {"steps": 2, "chunk": 4},
+    "evaluation": {"preset": "native", "control_images": 2, "repairings": 100, "seeds": 1},
+}  # fmt: skip
+
+
+def make(folder: Path) -> Path:
+    """The workflow in a folder of its own, with small data in NSD's formats and random models."""
+    make_project(folder)
+    (folder / "profiles").symlink_to("workflow/profiles")  # taken by itself, as in the repository
+    nsd = Tree(root=folder / "nsd", preparation=CONFIG["nsd"]["preparation"])
+    tree.write_experiment(nsd, DEMO)
+    tree.write_stimuli(nsd, DEMO)
+    tree.write_subject(nsd, DEMO, "subj01")
+    tree.write_signals(nsd, DEMO, "subj01")
+    tree.write_betas(nsd, DEMO, "subj01", 1)
+    shared = design.of(DEMO).ids("subj01", np.arange(1, TRAIN + TEST + 1))  # one chunk of features
+    for name, ids in (("train", shared[:TRAIN]), ("test", shared[TRAIN:])):
+        (folder / f"{name}.txt").write_text("".join(f"{nsd_id}\n" for nsd_id in ids), encoding="utf-8")
+    (folder / "models").mkdir()
+    _, hparams = write_vdvae(folder / "models")
+    (folder / "models/hparams.json").write_text(json.dumps(hparams), encoding="utf-8")
+    write_versatile(folder / "models", safetensors=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG), encoding="utf-8")
+    return folder
