@@ -76,3 +76,23 @@ def test_second_run_starts_a_new_log(job):
     _, log = job('logger.info("second")')
     assert "second" in log
     assert "first" not in log
+
+
+def test_job_ends_with_the_snakemake_that_started_it(tmp_path):
+    """Killed at once, with the shell between them left alive, as Snakemake starts scripts."""
+    body = "from neural_recon.files import whole\nwith whole('a.txt') as part:\n    part.touch()\n"
+    body += "    print('writing', flush=True)\n    import time\n    time.sleep(60)"
+    (tmp_path / "job.py").write_text(PROGRAM.format(body=body))
+    (tmp_path / "snakemake").write_text(
+        "import subprocess, sys\n"
+        "subprocess.run(['bash', '-c', f'set -e; {sys.executable} job.py; true'], check=False)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "snakemake"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout.readline() == "writing\n"
+        parent.kill()
+        parent.stdout.read()  # until the last one that could write has ended
+    assert "Snakemake has died" in (tmp_path / "job.log").read_text()
+    assert not list(tmp_path.glob("*a.txt"))
+    assert not list(tmp_path.glob(".part-*"))

@@ -5,13 +5,19 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import psutil
+
 from neural_recon import recording
 from neural_recon.errors import InputError
+
+WATCH = 0.5  # seconds between looks at whether Snakemake still runs
 
 
 def start(job: Any) -> logging.Logger:
@@ -68,6 +74,39 @@ def start(job: Any) -> logging.Logger:
     sys.excepthook = fail
     signal.signal(signal.SIGTERM, cancel)
     logger.info("started: %s", ", ".join(f"{k}={v}" for k, v in job.wildcards.items()) or "no wildcards")
+    end_with_snakemake()
     begun = recording.begin(job)
     atexit.register(end)
     return logger
+
+
+def end_with_snakemake() -> None:
+    """Cancel this job when the Snakemake that started it has died.
+
+    A job that went on alone would write results while the next run plans what is missing, and that run would
+    then end with a part of them (seen with Snakemake 9.27). A script that no Snakemake started is left alone.
+    """
+    parents = psutil.Process().parents()
+    which = [k for k, parent in enumerate(parents) if _is_snakemake(parent)]
+    if not which:
+        return
+    # a dead parent's children get another one at once
+    family = parents[: which[0] + 1]
+
+    def watch() -> None:
+        while psutil.Process().parents()[: len(family)] == family:
+            time.sleep(WATCH)
+        logging.getLogger(__name__).error("Snakemake has died, so this job ends")
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+        os.kill(os.getpid(), signal.SIGKILL)  # it computes without a look at signals
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _is_snakemake(process: psutil.Process) -> bool:
+    """Whether a command line is `snakemake ...` or `python -m snakemake ...`."""
+    try:
+        return any(Path(word).name == "snakemake" for word in process.cmdline()[:3])
+    except psutil.Error:  # another user's, or gone
+        return False
