@@ -31,7 +31,7 @@ SCORED = [("decoded", "base"), ("decoded", "final"), ("decoded", "vdvae"), ("dec
           ("nearest_image", "baseline")]  # fmt: skip
 
 STRATA = ["subject", "by", "stratum", "place", "variant", "picture", "metric", "better", "n", "mean",
-          "ci_low", "ci_high", "chance", "p", "not_measured"]  # fmt: skip
+          "ci_low", "ci_high", "chance", "not_measured"]  # fmt: skip
 TRENDS = ["subject", "by", "variant", "picture", "metric", "better", "n", "statistic", "effect", "p"]
 
 
@@ -149,8 +149,9 @@ def score_strata(
 
     Returns:
         Columns `STRATA`: `ci_low` and `ci_high` bound the 95 % bootstrap interval over images; `chance` is
-        that of the stratum's images re-paired with all pictures, and `p` the paired permutation test of the
-        images' scores against it. A stratum of fewer than `FEWEST` images has the reason in `not_measured`.
+        that of the stratum's images re-paired with all pictures. A stratum of fewer than `FEWEST` images has
+        the reason in `not_measured`. There is no p: flipping the signs of score less chance needs differences
+        that chance makes symmetric, and those of rare successes (0 or 1) are not.
     """
     rows = []
     everything = pd.Series(ALL, scores["nsd_id"].unique(), dtype="category")
@@ -180,7 +181,6 @@ def _figures(part: pd.DataFrame, seed: int) -> dict:
         "ci_low": low,
         "ci_high": high,
         "chance": chance.mean(),
-        "p": statistics.paired_permutation(values, chance, seed),
         "not_measured": "",
     }
 
