@@ -60,6 +60,17 @@ def test_quantiles_are_even(rng, n, count):
     assert strata.by_quantile(series([0.5] * 20)).nunique() == 1
 
 
+@pytest.mark.parametrize("spread", [1e-4, 1e-3, 2e-3, 0.5])
+def test_close_similarities_have_names_of_their_own(rng, spread):
+    values = series(0.9 + spread * rng.random(60))
+    found = strata.by_quantile(values)
+    names = list(found.cat.categories)
+    assert len(set(names)) == len(names) == found.nunique()
+    if spread == 0.5:
+        assert len(names) == 4
+    assert found.notna().all()
+
+
 def test_nearest_is_brute_force(rng):
     test, train = rng.standard_normal((6, 5)), rng.standard_normal((9, 5)) * 7
     similarity, row = strata.nearest(test, train)
@@ -168,6 +179,22 @@ def test_holm_is_step_down():
     np.testing.assert_allclose(statistics.holm(p), [0.03, np.nan, 0.06, 0.06, 0.02])
     np.testing.assert_allclose(statistics.holm(np.array([0.9, 0.8])), [1, 1])
     assert len(statistics.holm(np.array([]))) == 0
+
+
+@pytest.mark.parametrize("family", [1, 36, 468, 5000])
+def test_a_clear_difference_can_pass_the_correction(family, monkeypatch):
+    assert family / (1 + region_tests.permutations(family)) < 0.05
+    asked = []
+    monkeypatch.setattr(statistics, "paired_permutation", lambda a, b, seed, flips: asked.append(flips) or 1)
+    ids = np.arange(16)
+    rows = pd.DataFrame({"region": np.repeat(np.arange(family), 16), "space": "base", "metric": "two_way",
+                         "nsd_id": np.tile(ids, family), region_tests.OWN: 0.5, "chance": 0.5,
+                         RANDOM: 0.5, region_tests.ALL: 0.5})  # fmt: skip
+    if family < 100:
+        region_tests.paired("subj01", rows, 0)
+        strata_of = {"kind": pd.Series(pd.Categorical(["a"] * 9 + ["b"] * 7), ids)}  # b is too small
+        region_tests.by_strata("subj01", rows, strata_of, 0)
+        assert asked == [region_tests.permutations(family)] * 3 * family
 
 
 @pytest.fixture

@@ -23,7 +23,8 @@ MOST = 6  # strata by number of objects
 CATEGORIES = 12  # shown by name, the most frequent ones
 QUANTILES = 4
 
-OBJECTS, CATEGORY, SIMILARITY = "number of objects", "main category", "nearest training image"
+OBJECTS, CATEGORY = "number of objects", "main category"
+SIMILARITY = "similarity to the nearest training image"  # which is a baseline by itself
 OTHER, NOTHING, ALL = "others", "no object", "all images"
 # what is scored by stratum, (variant, picture): the decoder and its controls
 SCORED = [("decoded", "base"), ("decoded", "final"), ("decoded", "vdvae"), ("decoded", "clip_vision"),
@@ -122,9 +123,11 @@ def by_category(names: pd.Series) -> pd.Series:
 
 
 def by_quantile(values: pd.Series) -> pd.Series:
-    """As many equal shares as have `FEWEST` images each, `QUANTILES` at most, named by their bounds."""
+    """As many equal shares as have `FEWEST` images each, `QUANTILES` at most, named by their bounds; shares
+    whose bounds have one name are one."""
     count = max(1, min(QUANTILES, len(values) // FEWEST))
-    bounds = np.unique(np.quantile(values, np.linspace(0, 1, count + 1)))
+    bounds = np.quantile(values, np.linspace(0, 1, count + 1))
+    bounds = bounds[np.unique(np.round(bounds, 3), return_index=True)[1]]
     if len(bounds) < 2:
         bounds = np.repeat(bounds, 2)
     place = np.clip(np.searchsorted(bounds[1:-1], values, side="right"), 0, len(bounds) - 2)

@@ -1,5 +1,6 @@
 """The report's section on where decoding works: scores by what pictures show, and by their nearest twin."""
 
+import textwrap
 from collections.abc import Sequence
 
 import matplotlib
@@ -113,7 +114,7 @@ def strata_plot(table: pd.DataFrame) -> str:
                 _panel(axes, table, by, metric)
                 axes.set_xlabel(words.metric_title(metric), fontsize=8.5)
         for axes, by in zip(panels[0], kinds, strict=True):
-            axes.set_title(by)
+            axes.set_title(textwrap.fill(by, 24))
         there = {
             pair
             for pair in LOOKS
@@ -217,7 +218,7 @@ def region_map(table: pd.DataFrame, space: str = "clip_vision") -> str:
                     text, dark = f"{value:+.3f}".replace("-", "−") + star, sum(image.to_rgba(value)[:3]) < 1.5
                 axes.text(column, row, text, ha="center", va="center", fontsize=7.5,
                           color="white" if dark else plots.INK)  # fmt: skip
-            axes.set(title=by, xticks=range(len(strata[by])), yticks=range(len(regions)))
+            axes.set(title=textwrap.fill(by, 24), xticks=range(len(strata[by])), yticks=range(len(regions)))
             axes.set_xticklabels([name for name, _ in strata[by]], rotation=35, ha="right", fontsize=8)
             axes.set_yticklabels(regions)
             axes.tick_params(length=0)
