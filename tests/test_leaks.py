@@ -86,7 +86,8 @@ def test_statistics_of_all_trials_are_found(betas, trials):
     assert changed.difference > 100 * changed.tolerance
     fewer = dataclasses.replace(written, voxel=written.voxel[1:], train=written.train[:, 1:])
     assert (
-        leaks.check_test_responses(lambda: iter(betas), trials, VOXELS, fewer, "train", True).difference == np.inf
+        leaks.check_test_responses(lambda: iter(betas), trials, VOXELS, fewer, "train", True).difference
+        == np.inf
     )
 
 
@@ -157,7 +158,7 @@ def test_what_is_no_number_fails(decoded, calibration):
 
 
 def test_constant_features_say_so(decoded):
-    train, test, Y = decoded
+    train, test, _ = decoded
     halves, constant = leaks.Halves.of(train, test, np.arange(60)), np.ones((60, 3))
     checks = leaks.check_predictions(halves, constant, 10.0, np.ones((21, 3)), "train", 0)
     assert {check.compared for check in checks} == {"none of the sampled features varies"}

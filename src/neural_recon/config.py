@@ -90,6 +90,11 @@ class Config(Section):
         return self
 
     @property
+    def results(self) -> Path:
+        """The folder of this configuration's results."""
+        return Path(self.pathvars.get("results", "results"))
+
+    @property
     def model_names(self) -> list[str]:
         """The models that are named: entries of the table of weights, or paths."""
         return [self.weights.vdvae, self.weights.versatile, *self.evaluation.networks.named.values()]
@@ -111,13 +116,13 @@ class Config(Section):
 
     def clusters(self, subject: str) -> Path:
         """The table of a subject's clusters of images."""
-        return Path(self.pathvars.get("results", "results")) / f"clusters/{subject}.tsv"
+        return self.results / f"clusters/{subject}.tsv"
 
     @property
     def captions(self) -> Path:
         """The captions this configuration reads."""
         if self.nsd.coco:
-            return Path(self.pathvars.get("results", "results")) / "captions.npy"
+            return self.results / "captions.npy"
         return Path(self.nsd.captions) if self.nsd.captions else self.tree.captions
 
     @property

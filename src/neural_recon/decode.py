@@ -200,7 +200,7 @@ def decode(
     Raises:
         InputError: one sentence on what is missing or does not fit.
     """
-    results = Path(config.pathvars.get("results", "results"))
+    results = config.results
     kept = find_decoders(config, configfile, results, subject)
     contexts = results / "features/unconditional.h5"
     empty = read_hdf5(contexts, "vision", "text")

@@ -92,7 +92,7 @@ def check_data(plan: Plan, thorough: bool) -> Iterator[Finding]:
 
 def check_quality(config: Config, subject: str) -> Iterator[Finding]:
     """What an earlier run found of the sessions that are used."""
-    table = Path(config.pathvars.get("results", "results")) / f"quality/{subject}/sessions.tsv"
+    table = config.results / f"quality/{subject}/sessions.tsv"
     if table.is_file():
         try:
             said = verdicts.require_agreement(table, subject, config.subjects[subject].session_list)
@@ -190,7 +190,7 @@ def check_machine() -> Iterator[Finding]:
 def check_disk(plan: Plan, table: weights.Table, data: float = 0) -> Iterator[Finding]:
     """What results, weights and `data` still to be fetched (bytes) will fill, against what is free."""
     config = plan.config
-    results = Path(config.pathvars.get("results", "results"))
+    results = config.results
     fetched = weights.missing(config.model_names, table)
     needs = {weights.MODELS: GB * sum(file.gigabytes for file in fetched.values())}
     if data:

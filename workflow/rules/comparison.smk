@@ -1,5 +1,4 @@
 # All subjects' scores together, beside published figures and other methods' pictures; the figures for papers.
-RESULTS = Path(CONFIG.pathvars.get("results", "results"))
 
 
 rule score_tables:
@@ -35,7 +34,7 @@ rule score_tables:
 rule comparison:
     input:
         # what `neural-recon evaluate` wrote: another file there makes the table stale
-        others=[str(path) for path in sorted((RESULTS / "others").glob("*.tsv"))],
+        others=[str(path) for path in sorted((CONFIG.results / "others").glob("*.tsv"))],
         responses=expand(
             "<results>/responses/{subject}.h5", subject=sorted(CONFIG.subjects)
         ),

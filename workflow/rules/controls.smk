@@ -129,9 +129,7 @@ rule leaks:
         predictions=expand(
             "<results>/ridge/{{subject}}/{space}/decoded.h5", space=SPACES
         ),
-        shuffled=expand(
-            "<results>/ridge/{{subject}}/{space}/shuffled.h5", space=SPACES
-        ),
+        shuffled=expand("<results>/ridge/{{subject}}/{space}/shuffled.h5", space=SPACES),
         responses="<results>/responses/{subject}.h5",
         trials="<results>/trials/{subject}.parquet",
         voxels="<results>/voxels/{subject}.parquet",
