@@ -36,6 +36,8 @@ def test_published_figures_are_whole():
     assert table[list(comparison.METRICS)].notna().all().all()
     assert table[list(comparison.METRICS)].lt(1).all().all()
     assert (table[comparison.DESCRIPTION].drop(columns="note") != "").all().all()
+    mixed = table.set_index("line")["note"].str.contains("0.75 refined + 0.25 blurry", regex=False)
+    assert mixed[mixed].index.tolist() == ["MindEye2", "MindEye2, 1 hour"]  # no other method's images are
     best = table.set_index("line").loc["MindEye2"]
     assert (best["pixcorr"], best["alexnet5_two_way"], best["swav_distance"]) == (0.322, 0.986, 0.344)
 

@@ -166,6 +166,19 @@ def test_notes_follow_the_controls():
         assert "vary between seeds" in notes["Not shown here"]
 
 
+def test_notes_follow_networks_and_strata():
+    """Nothing is missed that the page has."""
+    wished = "would be the stronger evidence"
+    alone = dict(words.notes(CONFIGURATION, ["clip_two_way", "pixcorr"], True))
+    assert wished in alone["CLIP on both sides"]
+    assert "profit from near twins" in alone["Not shown here"]
+    for metric in ("inception_two_way", "swav_distance", "object"):
+        notes = dict(words.notes(CONFIGURATION, ["clip_two_way", metric], True, strata=True))
+        assert wished not in notes["CLIP on both sides"]
+        assert "profit from near twins" not in notes["Not shown here"]
+        assert "“Where it works and where not”" in notes["Not shown here"]
+
+
 @pytest.mark.usefixtures("no_plots")
 def test_all_test_images_are_in_the_page(made):
     output, subjects, _ = made

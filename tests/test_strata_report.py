@@ -86,6 +86,7 @@ def test_published_figures_stand_beside_ours(tmp_path, preset):
     assert "0.123" in text
     assert text.count(comparison.NOT_MEASURED) - 1 == 7  # the paragraph says it too
     assert "0.986" in text
+    assert text.count("0.75 refined + 0.25 blurry") == 2
     assert (comparison.NATIVE in text) == (comparison.SIMULATED in text) == (preset == "native")
     people[0].files.comparison = None
     assert published.section(people) is None

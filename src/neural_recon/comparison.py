@@ -69,7 +69,7 @@ def published() -> pd.DataFrame:
     path = resources.files("neural_recon") / "published.tsv"
     with path.open(encoding="utf-8") as handle:
         table = pd.read_csv(handle, sep="\t", dtype=dict.fromkeys(DESCRIPTION, str))
-    return table.assign(kind=PUBLISHED, note="").reindex(columns=COLUMNS)
+    return table.assign(kind=PUBLISHED, note=table["note"].fillna("")).reindex(columns=COLUMNS)
 
 
 def our_lines(

@@ -104,6 +104,7 @@ def build(
             ceiling,
             all(person.data_amount is not None for person in people),
             set.intersection(*(set(person.controls) for person in people)),
+            all(person.files.strata is not None for person in people),
         ),
         "seed": configuration.get("seed"),
         "demo_seed": (configuration.get("demo") or {}).get("seed"),
