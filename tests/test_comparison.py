@@ -102,6 +102,18 @@ def test_mean_over_subjects_has_its_spread():
     assert np.isnan(found.loc["clip_two_way", "sd"])
 
 
+def test_reasons_and_images_are_those_of_what_was_measured():
+    """One subject's reason is none for the mean of the others, nor are its images."""
+    tables = [
+        summary("subj01", [np.nan, np.nan], ("swav_distance", "ssim")).assign(not_measured=["no file", "x"]),
+        summary("subj02", [0.6, np.nan], ("swav_distance", "ssim")).assign(not_measured=[np.nan, "y"]),
+    ]
+    found = comparison.over_subjects(comparison.together(tables)).set_index("metric")
+    wanted = ["subjects", "n", "not_measured", "better"]
+    assert found.loc["swav_distance", wanted].tolist() == [1, 10, "", "lower"]
+    assert found.loc["ssim", wanted].tolist() == [0, 0, "x", "higher"]
+
+
 SCORES = pd.Series(np.r_[np.linspace(1, 0, 20), 0.5], np.arange(100, 121))
 
 

@@ -102,7 +102,7 @@ def test_scores_of_strata_are_brute_force(rng):
     images = scores.image_table()
     images.loc[images["nsd_id"] == 103, "value"] = np.nan  # not measured
     members = pd.Series(pd.Categorical(["a"] * 12 + ["b"] * 11 + ["c"] * 7), ids)
-    found = strata.score_strata("subj01", images, {"kind": members}, {"pixcorr": "higher"}, 0)
+    found = strata.score_strata("subj01", images, {"kind": members}, 0)
     found = found.set_index("stratum")
     assert list(found.index) == [strata.ALL, "a", "b", "c"]
     rows = np.setdiff1d(np.arange(12), [3])
@@ -123,7 +123,7 @@ def test_rare_successes_get_no_verdict(rng):
              for k in range(60)]  # fmt: skip
     assert np.mean(np.array(flips) < 0.05) > 0.2
     scores = table(np.arange(40), 1.0 * (rng.random(40) < 0.1), metric="object", chance=0.1)
-    found = strata.score_strata("subj01", scores, {}, {}, 0)
+    found = strata.score_strata("subj01", scores, {}, 0)
     assert found["mean"].notna().all()
     assert "p" not in found
 
@@ -146,7 +146,7 @@ def p_of(rng, seed, effect, by):
     size = {strata.OBJECTS: -images["n_objects"] / 5, strata.SIMILARITY: images["similarity"],
             strata.CATEGORY: (images["main_category"] == "cat").astype(float)}[by]  # fmt: skip
     value = rng.normal(0.8, 0.1, len(images)) + effect * size
-    found = strata.trends("subj01", table(images["nsd_id"], value), images, {}, seed)
+    found = strata.trends("subj01", table(images["nsd_id"], value), images, seed)
     return found.set_index("by").loc[by, ["effect", "p"]]
 
 

@@ -32,8 +32,8 @@ def person(folder, rng, subject, content=True, regions=False):
     pairs = [("decoded", "final"), ("decoded", "base"), ("nearest_image", "baseline"), ("decoded", "vdvae")]
     scores, by = scores_of(rng, images, pairs), strata.strata_of(images)
     files = types.SimpleNamespace(strata=folder / f"{subject}.tsv", regions=None, comparison=None)
-    write_table(files.strata, strata.score_strata(subject, scores, by, {}, 0))
-    trends = strata.trends(subject, scores, images, {}, 0)
+    write_table(files.strata, strata.score_strata(subject, scores, by, 0))
+    trends = strata.trends(subject, scores, images, 0)
     write_table(folder / f"{subject}_trends.tsv", trends)
     if regions:
         files.regions = folder / f"regions_{subject}"
@@ -58,7 +58,7 @@ def test_strata_stand_with_their_controls(tmp_path, rng):
         assert f"{row.mean:.3f} [{row.ci_low:.3f}, {row.ci_high:.3f}]" in page.text
     assert page.text.count("chance 0.500") > 2 * len(means)
     assert "not measured fewer than 8 images" in page.text  # rare has 5
-    assert "and the nearest training image scores as high," in page.text
+    assert "and the nearest training image scores as well as the decoder," in page.text
     assert "places" in page.text
     assert "corrected" in page.text
     assert page.images == 3

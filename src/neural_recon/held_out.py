@@ -120,8 +120,8 @@ def compare(
     clusters, n = np.asarray(clusters)[np.searchsorted(ascending, ids)], len(ids)
     if len(np.unique(clusters)) < 2:
         raise InputError(
-            f"split.clusters.count: expected at least 2 clusters of the {n} training images to hold out, found 1; "
-            "name more clusters, or more sessions where there are few images."
+            f"split.clusters.count: expected at least 2 clusters of the {n} training images to hold out, "
+            "found 1; name more clusters, or more sessions where there are few images."
         )
     whole = [fold for _, fold in make_folds(n, min(folds, len(np.unique(clusters))), seed, clusters)]
     edges = np.cumsum([len(fold) for fold in whole])[:-1]

@@ -17,6 +17,7 @@ import pandas as pd
 
 from neural_recon import statistics
 from neural_recon.errors import InputError
+from neural_recon.evaluate import better
 
 FEWEST = 8  # images of a stratum
 MOST = 6  # strata by number of objects
@@ -139,7 +140,6 @@ def score_strata(
     subject: str,
     scores: pd.DataFrame,
     strata: Mapping[str, pd.Series],
-    better: Mapping[str, str],
     seed: int,
 ) -> pd.DataFrame:
     """Mean scores of each stratum, and of all images, with interval and chance.
@@ -148,7 +148,6 @@ def score_strata(
         scores: `Scores.image_table` (variant, picture, metric, nsd_id, value, chance); rows without a value
             were not measured and are passed over.
         strata: of `strata_of`.
-        better: metric -> "higher" or "lower".
 
     Returns:
         Columns `STRATA`: `ci_low` and `ci_high` bound the 95 % bootstrap interval over images; `chance` is
@@ -165,7 +164,7 @@ def score_strata(
         for (variant, picture, metric, stratum), part in joined.groupby(keys, observed=True, sort=False):
             row = {"subject": subject, "by": by, "stratum": stratum, "place": places[stratum],
                    "variant": variant, "picture": picture, "metric": metric,
-                   "better": better.get(metric, "higher"), "n": len(part)}  # fmt: skip
+                   "better": better(metric), "n": len(part)}  # fmt: skip
             rows.append(row | _figures(part, seed))
     return pd.DataFrame(rows, columns=STRATA)
 
@@ -188,9 +187,7 @@ def _figures(part: pd.DataFrame, seed: int) -> dict:
     }
 
 
-def trends(
-    subject: str, scores: pd.DataFrame, images: pd.DataFrame, better: Mapping[str, str], seed: int
-) -> pd.DataFrame:
+def trends(subject: str, scores: pd.DataFrame, images: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Whether scores go with what the strata are cut by, on single images: columns `TRENDS`.
 
     Spearman's rho with the number of objects and with the similarity, and the share of the variance between
@@ -213,7 +210,7 @@ def trends(
             test = statistics.groups_permutation if by == CATEGORY else statistics.trend_permutation
             effect, p = test(place, part["value"].to_numpy(), seed)
             rows.append(
-                [subject, by, variant, picture, metric, better.get(metric, "higher"), len(part),
+                [subject, by, variant, picture, metric, better(metric), len(part),
                  "eta squared" if by == CATEGORY else "rho", effect, p]
             )  # fmt: skip
     return pd.DataFrame(rows, columns=TRENDS)
@@ -223,10 +220,3 @@ def scored(scores: pd.DataFrame) -> pd.DataFrame:
     """Those of a subject's scores that are looked at by stratum: `SCORED`."""
     pairs = pd.MultiIndex.from_frame(scores[["variant", "picture"]])
     return scores[pairs.isin(SCORED)]
-
-
-def directions(summary: pd.DataFrame) -> dict[str, str]:
-    """metric -> "higher" or "lower", from a table of scores."""
-    if "better" not in summary:
-        return {}
-    return dict(zip(summary["metric"], summary["better"].fillna("higher"), strict=True))

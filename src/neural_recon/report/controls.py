@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from neural_recon.report.amount import TICKS
 from neural_recon.report.plots import GREY, INK, MARKERS, SPACE_COLOURS, STYLE, uri
 from neural_recon.report.results import Results
-from neural_recon.report.words import FEATURE_SPACES, metric_title, number, p_value
+from neural_recon.report.words import FEATURE_SPACES, heading, number, p_value
 
 MAIN = "clip_two_way"
 SPACE = "clip_vision"  # of the table's one figure; all spaces stand below it
@@ -40,7 +40,7 @@ def section(people: Sequence[Results], tuned: bool) -> dict | None:
             for question, answer, link, where in _QUESTIONS
         ],
         "tuned": tuned,
-        "seeds": [_seeds(person) for person in having if "seeds" in person.controls],
+        "seeds": [entry for entry in map(_seeds, having) if entry],
         "clusters": _clusters(having),
         "leaks": _leaks(having),
     }
@@ -159,15 +159,18 @@ def _draw_columns(table: pd.DataFrame) -> list[str]:
     return [name for name in table.columns if name.startswith("seed")]
 
 
-def _seeds(person: Results) -> dict[str, Any]:
-    table = person.controls["seeds"]
-    draws = _draw_columns(table)
+def _seeds(person: Results) -> dict[str, Any] | None:
+    """A subject's draws; None where there is one only, which has no spread."""
+    table = person.controls.get("seeds")
+    draws = [] if table is None else _draw_columns(table)
+    if len(draws) < 2:
+        return None
     return {
         "subject": person.subject,
         "draws": ["the run's", *(f"draw {k}" for k in range(2, len(draws) + 1))],
         "rows": [
             {
-                "metric": metric_title(row["metric"]),
+                "metric": heading(row["metric"]),
                 "n": int(row["n"]),
                 "means": [row[draw] for draw in draws],
                 "mean": row["mean"],

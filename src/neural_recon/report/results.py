@@ -127,11 +127,6 @@ class Results:
         """The metrics of which there is any score."""
         return self.summary.loc[self.summary["mean"].notna(), "metric"].unique().tolist()
 
-    def lower(self, metric: str) -> bool:
-        """Whether lower is better."""
-        frame = self.summary
-        return bool((frame.loc[frame["metric"] == metric, "better"] == "lower").any())
-
     def per_image(self, variant: str, picture: str, metric: str) -> dict[int, float]:
         """NSD id -> score of one image; images without a number are left out."""
         frame = self.images
@@ -184,11 +179,10 @@ def read(files: SubjectFiles) -> Results:
 
 
 def _summary(path: str | Path) -> pd.DataFrame:
-    """The summary; tables from before these columns measured all they have, and higher was better."""
+    """The summary; tables from before `not_measured` measured all they have."""
     frame = table(path, SUMMARY)
-    for column, usual in (("better", "higher"), ("not_measured", "")):
-        frame[column] = frame[column].fillna(usual).astype(str) if column in frame else usual
-    return frame
+    reasons = frame["not_measured"].fillna("").astype(str) if "not_measured" in frame else ""
+    return frame.assign(not_measured=reasons)
 
 
 def written_by(path: str | Path) -> str:

@@ -54,7 +54,7 @@ def section(people: Sequence[Results]) -> dict | None:
             {
                 "subject": subject,
                 "plot": strata_plot(table),
-                "metrics": [words.metric_title(metric) for metric in _metrics(table)],
+                "metrics": [words.heading(metric) for metric in _metrics(table)],
                 "rows": _rows(table),
             }
             for subject, table in tables.items()
@@ -112,7 +112,7 @@ def strata_plot(table: pd.DataFrame) -> str:
         for row, metric in zip(panels, metrics, strict=True):
             for axes, by in zip(row, kinds, strict=True):
                 _panel(axes, table, by, metric)
-                axes.set_xlabel(words.metric_title(metric), fontsize=8.5)
+                axes.set_xlabel(words.heading(metric), fontsize=8.5)
         for axes, by in zip(panels[0], kinds, strict=True):
             axes.set_title(textwrap.fill(by, 24))
         there = {
@@ -172,7 +172,7 @@ def _trends(trends: pd.DataFrame, subjects: Sequence[str]) -> list[dict]:
                 found = {row["subject"]: row for row in mine.to_dict("records")}
                 if found:
                     cells = [found.get(subject) for subject in subjects]
-                    title = words.metric_title(metric)
+                    title = words.heading(metric)
                     rows.append({"by": by, "metric": title, "picture": label, "cells": cells})
     return rows
 

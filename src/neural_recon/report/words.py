@@ -4,6 +4,9 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from neural_recon.comparison import METRICS as PUBLISHED
+from neural_recon.evaluate import better
+
 SUBJECT_SYMBOLS = "●■▲◆▼✚✖★"  # in the order of plots.MARKERS
 
 METRICS = {
@@ -70,8 +73,7 @@ METRICS = {
     ),
 }
 # of networks that neither condition nor are trained with the generator
-NETWORKS = ("alexnet2_two_way", "alexnet5_two_way", "inception_two_way", "efficientnet_distance",
-            "swav_distance")  # fmt: skip
+NETWORKS = tuple(m for m in PUBLISHED if m not in ("pixcorr", "ssim", "clip_two_way"))
 CONTEXT_METRICS = ("context_object", "context_two_way")
 SWAPPED_TITLES = {
     "context_object": "object of the contexts' picture named",
@@ -100,8 +102,13 @@ VARIANTS = tuple(_VARIANTS)
 
 
 def metric_title(metric: str) -> str:
-    """A score's name in headings."""
+    """A score's name in a sentence; above numbers `heading`."""
     return METRICS[metric][0] if metric in METRICS else metric.replace("_", " ")
+
+
+def heading(metric: str) -> str:
+    """A score's name above its numbers, with what is better where that is not the higher."""
+    return metric_title(metric) + (" (lower is better)" if better(metric) == "lower" else "")
 
 
 def metric_short(metric: str) -> str:
@@ -286,7 +293,9 @@ def notes(
     if "clip_two_way" in metrics:
         judge = ""
         if "object" in metrics:
-            judge += " Therefore a judge that decoder and generator never used names objects and backgrounds too."
+            judge += (
+                " Therefore a judge that decoder and generator never used names objects and backgrounds too."
+            )
         others = [metric_short(m) for m in NETWORKS if m in metrics]
         if others:
             judge += f" Networks that the generator does not use score beside it: {', '.join(others)}."
@@ -330,9 +339,13 @@ def notes(
         *(["“Clusters held out” answers it for training images"] if "clusters" in controls else []),
     ]
     missing = [
-        ("What these test images would score without near twins" if strata else
-         "How much these test images profit from near twins")
-        + " among the training images" + (f" ({'; '.join(answers)})" if answers else ""),
+        (
+            "What these test images would score without near twins"
+            if strata
+            else "How much these test images profit from near twins"
+        )
+        + " among the training images"
+        + (f" ({'; '.join(answers)})" if answers else ""),
         *([] if less_data else ["how the scores fall with fewer voxels or trials"]),
         *([] if draws > 1 else ["how they vary between seeds"]),
     ]
