@@ -210,6 +210,8 @@ def _cluster_plot(tables: dict[str, pd.DataFrame]) -> str:
     """Identification under both cuts: a panel a space, a line a subject; chance as a grey band."""
     spaces = [s for s in FEATURE_SPACES if any((table["space"] == s).any() for table in tables.values())]
     best = max(float(table["high"].max()) for table in tables.values())
+    worst = min(float(table["low"].min()) for table in tables.values())
+    bottom = max(min(0.4, 0.95 * worst), 0.0005)  # below chance and all that is drawn; a logit axis has no 0
     top = min(1 - (1 - best) / 2, 0.9995)
     with matplotlib.rc_context({**STYLE, "ytick.major.size": 3}):
         figure = Figure(figsize=(2.4 * len(spaces) + 1.6, 3.0), layout="constrained")
@@ -227,17 +229,17 @@ def _cluster_plot(tables: dict[str, pd.DataFrame]) -> str:
                     k - (len(tables) - 1) / 2
                 )
                 colour = SPACE_COLOURS.get(space, INK)
-                shown = mine[["low", "high", "score"]].clip(upper=top)
+                shown = mine[["low", "high", "score"]].clip(bottom, top)
                 axes.vlines(x, shown["low"], shown["high"], color=colour, lw=1.8, alpha=0.6)
                 axes.plot(
                     x, shown["score"], "-", marker=MARKERS[k % len(MARKERS)], color=colour, ms=6.5,
                     mec="white", mew=0.9, lw=1.2,
                 )  # fmt: skip
-            axes.set(title=FEATURE_SPACES[space], xlim=(-0.5, 1.5), yscale="logit", ylim=(0.4, top))
+            axes.set(title=FEATURE_SPACES[space], xlim=(-0.5, 1.5), yscale="logit", ylim=(bottom, top))
             axes.set_xticks(range(len(CUTS)), ["at random", "by clusters"])
-            axes.set_yticks([tick for tick in TICKS if tick < top])
+            ticks = [tick for tick in (0.1, 0.3, *TICKS) if bottom <= tick < top]
+            axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
             axes.set_yticks([], minor=True)
-            axes.set_yticklabels([f"{tick:g}" for tick in TICKS if tick < top])
         panels[0].set_ylabel("two-way identification")
         figure.supxlabel("training images held out", fontsize=9.5)
         return uri(figure)
@@ -252,8 +254,6 @@ def _leaks(people: Sequence[Results]) -> dict | None:
     rows = []
     for check in checks:
         cells = [mine.get(check) for mine in by_check.values()]
-        known = next(cell for cell in cells if cell)
-        rows.append(
-            {"check": check, "compared": known["compared"], "tolerance": known["tolerance"], "cells": cells}
-        )
+        tolerance = next(cell["tolerance"] for cell in cells if cell)
+        rows.append({"check": check, "tolerance": tolerance, "cells": cells})
     return {"subjects": list(tables), "rows": rows}

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from neural_recon.region_tests import BY_STRATUM, TESTS
 from neural_recon.report import plots, results, words
 from neural_recon.report.regions import SPACES as REGION_SPACES
 from neural_recon.report.results import Results
@@ -22,19 +23,6 @@ LOOKS = {  # (variant, picture): colour, marker, label
     ("nearest_image", "baseline"): ("#009E73", "D", "nearest training image (baseline)"),
 }
 CHANCE = "chance"
-TESTS = ["subject", "region", "space", "metric", "against", "first", "second", "n", "p", "p_holm"]
-BY_STRATUM = [
-    "by",
-    "stratum",
-    "place",
-    "region",
-    "space",
-    "n",
-    "mean",
-    "all_voxels",
-    "p_holm",
-    "not_measured",
-]
 
 
 def section(people: Sequence[Results]) -> dict | None:
