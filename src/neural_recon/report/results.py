@@ -80,7 +80,7 @@ class SubjectFiles:
     comparison: Path | None = None  # all subjects' figures beside published ones
     quality: Path | None = None  # table of the sessions, beside it the page {subject}.html
     mask: Path | str | None = None  # volume nsdgeneral, for the map of the table quality's voxels
-    baselines: Path | str | None = None  # for each test image a training image: nearest_image
+    baselines: Path | str | None = None  # for each test image a training image: random, nearest
     shuffled: Path | str | None = None  # reconstructions of the decoder refitted on shuffled pairs
 
 
@@ -237,14 +237,6 @@ def medians(ceilings: Mapping[str, np.ndarray]) -> dict[str, float]:
 def picture_ids(path: str | Path, name: str = "nsd_id") -> np.ndarray:
     """NSD ids of a picture file's rows (or its `context_id`)."""
     return whole_numbers(path, name, read_hdf5(path, name)[name]).astype(np.int64)
-
-
-def nearest_name(path: str | Path | None) -> str:
-    """The dataset of the nearest training images in a file of baselines."""
-    if path is None:
-        return ""
-    with open_hdf5(path) as file:
-        return "nearest" if "nearest" in file else "nearest_image"
 
 
 def each_picture(
