@@ -161,7 +161,7 @@ def control_tables(rng):
 def write_controls(folder, rng, files, ids):
     """Adds the controls' pictures to a subject: three training images are everyone's nearest."""
     path = folder / files.subject
-    baselines = {"nsd_id": np.array(ids), "nearest_image": draw(rng, 3, 425, 20)[np.arange(len(ids)) % 3]}
+    baselines = {"nsd_id": np.array(ids), "nearest": draw(rng, 3, 425, 20)[np.arange(len(ids)) % 3]}
     write_hdf5(path / "baselines.h5", baselines, {})
     write_hdf5(path / "shuffled.h5", {"nsd_id": np.array(ids), "images": draw(rng, len(ids), 64, 12)}, {})
     return dataclasses.replace(files, baselines=path / "baselines.h5", shuffled=path / "shuffled.h5")

@@ -36,6 +36,8 @@ def test_published_figures_are_whole():
     assert table[list(comparison.METRICS)].notna().all().all()
     assert table[list(comparison.METRICS)].lt(1).all().all()
     assert (table[comparison.DESCRIPTION].drop(columns="note") != "").all().all()
+    mixed = table.set_index("line")["note"].str.contains("0.75 refined + 0.25 blurry", regex=False)
+    assert mixed[mixed].index.tolist() == ["MindEye2", "MindEye2, 1 hour"]  # no other method's images are
     best = table.set_index("line").loc["MindEye2"]
     assert (best["pixcorr"], best["alexnet5_two_way"], best["swav_distance"]) == (0.322, 0.986, 0.344)
 
@@ -98,6 +100,18 @@ def test_mean_over_subjects_has_its_spread():
     assert found.loc["pixcorr", "sd"] == pytest.approx(np.std([0.8, 0.6], ddof=1))
     assert found.loc["clip_two_way", ["subjects", "mean", "lowest", "highest"]].tolist() == [1, 0.9, 0.9, 0.9]
     assert np.isnan(found.loc["clip_two_way", "sd"])
+
+
+def test_reasons_and_images_are_those_of_what_was_measured():
+    """One subject's reason is none for the mean of the others, nor are its images."""
+    tables = [
+        summary("subj01", [np.nan, np.nan], ("swav_distance", "ssim")).assign(not_measured=["no file", "x"]),
+        summary("subj02", [0.6, np.nan], ("swav_distance", "ssim")).assign(not_measured=[np.nan, "y"]),
+    ]
+    found = comparison.over_subjects(comparison.together(tables)).set_index("metric")
+    wanted = ["subjects", "n", "not_measured", "better"]
+    assert found.loc["swav_distance", wanted].tolist() == [1, 10, "", "lower"]
+    assert found.loc["ssim", wanted].tolist() == [0, 0, "x", "higher"]
 
 
 SCORES = pd.Series(np.r_[np.linspace(1, 0, 20), 0.5], np.arange(100, 121))

@@ -155,5 +155,5 @@ def test_scenes_of_the_demo(tmp_path):
         assert row.categories.split(", ") == list(dict.fromkeys(kinds))
     assert set(table["n_objects"]) == {1, 2}
     pd.DataFrame({"nsd_id": [1]}).to_parquet(path)
-    with pytest.raises(InputError, match="with the columns nsd_id, n_objects"):
+    with pytest.raises(InputError, match="the columns n_objects, main_kind, second_kind, found nsd_id"):
         content.from_scenes(path)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -180,7 +181,7 @@ def test_published_figures_without_weights_name_the_files_that_are_expected(fold
 @pytest.mark.parametrize("name", ["a/b", "..", "", "x\\y"])
 def test_names_that_name_no_file(name):
     with pytest.raises(InputError, match="name: expected one that can name a file"):
-        default_output(name)
+        default_output(Path("results"), name, "native")
 
 
 def test_without_clip_the_metric_is_listed_with_the_reason(folders):
@@ -351,10 +352,23 @@ def test_command(folders, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Theirs: 5 pictures, preset native")
     assert (tmp_path / "scores.parquet").is_file()
-    found = CliRunner().invoke(cli.app, list(map(str, arguments)))  # where the comparison looks for them
-    assert found.exit_code == 0
-    assert found.stdout.endswith("scores: results/others/my method.tsv\n")
-    assert {path.name for path in Path("results/others").iterdir()} == {"my method.tsv", "my method.parquet"}
     done = run("--output", tmp_path / "scores.csv")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"error: {tmp_path}/scores.csv: expected a name that ends in .tsv.\n"
+
+
+@pytest.mark.parametrize(("name", "results"), [("demo", "results"), ("nsd", "results/nsd")])
+def test_default_output_is_where_the_comparison_looks(folders, name, results):
+    """In the configuration's results, and another preset overwrites nothing."""
+    shutil.copytree(ROOT / "config", "config")
+    for preset in ("native", "mindeye2"):
+        arguments = ["--reconstructions", folders[0], "--stimuli", folders[1], "--preset", preset]
+        arguments = ["evaluate", *map(str, arguments), "--configfile", f"config/{name}.yaml"]
+        found = CliRunner().invoke(cli.app, arguments)
+        assert found.exit_code == 0
+        assert found.stdout.endswith(f"scores: {results}/others/my method_{preset}.tsv\n")
+    written = sorted(Path(results, "others").iterdir())
+    assert [path.name for path in written if path.suffix == ".tsv"] == [
+        "my method_mindeye2.tsv", "my method_native.tsv",
+    ]  # fmt: skip
+    assert len(written) == 4

@@ -5,6 +5,7 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from neural_recon.data_amount import Sample
+from neural_recon.errors import InputError
 from neural_recon.held_out import compare, held_out_predictions, sampled_alpha
 from neural_recon.kernel import Kernel
 
@@ -76,6 +77,28 @@ def test_twins_help_only_where_they_are_in_training(rng):
     assert score.loc[("clip_text", "random"), "p_difference"] > 0.01
     assert set(table["n"]) == {150}
     assert set(table["folds"]) == {5}
+
+
+@pytest.mark.parametrize("repetitions", [1, 2])
+def test_the_order_of_the_rows_is_of_no_matter(rng, repetitions):
+    """Single trials stand in the order they were shown, also where every image is shown once."""
+    images, n = np.repeat(np.arange(60) * 5, repetitions), 60 * repetitions
+    latent = rng.standard_normal((60, 8))
+    X = latent[images // 5] @ rng.standard_normal((8, 40)) + 0.5 * rng.standard_normal((n, 40))
+    features = {"vdvae": Sample(latent @ rng.standard_normal((8, 30)), np.arange(60) * 5)}
+    clusters, found = rng.integers(0, 12, 60), []
+    for rows in (np.arange(n), rng.permutation(n)):
+        kernel = Kernel.of(X[rows], X[:2], images=images[rows])
+        found.append(compare(kernel, images[rows], clusters, features, {"vdvae": 5.0}, True, 0, folds=6))
+    assert found[0]["score"].min() > 0.9
+    assert found[1]["score"].min() > 0.9
+    np.testing.assert_allclose(found[0]["score"], found[1]["score"], atol=0.02)  # other folds
+
+
+def test_one_cluster_leaves_nothing_to_fit_on(rng):
+    kernel = Kernel.of(rng.standard_normal((6, 9)), rng.standard_normal((2, 9)))
+    with pytest.raises(InputError, match="expected at least 2 clusters of the 6 training images"):
+        compare(kernel, np.arange(6), np.zeros(6, int), {}, {}, True, 0)
 
 
 def test_penalties_of_sampled_features():

@@ -48,10 +48,21 @@ def test_responses_know_no_test_trial(betas, trials, zscore, average):
     written = prepare(betas, trials, VOXELS, zscore, average)
     for check in (
         leaks.check_images(trials, written.train_ids, written.test_ids),
-        leaks.check_zscores(lambda: iter(betas), trials, written, zscore),
-        leaks.check_test_responses(lambda: iter(betas), trials, VOXELS, written, zscore),
+        leaks.check_zscores(lambda: iter(betas), trials, written, zscore, average),
+        leaks.check_test_responses(lambda: iter(betas), trials, VOXELS, written, zscore, average),
     ):
         assert check.difference <= check.tolerance, check
+
+
+@pytest.mark.parametrize("average", [True, False])
+def test_images_shown_once_are_told_apart_from_averages(betas, trials, average):
+    """Ids are unique either way; rows of single trials are in the order they were shown."""
+    once = trials.copy()
+    once.loc[once["split"] == "train", "nsd_id"] = 1000 - np.flatnonzero(once["split"] == "train")
+    written = prepare(betas, once, VOXELS, "train", average)
+    assert len(np.unique(written.train_ids)) == len(written.train_ids)
+    check = leaks.check_test_responses(lambda: iter(betas), once, VOXELS, written, "train", average)
+    assert check.difference <= check.tolerance
 
 
 def test_image_in_both_is_found(betas, trials):
@@ -69,13 +80,14 @@ def test_statistics_of_all_trials_are_found(betas, trials):
     mean, std = raw.mean(axis=0), raw.std(axis=0, ddof=1)
     training = (written.train * written.std + written.mean - mean) / std
     planted = dataclasses.replace(written, mean=mean, std=std, train=training)
-    zscores = leaks.check_zscores(lambda: iter(betas), trials, planted, "train")
+    zscores = leaks.check_zscores(lambda: iter(betas), trials, planted, "train", True)
     assert zscores.difference > 100 * zscores.tolerance
-    changed = leaks.check_test_responses(lambda: iter(betas), trials, VOXELS, planted, "train")
+    changed = leaks.check_test_responses(lambda: iter(betas), trials, VOXELS, planted, "train", True)
     assert changed.difference > 100 * changed.tolerance
     fewer = dataclasses.replace(written, voxel=written.voxel[1:], train=written.train[:, 1:])
     assert (
-        leaks.check_test_responses(lambda: iter(betas), trials, VOXELS, fewer, "train").difference == np.inf
+        leaks.check_test_responses(lambda: iter(betas), trials, VOXELS, fewer, "train", True).difference
+        == np.inf
     )
 
 
@@ -95,9 +107,10 @@ def test_predictions_of_other_test_images(decoded, calibration):
     written = predict(train, test, Y[:60], alpha, calibration, seed=4)
     checks = leaks.check_predictions(halves, Y[:60], alpha, written, calibration, 4)
     table = leaks.table_of(checks, calibration)
-    assert table["check"].tolist() == ["predictions, others removed", "predictions, others replaced"]
+    others = ["predictions, others removed", "predictions, others replaced"]
+    assert table["check"].tolist() == [*others, *(["predictions, all"] if calibration == "published" else [])]
     if calibration == "published":
-        assert table["verdict"].tolist() == ["looks at the test set"] * 2
+        assert table["verdict"].tolist() == ["looks at the test set"] * 2 + ["holds"]
         leaks.require(table, "subj01")  # said, and no error
     else:
         assert table["verdict"].tolist() == ["holds"] * 2
@@ -116,6 +129,40 @@ def test_fit_on_test_images_is_found(decoded):
         leaks.Halves.of(train, test, np.arange(60)), Y[:60], 10.0, planted, "none", 0
     )
     assert set(leaks.table_of(checks, "none")["verdict"]) == {"fails"}
+
+
+def test_published_calibration_hides_no_other_leak(decoded):
+    """It looks at the test set and may; a fit on test images under it may not."""
+    train, test, Y = decoded
+    planted = predict(np.concatenate([train, test]), test, Y, 10.0, "published")
+    halves = leaks.Halves.of(train, test, np.arange(60))
+    table = leaks.table_of(
+        leaks.check_predictions(halves, Y[:60], 10.0, planted, "published", 0), "published"
+    )
+    assert table.set_index("check")["verdict"]["predictions, all"] == "fails"
+    with pytest.raises(InputError, match=r"check “predictions, all”"):
+        leaks.require(table, "subj01")
+
+
+@pytest.mark.parametrize("calibration", ["train", "published"])
+def test_what_is_no_number_fails(decoded, calibration):
+    train, test, Y = decoded
+    halves = leaks.Halves.of(train, test, np.arange(60))
+    written = predict(train, test, Y[:60], 10.0, calibration)
+    written[4] = np.nan
+    checks = leaks.check_predictions(halves, Y[:60], 10.0, written, calibration, 0)
+    table = leaks.table_of(checks, calibration)
+    assert set(table["verdict"]) == {"fails"}
+    with pytest.raises(InputError, match="expected no trace"):
+        leaks.require(table, "subj01")
+
+
+def test_constant_features_say_so(decoded):
+    train, test, _ = decoded
+    halves, constant = leaks.Halves.of(train, test, np.arange(60)), np.ones((60, 3))
+    checks = leaks.check_predictions(halves, constant, 10.0, np.ones((21, 3)), "train", 0)
+    assert {check.compared for check in checks} == {"none of the sampled features varies"}
+    assert set(leaks.table_of(checks, "train")["verdict"]) == {"nothing to check"}
 
 
 def test_two_test_images_are_too_few(decoded):
@@ -142,6 +189,8 @@ def test_alpha_knows_training_images_only(decoded, groups):
     assert honest.difference <= honest.tolerance
     planted = check(curve(np.concatenate([train, test]), Y))  # test images in the folds
     assert planted.difference > 10 * planted.tolerance
+    broken = curve(train, Y[:60]).assign(score=np.nan)
+    assert leaks.table_of([check(broken)], "train")["verdict"].tolist() == ["fails"]
     fixed = check(fixed_curve(10.0))
     assert leaks.table_of([fixed], "train")["verdict"].tolist() == ["nothing to check"]
 
@@ -152,14 +201,18 @@ def test_controls_take_training_images():
     assert leaks.check_shuffled(train_ids, others, test_ids).difference == 0
     others[3], others[7] = train_ids[3], 4
     assert leaks.check_shuffled(train_ids, others, test_ids).difference == 2
+    assert leaks.check_shuffled(train_ids, others[1:], test_ids).difference == np.inf
     sources = {"random": np.array([10, 11]), "nearest": np.array([12, 5])}
     assert leaks.check_baselines(sources, test_ids).difference == 1
     assert leaks.check_baselines(sources, np.arange(5)).difference == 0
 
 
 def test_worst_space_stands_for_a_check():
-    checks = [leaks.Check("a", f"{k}", value, 0.5) for k, value in enumerate((0.1, 0.7, np.nan))]
+    checks = [leaks.Check("a", f"{k}", value, 0.5) for k, value in enumerate((0.1, 0.7))]
+    checks.append(leaks.Check("a", "2", np.nan, 0.5, nothing=True))
     table = leaks.table_of([*checks, leaks.Check("b", "", 0.0, 0.0)], "train")
     assert table["check"].tolist() == ["a", "b"]
     assert table["difference"].tolist() == [0.7, 0.0]
     assert table["verdict"].tolist() == ["fails", "holds"]
+    unknown = [leaks.Check("a", "", value, 0.5) for value in (0.1, np.nan, 0.2)]
+    assert leaks.table_of(unknown, "train")["verdict"].tolist() == ["fails"]

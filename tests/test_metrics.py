@@ -128,7 +128,7 @@ def test_chance_of_two_way_identification_is_a_half(rng, n):
     # features that truly match, every picture beside a wrong truth: the mean over many re-pairings
     r = metrics.correlation_matrix(truth, truth + 0.5 * features)
     shuffles = [rng.permutation(n) for _ in range(1500)]
-    scores = [metrics.two_way_from_matrix(r[:, order]).mean() for order in shuffles]
+    scores = [np.diag(metrics.two_way_matrix(r[:, order])).mean() for order in shuffles]
     assert np.mean(scores) == pytest.approx(0.5, abs=5 * np.std(scores) / np.sqrt(1500))
 
 
@@ -161,7 +161,7 @@ def test_two_way_scores_of_any_repairing_stand_in_the_matrix(rng):
 def test_two_way_identification_looks_along_the_truths_and_counts_no_ties():
     # picture 0 suits truth 0 best; picture 1 too, so it loses; picture 2 ties with truth 1
     r = np.array([[0.9, 0.8, 0.1], [0.2, 0.3, 0.5], [0.1, 0.1, 0.5]])
-    assert metrics.two_way_from_matrix(r).tolist() == [1.0, 0.5, 0.5]
+    assert np.diag(metrics.two_way_matrix(r)).tolist() == [1.0, 0.5, 0.5]
 
 
 def test_a_tie_is_no_win(rng):
@@ -312,11 +312,11 @@ def test_presets_bring_both_to_one_size(rng):
     truth = rng.integers(0, 256, (2, 48, 48, 3), dtype=np.uint8)
     images = rng.integers(0, 256, (2, 20, 20, 3), dtype=np.uint8)
     for name, size in (("brain_diffuser", 425), ("mindeye2", 425), ("native", 20)):
-        t, p = metrics.at_preset(truth, images, metrics.PRESETS[name])
+        t, p = map(metrics.unit, metrics.sized(truth, images, metrics.PRESETS[name]))
         assert t.shape == p.shape == (2, size, size, 3)
     np.testing.assert_array_equal(p, images / np.float32(255))
     np.testing.assert_array_equal(t, metrics.resize(truth, 20, "bilinear"))
-    _, p = metrics.at_preset(truth, images, metrics.PRESETS["mindeye2"])
+    _, p = map(metrics.unit, metrics.sized(truth, images, metrics.PRESETS["mindeye2"]))
     steps = Image.fromarray(images[0]).resize((256, 256), Image.Resampling.BILINEAR)
     steps = np.asarray(steps.resize((425, 425), Image.Resampling.BILINEAR)) / np.float32(255)
     np.testing.assert_array_equal(p[0], steps)

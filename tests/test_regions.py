@@ -9,7 +9,7 @@ import pytest
 from conftest import ridge_problem, scikit_ridge
 from test_report import CONFIGURATION, IDS, Page, draw, write_stimuli, write_subject
 
-from neural_recon import nsd, regions, report
+from neural_recon import nsd, region_tests, regions, report
 from neural_recon.demo import brain, scenes
 from neural_recon.errors import InputError
 from neural_recon.evaluate import Scores
@@ -17,6 +17,7 @@ from neural_recon.feature_files import write_chunk
 from neural_recon.files import write_hdf5, write_table
 from neural_recon.kernel import Kernel
 from neural_recon.networks import Judges
+from neural_recon.report import regions as report_regions
 from neural_recon.responses import in_regions, read_voxels, select_voxels
 
 SHAPE = (6, 7, 8)
@@ -146,8 +147,11 @@ def test_region_beats_random_voxels_where_it_has_the_signal(problem):
     wide = table[table["space"] != "base"].pivot(index="space", columns="decoder", values="score")
     assert (wide[regions.REGION] > 0.95).all()
     assert (wide[regions.REGION] > wide[regions.RANDOM] + 0.1).all()
-    own = table[(table["decoder"] == regions.REGION) & (table["space"] != "base")]
-    assert (own["p_random"] < 0.01).all()
+    everything = single[single["variant"] == regions.REGION].assign(variant="decoded")
+    tests = region_tests.paired("subj01", region_tests.joined({"own": single}, everything), 0)
+    own = tests[(tests["against"] == regions.RANDOM) & (tests["space"] != "base")]
+    assert len(own) == len(wide)
+    assert (own["p"] < 0.01).all()
     np.testing.assert_allclose(table["chance"], 0.5, atol=0.05)
     # the other way round: voxels that carry nothing are at chance, and lose
     empty, *_ = regions.score_region(np.arange(30, 42), *args)
@@ -265,8 +269,12 @@ def write_regions(folder, rng, ids):
         for space in ("base", *SPACES):
             score = rng.uniform(0.7, 0.9)
             rows.append([region, decoder, voxels, space, score, score - 0.05, score + 0.05, 0.5, 0.02, 0.001,
-                         len(ids), 0.01 if decoder == regions.REGION else None])  # fmt: skip
+                         len(ids)])  # fmt: skip
     write_table(folder / "scores.tsv", pd.DataFrame(rows, columns=regions.SCORES))
+    tests = [["subj01", region, space, "two_way", against, 0.8, 0.7, len(ids), 0.001, 0.004]
+             for against in region_tests.OTHERS for region in ("V1", "faces")
+             for space in region_tests.SPACES]  # fmt: skip
+    write_table(folder / "tests.tsv", pd.DataFrame(tests, columns=region_tests.TESTS))
     for name in ("V1", "faces"):
         arrays = {"images": draw(rng, len(ids), 16, 4), "nsd_id": np.array(ids)}
         write_hdf5(folder / name / "base_images.h5", arrays, {})
@@ -278,6 +286,20 @@ def write_regions(folder, rng, ids):
     write_hdf5(folder / "synthetic.h5", arrays, {})
     write_hdf5(folder / "synthetic_features.h5", {"region": np.array(names)}, {"amplitude": 1.25})
     return folder
+
+
+def test_stars_of_the_map_are_those_of_the_corrected_tests(tmp_path, rng, monkeypatch):
+    """Against random voxels; what is significant before correction only, or against all voxels, has none."""
+    drawn = []
+    monkeypatch.setattr(report_regions.plots, "uri", drawn.append)
+    folder = write_regions(tmp_path, rng, IDS["subj01"])
+    tests = pd.read_csv(folder / "tests.tsv", sep="\t").assign(p=0.01, p_holm=0.06)
+    tests.loc[tests["against"] == regions.ALL, "p_holm"] = 0.01
+    chosen = (tests["against"] == regions.RANDOM) & (tests["region"] == "faces") & (tests["space"] == "base")
+    tests.loc[chosen, "p_holm"] = 0.04
+    report_regions.heat_map(pd.read_csv(folder / "scores.tsv", sep="\t"), tests)
+    starred = [text for axes in drawn[0].axes for text in axes.texts if text.get_text().endswith("*")]
+    assert [text.get_position() for text in starred] == [(0, 1)]  # base, the second region
 
 
 def test_report_shows_regions_with_their_controls(tmp_path, rng):

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import h5py
@@ -21,6 +22,7 @@ from made_up_results import (
     LEVELS,
     SPACES,
     add_distances,
+    control_tables,
     draw,
     write_benchmarks,
     write_contents,
@@ -33,7 +35,8 @@ from PIL import Image
 from neural_recon import __version__, report
 from neural_recon.errors import InputError
 from neural_recon.files import write_table
-from neural_recon.report import album, gallery, plots, results, words
+from neural_recon.report import album, controls, gallery, plots, results, tables, words
+from neural_recon.report.page import render
 
 VOID = {"meta", "img", "br", "hr", "input", "link"}
 
@@ -186,6 +189,58 @@ def test_notes_follow_the_controls():
     ):
         assert "painted" not in notes["One draw a picture"].split("none was")[1]
         assert "vary between seeds" in notes["Not shown here"]
+
+
+def test_scores_below_chance_are_on_the_axis(rng, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(controls, "uri", drawn.append)
+    for low in (0.05, 0.6):
+        table = control_tables(rng)["clusters"].assign(low=low)
+        controls._cluster_plot({"subj01": table})
+        bottom = drawn[-1].axes[0].get_ylim()[0]
+        assert bottom < min(low, 0.5)
+
+
+def test_one_draw_has_no_section_of_several(rng):
+    table = control_tables(rng)["seeds"]
+    for draws, there in ((table, True), (table.drop(columns=["seed1", "seed2"]).assign(sd=np.nan), False)):
+        person = types.SimpleNamespace(subject="subj01", controls={"seeds": draws})
+        assert bool(controls._seeds(person)) == there
+
+
+def test_each_subject_has_its_own_leak_texts(rng):
+    leaks, people = control_tables(rng)["leaks"], []
+    for subject, text in (("subj01", "900 training"), ("subj02", "700 training")):
+        table = leaks.assign(compared=text)
+        people.append(types.SimpleNamespace(subject=subject, controls={"leaks": table}))
+    section = {"subjects": [], "questions": [], "tuned": False, "seeds": [], "clusters": None,
+               "leaks": controls._leaks(people)}  # fmt: skip
+    text = Page(render("controls.html", {"controls": section})).text
+    assert text.count("900 training") == text.count("700 training") == 2
+
+
+def test_distances_say_what_is_better(rng):
+    """In paired tests and draws as in the tables of scores."""
+    tests = pd.DataFrame({"subject": "subj01", "comparison": "final against base",
+                          "metric": ["swav_distance", "ssim"], "p": 0.1})  # fmt: skip
+    rows = tables.tests([types.SimpleNamespace(subject="subj01", tests=tests)])
+    assert [row["metric"] for row in rows] == ["Structural similarity", "SwAV distance (lower is better)"]
+    seeds = control_tables(rng)["seeds"].assign(metric="swav_distance")
+    shown = controls._seeds(types.SimpleNamespace(subject="subj01", controls={"seeds": seeds}))
+    assert [row["metric"] for row in shown["rows"]] == ["SwAV distance (lower is better)"]
+
+
+def test_notes_follow_networks_and_strata():
+    """Nothing is missed that the page has."""
+    wished = "would be the stronger evidence"
+    alone = dict(words.notes(CONFIGURATION, ["clip_two_way", "pixcorr"], True))
+    assert wished in alone["CLIP on both sides"]
+    assert "profit from near twins" in alone["Not shown here"]
+    for metric in ("inception_two_way", "swav_distance", "object"):
+        notes = dict(words.notes(CONFIGURATION, ["clip_two_way", metric], True, strata=True))
+        assert wished not in notes["CLIP on both sides"]
+        assert "profit from near twins" not in notes["Not shown here"]
+        assert "“Where it works and where not”" in notes["Not shown here"]
 
 
 @pytest.mark.usefixtures("no_plots")

@@ -32,8 +32,8 @@ def person(folder, rng, subject, content=True, regions=False):
     pairs = [("decoded", "final"), ("decoded", "base"), ("nearest_image", "baseline"), ("decoded", "vdvae")]
     scores, by = scores_of(rng, images, pairs), strata.strata_of(images)
     files = types.SimpleNamespace(strata=folder / f"{subject}.tsv", regions=None, comparison=None)
-    write_table(files.strata, strata.score_strata(subject, scores, by, {}, 0))
-    trends = strata.trends(subject, scores, images, {}, 0)
+    write_table(files.strata, strata.score_strata(subject, scores, by, 0))
+    trends = strata.trends(subject, scores, images, 0)
     write_table(folder / f"{subject}_trends.tsv", trends)
     if regions:
         files.regions = folder / f"regions_{subject}"
@@ -58,7 +58,7 @@ def test_strata_stand_with_their_controls(tmp_path, rng):
         assert f"{row.mean:.3f} [{row.ci_low:.3f}, {row.ci_high:.3f}]" in page.text
     assert page.text.count("chance 0.500") > 2 * len(means)
     assert "not measured fewer than 8 images" in page.text  # rare has 5
-    assert "and the nearest training image scores as high," in page.text
+    assert "and the nearest training image scores as well as the decoder," in page.text
     assert "places" in page.text
     assert "corrected" in page.text
     assert page.images == 3
@@ -86,6 +86,7 @@ def test_published_figures_stand_beside_ours(tmp_path, preset):
     assert "0.123" in text
     assert text.count(comparison.NOT_MEASURED) - 1 == 7  # the paragraph says it too
     assert "0.986" in text
+    assert text.count("0.75 refined + 0.25 blurry") == 2
     assert (comparison.NATIVE in text) == (comparison.SIMULATED in text) == (preset == "native")
     people[0].files.comparison = None
     assert published.section(people) is None

@@ -138,7 +138,8 @@ def test_run_is_whole(project):
     amount = pd.read_csv(results / "data_amount/subj01.tsv", sep="\t")
     assert len(amount) == 3 * (1 + 2)  # all of both, and two draws of voxels, in each space
     strata = pd.read_csv(results / "strata/subj01.tsv", sep="\t")
-    assert set(strata["by"]) == {"all images", "nearest training image"}  # no table of scenes: no content
+    # no table of scenes: no content
+    assert set(strata["by"]) == {"all images", "similarity to the nearest training image"}
     assert strata.loc[strata["by"] == "all images", "mean"].notna().all()
     tests = pd.read_csv(results / "regions/subj01/tests.tsv", sep="\t")
     assert len(tests) == 2 * 4 * 2  # regions, spaces, and what they are compared with

@@ -117,9 +117,12 @@ def evaluate(
         Path | None,
         typer.Option(
             help="The table (.tsv); single images' scores beside it (.parquet). Default: "
-            "results/others/NAME.tsv, which joins the comparison in the report."
+            "others/NAME_PRESET.tsv in the results' folder, which joins the comparison in the report."
         ),
     ] = None,
+    configfile: Annotated[
+        Path, typer.Option(help="The configuration of the run whose comparison they join (without --output).")
+    ] = Path("config/demo.yaml"),
     weights: Annotated[
         Path,
         typer.Option(
@@ -136,10 +139,13 @@ def evaluate(
 ) -> None:
     """Score a folder of pictures, from whatever method, with intervals and chance levels."""
     from neural_recon import evaluate_folder  # takes seconds to import
+    from neural_recon.config import read_config
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     name = name or reconstructions.resolve().name
-    output = output or evaluate_folder.default_output(name)
+    if output is None:
+        results = read_config(configfile, Path.cwd()).results
+        output = evaluate_folder.default_output(results, name, preset)
     if output.suffix != ".tsv":
         raise InputError(f"{output}: expected a name that ends in .tsv.")
     summary, images = evaluate_folder.evaluate_folder(reconstructions, stimuli, preset, name, clip, weights)

@@ -14,12 +14,13 @@ import numpy as np
 import pandas as pd
 
 from neural_recon.errors import InputError
-from neural_recon.files import read_hdf5
+from neural_recon.evaluate import better
+from neural_recon.files import read_hdf5, read_table
 
-METRICS = {  # of the published tables -> better
-    "pixcorr": "higher", "ssim": "higher", "alexnet2_two_way": "higher", "alexnet5_two_way": "higher",
-    "inception_two_way": "higher", "clip_two_way": "higher", "efficientnet_distance": "lower",
-    "swav_distance": "lower",
+METRICS = {  # of the published tables, and how these call them
+    "pixcorr": "PixCorr", "ssim": "SSIM", "alexnet2_two_way": "Alex(2)", "alexnet5_two_way": "Alex(5)",
+    "inception_two_way": "Incep", "clip_two_way": "CLIP", "efficientnet_distance": "Eff",
+    "swav_distance": "SwAV",
 }  # fmt: skip
 DESCRIPTION = [
     "line",
@@ -52,16 +53,22 @@ def over_subjects(summaries: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         A row a variant, picture and metric: subjects (how many it was measured for), mean, sd (ddof 1; nan
-        of one subject), lowest and highest, n (images, over all of them) and chance (mean `shuffled`).
-        Scores that were measured for no subject have 0 subjects and nan.
+        of one subject), lowest and highest, n (images, over all that were measured), chance (mean
+        `shuffled`), better, and not_measured. Scores that were measured for no subject have 0 subjects, nan,
+        and the first subject's reason in `not_measured`, which is empty elsewhere.
     """
+    measured = summaries["mean"].notna()
+    reasons = summaries["not_measured"].fillna("") if "not_measured" in summaries else ""
+    summaries = summaries.assign(n=summaries["n"].where(measured, 0), not_measured=reasons)
     groups = summaries.groupby(["variant", "picture", "metric"], sort=False)
     table = groups.agg(
         subjects=("mean", "count"), mean=("mean", "mean"), sd=("mean", "std"), lowest=("mean", "min"),
         highest=("mean", "max"), n=("n", "sum"), chance=("shuffled", "mean"),
-    )  # fmt: skip
-    more = [name for name in ("better", "not_measured") if name in summaries]
-    return table.join(groups[more].first()).reset_index()
+        not_measured=("not_measured", "first"),
+    ).reset_index()  # fmt: skip
+    table["not_measured"] = table["not_measured"].where(table["subjects"] == 0, "")
+    table.insert(len(table.columns) - 1, "better", table["metric"].map(better))
+    return table
 
 
 def published() -> pd.DataFrame:
@@ -69,7 +76,7 @@ def published() -> pd.DataFrame:
     path = resources.files("neural_recon") / "published.tsv"
     with path.open(encoding="utf-8") as handle:
         table = pd.read_csv(handle, sep="\t", dtype=dict.fromkeys(DESCRIPTION, str))
-    return table.assign(kind=PUBLISHED, note="").reindex(columns=COLUMNS)
+    return table.assign(kind=PUBLISHED, note=table["note"].fillna("")).reindex(columns=COLUMNS)
 
 
 def our_lines(
@@ -132,13 +139,7 @@ def other_lines(paths: Iterable[str | Path]) -> pd.DataFrame:
     rows = []
     wanted = ["method", "preset", "metric", "mean", "n"]
     for path in paths:
-        try:
-            table = pd.read_csv(path, sep="\t")
-        except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
-            raise InputError(
-                f"{path}: expected a table of neural-recon evaluate, found {error}; score the pictures "
-                "again, or take the file out."
-            ) from error
+        table = read_table(path, what="a table of neural-recon evaluate")
         absent = [name for name in wanted if name not in table]
         if absent or not len(table):
             found = f"no {', '.join(absent)}" if absent else "no rows"

@@ -90,6 +90,11 @@ class Config(Section):
         return self
 
     @property
+    def results(self) -> Path:
+        """The folder of this configuration's results."""
+        return Path(self.pathvars.get("results", "results"))
+
+    @property
     def model_names(self) -> list[str]:
         """The models that are named: entries of the table of weights, or paths."""
         return [self.weights.vdvae, self.weights.versatile, *self.evaluation.networks.named.values()]

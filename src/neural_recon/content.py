@@ -21,6 +21,7 @@ import pandas as pd
 
 from neural_recon.coco import stimulus_table
 from neural_recon.errors import InputError
+from neural_recon.files import read_table
 
 logger = logging.getLogger(__name__)
 
@@ -36,13 +37,7 @@ def from_scenes(path: str | os.PathLike[str]) -> pd.DataFrame:
         InputError: no such table.
     """
     columns = ["nsd_id", "n_objects", "main_kind", "second_kind"]
-    try:
-        scenes = pd.read_parquet(path, columns=columns)
-    except (OSError, ValueError) as error:  # Arrow's own errors are both
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{path}: expected a table (Parquet) with the columns {', '.join(columns)}: {reason}"
-        ) from error
+    scenes = read_table(path, columns, f"a table (Parquet) with the columns {', '.join(columns)}")
     kinds = [list(dict.fromkeys(filter(None, both))) for both in scenes[columns[2:]].to_numpy()]
     return scenes[columns[:2]].assign(
         main_category=scenes["main_kind"], categories=[", ".join(some) for some in kinds], crowd=False

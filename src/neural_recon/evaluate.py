@@ -63,8 +63,8 @@ class Scores:
         """Take up one score.
 
         Args:
-            variant: whose pictures: decoded, true_features, shuffled, swapped or mean_image.
-            picture: what is scored: base, final, or a feature space.
+            variant: whose pictures: decoded, or a control such as shuffled, seed1 or nearest_image.
+            picture: what is scored: base, final, baseline, or a feature space.
             metric: the score's name; `better` says whether higher or lower is better.
             nsd_ids: (n,) the truths.
             matrix: (n, n) scores, or (n,) the per-image ones together with `chance`.

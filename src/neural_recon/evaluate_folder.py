@@ -35,7 +35,6 @@ THREADS = 4  # decoding and resizing leave the interpreter free
 # pictures read at a time; what is kept of each is the preset's size in 8 bits, and the networks' features
 BLOCK = 64
 SEED, REPAIRINGS = 0, 1000
-OTHERS = Path("results/others")
 GENERATOR = "shi-labs--versatile-diffusion"  # where the workflow fetches it to, below the folder of weights
 
 
@@ -120,8 +119,9 @@ def find_judges(preset: PresetName, folder: Path, clip: Path | None = None) -> J
     return Judges(preset, model, files, absent, device())
 
 
-def default_output(name: str) -> Path:
-    """Where the scores of a method go: the comparison takes up what lies there.
+def default_output(results: Path, name: str, preset: PresetName) -> Path:
+    """Where the scores of a method under a preset go: the comparison of these results takes up what lies
+    there.
 
     Raises:
         InputError: the method's name cannot name a file.
@@ -130,7 +130,7 @@ def default_output(name: str) -> Path:
         raise InputError(
             f"name: expected one that can name a file, found {name!r}; give another one, or an output."
         )
-    return OTHERS / f"{name}.tsv"
+    return results / f"others/{name}_{preset}.tsv"
 
 
 def write_scores(output: Path, summary: pd.DataFrame, images: pd.DataFrame) -> None:

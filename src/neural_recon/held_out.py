@@ -20,6 +20,7 @@ from neural_recon import backends, statistics
 from neural_recon.backends import Backend
 from neural_recon.cross_validation import make_folds, sample_columns
 from neural_recon.data_amount import Sample
+from neural_recon.errors import InputError
 from neural_recon.kernel import Fit, Kernel
 from neural_recon.metrics import correlation_matrix, two_way_matrix
 from neural_recon.ridge import calibration_statistics
@@ -98,7 +99,7 @@ def compare(
     """Identification of training images held out with their cluster, and of the same held out at random.
 
     Args:
-        kernel: of the training rows that show images `nsd_ids` (n,).
+        kernel: of the training rows that show images `nsd_ids` (n,), whatever their order.
         clusters: labels of the unique images, ascending by id.
         features: space -> features of the training images.
         alphas: space -> penalty, one or one a sampled feature.
@@ -109,9 +110,19 @@ def compare(
         Two rows a space, held_out "clusters" and "random": score with low and high (95 %, bootstrap over
         images), chance and chance_sd (re-paired), p, n images scored, then p_difference of a paired
         permutation test between the two, training_images, clusters, folds, and targets.
+
+    Raises:
+        InputError: all images are of one cluster, so that none is left to fit on.
     """
-    ids = np.unique(nsd_ids)
-    n = len(ids)
+    ascending = np.unique(nsd_ids)
+    # the kernel's images: rows as they are where each is shown once, else by label
+    ids = np.asarray(nsd_ids) if kernel.images is None else ascending
+    clusters, n = np.asarray(clusters)[np.searchsorted(ascending, ids)], len(ids)
+    if len(np.unique(clusters)) < 2:
+        raise InputError(
+            f"split.clusters.count: expected at least 2 clusters of the {n} training images to hold out, "
+            "found 1; name more clusters, or more sessions where there are few images."
+        )
     whole = [fold for _, fold in make_folds(n, min(folds, len(np.unique(clusters))), seed, clusters)]
     edges = np.cumsum([len(fold) for fold in whole])[:-1]
     random = [np.sort(fold) for fold in np.split(np.random.default_rng(seed).permutation(n), edges)]

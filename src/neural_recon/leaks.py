@@ -11,7 +11,9 @@ Each check compares two ways to the same numbers, one of which never sees (the o
 - shuffled pairs, baselines: the controls themselves take training images, and never the right one.
 
 Calibration "published" takes mean and spread of the predictions from the test set: then the checks of
-predictions must find that, and say so. Everything else that differs is an error.
+predictions without the other test images must find that, and say so. As they could hide anything else there,
+all test images are decoded again, calibrated alike, and must come out as they were written. Everything else
+that differs is an error, and so is a difference that is no number.
 
 What no check here can see lies before this workflow: NSD's betas fithrf_GLMdenoise_RR were tuned on repeated
 trials, those of test images included.
@@ -30,15 +32,16 @@ from neural_recon.baselines import KINDS
 from neural_recon.cross_validation import column_runs, cross_validate, pooled, sample_columns
 from neural_recon.errors import InputError
 from neural_recon.feature_files import FeatureTable, select_rows
-from neural_recon.files import open_hdf5, read_hdf5
+from neural_recon.files import open_hdf5, read_hdf5, read_table
 from neural_recon.kernel import Kernel
-from neural_recon.penalty import chosen_alpha
+from neural_recon.penalty import chosen_alpha, read_chosen
 from neural_recon.responses import Responses, prepare
-from neural_recon.ridge import Calibration, Targets, predict_blocks, shuffled_images, together
+from neural_recon.ridge import Calibration, Targets, predict_blocks, together
 
 logger = logging.getLogger(__name__)
 
 TARGETS = 256  # features a space that are decoded again, a seeded sample
+OTHERS = "predictions, others"  # the checks of them under calibration "published" find what it looks at
 HOLDS, LOOKS, FAILS, NOTHING = "holds", "looks at the test set", "fails", "nothing to check"
 
 Sessions = Callable[[], Iterable[np.ndarray]]  # a fresh pass over the betas (n_trials, n_voxels)
@@ -46,18 +49,21 @@ Sessions = Callable[[], Iterable[np.ndarray]]  # a fresh pass over the betas (n_
 
 @dataclass(frozen=True)
 class Check:
-    """One check; `difference` is the largest found, NaN where there was nothing to compare."""
+    """One check; `difference` is the largest found. Where there was `nothing` to compare it is NaN, and
+    `compared` says why."""
 
     check: str
     compared: str
     difference: float
     tolerance: float
+    nothing: bool = False
 
 
 def check_subject(
     files: Any,
     features: Mapping[str, Sequence[str]],
     zscore: str,
+    average: bool,
     calibration: Calibration,
     cross_validation: Mapping,
     seed: int,
@@ -65,14 +71,15 @@ def check_subject(
     """Run every check on a subject's files.
 
     Args:
-        files: named inputs of the rule `leaks`: baselines, betas, curves and predictions (a space each, in
-            the order of `features`), responses, trials, voxels.
+        files: named inputs of the rule `leaks`: baselines, betas, curves, predictions and shuffled (a space
+            each, in the order of `features`), responses, trials, voxels.
         features: space -> its chunks.
+        zscore, average: as the training responses were prepared.
 
     Returns:
         As `table_of`.
     """
-    trials, voxels = pd.read_parquet(files.trials), pd.read_parquet(files.voxels)
+    trials, voxels = read_table(files.trials), read_table(files.voxels)
     written = SimpleNamespace(**read_hdf5(files.responses))
     train_ids, test_ids = written.train_ids, written.test_ids
 
@@ -81,26 +88,28 @@ def check_subject(
 
     checks = [
         check_images(trials, train_ids, test_ids),
-        check_zscores(sessions, trials, written, zscore),
-        check_test_responses(sessions, trials, voxels, written, zscore),
+        check_zscores(sessions, trials, written, zscore, average),
+        check_test_responses(sessions, trials, voxels, written, zscore, average),
     ]
     halves = Halves.of(written.train, written.test, train_ids)
-    for (space, paths), curve_file, predicted in zip(
-        features.items(), files.curves, files.predictions, strict=True
+    for (space, paths), curve_file, predicted, shuffled in zip(
+        features.items(), files.curves, files.predictions, files.shuffled, strict=True
     ):
         logger.info("%s: decoded again", space)
-        table, curve = FeatureTable(paths, train_ids), pd.read_csv(curve_file, sep="\t")
+        table, alphas = FeatureTable(paths, train_ids), read_chosen(curve_file)
         columns = sample_columns(table.shape[1], TARGETS, seed)
         runs = column_runs(columns)
         targets = np.concatenate([table[:, run] for run in runs], axis=1)
         with open_hdf5(predicted) as file:
             found = np.concatenate([file["predictions"][:, run] for run in runs], axis=1)
             found = select_rows(predicted, found, file["nsd_id"][()], test_ids)
-        alpha = np.broadcast_to(chosen_alpha(curve), (table.shape[1],))[columns]
+        alpha = np.broadcast_to(alphas, (table.shape[1],))[columns]
         checks += check_predictions(halves, targets, alpha, found, calibration, seed)
-        checks.append(check_alpha(halves.removed, table, table.parts, curve, cross_validation, seed))
+        curve = read_table(curve_file)
+        checks.append(check_alpha(halves.whole, table, table.parts, curve, cross_validation, seed))
+        pairs = read_hdf5(shuffled, "paired_id")["paired_id"]
+        checks.append(check_shuffled(train_ids, pairs, test_ids))
     sources = read_hdf5(files.baselines, *(f"{kind}_id" for kind in KINDS))
-    checks.append(check_shuffled(train_ids, shuffled_images(train_ids, seed), test_ids))
     checks.append(check_baselines(dict(zip(KINDS, sources.values(), strict=True)), test_ids))
     return table_of(checks, calibration)
 
@@ -114,11 +123,12 @@ def check_images(trials: pd.DataFrame, train_ids: np.ndarray, test_ids: np.ndarr
     return Check("images", what, float(len(wrong)), 0.0)
 
 
-def check_zscores(sessions: Sessions, trials: pd.DataFrame, written: Responses, zscore: str) -> Check:
+def check_zscores(
+    sessions: Sessions, trials: pd.DataFrame, written: Responses, zscore: str, average: bool
+) -> Check:
     """The written mean and std against those of the training trials alone, in standard deviations."""
     total: dict[int, np.ndarray] = {}
     count: dict[int, int] = {}
-    average = len(np.unique(written.train_ids)) == len(written.train_ids)
     for number, betas in enumerate(_training_trials(sessions, trials)):
         rows = betas[1][:, written.voxel].astype(np.float64)
         if zscore == "session":
@@ -133,13 +143,18 @@ def check_zscores(sessions: Sessions, trials: pd.DataFrame, written: Responses, 
     for key, row in total.items():
         squares += (row / count[key] - mean) ** 2
     std = np.sqrt(squares / (n - 1))
-    difference = max(np.max(np.abs(mean - written.mean) / std), np.max(np.abs(written.std / std - 1)))
+    difference = np.max([np.abs(mean - written.mean) / std, np.abs(written.std / std - 1)])
     what = "mean and std of each voxel, from the training trials alone; in standard deviations"
     return Check("z-scores", what, float(difference), 1e-4)
 
 
 def check_test_responses(
-    sessions: Sessions, trials: pd.DataFrame, voxels: pd.DataFrame, written: Responses, zscore: str
+    sessions: Sessions,
+    trials: pd.DataFrame,
+    voxels: pd.DataFrame,
+    written: Responses,
+    zscore: str,
+    average: bool,
 ) -> Check:
     """The written training responses against those prepared with every test trial's response changed."""
     test = [(table["split"] == "test").to_numpy() for _, table in trials.groupby("session", sort=False)]
@@ -152,7 +167,6 @@ def check_test_responses(
                 betas[rows] = mean - 3 * (betas[rows][::-1] - mean)  # what is constant stays so
             yield betas
 
-    average = len(np.unique(written.train_ids)) == len(written.train_ids)
     found = prepare(changed(), trials, voxels, zscore, average)
     same = np.array_equal(found.voxel, written.voxel) and np.array_equal(found.train_ids, written.train_ids)
     difference = float(np.max(np.abs(found.train - written.train))) if same else np.inf
@@ -162,8 +176,10 @@ def check_test_responses(
 
 @dataclass(frozen=True)
 class Halves:
-    """Kernels that know half of the test images: without the others, or with others in their place."""
+    """Kernels that know half of the test images: without the others, or with others in their place; and the
+    whole one."""
 
+    whole: Kernel
     removed: Kernel
     replaced: Kernel
     half: np.ndarray  # rows of the test responses
@@ -175,8 +191,9 @@ class Halves:
         half, between = np.arange(0, len(test), 2), np.arange(1, len(test), 2)
         others = test.copy()
         others[between] = 1 - 3 * test[between[::-1]]
-        removed = Kernel.of(train, test[half], images=train_ids)
-        return cls(removed, removed.of_others(train, others), half, len(test))
+        whole = Kernel.of(train, test, images=train_ids)
+        parts = (whole.of_others(train, responses) for responses in (test[half], others))
+        return cls(whole, *parts, half, len(test))
 
 
 def check_predictions(
@@ -187,7 +204,8 @@ def check_predictions(
     calibration: Calibration,
     seed: int,
 ) -> list[Check]:
-    """The written predictions of half of the test images against those made without the other half.
+    """The written predictions of half of the test images against those made without the other half, and
+    under calibration "published" those of all against all made again.
 
     Args:
         targets: (n_train, d) features of the training images.
@@ -196,19 +214,25 @@ def check_predictions(
     """
     half, tolerance = halves.half, 1e-3
     spread = targets.astype(np.float64).std(axis=0)
+    kernels = {
+        f"{OTHERS} removed": (halves.removed, np.arange(len(half)), half),
+        f"{OTHERS} replaced": (halves.replaced, half, half),
+    }
+    if calibration == "published":
+        every = np.arange(halves.n_test)
+        kernels["predictions, all"] = (halves.whole, every, every)
     checks = []
-    for how, kernel, rows in (
-        ("removed", halves.removed, np.arange(len(half))),
-        ("replaced", halves.replaced, half),
-    ):
-        name = f"predictions, others {how}"
-        if len(half) < 2:  # there "published" has no spread to look at
-            checks.append(Check(name, "too few test images", np.nan, tolerance))
+    for name, (kernel, rows, images) in kernels.items():
+        # of one image alone "published" has no spread to look at
+        few, constant = len(images) < 2, not np.any(spread > 0)
+        if few or constant:
+            why = "too few test images" if few else "none of the sampled features varies"
+            checks.append(Check(name, why, np.nan, tolerance, nothing=True))
             continue
         found = together(predict_blocks(kernel, targets, alpha, calibration, seed))[rows]
-        difference = np.max(np.abs(found - written[half])[:, spread > 0] / spread[spread > 0])
+        difference = np.max(np.abs(found - written[images])[:, spread > 0] / spread[spread > 0])
         what = (
-            f"{len(half)} of {halves.n_test} test images decoded again, {targets.shape[1]} features; in "
+            f"{len(images)} of {halves.n_test} test images decoded again, {targets.shape[1]} features; in "
             "standard deviations of a feature"
         )
         checks.append(Check(name, what, float(difference), tolerance))
@@ -231,9 +255,9 @@ def check_alpha(
         curve: the penalties tried, as `penalty` writes them.
         settings: the configuration's ridge.cross_validation.
     """
-    if curve["score"].isna().all():
+    if (curve["fold"] == 0).all():
         what = "alpha is fixed by the configuration: nothing is chosen"
-        return Check("alpha", what, np.nan, 1e-4)
+        return Check("alpha", what, np.nan, 1e-4, nothing=True)
     alpha = float(np.min(chosen_alpha(curve)))
     widths = pooled(parts, 1 if settings["groups"] == "space" else 32)
     alone = replace(kernel, test=kernel.test[:0])
@@ -242,13 +266,23 @@ def check_alpha(
     ).scores[:, :, 0]
     tried = curve[np.isclose(curve["alpha"].astype(float), alpha, rtol=1e-9)]
     known = tried.pivot(index="group", columns="fold", values="score").to_numpy(float)
-    difference = np.nanmax(np.abs(known - found)) if known.shape == found.shape else np.inf
+    difference = np.inf
+    if known.shape == found.shape:  # NaN in both: a part that does not vary in a fold has no score
+        difference = np.max(np.where(np.isnan(known) & np.isnan(found), 0, np.abs(known - found)))
     what = f"held-out R² of alpha {alpha:g} in {settings['folds']} folds, from training images alone"
     return Check("alpha", what, float(difference), 1e-4)
 
 
 def check_shuffled(train_ids: np.ndarray, others: np.ndarray, test_ids: np.ndarray) -> Check:
-    """The pairs of the shuffled decoder: rows with their own image's features, or a test image's."""
+    """The pairs that the shuffled decoder was fitted on: rows with their own image's features, or a test
+    image's.
+
+    Args:
+        others: whose features each training row had, as written beside the predictions.
+    """
+    if len(others) != len(train_ids):
+        what = f"{len(train_ids)} training rows, {len(others)} pairs of the shuffled decoder"
+        return Check("shuffled pairs", what, np.inf, 0.0)
     wrong = np.count_nonzero((train_ids == others) | np.isin(others, test_ids))
     what = f"{len(train_ids)} training rows of the shuffled decoder: pairs that belong together"
     return Check("shuffled pairs", what, float(wrong), 0.0)
@@ -262,19 +296,27 @@ def check_baselines(sources: Mapping[str, np.ndarray], test_ids: np.ndarray) -> 
 
 
 def table_of(checks: Iterable[Check], calibration: Calibration) -> pd.DataFrame:
-    """A row a check and its verdict; of checks made once a space, the one with the largest difference."""
-    table = pd.DataFrame([vars(check) for check in checks])
-    order = dict.fromkeys(table["check"])
-    table = table.sort_values("difference", ascending=False, na_position="last", kind="stable")
-    table = table.drop_duplicates("check").set_index("check").loc[list(order)].reset_index()
-    verdicts = []
-    for row in table.itertuples():
-        looks = calibration == "published" and row.check.startswith("predictions")
-        if np.isnan(row.difference):
-            verdicts.append(NOTHING)
+    """A row a check and its verdict; of checks made once a space, the one with the largest difference, where
+    one that is no number counts as the largest, and nothing to check as the smallest."""
+    worst: dict[str, Check] = {}
+    for check in checks:
+        if check.check not in worst or _size(check) > _size(worst[check.check]):
+            worst[check.check] = check
+    rows = []
+    for check in worst.values():
+        looks = calibration == "published" and check.check.startswith(OTHERS)
+        if check.nothing:
+            verdict = NOTHING
+        elif check.difference <= check.tolerance:
+            verdict = HOLDS
         else:
-            verdicts.append(HOLDS if row.difference <= row.tolerance else LOOKS if looks else FAILS)
-    return table.assign(verdict=verdicts)
+            verdict = LOOKS if looks and np.isfinite(check.difference) else FAILS
+        rows.append([check.check, check.compared, check.difference, check.tolerance, verdict])
+    return pd.DataFrame(rows, columns=["check", "compared", "difference", "tolerance", "verdict"])
+
+
+def _size(check: Check) -> float:
+    return -1.0 if check.nothing else np.inf if np.isnan(check.difference) else check.difference
 
 
 def require(table: pd.DataFrame, subject: str) -> None:

@@ -21,9 +21,9 @@ from PIL import Image
 from neural_recon.similarity import Variant, check_pictures, ssim, ssim_matrix, unit
 
 __all__ = [
-    "PRESETS", "Preset", "Variant", "at_preset", "correlation_distance", "correlation_matrix",
+    "PRESETS", "Preset", "Variant", "correlation_distance", "correlation_matrix",
     "cosine_matrix", "pixcorr", "pixcorr_matrix", "resize", "resize_through", "retrieval_matrix", "sized",
-    "ssim", "ssim_matrix", "two_way_from_matrix", "two_way_identification", "two_way_matrix",
+    "ssim", "ssim_matrix", "two_way_identification", "two_way_matrix",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -98,14 +98,9 @@ def resize_through(
     return out
 
 
-def at_preset(truth: np.ndarray, images: np.ndarray, preset: Preset) -> tuple[np.ndarray, np.ndarray]:
-    """Bring uint8 truths and pictures, (n, H, W, 3) of any sizes, to what `pixcorr` and `ssim` take."""
-    truth, images = sized(truth, images, preset)
-    return unit(truth), unit(images)
-
-
 def sized(truth: np.ndarray, images: np.ndarray, preset: Preset) -> tuple[np.ndarray, np.ndarray]:
-    """The same as uint8, in a quarter of the memory."""
+    """Bring uint8 truths and pictures, (n, H, W, 3) of any sizes, to a preset's size, uint8: `unit` of them
+    is what `pixcorr` and `ssim` take."""
     own = images.shape[1:2]
     truth = resize_through(truth, preset.truth_sizes or own, preset.method)
     return truth, resize_through(images, preset.picture_sizes or own, preset.method)
@@ -163,12 +158,7 @@ def two_way_identification(truth: np.ndarray, features: np.ndarray) -> np.ndarra
     A picture wins against another truth where its r with its own truth is strictly higher; the share is of
     the n - 1 others (Ozcelik & VanRullen, 2023). Chance is 0.5. A tie is no win: a constant picture scores 0.
     """
-    return two_way_from_matrix(correlation_matrix(*_check_features(truth, features)))
-
-
-def two_way_from_matrix(r: np.ndarray) -> np.ndarray:
-    """`two_way_identification` from the correlations of all pairs, (n, n), rows truths, columns pictures."""
-    return np.diag(two_way_matrix(r)).copy()
+    return np.diag(two_way_matrix(correlation_matrix(*_check_features(truth, features)))).copy()
 
 
 def two_way_matrix(r: np.ndarray) -> np.ndarray:

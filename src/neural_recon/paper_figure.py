@@ -11,10 +11,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from neural_recon.errors import InputError
+from neural_recon.evaluate import better
 from neural_recon.feature_files import select_rows
-from neural_recon.files import read_hdf5, whole, write_text
+from neural_recon.files import read_hdf5, read_table, whole, write_text
 from neural_recon.nsd import read_stimuli
-from neural_recon.strata import directions
 
 DPI = 300
 WIDTH = 7.2  # inches: two columns of most journals
@@ -40,15 +40,14 @@ def draw(
 
     Args:
         output: names pdf, png and text.
-        files: names base, final, true_features, stimuli, scores and summary, as the workflow writes them.
+        files: names base, final, true_features, stimuli and scores, as the workflow writes them.
         figure: the configuration's section.
 
     Raises:
         InputError: no score of that name, or an image chosen by hand that is no test image.
     """
     scores = read_scores(files.scores, subject, figure["score"])
-    better = directions(pd.read_csv(files.summary, sep="\t")).get(figure["score"], "higher")
-    groups = choose(scores, figure, better, subject)
+    groups = choose(scores, figure, better(figure["score"]), subject)
     ids = [nsd_id for group in groups.values() for nsd_id in group]
     rows = {"seen": list(read_stimuli(files.stimuli, ids))}
     for label, path in (("base image", files.base), ("final image", files.final)):
@@ -58,7 +57,7 @@ def draw(
     images = dict(zip(painted["nsd_id"].tolist(), painted["images"], strict=True))
     if not images.keys().isdisjoint(ids):
         rows["true features"] = [images.get(nsd_id) for nsd_id in ids]
-    text = caption(subject, scores, groups, figure, better, preset, simulated, "true features" in rows)
+    text = caption(subject, scores, groups, figure, preset, simulated, "true features" in rows)
     for path in (output.png, output.pdf):
         suffix = Path(path).suffix
         # no time of writing: the same pictures make the same file
@@ -75,7 +74,7 @@ def read_scores(path: str | Path, subject: str, metric: str) -> pd.Series:
     Raises:
         InputError: the final images have no such score.
     """
-    table = pd.read_parquet(path)
+    table = read_table(path)
     final = table[(table["variant"] == "decoded") & (table["picture"] == "final")].dropna(subset="value")
     scores = final[final["metric"] == metric].set_index("nsd_id")["value"].sort_index()
     if scores.empty:
@@ -118,7 +117,6 @@ def caption(
     scores: pd.Series,
     groups: Mapping[str, list[int]],
     figure: Mapping[str, Any],
-    better: str,
     preset: str,
     simulated: bool,
     ceiling: bool,
@@ -135,7 +133,7 @@ def caption(
     return (
         f"Reconstructions of {subject}{' (simulated responses)' if simulated else ''}. {rows} "
         f"Columns: {len(ids)} of {len(scores)} test images, {how}. "
-        f"NSD id and {figure['score']} ({better} is better): {listed}.{ties} "
+        f"NSD id and {figure['score']} ({better(figure['score'])} is better): {listed}.{ties} "
         f"Mean over all {len(scores)} test images {scores.mean():.3f}, median {scores.median():.3f}. "
         f"Evaluation preset {preset}."
     )

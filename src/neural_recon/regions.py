@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from neural_recon import statistics
 from neural_recon.errors import InputError
 from neural_recon.evaluate import Scores
 from neural_recon.feature_files import FeatureTable
@@ -37,8 +36,8 @@ ZERO = "no region"  # the synthetic response that is 0 everywhere
 # regions alone, and another region changes none of them.
 SYNTHETIC_ID = -1
 
-SCORES = ["region", "decoder", "voxels", "space", "score", "low", "high", "chance", "chance_sd", "p", "n",
-          "p_random"]  # fmt: skip
+SCORES = ["region", "decoder", "voxels", "space", "score", "low", "high", "chance", "chance_sd", "p",
+          "n"]  # fmt: skip
 
 
 def columns_of(
@@ -132,9 +131,8 @@ def score_region(
 
     Returns:
         Two-way identification of predicted features a space, and of base images in CLIP's space ("base"),
-        with the columns of `SCORES` but `region`; `p_random` is that of a paired permutation test against
-        the random voxels. The scores of single images, `Scores.image_table` with the decoder as variant. And
-        the base images uint8 (n_test, h, w, 3) by decoder.
+        with the columns of `SCORES` but `region`. The scores of single images, `Scores.image_table` with the
+        decoder as variant. And the base images uint8 (n_test, h, w, 3) by decoder.
     """
     from neural_recon.reconstruct import base_images  # imports torch, which the report does without
 
@@ -163,21 +161,11 @@ def score_region(
         for metric, found in judges.features(pictures, "picture").items():
             scores.add_two_way(name, "base", metric, test_ids, embedded[metric], found)
     table = as_table(scores.summary_table(), len(columns))
-    single = scores.image_table()
-    values = single.pivot(index="nsd_id", columns=["variant", "picture"], values="value")
-    table["p_random"] = [
-        statistics.paired_permutation(
-            values[REGION, row.space].to_numpy(), values[RANDOM, row.space].to_numpy(), seed
-        )
-        if row.decoder == REGION
-        else None
-        for row in table.itertuples()
-    ]
-    return table, single.drop(columns="subject"), images
+    return table, scores.image_table().drop(columns="subject"), images
 
 
 def as_table(summary: pd.DataFrame, n_voxels: int) -> pd.DataFrame:
-    """Rows of `evaluate.Scores.summary_table` with the columns of `SCORES` but region and p_random."""
+    """Rows of `evaluate.Scores.summary_table` with the columns of `SCORES` but region."""
     names = {"variant": "decoder", "picture": "space", "mean": "score", "ci_low": "low", "ci_high": "high",
              "shuffled": "chance", "shuffled_sd": "chance_sd"}  # fmt: skip
     table = summary.rename(columns=names).assign(voxels=n_voxels)

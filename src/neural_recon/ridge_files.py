@@ -60,11 +60,12 @@ def write_predictions(
     alpha: float | np.ndarray,
     calibration: ridge.Calibration,
     seed: int,
-    nsd_ids: np.ndarray,
+    ids: Mapping[str, np.ndarray],
     parameters: Mapping[str, Any],
     block: int = 4096,
 ) -> None:
-    """Predict by `ridge.predict_blocks` and write `predictions` float32 (n_test, n_targets) and `nsd_id`.
+    """Predict by `ridge.predict_blocks` and write `predictions` float32 (n_test, n_targets) with NSD ids:
+    `nsd_id` (n_test,), and `paired_id` (n_train,), whose features each training row was fitted on.
 
     A block is written while the next is computed and the one after that is read. With calibration "train"
     the attribute `calibration_error` tells what taking its statistics from a sample costs.
@@ -74,7 +75,8 @@ def write_predictions(
     with new_hdf5(path, {**settings, **parameters}) as file:
         if calibration == "train":
             file.attrs["calibration_error"] = json.dumps(ridge.calibration_error(len(kernel.image_rows)))
-        file["nsd_id"] = nsd_ids
+        for name, rows in ids.items():
+            file[name] = rows
         predictions = file.create_dataset("predictions", shape, np.float32)
         for start, part in ridge.predict_blocks(kernel, targets, alpha, calibration, seed, block):
             predictions[:, start : start + part.shape[1]] = part

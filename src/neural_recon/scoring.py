@@ -91,10 +91,12 @@ def score_subject(
     judge = Judge(*files.judge) if files.judge else None
     row_of = {int(i): row for row, i in enumerate(test_ids)}
 
-    def add(variant: str, picture: str, ids: np.ndarray, images: np.ndarray, context=None) -> None:
+    def add(
+        variant: str, picture: str, ids: np.ndarray, images: np.ndarray, context=None, found=None
+    ) -> None:
         rows = [row_of[int(i)] for i in ids]
         scores.add_pixels(variant, picture, ids, truth[rows], images, evaluation["preset"])
-        found = judges.features(images, "picture")
+        found = found or judges.features(images, "picture")
         for metric in found:
             scores.add_features(variant, picture, metric, ids, seen[metric], found[metric], rows)
         if judge:
@@ -121,8 +123,10 @@ def score_subject(
     baselines = read_hdf5(files.baselines)
     for kind in KINDS:
         add(f"{kind}_image", "baseline", baselines["nsd_id"], baselines[kind])
-    mean = baselines["mean"]
-    add("mean_image", "baseline", test_ids, np.broadcast_to(mean, (len(test_ids), *mean.shape)))
+    n, mean = len(test_ids), baselines["mean"][None]
+    # one picture for all: the networks look at it once
+    found = {m: np.broadcast_to(v, (n, *v.shape[1:])) for m, v in judges.features(mean, "picture").items()}
+    add("mean_image", "baseline", test_ids, np.broadcast_to(mean, (n, *mean.shape[1:])), found=found)
 
     for space in SPACES:
         chunks = [path for path in files.features if Path(path).parent.name == space]

@@ -17,13 +17,15 @@ import pandas as pd
 
 from neural_recon import statistics
 from neural_recon.errors import InputError
+from neural_recon.evaluate import better
 
 FEWEST = 8  # images of a stratum
 MOST = 6  # strata by number of objects
 CATEGORIES = 12  # shown by name, the most frequent ones
 QUANTILES = 4
 
-OBJECTS, CATEGORY, SIMILARITY = "number of objects", "main category", "nearest training image"
+OBJECTS, CATEGORY = "number of objects", "main category"
+SIMILARITY = "similarity to the nearest training image"  # which is a baseline by itself
 OTHER, NOTHING, ALL = "others", "no object", "all images"
 # what is scored by stratum, (variant, picture): the decoder and its controls
 SCORED = [("decoded", "base"), ("decoded", "final"), ("decoded", "vdvae"), ("decoded", "clip_vision"),
@@ -31,7 +33,7 @@ SCORED = [("decoded", "base"), ("decoded", "final"), ("decoded", "vdvae"), ("dec
           ("nearest_image", "baseline")]  # fmt: skip
 
 STRATA = ["subject", "by", "stratum", "place", "variant", "picture", "metric", "better", "n", "mean",
-          "ci_low", "ci_high", "chance", "p", "not_measured"]  # fmt: skip
+          "ci_low", "ci_high", "chance", "not_measured"]  # fmt: skip
 TRENDS = ["subject", "by", "variant", "picture", "metric", "better", "n", "statistic", "effect", "p"]
 
 
@@ -122,9 +124,11 @@ def by_category(names: pd.Series) -> pd.Series:
 
 
 def by_quantile(values: pd.Series) -> pd.Series:
-    """As many equal shares as have `FEWEST` images each, `QUANTILES` at most, named by their bounds."""
+    """As many equal shares as have `FEWEST` images each, `QUANTILES` at most, named by their bounds; shares
+    whose bounds have one name are one."""
     count = max(1, min(QUANTILES, len(values) // FEWEST))
-    bounds = np.unique(np.quantile(values, np.linspace(0, 1, count + 1)))
+    bounds = np.quantile(values, np.linspace(0, 1, count + 1))
+    bounds = bounds[np.unique(np.round(bounds, 3), return_index=True)[1]]
     if len(bounds) < 2:
         bounds = np.repeat(bounds, 2)
     place = np.clip(np.searchsorted(bounds[1:-1], values, side="right"), 0, len(bounds) - 2)
@@ -136,7 +140,6 @@ def score_strata(
     subject: str,
     scores: pd.DataFrame,
     strata: Mapping[str, pd.Series],
-    better: Mapping[str, str],
     seed: int,
 ) -> pd.DataFrame:
     """Mean scores of each stratum, and of all images, with interval and chance.
@@ -145,12 +148,12 @@ def score_strata(
         scores: `Scores.image_table` (variant, picture, metric, nsd_id, value, chance); rows without a value
             were not measured and are passed over.
         strata: of `strata_of`.
-        better: metric -> "higher" or "lower".
 
     Returns:
         Columns `STRATA`: `ci_low` and `ci_high` bound the 95 % bootstrap interval over images; `chance` is
-        that of the stratum's images re-paired with all pictures, and `p` the paired permutation test of the
-        images' scores against it. A stratum of fewer than `FEWEST` images has the reason in `not_measured`.
+        that of the stratum's images re-paired with all pictures. A stratum of fewer than `FEWEST` images has
+        the reason in `not_measured`. There is no p: flipping the signs of score less chance needs differences
+        that chance makes symmetric, and those of rare successes (0 or 1) are not.
     """
     rows = []
     everything = pd.Series(ALL, scores["nsd_id"].unique(), dtype="category")
@@ -161,7 +164,7 @@ def score_strata(
         for (variant, picture, metric, stratum), part in joined.groupby(keys, observed=True, sort=False):
             row = {"subject": subject, "by": by, "stratum": stratum, "place": places[stratum],
                    "variant": variant, "picture": picture, "metric": metric,
-                   "better": better.get(metric, "higher"), "n": len(part)}  # fmt: skip
+                   "better": better(metric), "n": len(part)}  # fmt: skip
             rows.append(row | _figures(part, seed))
     return pd.DataFrame(rows, columns=STRATA)
 
@@ -180,14 +183,11 @@ def _figures(part: pd.DataFrame, seed: int) -> dict:
         "ci_low": low,
         "ci_high": high,
         "chance": chance.mean(),
-        "p": statistics.paired_permutation(values, chance, seed),
         "not_measured": "",
     }
 
 
-def trends(
-    subject: str, scores: pd.DataFrame, images: pd.DataFrame, better: Mapping[str, str], seed: int
-) -> pd.DataFrame:
+def trends(subject: str, scores: pd.DataFrame, images: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Whether scores go with what the strata are cut by, on single images: columns `TRENDS`.
 
     Spearman's rho with the number of objects and with the similarity, and the share of the variance between
@@ -210,7 +210,7 @@ def trends(
             test = statistics.groups_permutation if by == CATEGORY else statistics.trend_permutation
             effect, p = test(place, part["value"].to_numpy(), seed)
             rows.append(
-                [subject, by, variant, picture, metric, better.get(metric, "higher"), len(part),
+                [subject, by, variant, picture, metric, better(metric), len(part),
                  "eta squared" if by == CATEGORY else "rho", effect, p]
             )  # fmt: skip
     return pd.DataFrame(rows, columns=TRENDS)
@@ -220,10 +220,3 @@ def scored(scores: pd.DataFrame) -> pd.DataFrame:
     """Those of a subject's scores that are looked at by stratum: `SCORED`."""
     pairs = pd.MultiIndex.from_frame(scores[["variant", "picture"]])
     return scores[pairs.isin(SCORED)]
-
-
-def directions(summary: pd.DataFrame) -> dict[str, str]:
-    """metric -> "higher" or "lower", from a table of scores."""
-    if "better" not in summary:
-        return {}
-    return dict(zip(summary["metric"], summary["better"].fillna("higher"), strict=True))

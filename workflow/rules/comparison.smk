@@ -73,7 +73,6 @@ rule figure_subject:
         true_features="<results>/reconstructions/{subject}/true_features.h5",
         scores="<results>/scores/{subject}/images.parquet",
         stimuli=source(str(TREE.stimuli)),
-        summary="<results>/scores/{subject}/summary.tsv",
     output:
         pdf="<results>/figures/{subject}.pdf",
         png="<results>/figures/{subject}.png",

@@ -129,6 +129,7 @@ rule leaks:
         predictions=expand(
             "<results>/ridge/{{subject}}/{space}/decoded.h5", space=SPACES
         ),
+        shuffled=expand("<results>/ridge/{{subject}}/{space}/shuffled.h5", space=SPACES),
         responses="<results>/responses/{subject}.h5",
         trials="<results>/trials/{subject}.parquet",
         voxels="<results>/voxels/{subject}.parquet",
@@ -146,6 +147,7 @@ rule leaks:
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
+        average=lookup("responses/average", within=config),
         code=code_of("leaks"),
         calibration=lookup("ridge/calibration", within=config),
         cross_validation=lookup("ridge/cross_validation", within=config),

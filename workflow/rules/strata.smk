@@ -33,7 +33,6 @@ rule strata:
         content="<results>/content.parquet" if CONFIG.content_files else [],
         features=lambda wildcards: feature_files(wildcards, "clip_vision"),
         scores="<results>/scores/{subject}/images.parquet",
-        summary="<results>/scores/{subject}/summary.tsv",
         trials="<results>/trials/{subject}.parquet",
     output:
         images="<results>/strata/{subject}.parquet",

@@ -3,15 +3,15 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from neural_recon.baselines import write_baselines
+from neural_recon.files import read_table
 from neural_recon.jobs import start
 from neural_recon.model_folders import picture_size, read_config
 
 start(snakemake)
 files = snakemake.input
-trials = pd.read_parquet(files.trials)
+trials = read_table(files.trials)
 train_ids, test_ids = (np.unique(trials.loc[trials["split"] == s, "nsd_id"]) for s in ("train", "test"))
 unet, vae = (read_config(Path(snakemake.params.models) / part) for part in ("image_unet", "vae"))
 write_baselines(

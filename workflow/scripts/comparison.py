@@ -2,15 +2,13 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from neural_recon.comparison import for_people, other_lines, our_lines, published, together
-from neural_recon.files import write_table
+from neural_recon.files import read_table, write_table
 from neural_recon.jobs import start
 
 start(snakemake)
 files, params = snakemake.input, snakemake.params
-summaries = {Path(path).parent.name: pd.read_csv(path, sep="\t") for path in files.summaries}
+summaries = {Path(path).parent.name: read_table(path) for path in files.summaries}
 responses = {Path(path).stem: path for path in files.responses}
 ours = our_lines(
     summaries, responses, params.sessions, params.preset, Path(params.recipe).stem, params.simulated

@@ -11,6 +11,7 @@ table = check_subject(
     files,
     {space: files[space] for space in SPACES},
     params.zscore,
+    params.average,
     params.calibration,
     params.cross_validation,
     params.seed,

@@ -18,6 +18,6 @@ write_predictions(
     read_chosen(snakemake.input.curve),
     params.calibration,
     params.seed,
-    test_ids,
+    {"nsd_id": test_ids, "paired_id": train_ids},
     {"pairs": pairs},
 )

@@ -1,22 +1,20 @@
 """Score a subject's pictures by what they show and by the training image nearest to them."""
 
 import numpy as np
-import pandas as pd
 
 from neural_recon.clusters import class_tokens
-from neural_recon.files import write_table
+from neural_recon.files import read_table, write_table
 from neural_recon.jobs import start
-from neural_recon.strata import directions, per_image, score_strata, scored, strata_of, trends
+from neural_recon.strata import per_image, score_strata, scored, strata_of, trends
 
 start(snakemake)
 files, subject, seed = snakemake.input, snakemake.wildcards.subject, snakemake.params.seed
-trials = pd.read_parquet(files.trials)
+trials = read_table(files.trials)
 train, test = (np.unique(trials.loc[trials["split"] == name, "nsd_id"]) for name in ("train", "test"))
 tokens = {name: class_tokens(files.features, ids) for name, ids in (("train", train), ("test", test))}
-content = pd.read_parquet(files.content) if files.content else None
+content = read_table(files.content) if files.content else None
 images = per_image(test, tokens["test"], train, tokens["train"], content)
-scores = scored(pd.read_parquet(files.scores))
-better = directions(pd.read_csv(files.summary, sep="\t"))
+scores = scored(read_table(files.scores))
 write_table(snakemake.output.images, images)
-write_table(snakemake.output.strata, score_strata(subject, scores, strata_of(images), better, seed))
-write_table(snakemake.output.trends, trends(subject, scores, images, better, seed))
+write_table(snakemake.output.strata, score_strata(subject, scores, strata_of(images), seed))
+write_table(snakemake.output.trends, trends(subject, scores, images, seed))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from neural_recon.evaluate import better
 from neural_recon.report import gallery, results, words
 from neural_recon.report.results import Results
 
@@ -54,18 +55,22 @@ def build(
     contents = _contents(content, shown)
     index = {
         "metrics": [
-            {"name": m, "title": words.metric_title(m), "short": words.metric_short(m), "lower": lower}
-            for m, lower in orders
+            {
+                "name": m,
+                "title": words.heading(m),
+                "short": words.metric_short(m),
+                "lower": better(m) == "lower",
+            }
+            for m in orders
         ],
-        "judged": [m for m, _ in orders if m in gallery.JUDGED],
+        "judged": [m for m in orders if m in gallery.JUDGED],
         "kinds": _kinds(people),
         "subjects": [
             {
                 "name": person.subject,
                 "ids": ids[person.subject],
                 "scores": {
-                    m: _aligned(person.per_image("decoded", "final", m), ids[person.subject])
-                    for m, _ in orders
+                    m: _aligned(person.per_image("decoded", "final", m), ids[person.subject]) for m in orders
                 },
             }
             for person in people
@@ -127,16 +132,15 @@ def _written(sheet: Sheet, side: int, quality: int) -> str:
     return _json({"ids": ids, "index": index, "pictures": list(pictures)})
 
 
-def _metrics(people: Sequence[Results], first: Sequence[str]) -> list[tuple[str, bool]]:
-    """What every final image may have a score of: name, and whether lower is better."""
+def _metrics(people: Sequence[Results], first: Sequence[str]) -> list[str]:
+    """What every final image may have a score of."""
     variant, picture, _ = gallery.SCORE
     found = []
     for person in people:
         frame = person.images
         mine = frame[(frame["variant"] == variant) & (frame["picture"] == picture)]
         found += mine.dropna(subset="value")["metric"].unique().tolist()
-    order = [*(m for m in first if m in found), *(m for m in dict.fromkeys(found) if m not in first)]
-    return [(metric, any(person.lower(metric) for person in people)) for metric in order]
+    return [*(m for m in first if m in found), *(m for m in dict.fromkeys(found) if m not in first)]
 
 
 def _kinds(people: Sequence[Results]) -> list[dict[str, str]]:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from neural_recon.report.amount import TICKS
 from neural_recon.report.plots import GREY, INK, MARKERS, SPACE_COLOURS, STYLE, uri
 from neural_recon.report.results import Results
-from neural_recon.report.words import FEATURE_SPACES, metric_title, number, p_value
+from neural_recon.report.words import FEATURE_SPACES, heading, number, p_value
 
 MAIN = "clip_two_way"
 SPACE = "clip_vision"  # of the table's one figure; all spaces stand below it
@@ -40,7 +40,7 @@ def section(people: Sequence[Results], tuned: bool) -> dict | None:
             for question, answer, link, where in _QUESTIONS
         ],
         "tuned": tuned,
-        "seeds": [_seeds(person) for person in having if "seeds" in person.controls],
+        "seeds": [entry for entry in map(_seeds, having) if entry],
         "clusters": _clusters(having),
         "leaks": _leaks(having),
     }
@@ -159,15 +159,18 @@ def _draw_columns(table: pd.DataFrame) -> list[str]:
     return [name for name in table.columns if name.startswith("seed")]
 
 
-def _seeds(person: Results) -> dict[str, Any]:
-    table = person.controls["seeds"]
-    draws = _draw_columns(table)
+def _seeds(person: Results) -> dict[str, Any] | None:
+    """A subject's draws; None where there is one only, which has no spread."""
+    table = person.controls.get("seeds")
+    draws = [] if table is None else _draw_columns(table)
+    if len(draws) < 2:
+        return None
     return {
         "subject": person.subject,
         "draws": ["the run's", *(f"draw {k}" for k in range(2, len(draws) + 1))],
         "rows": [
             {
-                "metric": metric_title(row["metric"]),
+                "metric": heading(row["metric"]),
                 "n": int(row["n"]),
                 "means": [row[draw] for draw in draws],
                 "mean": row["mean"],
@@ -207,6 +210,8 @@ def _cluster_plot(tables: dict[str, pd.DataFrame]) -> str:
     """Identification under both cuts: a panel a space, a line a subject; chance as a grey band."""
     spaces = [s for s in FEATURE_SPACES if any((table["space"] == s).any() for table in tables.values())]
     best = max(float(table["high"].max()) for table in tables.values())
+    worst = min(float(table["low"].min()) for table in tables.values())
+    bottom = max(min(0.4, 0.95 * worst), 0.0005)  # below chance and all that is drawn; a logit axis has no 0
     top = min(1 - (1 - best) / 2, 0.9995)
     with matplotlib.rc_context({**STYLE, "ytick.major.size": 3}):
         figure = Figure(figsize=(2.4 * len(spaces) + 1.6, 3.0), layout="constrained")
@@ -224,17 +229,17 @@ def _cluster_plot(tables: dict[str, pd.DataFrame]) -> str:
                     k - (len(tables) - 1) / 2
                 )
                 colour = SPACE_COLOURS.get(space, INK)
-                shown = mine[["low", "high", "score"]].clip(upper=top)
+                shown = mine[["low", "high", "score"]].clip(bottom, top)
                 axes.vlines(x, shown["low"], shown["high"], color=colour, lw=1.8, alpha=0.6)
                 axes.plot(
                     x, shown["score"], "-", marker=MARKERS[k % len(MARKERS)], color=colour, ms=6.5,
                     mec="white", mew=0.9, lw=1.2,
                 )  # fmt: skip
-            axes.set(title=FEATURE_SPACES[space], xlim=(-0.5, 1.5), yscale="logit", ylim=(0.4, top))
+            axes.set(title=FEATURE_SPACES[space], xlim=(-0.5, 1.5), yscale="logit", ylim=(bottom, top))
             axes.set_xticks(range(len(CUTS)), ["at random", "by clusters"])
-            axes.set_yticks([tick for tick in TICKS if tick < top])
+            ticks = [tick for tick in (0.1, 0.3, *TICKS) if bottom <= tick < top]
+            axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
             axes.set_yticks([], minor=True)
-            axes.set_yticklabels([f"{tick:g}" for tick in TICKS if tick < top])
         panels[0].set_ylabel("two-way identification")
         figure.supxlabel("training images held out", fontsize=9.5)
         return uri(figure)
@@ -249,8 +254,6 @@ def _leaks(people: Sequence[Results]) -> dict | None:
     rows = []
     for check in checks:
         cells = [mine.get(check) for mine in by_check.values()]
-        known = next(cell for cell in cells if cell)
-        rows.append(
-            {"check": check, "compared": known["compared"], "tolerance": known["tolerance"], "cells": cells}
-        )
+        tolerance = next(cell["tolerance"] for cell in cells if cell)
+        rows.append({"check": check, "tolerance": tolerance, "cells": cells})
     return {"subjects": list(tables), "rows": rows}

@@ -100,7 +100,7 @@ def kinds_of(person: Results) -> list[tuple[str, str, Path | str, str]]:
         ("base", "base image", files.base, "images"),
         ("final", "final image", files.final, "images"),
         ("true_features", "true features", files.true_features, "images"),
-        ("nearest", "nearest training image", files.baselines, results.nearest_name(files.baselines)),
+        ("nearest", "nearest training image", files.baselines, "nearest"),
         ("shuffled", "shuffled decoder", files.shuffled, "images"),
     )
     return [kind for kind in found if kind[2] is not None]

@@ -3,14 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from neural_recon.comparison import METRICS
 from neural_recon.report import gallery, words
 from neural_recon.report.results import Results
-
-# what papers report of such pictures
-USUAL = (
-    "pixcorr", "ssim", "alexnet2_two_way", "alexnet5_two_way", "inception_two_way", "clip_two_way",
-    "efficientnet_distance", "swav_distance",
-)  # fmt: skip
 
 
 def headline(person: Results) -> dict:
@@ -70,10 +65,10 @@ def not_measured(people: Sequence[Results]) -> str:
     that are not in the tables at all."""
     variant, picture, _ = gallery.SCORE
     reasons: dict[str, list[str]] = {}
-    for metric in dict.fromkeys([*USUAL, *(m for p in people for m in p.summary["metric"])]):
+    for metric in dict.fromkeys([*METRICS, *(m for p in people for m in p.summary["metric"])]):
         if any(person.score(variant, picture, metric) for person in people):
             continue
         why = next((w for w in (p.missing(variant, picture, metric) for p in people) if w), "")
-        if why or metric in USUAL:
+        if why or metric in METRICS:
             reasons.setdefault(why or "not among the scores computed", []).append(words.metric_title(metric))
     return "".join(f"{', '.join(names)} ({why}). " for why, names in reasons.items()).strip()

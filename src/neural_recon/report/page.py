@@ -10,6 +10,7 @@ import jinja2
 
 from neural_recon import nsd, verdicts
 from neural_recon.errors import InputError
+from neural_recon.evaluate import better
 from neural_recon.files import write_text
 from neural_recon.report import (
     album,
@@ -87,7 +88,7 @@ def build(
         "feature_table": tables.feature_table(people),
         "retrieval": retrieval.section(people),
         "pairings": tables.pairings(people),
-        "lower": any(person.lower(metric) for person in people for metric in metrics),
+        "lower": any(better(metric) == "lower" for metric in metrics),
         "tests": tables.tests(people),
         "decodable": amount.decodable(people),
         "data_amount": amount.less_data(people),
@@ -104,6 +105,7 @@ def build(
             ceiling,
             all(person.data_amount is not None for person in people),
             set.intersection(*(set(person.controls) for person in people)),
+            all(person.files.strata is not None for person in people),
         ),
         "seed": configuration.get("seed"),
         "demo_seed": (configuration.get("demo") or {}).get("seed"),

@@ -5,14 +5,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from neural_recon.comparison import COLUMNS, METRICS, NATIVE, OURS
+from neural_recon.evaluate import better
 from neural_recon.report import results
 from neural_recon.report.results import Results
-
-TITLES = {
-    "pixcorr": "PixCorr", "ssim": "SSIM", "alexnet2_two_way": "Alex(2)", "alexnet5_two_way": "Alex(5)",
-    "inception_two_way": "Incep", "clip_two_way": "CLIP", "efficientnet_distance": "Eff",
-    "swav_distance": "SwAV",
-}  # fmt: skip
 
 
 def section(people: Sequence[Results]) -> dict | None:
@@ -31,6 +26,6 @@ def section(people: Sequence[Results]) -> dict | None:
     ]
     return {
         "rows": rows,
-        "metrics": [(TITLES[name], better) for name, better in METRICS.items()],
+        "metrics": [(title, better(name)) for name, title in METRICS.items()],
         "native": any(NATIVE in row["note"] for row in rows),
     }

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from neural_recon.files import read_hdf5, read_parameters
+from neural_recon.region_tests import TESTS
 from neural_recon.regions import ALL, RANDOM, REGION, SCORES, ZERO
 from neural_recon.report import gallery, plots, results
 from neural_recon.report.gallery import Card, Picture
@@ -30,7 +31,7 @@ def section(person: Results, stimuli) -> dict | None:
     return {
         "subject": person.subject,
         "dots": dots(scores),
-        "map": heat_map(scores),
+        "map": heat_map(scores, results.table(folder / "tests.tsv", TESTS)),
         "rows": _rows(scores),
         "spaces": list(SPACES.values()),
         "cards": _base_images(person, stimuli, names_of(scores)),
@@ -91,15 +92,18 @@ def _dot(axes: Axes, row: dict | None, y: float, colour: str, face: str) -> None
     axes.plot(row["score"], y, "o", color=colour, ms=5.5, mfc=face, mec=colour, zorder=4)
 
 
-def heat_map(scores: pd.DataFrame) -> str:
-    """Region by space: the score, and its difference to as many random voxels (* where p < 0.05)."""
+def heat_map(scores: pd.DataFrame, tests: pd.DataFrame) -> str:
+    """Region by space: the score, and its difference to as many random voxels (* where p_holm < 0.05)."""
     regions = names_of(scores)
+    tests = tests[tests["against"] == RANDOM]
+    p = tests.pivot(index="region", columns="space", values="p_holm").reindex(regions, columns=list(SPACES))
+    p = p.to_numpy(float)
 
-    def grid(decoder: str, column: str = "score") -> np.ndarray:
+    def grid(decoder: str) -> np.ndarray:
         cells = [[_cell(scores, region, decoder, space) for space in SPACES] for region in regions]
-        return np.array([[np.nan if c is None else c[column] for c in row] for row in cells], float)
+        return np.array([[np.nan if c is None else c["score"] for c in row] for row in cells], float)
 
-    own, p = grid(REGION), grid(REGION, "p_random")
+    own = grid(REGION)
     difference = own - grid(RANDOM)
     largest = max(0.02, float(np.nanmax(np.abs(difference))))
     with matplotlib.rc_context({**plots.STYLE, "axes.spines.left": False, "axes.spines.bottom": False}):

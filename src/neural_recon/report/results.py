@@ -80,7 +80,7 @@ class SubjectFiles:
     comparison: Path | None = None  # all subjects' figures beside published ones
     quality: Path | None = None  # table of the sessions, beside it the page {subject}.html
     mask: Path | str | None = None  # volume nsdgeneral, for the map of the table quality's voxels
-    baselines: Path | str | None = None  # for each test image a training image: nearest_image
+    baselines: Path | str | None = None  # for each test image a training image: random, nearest
     shuffled: Path | str | None = None  # reconstructions of the decoder refitted on shuffled pairs
 
 
@@ -126,11 +126,6 @@ class Results:
     def measured(self) -> list[str]:
         """The metrics of which there is any score."""
         return self.summary.loc[self.summary["mean"].notna(), "metric"].unique().tolist()
-
-    def lower(self, metric: str) -> bool:
-        """Whether lower is better."""
-        frame = self.summary
-        return bool((frame.loc[frame["metric"] == metric, "better"] == "lower").any())
 
     def per_image(self, variant: str, picture: str, metric: str) -> dict[int, float]:
         """NSD id -> score of one image; images without a number are left out."""
@@ -184,11 +179,10 @@ def read(files: SubjectFiles) -> Results:
 
 
 def _summary(path: str | Path) -> pd.DataFrame:
-    """The summary; tables from before these columns measured all they have, and higher was better."""
+    """The summary; tables from before `not_measured` measured all they have."""
     frame = table(path, SUMMARY)
-    for column, usual in (("better", "higher"), ("not_measured", "")):
-        frame[column] = frame[column].fillna(usual).astype(str) if column in frame else usual
-    return frame
+    reasons = frame["not_measured"].fillna("").astype(str) if "not_measured" in frame else ""
+    return frame.assign(not_measured=reasons)
 
 
 def written_by(path: str | Path) -> str:
@@ -243,14 +237,6 @@ def medians(ceilings: Mapping[str, np.ndarray]) -> dict[str, float]:
 def picture_ids(path: str | Path, name: str = "nsd_id") -> np.ndarray:
     """NSD ids of a picture file's rows (or its `context_id`)."""
     return whole_numbers(path, name, read_hdf5(path, name)[name]).astype(np.int64)
-
-
-def nearest_name(path: str | Path | None) -> str:
-    """The dataset of the nearest training images in a file of baselines."""
-    if path is None:
-        return ""
-    with open_hdf5(path) as file:
-        return "nearest" if "nearest" in file else "nearest_image"
 
 
 def each_picture(

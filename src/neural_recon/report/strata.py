@@ -1,5 +1,6 @@
 """The report's section on where decoding works: scores by what pictures show, and by their nearest twin."""
 
+import textwrap
 from collections.abc import Sequence
 
 import matplotlib
@@ -9,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from neural_recon.region_tests import BY_STRATUM, TESTS
 from neural_recon.report import plots, results, words
 from neural_recon.report.regions import SPACES as REGION_SPACES
 from neural_recon.report.results import Results
@@ -21,19 +23,6 @@ LOOKS = {  # (variant, picture): colour, marker, label
     ("nearest_image", "baseline"): ("#009E73", "D", "nearest training image (baseline)"),
 }
 CHANCE = "chance"
-TESTS = ["subject", "region", "space", "metric", "against", "first", "second", "n", "p", "p_holm"]
-BY_STRATUM = [
-    "by",
-    "stratum",
-    "place",
-    "region",
-    "space",
-    "n",
-    "mean",
-    "all_voxels",
-    "p_holm",
-    "not_measured",
-]
 
 
 def section(people: Sequence[Results]) -> dict | None:
@@ -53,7 +42,7 @@ def section(people: Sequence[Results]) -> dict | None:
             {
                 "subject": subject,
                 "plot": strata_plot(table),
-                "metrics": [words.metric_title(metric) for metric in _metrics(table)],
+                "metrics": [words.heading(metric) for metric in _metrics(table)],
                 "rows": _rows(table),
             }
             for subject, table in tables.items()
@@ -111,9 +100,9 @@ def strata_plot(table: pd.DataFrame) -> str:
         for row, metric in zip(panels, metrics, strict=True):
             for axes, by in zip(row, kinds, strict=True):
                 _panel(axes, table, by, metric)
-                axes.set_xlabel(words.metric_title(metric), fontsize=8.5)
+                axes.set_xlabel(words.heading(metric), fontsize=8.5)
         for axes, by in zip(panels[0], kinds, strict=True):
-            axes.set_title(by)
+            axes.set_title(textwrap.fill(by, 24))
         there = {
             pair
             for pair in LOOKS
@@ -171,7 +160,7 @@ def _trends(trends: pd.DataFrame, subjects: Sequence[str]) -> list[dict]:
                 found = {row["subject"]: row for row in mine.to_dict("records")}
                 if found:
                     cells = [found.get(subject) for subject in subjects]
-                    title = words.metric_title(metric)
+                    title = words.heading(metric)
                     rows.append({"by": by, "metric": title, "picture": label, "cells": cells})
     return rows
 
@@ -217,7 +206,7 @@ def region_map(table: pd.DataFrame, space: str = "clip_vision") -> str:
                     text, dark = f"{value:+.3f}".replace("-", "−") + star, sum(image.to_rgba(value)[:3]) < 1.5
                 axes.text(column, row, text, ha="center", va="center", fontsize=7.5,
                           color="white" if dark else plots.INK)  # fmt: skip
-            axes.set(title=by, xticks=range(len(strata[by])), yticks=range(len(regions)))
+            axes.set(title=textwrap.fill(by, 24), xticks=range(len(strata[by])), yticks=range(len(regions)))
             axes.set_xticklabels([name for name, _ in strata[by]], rotation=35, ha="right", fontsize=8)
             axes.set_yticklabels(regions)
             axes.tick_params(length=0)

@@ -5,21 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from neural_recon.comparison import METRICS
 from neural_recon.report import gallery, plots, words
 from neural_recon.report.results import Results
 
-MAIN_METRICS = (
-    "clip_two_way",
-    "object",
-    "background",
-    "pixcorr",
-    "ssim",
-    "alexnet2_two_way",
-    "alexnet5_two_way",
-    "inception_two_way",
-    "efficientnet_distance",
-    "swav_distance",
-)
+MAIN_METRICS = tuple(dict.fromkeys(["clip_two_way", "object", "background", *METRICS]))  # in this order
 
 
 def symbols(people: Sequence[Results]) -> list[tuple[str, str]]:
@@ -39,7 +29,7 @@ def score_plots(people: Sequence[Results], metrics: Sequence[str]) -> list[dict]
     subjects = [person.subject for person in people]
     return [
         {
-            "title": heading(people, metric),
+            "title": words.heading(metric),
             "caption": words.metric_caption(metric),
             "source": plots.scores(pictures, metric, subjects),
             "alt": f"{words.metric_title(metric)} by variant and subject; numbers in the tables below",
@@ -47,12 +37,6 @@ def score_plots(people: Sequence[Results], metrics: Sequence[str]) -> list[dict]
         for metric in metrics
         if (pictures["metric"] == metric).any()
     ]
-
-
-def heading(people: Sequence[Results], metric: str) -> str:
-    """A score's name, with what is better where that is not the higher."""
-    lower = any(person.lower(metric) for person in people)
-    return words.metric_title(metric) + (" (lower is better)" if lower else "")
 
 
 def _cell(person: Results, variant: str, picture: str, metric: str) -> dict:
@@ -69,7 +53,7 @@ def score_table(person: Results, metrics: Sequence[str]) -> dict:
     order = [row for row in plots.rows_of(frame.assign(metric="any"), "any") if row in order]
     return {
         "subject": person.subject,
-        "metrics": [heading([person], metric) for metric in known],
+        "metrics": [words.heading(metric) for metric in known],
         "rows": [
             (
                 words.row_label(*row),
@@ -127,7 +111,7 @@ def tests(people: Sequence[Results]) -> list[dict]:
             found = {row["subject"]: row for row in mine.to_dict("records")}
             if found:
                 cells = [found.get(person.subject) for person in people]
-                rows.append({"comparison": comparison, "metric": words.metric_title(metric), "cells": cells})
+                rows.append({"comparison": comparison, "metric": words.heading(metric), "cells": cells})
     return rows
 
 

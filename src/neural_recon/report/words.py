@@ -4,6 +4,9 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from neural_recon.comparison import METRICS as PUBLISHED
+from neural_recon.evaluate import better
+
 SUBJECT_SYMBOLS = "●■▲◆▼✚✖★"  # in the order of plots.MARKERS
 
 METRICS = {
@@ -56,12 +59,12 @@ METRICS = {
     "retrieval_image": (
         "Image retrieval",
         "Share of draws in which the predicted CLIP vision features are nearest to those of the picture "
-        "seen, among 300 candidates.",
+        "seen, among as many candidates as the section on retrieval says.",
     ),
     "retrieval_brain": (
         "Brain retrieval",
         "Share of draws in which a picture's CLIP vision features are nearest to those predicted from the "
-        "responses to it, among 300 candidates.",
+        "responses to it, among as many candidates as the section on retrieval says.",
     ),
     "two_way": (
         "Two-way identification of features",
@@ -69,6 +72,8 @@ METRICS = {
         "with their own. It rates the decoder alone, without any generator.",
     ),
 }
+# of networks that neither condition nor are trained with the generator
+NETWORKS = tuple(m for m in PUBLISHED if m not in ("pixcorr", "ssim", "clip_two_way"))
 CONTEXT_METRICS = ("context_object", "context_two_way")
 SWAPPED_TITLES = {
     "context_object": "object of the contexts' picture named",
@@ -97,8 +102,13 @@ VARIANTS = tuple(_VARIANTS)
 
 
 def metric_title(metric: str) -> str:
-    """A score's name in headings."""
+    """A score's name in a sentence; above numbers `heading`."""
     return METRICS[metric][0] if metric in METRICS else metric.replace("_", " ")
+
+
+def heading(metric: str) -> str:
+    """A score's name above its numbers, with what is better where that is not the higher."""
+    return metric_title(metric) + (" (lower is better)" if better(metric) == "lower" else "")
 
 
 def metric_short(metric: str) -> str:
@@ -225,10 +235,12 @@ def notes(
     ceiling: bool,
     less_data: bool = False,
     controls: Collection[str] = (),
+    strata: bool = False,
 ) -> list[tuple[str, str]]:
     """What one has to know before believing the scores: (title, text) each.
 
-    `less_data`: how scores fall with less data is on the page; `controls`: which tables of controls are.
+    `less_data`: how scores fall with less data is on the page; `controls`: which tables of controls are;
+    `strata`: scores by similarity to the nearest training image are.
     """
     demo = configuration.get("demo") is not None
     ridge, nsd = configuration.get("ridge") or {}, configuration.get("nsd") or {}
@@ -279,10 +291,16 @@ def notes(
             "included, before they were published. Nothing downstream can undo that.",
         ))  # fmt: skip
     if "clip_two_way" in metrics:
-        judge = (
-            " Therefore a judge that decoder and generator never used names objects and backgrounds too."
-            if "object" in metrics
-            else " A score by a network that the generator does not use would be the stronger evidence."
+        judge = ""
+        if "object" in metrics:
+            judge += (
+                " Therefore a judge that decoder and generator never used names objects and backgrounds too."
+            )
+        others = [metric_short(m) for m in NETWORKS if m in metrics]
+        if others:
+            judge += f" Networks that the generator does not use score beside it: {', '.join(others)}."
+        judge = judge or (
+            " A score by a network that the generator does not use would be the stronger evidence."
         )
         small = "A small CLIP" if demo else "CLIP"
         found.append(
@@ -316,9 +334,18 @@ def notes(
             else ""
         ),
     ))  # fmt: skip
+    answers = [
+        *(["“Where it works and where not” shows how their scores go with similarity"] if strata else []),
+        *(["“Clusters held out” answers it for training images"] if "clusters" in controls else []),
+    ]
     missing = [
-        "How much these test images profit from near twins among the training images"
-        + (" (“Clusters held out” answers it for training images)" if "clusters" in controls else ""),
+        (
+            "What these test images would score without near twins"
+            if strata
+            else "How much these test images profit from near twins"
+        )
+        + " among the training images"
+        + (f" ({'; '.join(answers)})" if answers else ""),
         *([] if less_data else ["how the scores fall with fewer voxels or trials"]),
         *([] if draws > 1 else ["how they vary between seeds"]),
     ]
