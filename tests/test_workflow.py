@@ -75,6 +75,7 @@ def make_project(folder: Path) -> Path:
         shutil.copytree(ROOT / name, folder / name)
     shutil.copy(ROOT / "Snakefile", folder)
     (folder / "resources").symlink_to(ROOT / "resources")
+    (folder / "profiles").symlink_to("workflow/profiles")  # taken by itself, as in the project
     return folder
 
 

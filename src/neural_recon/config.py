@@ -110,11 +110,6 @@ class Config(Section):
         return list(range(1, sessions + 1)) if isinstance(sessions, int) else sorted(set(sessions))
 
     @property
-    def results(self) -> Path:
-        """The folder of the results."""
-        return Path(self.pathvars.get("results", "results"))
-
-    @property
     def tree(self) -> Tree:
         """The NSD tree this configuration reads."""
         return Tree(self.nsd.root, self.nsd.space, self.nsd.preparation)
