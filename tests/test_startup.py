@@ -16,7 +16,7 @@ NEEDS = {
         "base_images", "control_pictures", "features_clip_text", "features_clip_vision", "features_vdvae",
         "reconstruct", "region_decoder", "region_pictures", "scores", "unconditional_contexts",
     ),
-    ("matplotlib",): ("figure", "quality", "report"),
+    ("matplotlib",): ("figure", "quality_page", "report"),
     ("boto3",): ("fetch_nsd",),
     ("huggingface_hub",): ("fetch_file",),
 }  # fmt: skip

@@ -31,7 +31,6 @@ CONFIG = {
 def make(folder: Path) -> Path:
     """The workflow in a folder of its own, with small data in NSD's formats and random models."""
     make_project(folder)
-    (folder / "profiles").symlink_to("workflow/profiles")  # taken by itself, as in the repository
     nsd = Tree(root=folder / "nsd", preparation=CONFIG["nsd"]["preparation"])
     tree.write_experiment(nsd, DEMO)
     tree.write_stimuli(nsd, DEMO)

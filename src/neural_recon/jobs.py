@@ -83,8 +83,8 @@ def start(job: Any) -> logging.Logger:
 def end_with_snakemake() -> None:
     """Cancel this job when the Snakemake that started it has died.
 
-    A job that went on alone would write results while the next run plans what is missing, and that run would
-    then end with a part of them (seen with Snakemake 9.27). A script that no Snakemake started is left alone.
+    A job that went on alone would compute beside the next run, for nothing, and write what that run plans to
+    write. A script that no Snakemake started is left alone.
     """
     parents = psutil.Process().parents()
     which = [k for k, parent in enumerate(parents) if _is_snakemake(parent)]

@@ -35,7 +35,7 @@ rule data_amount_subject:
             }
         ),
         betas=session_files,
-        quality=ancient("<results>/quality/{subject}/sessions.tsv"),
+        quality="<results>/quality/{subject}/sessions.tsv",
         trials="<results>/trials/{subject}.parquet",
         voxels="<results>/voxels/{subject}.parquet",
     output:

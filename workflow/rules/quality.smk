@@ -4,17 +4,10 @@ rule quality:
         betas=session_files,
         trials="<results>/trials/{subject}.parquet",
         voxels="<results>/voxels/{subject}.parquet",
-        mask=str(TREE.mask("{subject}")),
     output:
         sessions="<results>/quality/{subject}/sessions.tsv",
         regions="<results>/quality/{subject}/regions.tsv",
         voxels="<results>/quality/{subject}/voxels.parquet",
-        page=report(
-            "<results>/quality/{subject}.html",
-            caption="../report/quality.rst",
-            category="Quality of the responses",
-            labels={"subject": "{subject}"},
-        ),
     log:
         "<logs>/quality/{subject}.log",
     benchmark:
@@ -27,7 +20,38 @@ rule quality:
         runtime=growing(20),
     params:
         code=code_of("quality"),
-        demo=lambda wildcards: CONFIG.demo is not None,
         seed=lookup("seed", within=config),
     script:
         "../scripts/quality.py"
+
+
+# A rule of its own: another wording of the page reruns no responses.
+rule quality_page:
+    input:
+        sessions="<results>/quality/{subject}/sessions.tsv",
+        regions="<results>/quality/{subject}/regions.tsv",
+        voxels="<results>/quality/{subject}/voxels.parquet",
+        mask=str(TREE.mask("{subject}")),
+    output:
+        page=report(
+            "<results>/quality/{subject}.html",
+            caption="../report/quality.rst",
+            category="Quality of the responses",
+            labels={"subject": "{subject}"},
+        ),
+    log:
+        "<logs>/quality_page/{subject}.log",
+    benchmark:
+        "<benchmarks>/quality_page/{subject}.tsv"
+    # before responses, which wrong sessions stop
+    priority: 10
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        code=code_of("quality_page"),
+        demo=lambda wildcards: CONFIG.demo is not None,
+    script:
+        "../scripts/quality_page.py"

@@ -75,8 +75,8 @@ rule betas:
 rule responses:
     input:
         betas=session_files,
-        # it can stop this rule, and changes nothing else here
-        quality=ancient("<results>/quality/{subject}/sessions.tsv"),
+        # sessions that do not agree stop this rule
+        quality="<results>/quality/{subject}/sessions.tsv",
         trials="<results>/trials/{subject}.parquet",
         voxels="<results>/voxels/{subject}.parquet",
         ncsnr=(
