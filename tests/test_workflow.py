@@ -345,7 +345,7 @@ def test_touched_session_reruns_from_that_session_on(project):
 
 
 def test_seed_reruns_all_that_draws(project):
-    """A job below one that reruns is looked at, too: `ancient` inputs that the workflow makes would hide it."""
+    """A job below one that reruns is looked at, too: behind `ancient` results it would not be."""
     rules = stale(project, {**SMALL, "seed": 1})
     assert {"quality", "responses", "ridge_alpha", "ridge_predict", "held_out_clusters", "baselines", "leaks",
             "control_pictures", "reconstruct", "region_synthetic", "region_pictures", "data_amount_subject",
