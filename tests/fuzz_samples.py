@@ -316,7 +316,7 @@ def predictions(path: Path) -> None:
 
 
 def picture_file(path: Path) -> None:
-    found = results.pictures(path, IDS)
+    found = dict(results.each_picture(path, IDS))
     assert set(found) <= set(IDS.tolist())
     assert all(p.ndim == 3 for p in found.values())
 

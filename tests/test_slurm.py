@@ -161,12 +161,13 @@ def test_two_gpus_two_jobs_and_what_failed_is_named_and_mended(project):
     """One job is cancelled, one runs out of time; the others go on, and the next run does what is missing."""
     slurm_cluster.start(gpus=2)
     run = submit(project, FINAL, "--retries", "0")
+    # first the one that waits for no GPU, and would be over before the other begins
+    cancelled = running(run, "unconditional_contexts")
+    subprocess.run(["scancel", cancelled], check=True)
     late = running(run, "clip_vision")
     # stopped, it cannot end before its time is over
     subprocess.run(["scancel", "--signal=STOP", "--full", late], check=True)
     subprocess.run(["scontrol", "update", f"JobId={late}", "EndTime=now"], check=True)
-    cancelled = running(run, "unconditional_contexts")
-    subprocess.run(["scancel", cancelled], check=True)
     told = finish(run)
     assert run.returncode == 1, told
     states = {job["JobId"]: job["JobState"] for job in jobs()}
