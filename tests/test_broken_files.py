@@ -314,3 +314,11 @@ def test_pictures_of_other_formats_start_no_program(tmp_path, monkeypatch):
 def test_pictures_that_declare_a_wall(tmp_path, side):
     (tmp_path / "1.png").write_bytes(png(side, side))
     refuses("1.png: expected", read_picture, tmp_path / "1.png")
+
+
+def test_captions_of_numbers_that_are_no_characters(tmp_path):
+    path = tmp_path / "captions.npy"
+    np.save(path, np.array([["a dog", "a cat"]]))
+    path.write_bytes(path.read_bytes()[:-4] + b"\xff\xff\xff\x7f")
+    with pytest.raises(InputError, match="expected text, found damaged characters"):
+        nsd.read_captions(path, np.array([0]))

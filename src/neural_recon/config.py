@@ -4,6 +4,7 @@ The sections `features`, `ridge`, `generator` and `weights` come from a recipe (
 published decoder); what the configuration itself says of them wins.
 """
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -175,7 +176,10 @@ def _anchored(content: Any, folder: Path) -> Any:
     """A recipe whose paths work from another folder: those of files that come along lie in `folder`."""
     if isinstance(content, dict):
         return {key: _anchored(value, folder) for key, value in content.items()}
-    comes_along = isinstance(content, str) and "/" in content and (folder / content).exists()
+    comes_along = False
+    if isinstance(content, str) and "/" in content:
+        with contextlib.suppress(OSError, ValueError):  # a name that no file can have
+            comes_along = (folder / content).exists()
     return str(folder / content) if comes_along else content
 
 

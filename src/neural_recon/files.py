@@ -197,7 +197,7 @@ def whole_or_said(path: str | os.PathLike[str]) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, RuntimeError, KeyError) as error:
+    except (OSError, RuntimeError, KeyError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path}: expected a whole HDF5 file, found a damaged one ({error}); fetch or compute it again."
         ) from error

@@ -296,7 +296,12 @@ def read_captions(
         found = f"{table.dtype} {table.shape}" if isinstance(table, np.ndarray) else "an archive"
         raise InputError(f"{path}: expected strings (images, captions), found {found}.")
     _check_ids(path, ids, len(table))
-    captions = [[str(caption) for caption in table[nsd_id] if caption] for nsd_id in ids]
+    try:
+        captions = [[str(caption) for caption in table[nsd_id] if caption] for nsd_id in ids]
+    except (SystemError, ValueError) as error:  # numpy's, for numbers that are no characters
+        raise InputError(
+            f"{path}: expected text, found damaged characters ({error}); fetch it again."
+        ) from error
     empty = [int(nsd_id) for nsd_id, found in zip(ids, captions, strict=True) if not found]
     if empty and not empty_ok:
         raise InputError(f"{path}: expected captions for every image, found none for NSD id {empty[0]}.")
