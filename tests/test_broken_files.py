@@ -320,5 +320,5 @@ def test_captions_of_numbers_that_are_no_characters(tmp_path):
     path = tmp_path / "captions.npy"
     np.save(path, np.array([["a dog", "a cat"]]))
     path.write_bytes(path.read_bytes()[:-4] + b"\xff\xff\xff\x7f")
-    with pytest.raises(InputError, match="expected text, found damaged characters"):
+    with pytest.raises(InputError, match="expected text, found numbers that are no characters"):
         nsd.read_captions(path, np.array([0]))

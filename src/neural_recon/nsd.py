@@ -5,6 +5,7 @@ positions 1-based. What a file can say (shapes, which images are shared) is read
 """
 
 import logging
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -296,12 +297,11 @@ def read_captions(
         found = f"{table.dtype} {table.shape}" if isinstance(table, np.ndarray) else "an archive"
         raise InputError(f"{path}: expected strings (images, captions), found {found}.")
     _check_ids(path, ids, len(table))
-    try:
-        captions = [[str(caption) for caption in table[nsd_id] if caption] for nsd_id in ids]
-    except (SystemError, ValueError) as error:  # numpy's, for numbers that are no characters
-        raise InputError(
-            f"{path}: expected text, found damaged characters ({error}); fetch it again."
-        ) from error
+    rows = np.ascontiguousarray(table[ids])
+    codes = rows.view(np.dtype("u4").newbyteorder(rows.dtype.byteorder)) if rows.nbytes else rows
+    if rows.nbytes and codes.max() > sys.maxunicode:
+        raise InputError(f"{path}: expected text, found numbers that are no characters; fetch it again.")
+    captions = [[str(caption) for caption in row if caption] for row in rows]
     empty = [int(nsd_id) for nsd_id, found in zip(ids, captions, strict=True) if not found]
     if empty and not empty_ok:
         raise InputError(f"{path}: expected captions for every image, found none for NSD id {empty[0]}.")
