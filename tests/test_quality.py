@@ -491,7 +491,9 @@ def test_a_shifted_session_stops_the_workflow(rng, tmp_path):
         save(tree.betas("subj01", session), betas)
     config = {"recipe": "brain_diffuser_small", "nsd": {"root": "nsd", "atlases": ["prf-visualrois"]}}
     target = "results/responses/subj01.h5"
-    done = snakemake(project, target, config={**config, "subjects": {"subj01": {"sessions": 3}}})
+    # all ordinary targets (all, subj01, the report) ask for the page, which comes before the responses
+    page = "results/quality/subj01.html"
+    done = snakemake(project, target, page, config={**config, "subjects": {"subj01": {"sessions": 3}}})
     assert done.returncode != 0
     said = (
         "error in responses: results/quality/subj01/sessions.tsv: expected sessions that agree with each "
