@@ -66,7 +66,7 @@ def test_ssim_1d_is_the_mean_over_columns_of_one_dimensional_ssim(pictures):
 
 @pytest.mark.parametrize("size", [(11, 11), (37, 53), (70, 44)])  # one window; several stripes and bands
 @pytest.mark.parametrize(("variant", "channel_axis"), [("1d", 1), ("2d", None)])
-def test_repaired_ssim_equals_scikit_image_and_ssim(rng, size, variant, channel_axis):
+def test_repaired_ssim_equals_scikit_image_and_ssim(rng, monkeypatch, size, variant, channel_axis):
     truth = rng.integers(0, 256, (7, *size, 3), np.uint8)
     images = (truth // 2 + rng.integers(0, 128, truth.shape)).astype(np.uint8)
     pairings = np.array([np.arange(7), rng.permutation(7), np.zeros(7, int)])
@@ -84,6 +84,10 @@ def test_repaired_ssim_equals_scikit_image_and_ssim(rng, size, variant, channel_
     for values, pairing in zip(found, pairings, strict=True):
         own = metrics.ssim(similarity.unit(truth), similarity.unit(images[pairing]), variant)
         np.testing.assert_allclose(values, own, atol=1e-14)
+    single = similarity.ssim_repaired(truth, images, variant, pairings, np.float32)
+    np.testing.assert_allclose(single, found, rtol=0, atol=1e-4)
+    monkeypatch.setattr(similarity, "BLOCK", 3)
+    np.testing.assert_allclose(similarity.ssim_of_bytes(truth, images, variant), found[0], atol=1e-14)
     with pytest.raises(ValueError, match=r"\(k, 7\)"):
         similarity.ssim_repaired(truth, images, variant, pairings[:, :5])
 

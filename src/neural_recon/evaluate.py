@@ -145,9 +145,9 @@ class Scores:
             )
             return
         rng = np.random.default_rng(self.seed)
-        pairings = [np.arange(len(images))]
-        pairings += [rng.permutation(len(images)) for _ in range(SAMPLED_REPAIRINGS)]
-        values, *drawn = similarity.ssim_repaired(truth, images, ssim, np.array(pairings))
+        pairings = np.array([rng.permutation(len(images)) for _ in range(SAMPLED_REPAIRINGS)])
+        values = similarity.ssim_of_bytes(truth, images, ssim)
+        drawn = similarity.ssim_repaired(truth, images, ssim, pairings, np.float32)
         expected, drawn = np.mean(drawn, axis=0), np.mean(drawn, axis=1)
         p = (1 + np.count_nonzero(drawn >= values.mean())) / (1 + SAMPLED_REPAIRINGS)
         chance = (float(drawn.mean()), float(drawn.std(ddof=1)), p, SAMPLED_REPAIRINGS)

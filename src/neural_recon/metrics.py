@@ -142,9 +142,10 @@ def _all_pairs(truth: np.ndarray, features: np.ndarray, centred: bool) -> np.nda
         statistics = list(pool.map(_statistics, sides, ("truth", "picture"), (centred, centred)))
         for start in range(0, truth.shape[1], FEATURE_BLOCK):
             parts = [side[:, start : start + FEATURE_BLOCK] for side in sides]
-            a, b = pool.map(_scaled, parts, statistics, blocks)
+            a, b = pool.map(_centred, parts, [mean for mean, _ in statistics], blocks)
             r += a @ b.T
-    return r
+    (_, truth_scale), (_, scale) = statistics
+    return r * truth_scale * scale.T
 
 
 def correlation_distance(truth: np.ndarray, features: np.ndarray) -> np.ndarray:
@@ -248,13 +249,12 @@ def _statistics(rows: np.ndarray, name: str, centred: bool = True) -> tuple[np.n
     return mean, scale
 
 
-def _scaled(rows: np.ndarray, statistics: tuple[np.ndarray, np.ndarray], block: np.ndarray) -> np.ndarray:
-    """(rows - mean) * scale in float64, written to the beginning of a block's rows."""
-    (mean, scale), out = statistics, block[:, : rows.shape[1]]
+def _centred(rows: np.ndarray, mean: np.ndarray, block: np.ndarray) -> np.ndarray:
+    """rows - mean in float64, written to the beginning of a block's rows."""
+    out = block[:, : rows.shape[1]]
     for start in range(0, len(rows), 4):  # few rows at a time stay in the processor's cache
         part = slice(start, start + 4)
         np.subtract(unit(rows[part]), mean[part], out=out[part])
-        out[part] *= scale[part]
     return out
 
 
