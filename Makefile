@@ -15,7 +15,7 @@ export HF_HUB_OFFLINE := 1
 KILLS ?= 30
 SEED ?= 0
 
-.PHONY: help demo test test-kill fuzz demo-models lint env lock
+.PHONY: help demo test coverage test-kill fuzz demo-models lint env lock
 
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -36,8 +36,11 @@ demo: env ## run the whole workflow on two simulated subjects
 		--set-threads $(foreach rule,$(WIDE),$(rule)=1)
 	@echo "Open the report in a browser: $(CURDIR)/results/report/all.html"
 
-test: env ## run the tests
-	$(BIN)/python -m pytest
+test: env ## run the tests, a file at a time on each core
+	$(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile
+
+coverage: env ## the same, and which lines of the package they ran, those of the workflow's jobs included
+	$(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --cov --cov-report term-missing:skip-covered
 
 test-kill: env ## kill runs at random points (KILLS=30 SEED=0) and compare what the next runs end with
 	$(BIN)/python tests/kills.py --kills $(KILLS) --seed $(SEED)
