@@ -1,5 +1,6 @@
 """The lock: exact, complete, and the same for pip and conda."""
 
+import importlib.metadata
 import re
 import sys
 import tomllib
@@ -31,6 +32,22 @@ def test_what_is_needed_is_pinned_within_its_range(wanted):
     requirement = Requirement(wanted)
     versions = {canonicalize_name(name): version for name, version in PINS.items()}
     assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)])
+
+
+def test_the_lock_has_what_its_packages_need_and_nothing_else():
+    needed, queue = set(), [Requirement(wanted) for wanted in (*PROJECT["dependencies"], *lock.TOOLS)]
+    while queue:
+        requirement = queue.pop()
+        name = canonicalize_name(requirement.name)
+        extras = requirement.extras or {""}
+        if lock.OF_TORCH.match(name) or {(name, extra) for extra in extras} <= needed:
+            continue
+        needed |= {(name, extra) for extra in extras}
+        for line in importlib.metadata.requires(name) or ():
+            further = Requirement(line)
+            if further.marker is None or any(further.marker.evaluate({"extra": e}) for e in extras):
+                queue.append(further)
+    assert {name for name, _ in needed} == {canonicalize_name(name) for name in PINS}
 
 
 def test_conda_installs_the_same_versions():
