@@ -213,7 +213,7 @@ def strike(kind: str, run: subprocess.Popen, mark: str, draw: random.Random) -> 
             os.killpg(run.pid, how)  # as a terminal does
         else:
             kill([run.pid], how)
-    run.wait(120)
+    run.wait(600)  # a terminated Snakemake waits for its jobs
     return len(processes(mark, of=".snakemake/scripts/"))
 
 
