@@ -48,7 +48,7 @@ class Scores:
     seed: int
     repairings: int
     images: list[pd.DataFrame] = field(default_factory=list)
-    summary: list[dict] = field(default_factory=list)
+    summary: list[dict[str, object]] = field(default_factory=list)
 
     def add(
         self,
@@ -141,7 +141,7 @@ class Scores:
                 picture,
                 "ssim",
                 nsd_ids,
-                metrics.ssim_matrix(*map(similarity.unit, (truth, images)), ssim),
+                metrics.ssim_matrix(similarity.unit(truth), similarity.unit(images), ssim),
             )
             return
         rng = np.random.default_rng(self.seed)

@@ -133,7 +133,7 @@ def predict_blocks(
     alphas, group = np.unique(np.broadcast_to(alpha, (n_targets,)), return_inverse=True)
     check_alphas(alphas)
     backend = backend or backends.choose()
-    sample = calibration_sample(len(images), seed) if calibration == "train" else []
+    sample = calibration_sample(len(images), seed) if calibration == "train" else np.empty(0, np.int64)
 
     weights = []
     for value in alphas:

@@ -3,6 +3,7 @@
 Its two constants keep the measure defined for constant pictures.
 """
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
@@ -134,9 +135,7 @@ def _ssim_pairs(
     return np.mean(_likeness(blur(x * y), blur.moments(x), y_moments or blur.moments(y)), axis=(1, 2))
 
 
-def _likeness(
-    products: np.ndarray, x: tuple[np.ndarray, np.ndarray], y: tuple[np.ndarray, np.ndarray]
-) -> np.ndarray:
+def _likeness(products: np.ndarray, x: Sequence[np.ndarray], y: Sequence[np.ndarray]) -> np.ndarray:
     """SSIM of each window, from the local means of x * y and the moments of both."""
     (x_mean, x_variance), (y_mean, y_variance) = x, y
     # (2 means + C1) (2 covariance + C2) / ((x_mean^2 + y_mean^2 + C1) (x_variance + y_variance + C2)), in few

@@ -61,7 +61,8 @@ def fit(
         optimizer.load_state_dict(state["optimizer"])
         step, seconds = state["step"], state["seconds"]
         logger.info("%s: going on from step %d of %d", name, step, schedule.steps)
-    started, saved, sums = time.monotonic() - seconds, time.monotonic(), {}
+    started, saved = time.monotonic() - seconds, time.monotonic()
+    sums: dict[str, list[float]] = {}
 
     def save() -> None:
         state = {
