@@ -6,6 +6,7 @@ a row too, without numbers, that says why.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -161,7 +162,7 @@ class Scores:
         nsd_ids: np.ndarray,
         truth: np.ndarray,
         found: np.ndarray,
-        rows: np.ndarray | None = None,
+        rows: Sequence[int] | np.ndarray | None = None,
     ) -> None:
         """Correlation distance (lower is better) or two-way identification, by the metric's name.
 
@@ -181,7 +182,7 @@ class Scores:
         nsd_ids: np.ndarray,
         truth: np.ndarray,
         found: np.ndarray,
-        rows: np.ndarray | None = None,
+        rows: Sequence[int] | np.ndarray | None = None,
     ) -> None:
         """Two-way identification of features (n, d) among all true ones.
 

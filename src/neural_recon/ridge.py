@@ -29,7 +29,8 @@ Calibration = Literal["train", "published", "none"]
 
 
 class Targets(Protocol):
-    shape: tuple[int, ...]
+    @property
+    def shape(self) -> tuple[int, ...]: ...
 
     def __getitem__(self, index: tuple[slice, slice]) -> np.ndarray: ...
 
