@@ -57,6 +57,7 @@ lint: env ## formats and static checks
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 
 demo-models: env ## train the demo's models again (hours on a CPU, resumable)
 	$(BIN)/python -m neural_recon.demo.training

@@ -21,17 +21,8 @@ FOLDER = Path(__file__).parent
 LOCK = FOLDER / "requirements.txt"
 # beside the package's own dependencies: its build, its tests, its checks, and training
 TOOLS = (
-    *(
-        "import-linter",
-        "playwright",
-        "pytest",
-        "pytest-cov",
-        "pytest-xdist",
-        "ruff",
-        "scikit-image",
-        "setuptools>=77",
-        "snakefmt",
-    ),
+    *("import-linter", "mypy", "playwright", "pytest", "pytest-cov", "pytest-xdist", "ruff", "scikit-image"),
+    *("setuptools>=77", "snakefmt", "types-psutil", "types-PyYAML", "types-requests"),
     "snakemake-executor-plugin-slurm>=2.8",
 )
 # torch's wheel for GPUs pins its CUDA packages itself, and its wheel for CPUs has none

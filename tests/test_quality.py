@@ -10,6 +10,7 @@ import pytest
 
 from neural_recon import alignment, doctor, responses, trials, verdicts
 from neural_recon.config import Config
+from neural_recon.config_sections import Subject
 from neural_recon.demo import brain, design
 from neural_recon.demo.scenes import render, sample
 from neural_recon.errors import InputError
@@ -290,7 +291,7 @@ def test_a_fault_is_one_sentence(tmp_path, caplog):
 def test_doctor_names_the_fault(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = Config.model_construct(
-        pathvars={"results": "out"}, subjects={"subj01": type("Sessions", (), {"session_list": [1, 2, 3, 4]})}
+        pathvars={"results": "out"}, subjects={"subj01": Subject(sessions=[1, 2, 3, 4])}
     )
     assert list(doctor.check_quality(config, "subj01")) == []
     write_table("out/quality/subj01/sessions.tsv", sessions_table(session_2="shifted by 1 trial"))

@@ -189,7 +189,7 @@ def _common_shift(responses: Arrays, design: Arrays, first: Mapping[int, Agreeme
     z = {0: _together(first)}
     for by in SHIFTS:
         z[by] = _together(own_agreements(responses, {s: shifted(labels, by) for s, labels in design.items()}))
-    best = max(z, key=z.get)
+    best = max(z, key=z.__getitem__)
     return best if z[best] >= OTHERWISE else 0
 
 
@@ -201,7 +201,8 @@ def _together(agreements: Mapping[int, Agreement]) -> float:
 def _look_at_all(responses: Arrays, design: Arrays) -> dict[int, Look]:
     """Look at all sessions until no more of them is found wrong."""
     done: dict[int, Look] = {}
-    labels, left_out = dict(design), set()
+    labels = dict(design)
+    left_out: set[int] = set()
     while True:
         templates = _Templates(responses, labels, left_out)
         seen = {s: templates.agreement(responses[s], labels[s], [s]) for s in responses if s not in left_out}

@@ -5,10 +5,13 @@ device, for many products with it. Cholesky factors are float64 and belong to th
 """
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from scipy.linalg import lapack
+
+if TYPE_CHECKING:
+    import torch
 
 BLOCK = 1024  # rows mirrored at a time
 SINGULAR = 1e-12  # of the largest diagonal element: below it, rounding leaves no four digits of a prediction
@@ -69,23 +72,23 @@ class Torch:
 
         self.torch, self.device = torch, device
 
-    def load(self, array):
+    def load(self, array: "np.ndarray | torch.Tensor") -> "torch.Tensor":
         return self.torch.as_tensor(array, device=self.device)
 
-    def matmul(self, a, b) -> np.ndarray:
+    def matmul(self, a: "np.ndarray | torch.Tensor", b: "np.ndarray | torch.Tensor") -> np.ndarray:
         return (self.load(a) @ self.load(b)).cpu().numpy()
 
-    def factor(self, matrix: np.ndarray, alpha: float):
+    def factor(self, matrix: np.ndarray, alpha: float) -> "torch.Tensor":
         shifted = self.torch.tensor(matrix, dtype=self.torch.float64, device=self.device)
         shifted.diagonal().add_(alpha)
         factor, info = self.torch.linalg.cholesky_ex(shifted)
         _check(int(info), factor.diagonal().cpu().numpy(), np.diagonal(matrix).max() + alpha, alpha)
         return factor
 
-    def solve(self, factor, right: np.ndarray) -> np.ndarray:
+    def solve(self, factor: "torch.Tensor", right: np.ndarray) -> np.ndarray:
         return self.torch.cholesky_solve(self.load(right), factor).cpu().numpy()
 
-    def inverse(self, factor) -> np.ndarray:
+    def inverse(self, factor: "torch.Tensor") -> np.ndarray:
         return self.torch.cholesky_inverse(factor).cpu().numpy()
 
 

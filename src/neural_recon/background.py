@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -13,10 +14,13 @@ def ahead(items: Iterable[T]) -> Iterator[T]:
     Helps where both sides let go of the interpreter's lock: files, large copies, linear algebra. An error
     comes up where its item would have.
     """
-    end = object()
     iterator = iter(items)
+
+    def following() -> list[T]:
+        return list(islice(iterator, 1))  # none at the end
+
     with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(next, iterator, end)
-        while (item := coming.result()) is not end:
-            coming = thread.submit(next, iterator, end)
-            yield item
+        coming = thread.submit(following)
+        while item := coming.result():
+            coming = thread.submit(following)
+            yield from item

@@ -6,9 +6,9 @@ prepared here, on 8-bit values, as processors of other versions rescale or resiz
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,6 +23,9 @@ from transformers import (
 
 from neural_recon import checkpoints, model_folders
 from neural_recon.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -59,7 +62,7 @@ class ClipContexts:
         self.tokenizer = tokenizer
         self.mean = np.asarray(mean, np.float32)
         self.std = np.asarray(std, np.float32)
-        self.image_size: int = image_encoder.config.image_size
+        self.image_size = _whole("image_size", image_encoder.config.image_size)
         self.resize = PUBLISHED_RESIZE if self.image_size == PUBLISHED_IMAGE_SIZE else None
 
     @classmethod
@@ -87,7 +90,9 @@ class ClipContexts:
         if text:
             text_encoder = _load(CLIPTextModelWithProjection, CLIPTextConfig, folder / "text_encoder", device)
             tokenizer = _load_tokenizer(folder / "tokenizer", text_encoder.config)
-        mean, std = _pixel_statistics(folder, image_encoder.config.image_size)
+        with model_folders.described_by(folder / "image_encoder"):
+            image_size = _whole("image_size", image_encoder.config.image_size)
+        mean, std = _pixel_statistics(folder, image_size)
         model = cls(image_encoder, text_encoder, tokenizer, mean, std)
         if tokenizer is not None:
             with model_folders.described_by(folder / "tokenizer"):
@@ -110,8 +115,6 @@ class ClipContexts:
 
         Padding is not masked: the published contexts are made without an attention mask.
         """
-        if self.tokenizer is None:
-            raise ValueError("captions: expected a tokenizer beside the model, found none")
         return self._over(captions, batch, lambda part: self.text_tokens(self.token_ids(part)))
 
     def unconditional(self) -> tuple[np.ndarray, np.ndarray]:
@@ -150,13 +153,15 @@ class ClipContexts:
 
     def token_ids(self, captions: Sequence[str]) -> torch.Tensor:
         """Token ids (n, tokens), padded or cut to the model's number of positions."""
-        length = self.text_encoder.config.max_position_embeddings
+        if self.tokenizer is None:
+            raise ValueError("captions: expected a tokenizer beside the model, found none")
+        length = self._text_model.config.max_position_embeddings
         encoded = self.tokenizer(list(captions), padding="max_length", max_length=length, truncation=True)
         return torch.tensor(encoded["input_ids"])
 
     def check_ends(self, token_ids: torch.Tensor) -> None:
         """Raise a ValueError where token ids (n, tokens) lack the end of text in a row."""
-        eos = self.text_encoder.config.eos_token_id
+        eos = _whole("eos_token_id", self._text_model.config.eos_token_id)
         if eos != OLD_EOS and not (token_ids == eos).any(dim=1).all():
             # transformers would pool at the first token without a word
             raise ValueError(f"token_ids: expected the end of text {eos} in every row, found a row without")
@@ -180,9 +185,16 @@ class ClipContexts:
         All projected tokens over the norm of the projected one at the end of the text, where CLIP pools.
         """
         self.check_ends(token_ids)
-        output = self.text_encoder(input_ids=token_ids.to(self.text_encoder.device))
-        tokens = self.text_encoder.text_projection(output.last_hidden_state)
+        model = self._text_model
+        output = model(input_ids=token_ids.to(model.device))
+        tokens = model.text_projection(output.last_hidden_state)
         return tokens / output.text_embeds.norm(dim=-1)[:, None, None]
+
+    @property
+    def _text_model(self) -> CLIPTextModelWithProjection:
+        if self.text_encoder is None:
+            raise ValueError("captions: expected a text encoder, found none")
+        return self.text_encoder
 
     @torch.no_grad()
     def _embed(self, images: np.ndarray, prepared: bool) -> torch.Tensor:
@@ -190,14 +202,25 @@ class ClipContexts:
         pixels = self.normalised(images) if prepared else self.pixels(images)
         return model(pixel_values=pixels.to(model.device, model.dtype)).image_embeds
 
-    def _over(self, items: Any, batch: int, encode) -> np.ndarray:
+    def _over(self, items: Any, batch: int, encode: Callable[[Any], torch.Tensor]) -> np.ndarray:
         if not len(items):
             raise ValueError("expected at least one item, found none")
         parts = [encode(items[start : start + batch]) for start in range(0, len(items), batch)]
         return torch.cat([part.float().cpu() for part in parts]).numpy()
 
 
-def _load(model_class: type, config_class: type, folder: Path, device: torch.device):
+def _whole(name: str, value: object) -> int:
+    if not isinstance(value, int):
+        raise ValueError(f"{name}: expected one whole number, found {value!r}")
+    return value
+
+
+def _load(
+    model_class: type[checkpoints.Model],
+    config_class: type["PreTrainedConfig"],
+    folder: Path,
+    device: torch.device,
+) -> checkpoints.Model:
     with model_folders.described_by(folder):
         config = config_class.from_dict(model_folders.read_config(folder))
         # transformers builds parts of the model in the precision that the configuration names
@@ -208,8 +231,9 @@ def _load(model_class: type, config_class: type, folder: Path, device: torch.dev
     # older versions of transformers wrote the numbers of the positions; today's models make them
     checkpoints.load_tensors(model, tensors, path, ignored=("position_ids",), device=device)
     for module in model.modules():
-        if "position_ids" in module._buffers:
-            module.position_ids = torch.arange(module.position_ids.shape[1], device=device)[None]
+        positions = module._buffers.get("position_ids")
+        if positions is not None:
+            module.position_ids = torch.arange(positions.shape[1], device=device)[None]
     return model.eval()
 
 

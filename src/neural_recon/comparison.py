@@ -97,7 +97,7 @@ def our_lines(
         simulated: whether the subjects are.
     """
     note = "; ".join([*([SIMULATED] if simulated else []), *([NATIVE] if preset == "native" else [])])
-    rows = []
+    rows: list[dict[str, Any]] = []
     for subject, summary in summaries.items():
         final = summary[(summary["variant"] == "decoded") & (summary["picture"] == "final")]
         values = final.set_index("metric")["mean"].reindex(METRICS)
@@ -105,10 +105,10 @@ def our_lines(
         facts = (sessions[subject], float(repeated.mean()), len(repeated))
         rows.append({"subjects": subject, "facts": facts, **values})
     if len(rows) > 1:
-        facts = [_shared(column) for column in zip(*(row["facts"] for row in rows), strict=True)]
+        shared = [_shared(column) for column in zip(*(row["facts"] for row in rows), strict=True)]
         # nan where one of them was not measured: the mean of fewer subjects is another figure
         means = {metric: float(np.mean([row[metric] for row in rows])) for metric in METRICS}
-        rows.append({"subjects": ", ".join(summaries), "facts": facts, **means})
+        rows.append({"subjects": ", ".join(summaries), "facts": shared, **means})
     names = ("sessions", "repetitions", "test_images")
     described = [
         row

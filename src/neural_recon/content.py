@@ -62,8 +62,8 @@ def from_coco(stimuli: str | os.PathLike[str], annotations: Sequence[str | os.Pa
     table = stimulus_table(stimuli, "cropBox")
     crops = _crops(stimuli, table["cropBox"])
     wanted = set(table["cocoId"])
-    sizes, objects = zip(*(read_instances(path, wanted) for path in annotations), strict=True)
-    sizes = {image: size for some in sizes for image, size in some.items()}
+    sizes_of, objects = zip(*(read_instances(path, wanted) for path in annotations), strict=True)
+    sizes = {image: size for some in sizes_of for image, size in some.items()}
     absent = table.loc[~table["cocoId"].isin(sizes), ["nsdId", "cocoId"]]
     if len(absent):
         first = absent.iloc[0]
@@ -180,12 +180,16 @@ def _entries(text: str) -> Iterator[tuple[str, Any]]:
     """
     decode = json.JSONDecoder().raw_decode
 
+    def behind_space(at: int) -> int:
+        space = _SPACE.match(text, at)
+        return space.end() if space else at
+
     def skip(at: int, sign: str, optional: bool = False) -> int:
         """Behind white space, a sign, and white space again."""
-        at = _SPACE.match(text, at).end()
+        at = behind_space(at)
         if text[at] != sign and not optional:
             raise ValueError(f"expected {sign!r} at character {at}, found {text[at]!r}")
-        return _SPACE.match(text, at + 1).end() if text[at] == sign else at
+        return behind_space(at + 1) if text[at] == sign else at
 
     at = skip(0, "{")
     while text[at] != "}":

@@ -35,11 +35,11 @@ class CvResult:
 def cross_validate(
     kernel: Kernel,
     targets: Targets,
-    alphas: Sequence[float],
+    alphas: Sequence[float] | np.ndarray,
     folds: int = 5,
     n_targets: int = 1024,
     seed: int = 0,
-    parts: Sequence[int] | None = None,
+    parts: Sequence[int] | np.ndarray | None = None,
     backend: Backend | None = None,
 ) -> CvResult:
     """Score every alpha on held-out training images; repetitions of an image share a fold.
@@ -129,7 +129,7 @@ def make_folds(n: int, folds: int, seed: int, groups: np.ndarray | None = None) 
     return [(np.flatnonzero(~rows), np.flatnonzero(rows)) for rows in held_out]
 
 
-def pooled(widths: Sequence[int], most: int = 32) -> np.ndarray:
+def pooled(widths: Sequence[int] | np.ndarray, most: int = 32) -> np.ndarray:
     """Widths of at most `most` parts: runs of neighbouring parts, of equally many each as far as possible."""
     widths = np.asarray(widths)
     return np.array([run.sum() for run in np.array_split(widths, min(most, len(widths)))])

@@ -15,6 +15,7 @@ targets, in strips of neighbours: identification by them is nearly that by all.
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,7 +48,7 @@ class Decoder:
     """How features are fitted: `ridge` of the configuration, and the run's seed."""
 
     alpha: Mapping[str, float | str]  # of each space, or "cv"
-    cross_validation: Mapping
+    cross_validation: Mapping[str, Any]
     calibration: Calibration
     seed: int
 
@@ -133,7 +134,7 @@ def _fit(
     share: float,
     draw: int,
     drawn: np.ndarray | slice = slice(None),
-) -> list[dict]:
+) -> list[dict[str, object]]:
     """Fit all spaces on some voxels and score them: a row a space."""
     train, test = data.train[:, drawn], data.test[:, drawn]
     kernel = Kernel.of(train, test, images=data.train_ids)

@@ -218,7 +218,9 @@ def decode(
     conditions = read_conditions(average, len(raw)) if average else None
     prepared = prepare(raw, shared, trained, zscore or trained, conditions)
     scores = decoders.project(kept["responses"], prepared.rows)
-    features = {space: decoders.predict(kept[space], kept["responses"], scores) for space in SPACES}
+    features: dict[str, np.ndarray] = {
+        space: decoders.predict(kept[space], kept["responses"], scores) for space in SPACES
+    }
     for space, values in features.items():
         logger.info("%s: %d rows, %d features", space, *values.shape)
 

@@ -124,7 +124,10 @@ def write_shared(
         parameters: of the responses, `zscore` above all.
     """
     train = responses["train"]
-    arrays = {"x_y_z": positions.astype(np.int16), "volume": np.array(volume, np.int32)}
+    arrays: dict[str, np.ndarray] = {
+        "x_y_z": positions.astype(np.int16),
+        "volume": np.array(volume, np.int32),
+    }
     arrays |= {name: responses[name].astype(np.float32) for name in ("mean", "std")}
     if keep == "components":
         arrays["eigenvalues"], vectors = components(kernel, train)
@@ -132,7 +135,7 @@ def write_shared(
     elif kernel.basis is None:
         arrays["projection"] = (train - train.mean(axis=0, dtype=np.float64)).T.astype(np.float16)
     # a decoder repeats it: files of two runs are not to be mixed
-    digest = hashlib.sha256(np.ascontiguousarray(train)).hexdigest()
+    digest = hashlib.sha256(np.ascontiguousarray(train).data).hexdigest()
     write_hdf5(path, arrays, {**parameters, "keep": keep, "responses_sha256": digest})
 
 

@@ -5,7 +5,7 @@ Every check runs, whatever the others found, so that one look shows all there is
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -100,7 +100,7 @@ def check_quality(config: Config, subject: str) -> Iterator[Finding]:
     table = config.results / f"quality/{subject}/sessions.tsv"
     if table.is_file():
         try:
-            said = verdicts.require_agreement(table, subject, config.subjects[subject].session_list)
+            said = verdicts.require_agreement(table, subject, config.sessions(subject))
             yield Finding(f"quality of {subject}", "ok", f"{table}: {said}")
         except InputError as error:
             yield Finding(f"quality of {subject}", "wrong", str(error))
@@ -222,7 +222,7 @@ def _size(n_bytes: float) -> str:
     return f"{n_bytes / GB:.1f} GB" if n_bytes >= GB / 10 else f"{n_bytes / 1e6:.0f} MB"
 
 
-def _by_file_system(folders) -> dict[Path, list[Path]]:
+def _by_file_system(folders: Iterable[Path]) -> dict[Path, list[Path]]:
     """Folders that share one file system, by the first existing folder above them."""
     groups: dict[int, tuple[Path, list[Path]]] = {}
     for folder in folders:

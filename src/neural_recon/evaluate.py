@@ -6,6 +6,7 @@ a row too, without numbers, that says why.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -48,7 +49,7 @@ class Scores:
     seed: int
     repairings: int
     images: list[pd.DataFrame] = field(default_factory=list)
-    summary: list[dict] = field(default_factory=list)
+    summary: list[dict[str, object]] = field(default_factory=list)
 
     def add(
         self,
@@ -141,7 +142,7 @@ class Scores:
                 picture,
                 "ssim",
                 nsd_ids,
-                metrics.ssim_matrix(*map(similarity.unit, (truth, images)), ssim),
+                metrics.ssim_matrix(similarity.unit(truth), similarity.unit(images), ssim),
             )
             return
         rng = np.random.default_rng(self.seed)
@@ -161,7 +162,7 @@ class Scores:
         nsd_ids: np.ndarray,
         truth: np.ndarray,
         found: np.ndarray,
-        rows: np.ndarray | None = None,
+        rows: Sequence[int] | np.ndarray | None = None,
     ) -> None:
         """Correlation distance (lower is better) or two-way identification, by the metric's name.
 
@@ -181,7 +182,7 @@ class Scores:
         nsd_ids: np.ndarray,
         truth: np.ndarray,
         found: np.ndarray,
-        rows: np.ndarray | None = None,
+        rows: Sequence[int] | np.ndarray | None = None,
     ) -> None:
         """Two-way identification of features (n, d) among all true ones.
 

@@ -209,7 +209,7 @@ def read_picture(path: Path) -> Image.Image:
         ) from error
     if image.mode not in MODES:
         raise InputError(f"{path}: expected an RGB or grey picture of 8 bits, found mode {image.mode}.")
-    if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255:
+    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
         raise InputError(f"{path}: expected an opaque picture, found a transparent one; fill its background.")
     return image.convert("RGB")
 
@@ -253,7 +253,7 @@ def _reader_of(files: dict[int, Path]) -> Callable[[np.ndarray], Sequence[Image.
 
 def _one_size(files: dict[int, Path]) -> int:
     """The side of all pictures, from their headers."""
-    first = None
+    first: tuple[int, int] | None = None
     for path in files.values():
         try:
             with Image.open(path, formats=FORMATS) as image:
@@ -268,6 +268,8 @@ def _one_size(files: dict[int, Path]) -> int:
                 f"native, found {size[0]} x {size[1]} beside {first[0]} x {first[1]}; another preset resizes "
                 "them."
             )
+    if first is None:
+        raise ValueError("files: expected at least one picture, found none")
     return first[0]
 
 

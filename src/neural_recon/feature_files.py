@@ -7,7 +7,7 @@ token takes, in order.
 
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ def write_chunk(
     features: np.ndarray,
     missing: np.ndarray,
     nsd_ids: np.ndarray,
-    parameters: dict,
+    parameters: Mapping[str, object],
     parts: Sequence[int] | None = None,
 ) -> None:
     """Write one chunk file.
@@ -82,7 +82,8 @@ class FeatureTable:
 
     def _look(self, paths: Sequence[str | Path], nsd_ids: np.ndarray) -> None:
         """Find the rows of `nsd_ids`, and set the attributes."""
-        where, widths = {}, set()
+        where: dict[int, tuple[int, int, bool]] = {}
+        widths: set[int] = set()
         for number, (path, file) in enumerate(zip(paths, self.files, strict=True)):
             if not {"features", "nsd_id", "missing", "parts"} <= set(file):
                 raise InputError(
@@ -102,7 +103,8 @@ class FeatureTable:
             ids = whole_numbers(path, "nsd_id", arrays["nsd_id"])
             for row, (nsd_id, missing) in enumerate(zip(ids, arrays["missing"], strict=True)):
                 where[int(nsd_id)] = (number, row, bool(missing))
-            self.parts = arrays["parts"] if number == 0 else self.parts
+            if number == 0:
+                self.parts = arrays["parts"]
         absent = [int(i) for i in nsd_ids if int(i) not in where]
         if absent:
             raise InputError(

@@ -45,9 +45,8 @@ def fetch(download: Download, destination: Path) -> None:
         raise transfer.failing_connection(destination, url, error) from error
     except OSError as error:
         raise transfer.refusing_disk(destination, error) from error
-    _check(
-        part, destination, url, download.size, {download.sha256, download.sha256_begins, announced} - {None}
-    )
+    sums = (download.sha256, download.sha256_begins, announced)
+    _check(part, destination, url, download.size, {known for known in sums if known is not None})
     part.replace(destination)
     logger.info("-> %s", destination)
 

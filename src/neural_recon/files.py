@@ -228,7 +228,7 @@ def dataset(
             names = sorted(map(str, file))
             raise InputError(f"{path}: expected the dataset {name!r}, found {names}; {again}.")
         linked = not isinstance(file.get(name, getlink=True), h5py.HardLink)
-        data = None if linked else file[name]
+        data: h5py.Dataset = None if linked else file[name]
         elsewhere = not isinstance(data, h5py.Dataset) or data.external or data.is_virtual
     if elsewhere or data.shape is None:
         raise InputError(

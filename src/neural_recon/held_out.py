@@ -34,7 +34,9 @@ TARGETS = 2048  # features a space, a seeded sample
 
 def sampled_alpha(alpha: float | np.ndarray, n_targets: int, seed: int) -> float | np.ndarray:
     """The penalties of the features that `data_amount.sample_features` reads."""
-    return alpha if np.ndim(alpha) == 0 else alpha[sample_columns(len(alpha), n_targets, seed)]
+    if isinstance(alpha, np.ndarray) and alpha.ndim:
+        return alpha[sample_columns(len(alpha), n_targets, seed)]
+    return alpha
 
 
 def held_out_predictions(
@@ -132,7 +134,7 @@ def compare(
         found = held_out_predictions(kernel, sample.rows(nsd_ids), alphas[space], (whole, random), calibrated)
         true = sample.rows(ids[scored]).astype(np.float64)
         matrices = [two_way_matrix(correlation_matrix(true, part[scored])) for part in found]
-        p_difference = statistics.paired_permutation(*map(np.diagonal, matrices), seed)
+        p_difference = statistics.paired_permutation(np.diagonal(matrices[0]), np.diagonal(matrices[1]), seed)
         for held_out, matrix in zip(("clusters", "random"), matrices, strict=True):
             rows.append(
                 {

@@ -21,8 +21,7 @@ trials, those of test images included.
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from types import SimpleNamespace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -65,7 +64,7 @@ def check_subject(
     zscore: str,
     average: bool,
     calibration: Calibration,
-    cross_validation: Mapping,
+    cross_validation: Mapping[str, Any],
     seed: int,
 ) -> pd.DataFrame:
     """Run every check on a subject's files.
@@ -80,7 +79,8 @@ def check_subject(
         As `table_of`.
     """
     trials, voxels = read_table(files.trials), read_table(files.voxels)
-    written = SimpleNamespace(**read_hdf5(files.responses))
+    names = [field.name for field in fields(Responses) if field.name != "dropped"]
+    written = Responses(**read_hdf5(files.responses, *names), dropped={})
     train_ids, test_ids = written.train_ids, written.test_ids
 
     def sessions() -> Iterator[np.ndarray]:
@@ -127,8 +127,8 @@ def check_zscores(
     sessions: Sessions, trials: pd.DataFrame, written: Responses, zscore: str, average: bool
 ) -> Check:
     """The written mean and std against those of the training trials alone, in standard deviations."""
-    total: dict[int, np.ndarray] = {}
-    count: dict[int, int] = {}
+    total: dict[int | tuple[int, int], np.ndarray] = {}
+    count: dict[int | tuple[int, int], int] = {}
     for number, betas in enumerate(_training_trials(sessions, trials)):
         rows = betas[1][:, written.voxel].astype(np.float64)
         if zscore == "session":
@@ -192,8 +192,8 @@ class Halves:
         others = test.copy()
         others[between] = 1 - 3 * test[between[::-1]]
         whole = Kernel.of(train, test, images=train_ids)
-        parts = (whole.of_others(train, responses) for responses in (test[half], others))
-        return cls(whole, *parts, half, len(test))
+        alone, changed = (whole.of_others(train, responses) for responses in (test[half], others))
+        return cls(whole, alone, changed, half, len(test))
 
 
 def check_predictions(
@@ -244,7 +244,7 @@ def check_alpha(
     features: Targets,
     parts: np.ndarray,
     curve: pd.DataFrame,
-    settings: Mapping,
+    settings: Mapping[str, Any],
     seed: int,
 ) -> Check:
     """The written scores of one chosen penalty against those from training images alone.

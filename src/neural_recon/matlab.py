@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -48,7 +49,8 @@ def _whole(path: Path, name: str, values: np.ndarray) -> np.ndarray:
 def _inflated(path: Path) -> int:
     """Bytes of a file's variables, inflated, as far as counting may go; older formats pack nothing."""
     with path.open("rb") as file:
-        order = {b"IM": "little", b"MI": "big"}.get(file.read(128)[126:])
+        orders: dict[bytes, Literal["little", "big"]] = {b"IM": "little", b"MI": "big"}
+        order = orders.get(file.read(128)[126:])
         total = 0
         while order and total <= LARGEST and len(tag := file.read(8)) == 8:
             kind, size = (int.from_bytes(part, order) for part in (tag[:4], tag[4:]))

@@ -94,7 +94,7 @@ def resize_through(
         picture = Image.fromarray(image)
         for size in sizes:
             picture = picture.resize((size, size), resample)
-        out[row] = picture
+        out[row] = np.asarray(picture)
     return out
 
 

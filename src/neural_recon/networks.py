@@ -29,7 +29,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -136,7 +136,9 @@ class Judges:
             if name not in there
         }
 
-    def features(self, images: Sequence[np.ndarray], side: metrics.Side) -> dict[str, np.ndarray]:
+    def features(
+        self, images: Sequence[np.ndarray] | np.ndarray, side: metrics.Side
+    ) -> dict[str, np.ndarray]:
         """The features of pictures by metric, float32 (n, d), in the order of `METRICS`.
 
         All networks together take about 1 MB a picture, three quarters of it AlexNet's first layer.
@@ -151,20 +153,20 @@ class Judges:
                 store(found, metric, values, start, len(images))
         return found
 
-    def _batch(self, images: Sequence[np.ndarray], side: metrics.Side) -> dict[str, np.ndarray]:
+    def _batch(self, images: Sequence[np.ndarray] | np.ndarray, side: metrics.Side) -> dict[str, np.ndarray]:
         inputs: dict[int, np.ndarray] = {}  # most networks share a size
         layers: dict[str, Mapping[str, torch.Tensor]] = {}
         found = {}
         for metric, (name, layer) in METRICS.items():
             if metric in self.missing:
                 continue
-            if name == "clip" and not self.rule.networks:
+            if name == "clip" and self.clip is not None and not self.rule.networks:
                 found[metric] = self.clip.embedding(_stacked(images, self.clip))
                 continue
             sizes = self.rule.network_sizes(side, name)
             if sizes[-1] not in inputs:
                 inputs[sizes[-1]] = prepared(images, sizes)
-            if name == "clip":
+            if name == "clip" and self.clip is not None:
                 found[metric] = self.clip.embedding(inputs[sizes[-1]], prepared=True)
                 continue
             if name not in layers:
@@ -174,7 +176,7 @@ class Judges:
         return found
 
 
-def prepared(images: Sequence[np.ndarray], sizes: tuple[int, ...]) -> np.ndarray:
+def prepared(images: Sequence[np.ndarray] | np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
     """Pictures uint8 (H, W, 3) through some sizes, bilinear, without cropping: uint8 (n, S, S, 3)."""
     return np.concatenate([metrics.resize_through(image[None], sizes, "bilinear") for image in images])
 
@@ -182,7 +184,7 @@ def prepared(images: Sequence[np.ndarray], sizes: tuple[int, ...]) -> np.ndarray
 def normalised(images: np.ndarray) -> torch.Tensor:
     """torchvision's networks' input (n, 3, S, S) from uint8 (n, S, S, 3)."""
     scaled = images.astype(np.float32) / 255
-    scaled = (scaled - np.float32(IMAGENET_MEAN)) / np.float32(IMAGENET_STD)
+    scaled = (scaled - np.array(IMAGENET_MEAN, np.float32)) / np.array(IMAGENET_STD, np.float32)
     return torch.from_numpy(np.ascontiguousarray(scaled.transpose(0, 3, 1, 2)))
 
 
@@ -200,12 +202,13 @@ def _not_vit_l_14(clip: "ClipContexts") -> str:
     return ", ".join(f"{key} {found[key]}" for key, value in VIT_L_14.items() if found[key] != value)
 
 
-def _stacked(images: Sequence[np.ndarray], clip: "ClipContexts") -> np.ndarray:
+def _stacked(images: Sequence[np.ndarray] | np.ndarray, clip: "ClipContexts") -> np.ndarray:
     """Pictures for the generator's own preparation, which wants squares of one size: others take its first
     step here, which changes nothing for squares.
     """
     shapes = {image.shape[:2] for image in images}
     if len(shapes) > 1 or len(set(*shapes)) > 1:
+        method: Literal["bilinear", "bicubic"]
         method, side = ("bicubic", clip.image_size) if clip.resize is None else ("bilinear", clip.resize)
         images = [metrics.resize_through(image[None], (side,), method)[0] for image in images]
-    return np.stack(images)
+    return np.stack(list(images))

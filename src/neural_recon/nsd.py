@@ -308,7 +308,7 @@ def read_captions(
     return captions
 
 
-def _check_ids(path, ids: np.ndarray, n_images: int) -> None:
+def _check_ids(path: str | Path, ids: np.ndarray, n_images: int) -> None:
     outside = ids[(ids < 0) | (ids >= n_images)]
     if outside.size:
         raise InputError(f"{path}: expected NSD ids within 0 to {n_images - 1}, found {outside[0]}.")

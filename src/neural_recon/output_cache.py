@@ -18,7 +18,7 @@ def name_sources_by_digest() -> None:
     _IOFile.checksum = _checksum
 
 
-async def _checksum(file: _IOFile, *arguments, force: bool = False, **options) -> str | None:
+async def _checksum(file: _IOFile, *arguments: object, force: bool = False, **options: object) -> str | None:
     # only the cache, which knows no way around a file's content, forces a checksum
     if force and not file.is_storage:
         return f"digest:{fingerprints.digest(file.file)}"

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -16,9 +16,12 @@ from neural_recon.feature_files import select_rows
 from neural_recon.files import read_hdf5, read_table, whole, write_text
 from neural_recon.nsd import read_stimuli
 
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
 DPI = 300
 WIDTH = 7.2  # inches: two columns of most journals
-STYLE = {
+STYLE: "dict[RcKeyType, Any]" = {
     "font.family": "sans-serif",
     "font.size": 7,
     "pdf.fonttype": 42,  # TrueType: text stays text in the journal's file
@@ -164,10 +167,11 @@ def _page(
                 box = (place / WIDTH, bottom / height, 0.97 * side / WIDTH, 0.97 * side / height)
                 axes = page.add_axes(box)
                 axes.axis("off")
-                if pictures[column] is None:
+                picture = pictures[column]
+                if picture is None:
                     axes.text(0.5, 0.5, "not painted", ha="center", va="center", fontsize=5)
                 else:
-                    axes.imshow(pictures[column], aspect="auto", interpolation=interpolation)
+                    axes.imshow(picture, aspect="auto", interpolation=interpolation)
             page.text((place + side / 2) / WIDTH, (below - 0.03) / height,
                       f"{nsd_id}\n{scores[nsd_id]:.3f}", ha="center", va="top", fontsize=5.5)  # fmt: skip
             place += side

@@ -21,7 +21,7 @@ MOST_FEATURES = 10**7  # of one group
 def cross_validated_curve(
     kernel: Kernel,
     features: ridge.Targets,
-    parts: Sequence[int],
+    parts: Sequence[int] | np.ndarray,
     alphas: Sequence[float],
     folds: int,
     targets: int,

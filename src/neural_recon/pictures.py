@@ -4,6 +4,7 @@ import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -14,7 +15,7 @@ from neural_recon.files import full_disk_named, part_of, whole
 logger = logging.getLogger(__name__)
 
 
-def write_folder(folder: str | Path, kinds: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+def write_folder(folder: str | Path, kinds: Mapping[str, Mapping[str, Any]]) -> None:
     """Write `folder`/KIND/NSDID.png for every kind's `images` uint8 (n, H, W, 3) and `nsd_id` (n,).
 
     An `nsd_id` that is a string is a name instead, for pictures that are not of NSD.
@@ -40,7 +41,7 @@ def write_folder(folder: str | Path, kinds: Mapping[str, Mapping[str, np.ndarray
 def write_sheet(
     path: str | Path,
     stimuli: np.ndarray | None,
-    kinds: Mapping[str, Mapping[str, np.ndarray]],
+    kinds: Mapping[str, Mapping[str, Any]],
     nsd_ids: Sequence[int] | np.ndarray,
 ) -> None:
     """Write one PNG with a row of stimuli uint8 (n, H, W, 3) of `nsd_ids`, and a row of each kind below.

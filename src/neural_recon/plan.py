@@ -9,6 +9,7 @@ import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,9 @@ from neural_recon.config import Config
 from neural_recon.config_sections import TERMS
 from neural_recon.errors import InputError
 from neural_recon.trials import read_lists, trial_table
+
+if TYPE_CHECKING:
+    from neural_recon.demo.design import Design
 
 CONTROLS = ("true_features", "swapped")
 
@@ -42,7 +46,9 @@ class Plan:
         self.config = config
 
     @functools.cached_property
-    def _demo_design(self):
+    def _demo_design(self) -> "Design | None":
+        if self.config.demo is None:
+            return None
         # the demo's design is known before its file is written, so that the whole DAG can be planned
         from neural_recon.demo import design
 
@@ -50,7 +56,7 @@ class Plan:
 
     def design(self, subject: str, sessions: list[int]) -> pd.DataFrame:
         """One row a trial, as `nsd.read_design`."""
-        if self.config.demo is not None:
+        if self._demo_design is not None:
             return self._demo_design.trials(subject, sessions)
         return nsd.read_design(self.config.tree.expdesign, subject, sessions)
 
@@ -140,10 +146,12 @@ class Plan:
 
     def fetch_design(self) -> None:
         """Fetch the experiment design where a run would: without this small file nothing can be planned."""
-        if self.config.tree.expdesign in self.missing():
+        expdesign = self.config.tree.expdesign
+        key = self.config.tree.key(expdesign)
+        if key is not None and expdesign in self.missing():
             from neural_recon import bucket  # boto3 takes long to import, and most runs have no use for it
 
-            bucket.fetch_object(self.config.tree.key(self.config.tree.expdesign), self.config.tree.expdesign)
+            bucket.fetch_object(key, expdesign)
 
     def tree_files(self) -> Iterator[tuple[str, Path]]:
         """What the configuration reads of the NSD tree: (description, path)."""
@@ -161,8 +169,8 @@ class Plan:
                 yield f"an atlas of {name}", tree.roi(name, atlas)
             if self.config.responses.noise_ceiling == "ncsnr":
                 yield f"the noise ceilings of {name}", tree.ncsnr(name)
-            for path in self.region_files(name):
-                yield f"a region's mask of {name}", Path(path)
+            for mask in self.region_files(name):
+                yield f"a region's mask of {name}", Path(mask)
             for session in self.config.sessions(name):
                 yield f"session {session} of {name}", tree.betas(name, session, subject.format)
 

@@ -11,7 +11,7 @@ Journal of Psychology 3: 2 r / (1 + |r|), the absolute value so that chance stay
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -130,7 +130,7 @@ class Repetitions:
             self.squares += response.astype(np.float64) ** 2
             if seen == half:
                 first = whole
-            elif seen == 2 * half:
+            elif seen == 2 * half and first is not None:
                 a, b = first.astype(np.float64) / half, (whole - first).astype(np.float64) / half
                 for sums, part in zip(self.halves, (a, b, a * a, b * b, a * b), strict=True):
                     sums += part
@@ -174,7 +174,9 @@ def regions_of(voxels: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
     return regions
 
 
-def _region_table(regions: dict, by_voxel: pd.DataFrame, means: pd.DataFrame) -> pd.DataFrame:
+def _region_table(
+    regions: Mapping[tuple[str, str], np.ndarray], by_voxel: pd.DataFrame, means: pd.DataFrame
+) -> pd.DataFrame:
     """Medians over a region's voxels, and the reliability of its mean response."""
     kept = (by_voxel["dropped"] == "").to_numpy()
     rows, figures = [], ["r_halves", "reliability", "noise_ceiling"]

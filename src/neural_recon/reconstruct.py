@@ -90,7 +90,7 @@ def reconstruct(
                 "features and generator must come from the same weights.versatile."
             )
         contexts.append(torch.from_numpy(np.asarray(flat, np.float32)).view(-1, *none.shape[1:]))
-    empty = [torch.as_tensor(none, dtype=torch.float32) for none in unconditional]
+    no_vision, no_text = (torch.as_tensor(none, dtype=torch.float32) for none in unconditional)
 
     purpose = f"reconstruction, draw {draw}" if draw else "reconstruction"
 
@@ -100,7 +100,7 @@ def reconstruct(
         return pipeline.noised(large, strength, steps, generators).cpu()
 
     def denoised(part: slice) -> torch.Tensor:
-        given = (contexts[0][part], contexts[1][part], *empty)
+        given = (contexts[0][part], contexts[1][part], no_vision, no_text)
         *_, last = pipeline.denoise(latents[part], given, strength, mixing, guidance_scale, steps)
         _check_finite(last, nsd_ids[part], "latents")
         return last.cpu()

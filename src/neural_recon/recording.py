@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -76,8 +76,8 @@ def begin(job: Any) -> Job:
     Only outputs below the results' folder get records: what is fetched to other places is an input.
     """
     results = Path(job.config.get("pathvars", {}).get("results", "results")).absolute()
-    outputs = [Path(path).absolute() for path in job.output]
-    outputs = [path.relative_to(results).as_posix() for path in outputs if path.is_relative_to(results)]
+    written = [Path(path).absolute() for path in job.output]
+    outputs = [path.relative_to(results).as_posix() for path in written if path.is_relative_to(results)]
     records = [provenance.record_path(results, output) for output in outputs]
     for record in records:
         record.unlink(missing_ok=True)
@@ -134,7 +134,8 @@ def _weights(config: dict[str, Any]) -> list[str]:
 
 def _input(results: Path, config: dict[str, Any], name: str, path: Path, before: os.stat_result) -> Input:
     """An input with its hash: from its own record, or computed once for all jobs."""
-    full, of, shown = path.absolute(), "file", str(path)
+    of: Literal["result", "weights", "data", "file"] = "file"
+    full, shown = path.absolute(), str(path)
     if full.is_relative_to(results):
         of, shown = "result", full.relative_to(results).as_posix()
     elif any(full.is_relative_to(Path(p).absolute()) for p in _weights(config)):
@@ -218,5 +219,6 @@ def _versions(commit: str | None, modified: bool | None) -> Versions:
 def _device() -> str:
     """The GPU's name if this job used one."""
     torch = sys.modules.get("torch")
-    used = torch is not None and torch.cuda.is_initialized()
-    return torch.cuda.get_device_name() if used else "CPU"
+    if torch is not None and torch.cuda.is_initialized():
+        return str(torch.cuda.get_device_name())
+    return "CPU"

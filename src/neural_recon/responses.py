@@ -1,7 +1,7 @@
 """From single-trial betas to one z-scored row of voxels an image."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -178,8 +178,8 @@ def prepare(
 
     sums = np.zeros((len(images), n_voxels), np.float32)
     kinds = ("test",) if average else ("test", "train")
-    singles = {kind: [] for kind in kinds}  # single trials, a part a session
-    single_ids = {kind: [] for kind in kinds}
+    singles: dict[str, list[np.ndarray]] = {kind: [] for kind in kinds}  # single trials, a part a session
+    single_ids: dict[str, list[np.ndarray]] = {kind: [] for kind in kinds}
     squares, total = np.zeros(n_voxels), np.zeros(n_voxels)  # over trials of images seen more than once
     has_nan, constant = np.zeros(n_voxels, bool), np.zeros(n_voxels, bool)
     groups = list(trials.groupby("session", sort=False))
@@ -286,7 +286,7 @@ def zscored_session(betas: np.ndarray, table: pd.DataFrame) -> tuple[np.ndarray,
         return ((betas - mean) / std).astype(np.float32), std
 
 
-def _same_number(sessions: Iterable[np.ndarray], expected: int):
+def _same_number(sessions: Iterable[np.ndarray], expected: int) -> Iterator[np.ndarray]:
     """The sessions, one by one, with an error unless there are as many as expected."""
     found = 0
     for found, betas in enumerate(sessions, start=1):
@@ -301,7 +301,11 @@ def _same_number(sessions: Iterable[np.ndarray], expected: int):
 
 
 def _noise_ceiling(
-    sums: np.ndarray, squares: np.ndarray, total: np.ndarray, counts: np.ndarray, inverse_repetitions: float
+    sums: np.ndarray,
+    squares: np.ndarray,
+    total: np.ndarray,
+    counts: np.ndarray,
+    inverse_repetitions: float | np.floating,
 ) -> np.ndarray:
     """Noise ceiling (n_voxels,) as share of variance; nan without repetitions.
 
@@ -325,7 +329,7 @@ def noise_ceiling(
     total: np.ndarray,
     n_trials: int,
     n_images: int,
-    inverse_repetitions: float,
+    inverse_repetitions: float | np.floating,
 ) -> np.ndarray:
     """Noise ceiling (n_voxels,) as share of variance, from sums over the trials of repeated images.
 
@@ -344,7 +348,7 @@ def noise_ceiling(
     return np.where(signal == 0, 0, ceiling).astype(np.float32)
 
 
-def write_responses(path: str | Path, responses: Responses, parameters: Mapping) -> None:
+def write_responses(path: str | Path, responses: Responses, parameters: Mapping[str, object]) -> None:
     """Write one subject's responses to `results/responses/{subject}.h5`; the counts of dropped voxels go
     into its parameters."""
     arrays = {name: value for name, value in vars(responses).items() if name != "dropped"}

@@ -29,7 +29,8 @@ Calibration = Literal["train", "published", "none"]
 
 
 class Targets(Protocol):
-    shape: tuple[int, ...]
+    @property
+    def shape(self) -> tuple[int, ...]: ...
 
     def __getitem__(self, index: tuple[slice, slice]) -> np.ndarray: ...
 
@@ -133,7 +134,7 @@ def predict_blocks(
     alphas, group = np.unique(np.broadcast_to(alpha, (n_targets,)), return_inverse=True)
     check_alphas(alphas)
     backend = backend or backends.choose()
-    sample = calibration_sample(len(images), seed) if calibration == "train" else []
+    sample = calibration_sample(len(images), seed) if calibration == "train" else np.empty(0, np.int64)
 
     weights = []
     for value in alphas:

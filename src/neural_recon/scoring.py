@@ -92,7 +92,12 @@ def score_subject(
     row_of = {int(i): row for row, i in enumerate(test_ids)}
 
     def add(
-        variant: str, picture: str, ids: np.ndarray, images: np.ndarray, context=None, found=None
+        variant: str,
+        picture: str,
+        ids: np.ndarray,
+        images: np.ndarray,
+        context: np.ndarray | None = None,
+        found: dict[str, np.ndarray] | None = None,
     ) -> None:
         rows = [row_of[int(i)] for i in ids]
         scores.add_pixels(variant, picture, ids, truth[rows], images, evaluation["preset"])
@@ -133,10 +138,10 @@ def score_subject(
         true = read_rows(chunks, test_ids)
         for path in (path for path in files.predictions if Path(path).parent.name == space):
             arrays = read_hdf5(path, "predictions", "nsd_id")
-            found = select_rows(path, arrays["predictions"], arrays["nsd_id"], test_ids)
-            scores.add_two_way(Path(path).stem, space, "two_way", test_ids, true, found)
+            predicted = select_rows(path, arrays["predictions"], arrays["nsd_id"], test_ids)
+            scores.add_two_way(Path(path).stem, space, "two_way", test_ids, true, predicted)
             if space == "clip_vision":
-                scores.add_retrieval(Path(path).stem, space, test_ids, true, found)
+                scores.add_retrieval(Path(path).stem, space, test_ids, true, predicted)
     for metric, reason in judges.missing.items():
         scores.add_unmeasured("decoded", "final", metric, len(test_ids), reason)
     return scores

@@ -42,8 +42,8 @@ def files(script: str | Path, source: str | Path = Path(__file__).parent) -> lis
     loader of one model brings no other model's code.
     """
     source = Path(source)
-    seen: set[tuple[Path, str | None]] = set()
-    new = {(Path(script), None)}
+    seen: Found = set()
+    new: Found = {(Path(script), None)}
     while new:
         seen |= new
         new = {found for path, name in new for found in _used(path, name, source)} - seen
@@ -75,13 +75,14 @@ def _imports(path: Path, source: Path) -> tuple[dict[str, Found], Found]:
                     # a module of that name, else what holds the name
                     if module := _module(f"{node.module}.{alias.name}", source):
                         own.add((module, None))
-                    else:
-                        own.add((_module(node.module, source), alias.name))
+                    elif holder := _module(node.module, source):
+                        own.add((holder, alias.name))
             elif isinstance(node, ast.Import):
-                own |= {(_module(alias.name, source), None) for alias in node.names}
+                names = (_module(alias.name, source) for alias in node.names)
+                own |= {(module, None) for module in names if module}
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 everywhere |= {(beside, None) for beside in _named(path, node.value)}
-    absent = {None, source / "__init__.py", *(source / f"{name}.py" for name in LEFT_OUT)}
+    absent = {source / "__init__.py", *(source / f"{name}.py" for name in LEFT_OUT)}
     functions = {name: {item for item in own if item[0] not in absent} for name, own in functions.items()}
     return functions, {item for item in everywhere if item[0] not in absent}
 
@@ -115,8 +116,8 @@ def _tree(path: Path) -> ast.Module:
         if not isinstance(body, list):
             continue
         if _is_text(body[0] if body else None):
-            body = body[1:] or [ast.Pass()]
-        node.body = [part for part in body if not _for_types(part)]
+            body[:] = body[1:] or [ast.Pass()]
+        body[:] = [part for part in body if not _for_types(part)]
     return tree
 
 

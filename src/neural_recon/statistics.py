@@ -43,7 +43,7 @@ def paired_permutation(a: np.ndarray, b: np.ndarray, seed: int, permutations: in
     extreme = 0
     for start in range(0, permutations, 1000):  # 1,000 x n signs at a time
         signs = 2.0 * rng.integers(0, 2, (min(1000, permutations - start), len(difference))) - 1
-        extreme += np.count_nonzero(np.abs(signs @ difference) >= observed - tolerance)
+        extreme += int(np.count_nonzero(np.abs(signs @ difference) >= observed - tolerance))
     return (1 + extreme) / (1 + permutations)
 
 

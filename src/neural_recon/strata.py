@@ -173,7 +173,7 @@ def _measured(scores: pd.DataFrame) -> pd.DataFrame:
     return scores.dropna(subset=["value", "chance"])
 
 
-def _figures(part: pd.DataFrame, seed: int) -> dict:
+def _figures(part: pd.DataFrame, seed: int) -> dict[str, object]:
     if len(part) < FEWEST:
         return {"not_measured": f"fewer than {FEWEST} images"}
     values, chance = part["value"].to_numpy(), part["chance"].to_numpy()

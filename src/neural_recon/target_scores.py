@@ -159,7 +159,7 @@ def _averaged(single: np.ndarray, image: np.ndarray, trials: np.ndarray) -> tupl
     return average, squares / freedom if freedom else np.full(single.shape[1], np.nan)
 
 
-def _ceiling(average: np.ndarray, noise: np.ndarray, inverse_trials: float) -> np.ndarray:
+def _ceiling(average: np.ndarray, noise: np.ndarray, inverse_trials: np.floating) -> np.ndarray:
     total = average.var(axis=0, ddof=1)
     noise_share = np.divide(noise * inverse_trials, total, out=np.ones_like(total), where=total > 0)
     return np.sqrt(np.maximum(1 - noise_share, 0))

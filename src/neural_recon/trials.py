@@ -30,10 +30,10 @@ def trial_table(
         InputError: an id in both lists or outside NSD, or a split without any image shown in the sessions.
     """
     ids, shown = design["nsd_id"].to_numpy(), set(design["nsd_id"])
-    lists = {"train": train_ids, "test": test_ids}
+    asked = {"train": train_ids, "test": test_ids}
     lists = {
         name: None if given is None else np.unique(np.asarray(given, np.int64))
-        for name, given in lists.items()
+        for name, given in asked.items()
     }
     for name, given in lists.items():
         if given is None:
@@ -48,7 +48,7 @@ def trial_table(
             logger.warning(
                 "%d of the %d listed %s images were not shown in these sessions", absent, len(given), name
             )
-    if train_ids is not None and test_ids is not None:
+    if lists["train"] is not None and lists["test"] is not None:
         both = np.intersect1d(lists["train"], lists["test"])
         if both.size:
             raise InputError(
@@ -119,4 +119,5 @@ def read_lists(
             f"{clusters}: expected NSD ids, whole numbers, in the column nsd_id, found others; remove it and "
             "write it again."
         )
-    return tuple(table.loc[table["split"] == name, "nsd_id"].to_numpy(np.int64) for name in ("train", "test"))
+    listed = [table.loc[table["split"] == name, "nsd_id"].to_numpy(np.int64) for name in ("train", "test")]
+    return listed[0], listed[1]

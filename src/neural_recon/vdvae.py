@@ -8,7 +8,7 @@ that a picture can be rebuilt from the first few alone.
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeVar, cast, overload
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ INPUT_SHIFT, INPUT_SCALE = 115.92961967, 69.37404
 # (benchmarks/vdvae.py). A GPU wants more to do.
 CACHED = 3_200_000
 
+Array = TypeVar("Array", np.ndarray, torch.Tensor)
 Generators = Sequence[torch.Generator] | None
 # (layer, hidden state before the layer, prior mean, prior log std) -> latent
 ChooseLatent = Callable[[int, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -84,7 +85,8 @@ def parse_blocks(text: str) -> list[tuple[int, int | None]]:
 
 def convolution(inner: int, outer: int, size: int = 1) -> nn.Conv2d:
     layer = nn.Conv2d(inner, outer, size, padding=size // 2)
-    nn.init.zeros_(layer.bias)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
     return layer
 
 
@@ -211,6 +213,13 @@ class Decoder(nn.Module):
         x = states[self.hparams.image_size] * self.gain + self.bias
         return self.out_net.out_conv(x).permute(0, 2, 3, 1)
 
+    def posterior(
+        self, layer: int, x: torch.Tensor, activations: Mapping[int, torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and log std of a layer's posterior, from the state before it and the encoder's activations."""
+        block = cast(DecoderBlock, self.dec_blocks[layer])  # a ModuleList forgets what it holds
+        return block.posterior(x, activations[block.resolution])
+
 
 class VDVAE(nn.Module):
     """The model; images are uint8 (n, H, W, 3), latents float32 (n, D): layers in order, each in C order.
@@ -246,7 +255,7 @@ class VDVAE(nn.Module):
         # left behind by training on several devices
         tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
         checkpoints.load_tensors(model, tensors, path, device=device)
-        return model.eval().to(memory_format=torch.channels_last)
+        return model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack it
 
     @property
     def latent_sizes(self) -> list[tuple[int, int, int]]:
@@ -254,7 +263,9 @@ class VDVAE(nn.Module):
         return [(self.hparams.zdim, r, r) for r, _ in parse_blocks(self.hparams.dec_blocks)]
 
     @torch.no_grad()
-    def encode(self, images_uint8, n_layers: int, generators: Generators = None, batch: int | None = None):
+    def encode(
+        self, images_uint8: Array, n_layers: int, generators: Generators = None, batch: int | None = None
+    ) -> Array:
         """The latents of the first `n_layers` layers; blocks after them are not run.
 
         Args:
@@ -273,13 +284,19 @@ class VDVAE(nn.Module):
             raise ValueError(f"n_layers: expected 1 to {len(self.latent_sizes)}, found {n_layers}")
         rows = []
         for part in self._parts(len(images), batch):
-            activations = self.encoder(self._scaled(images[part]))
-            drawing = None if generators is None else generators[part]
+            activations: dict[int, torch.Tensor] = self.encoder(self._scaled(images[part]))
+            drawing: Generators = None if generators is None else generators[part]
             latents: list[torch.Tensor] = []
 
-            def choose(layer, x, *_prior, activations=activations, drawing=drawing, latents=latents):
-                block = self.decoder.dec_blocks[layer]
-                mean, log_std = block.posterior(x, activations[block.resolution])
+            def choose(
+                layer: int,
+                x: torch.Tensor,
+                *_prior: torch.Tensor,
+                activations: dict[int, torch.Tensor] = activations,
+                drawing: Generators = drawing,
+                latents: list[torch.Tensor] = latents,
+            ) -> torch.Tensor:
+                mean, log_std = self.decoder.posterior(layer, x, activations)
                 latents.append(_drawn(mean, log_std, drawing))
                 return latents[-1]
 
@@ -288,7 +305,7 @@ class VDVAE(nn.Module):
         return _like(torch.cat(rows), images_uint8)
 
     @torch.no_grad()
-    def decode(self, latents, generators: Generators = None, batch: int | None = None):
+    def decode(self, latents: Array, generators: Generators = None, batch: int | None = None) -> Array:
         """Pictures of latents; D may end after any layer.
 
         Args:
@@ -310,7 +327,7 @@ class VDVAE(nn.Module):
         return _like(torch.cat(rows), latents)
 
     @torch.no_grad()
-    def decode_logits(self, latents, batch: int | None = None):
+    def decode_logits(self, latents: Array, batch: int | None = None) -> Array:
         """The mixture's parameters, float32 (n, H, W, 10 * num_mixtures).
 
         Layers that are not given take the prior's mean.
@@ -318,7 +335,7 @@ class VDVAE(nn.Module):
         rows = [self._logits(latents[part], None).float().cpu() for part in self._parts(len(latents), batch)]
         return _like(torch.cat(rows), latents)
 
-    def loss(self, images_uint8) -> tuple[torch.Tensor, torch.Tensor]:
+    def loss(self, images_uint8: np.ndarray | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Distortion and rate, in nats a dimension, averaged over the images; their sum is to be minimised.
 
         The posterior is drawn from torch's global generator, as is usual in training.
@@ -327,10 +344,11 @@ class VDVAE(nn.Module):
         activations = self.encoder(self._scaled(images))
         rate = torch.zeros(len(images), device=self.decoder.gain.device)
 
-        def choose(layer, x, prior_mean, prior_log_std):
+        def choose(
+            layer: int, x: torch.Tensor, prior_mean: torch.Tensor, prior_log_std: torch.Tensor
+        ) -> torch.Tensor:
             nonlocal rate
-            block = self.decoder.dec_blocks[layer]
-            mean, log_std = block.posterior(x, activations[block.resolution])
+            mean, log_std = self.decoder.posterior(layer, x, activations)
             rate = rate + gaussian_kl(mean, log_std, prior_mean, prior_log_std).sum(dim=(1, 2, 3))
             return mean + log_std.exp() * torch.randn_like(mean)
 
@@ -344,7 +362,7 @@ class VDVAE(nn.Module):
             batch = max(1, CACHED // widest) if self.decoder.gain.device.type == "cpu" else 32
         return [slice(start, min(start + batch, n)) for start in range(0, n, batch)]
 
-    def _checked_images(self, images) -> torch.Tensor:
+    def _checked_images(self, images: np.ndarray | torch.Tensor) -> torch.Tensor:
         images = torch.as_tensor(images)
         expected = (self.hparams.image_size, self.hparams.image_size, 3)
         if (
@@ -360,15 +378,17 @@ class VDVAE(nn.Module):
     def _scaled(self, images: torch.Tensor) -> torch.Tensor:
         return (images.to(self.decoder.gain).permute(0, 3, 1, 2) - INPUT_SHIFT) / INPUT_SCALE
 
-    def _logits(self, latents, generators: Generators) -> torch.Tensor:
+    def _logits(self, latents: np.ndarray | torch.Tensor, generators: Generators) -> torch.Tensor:
         latents = torch.as_tensor(latents).to(self.decoder.gain)
         sizes = [int(np.prod(size)) for size in self.latent_sizes]
         ends = np.cumsum(sizes)
         if latents.ndim != 2 or (latents.shape[1] and latents.shape[1] not in ends):
-            ends = f"one of {', '.join(map(str, ends[:40]))}"
-            raise ValueError(f"latents: expected (n, D) with D {ends}, found {tuple(latents.shape)}")
+            allowed = f"one of {', '.join(map(str, ends[:40]))}"
+            raise ValueError(f"latents: expected (n, D) with D {allowed}, found {tuple(latents.shape)}")
 
-        def choose(layer, _x, prior_mean, prior_log_std):
+        def choose(
+            layer: int, _x: torch.Tensor, prior_mean: torch.Tensor, prior_log_std: torch.Tensor
+        ) -> torch.Tensor:
             if ends[layer] > latents.shape[1]:
                 return _drawn(prior_mean, prior_log_std, generators)
             return latents[:, ends[layer] - sizes[layer] : ends[layer]].view(-1, *self.latent_sizes[layer])
@@ -376,7 +396,9 @@ class VDVAE(nn.Module):
         return self.decoder(len(latents), choose)
 
 
-def gaussian_kl(mean: torch.Tensor, log_std: torch.Tensor, to_mean: torch.Tensor, to_log_std: torch.Tensor):
+def gaussian_kl(
+    mean: torch.Tensor, log_std: torch.Tensor, to_mean: torch.Tensor, to_log_std: torch.Tensor
+) -> torch.Tensor:
     """KL divergence in nats of one diagonal Gaussian from another, element by element."""
     squares = (2 * (log_std - to_log_std)).exp() + ((mean - to_mean) * (-to_log_std).exp()) ** 2
     return to_log_std - log_std + 0.5 * (squares - 1)
@@ -388,7 +410,11 @@ def _drawn(mean: torch.Tensor, log_std: torch.Tensor, generators: Generators) ->
     return mean + log_std.exp() * seeds.normal(generators, mean.shape[1:]).to(mean)
 
 
-def _like(result: torch.Tensor, given):
+@overload
+def _like(result: torch.Tensor, given: np.ndarray) -> np.ndarray: ...
+@overload
+def _like(result: torch.Tensor, given: torch.Tensor) -> torch.Tensor: ...
+def _like(result: torch.Tensor, given: np.ndarray | torch.Tensor) -> np.ndarray | torch.Tensor:
     return result if isinstance(given, torch.Tensor) else result.numpy()
 
 

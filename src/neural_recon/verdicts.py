@@ -50,7 +50,7 @@ def judged(table: pd.DataFrame) -> pd.DataFrame:
             few = f"only {row.compared} trials of images that other sessions repeat"
             why = few if row.compared < alignment.TRIALS else "agreement too weak to tell"
             remark.append(why if row.verdict == UNCHECKED else "")
-    outlier = [[] for _ in verdict]
+    outlier: list[list[str]] = [[] for _ in verdict]
     rounding = 0.001 * table["spread"].median()  # betas that were z-scored before all have the mean 0
     for name, least in (("mean", rounding), ("spread", rounding), ("agreement", 0)):
         for names, z, word in zip(outlier, robust_z(table[name], least), verdict, strict=True):

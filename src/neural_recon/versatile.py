@@ -17,6 +17,8 @@ from neural_recon import checkpoints, model_folders, seeds
 from neural_recon.dual_unet import Contexts, DualUNet
 
 Memory = Literal["fast", "low"]
+# contexts: vision, text, and the unconditional ones of both
+Given = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor | None]
 
 # What a folder's scheduler configuration leaves open is as published.
 PUBLISHED_SCHEDULE = {
@@ -97,7 +99,7 @@ class DualGuidedPipeline:
             schedule = model_folders.read_config(folder / "scheduler", "scheduler_config.json")
             scheduler = DDIMScheduler.from_config({**PUBLISHED_SCHEDULE, **schedule})
         for model in (unet, vae):
-            model.eval().to(memory_format=torch.channels_last)
+            model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack it
         return cls(unet, vae, scheduler, device, memory)
 
     @torch.no_grad()
@@ -140,9 +142,10 @@ class DualGuidedPipeline:
         Raises:
             ValueError: an argument has another shape or range.
         """
-        given = (base, vision, text, uncond_vision, uncond_text, noise)
-        base, vision, text, uncond_vision, uncond_text, noise = (
-            None if array is None else torch.as_tensor(array) for array in given
+        vision, text = torch.as_tensor(vision), torch.as_tensor(text)
+        base, uncond_vision, uncond_text, noise = (
+            None if array is None else torch.as_tensor(array)
+            for array in (base, uncond_vision, uncond_text, noise)
         )
         uncond = (uncond_vision, uncond_text)
         self._check(
@@ -178,8 +181,14 @@ class DualGuidedPipeline:
     ) -> torch.Tensor:
         """The float32 latents (n, 4, h, w) that denoising starts from; arguments as in a call."""
         start, _ = self.schedule(strength, steps)
-        z0 = None if start is None else self.encode(base, generators)
+        z0 = None
+        if start is not None:
+            if base is None:
+                raise ValueError("base: expected pictures, as strength is below 1, found None")
+            z0 = self.encode(base, generators)
         if noise is None:
+            if generators is None:
+                raise ValueError("noise: expected noise or generators, found None")
             noise = seeds.normal(generators, self._latent_shape(base))
         noise = noise.to(self.device, torch.float32)
         return noise if z0 is None else self.scheduler.add_noise(z0, noise, torch.tensor([start]))
@@ -201,7 +210,7 @@ class DualGuidedPipeline:
     def denoise(
         self,
         latents: torch.Tensor,
-        contexts: tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor | None],
+        contexts: Given,
         strength: float,
         mixing: float,
         guidance_scale: float,
@@ -231,15 +240,15 @@ class DualGuidedPipeline:
             latents = self.scheduler.step(eps, timestep, latents, eta=0.0).prev_sample
             yield latents
 
-    def _prepared(self, contexts, guided: bool) -> Contexts:
+    def _prepared(self, contexts: Given, guided: bool) -> Contexts:
         dtype = self.unet.image_unet.dtype
-        vision, text, *uncond = (
-            None if context is None else context.to(self.device, dtype) for context in contexts
-        )
-        given = self.unet.contexts(vision, text)
+        vision, text, uncond_vision, uncond_text = contexts
+        given = self.unet.contexts(vision.to(self.device, dtype), text.to(self.device, dtype))
         if not guided:
             return given
-        without = self.unet.contexts(*uncond)
+        if uncond_vision is None or uncond_text is None:
+            raise ValueError("contexts: expected unconditional ones, as guidance_scale is not 1, found None")
+        without = self.unet.contexts(uncond_vision.to(self.device, dtype), uncond_text.to(self.device, dtype))
 
         def both(which: str, part: int) -> torch.Tensor:
             mine, none = given[which][part], without[which][part]
@@ -279,8 +288,19 @@ class DualGuidedPipeline:
         return (self.vae.config.latent_channels, *sides)
 
     def _check(
-        self, base, vision, text, uncond, strength, mixing, guidance_scale, steps, generators, noise, output
-    ):
+        self,
+        base: torch.Tensor | None,
+        vision: torch.Tensor,
+        text: torch.Tensor,
+        uncond: tuple[torch.Tensor | None, torch.Tensor | None],
+        strength: float,
+        mixing: float,
+        guidance_scale: float,
+        steps: int,
+        generators: Sequence[torch.Generator] | None,
+        noise: torch.Tensor | None,
+        output: str,
+    ) -> None:
         n, dim = len(vision), self.context_width
         for name, context, rows in (
             ("vision", vision, (n,)),
@@ -288,7 +308,7 @@ class DualGuidedPipeline:
             ("uncond_vision", uncond[0], (1, n)),
             ("uncond_text", uncond[1], (1, n)),
         ):
-            if context is None and name.startswith("uncond"):
+            if context is None:
                 _expect(guidance_scale == 1, name, "a context, as guidance_scale is not 1", None)
                 continue
             fits = context.ndim == 3 and len(context) in rows and context.shape[2] == dim

@@ -8,16 +8,22 @@ the compiled part loads, nothing happens; where it does not, the two operators a
 """
 
 import sys
+from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 DECLARED = ("nms", "qnms")
-_kept = []  # torch forgets an operator when its library is collected
+_kept: list["torch.library.Library"] = []  # torch forgets an operator when its library is collected
 
 
 class _Loader(SourceFileLoader):
-    def exec_module(self, module) -> None:
+    def exec_module(self, module: ModuleType) -> None:
         declare_missing(Path(self.path).parent)
         super().exec_module(module)
 
@@ -25,7 +31,9 @@ class _Loader(SourceFileLoader):
 class _Finder(MetaPathFinder):
     """Finds torchvision where Python would, and hardly takes time for anything else."""
 
-    def find_spec(self, fullname, path=None, target=None) -> ModuleSpec | None:
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         if fullname != "torchvision":
             return None
         spec = PathFinder.find_spec(fullname, path, target)
@@ -45,8 +53,8 @@ def declare_missing(folder: Path) -> bool:
     import torch
 
     try:
-        for library in folder.glob("_C.*"):
-            torch.ops.load_library(str(library))
+        for compiled in folder.glob("_C.*"):
+            torch.ops.load_library(str(compiled))
     except (ImportError, OSError):
         pass  # torchvision tries again, and goes on without
     missing = [name for name in DECLARED if not hasattr(torch.ops.torchvision, name)]

@@ -6,8 +6,8 @@ import os
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 import h5py
 import numpy as np
@@ -149,7 +149,9 @@ def _percent(integers: np.ndarray) -> np.ndarray:
     return integers.astype(np.float32) / np.float32(BETA_SCALE)
 
 
-def _check_betas(path, shape: tuple[int, ...], volume, dtype: np.dtype, trials: int | None) -> None:
+def _check_betas(
+    path: str | Path, shape: tuple[int, ...], volume: Sequence[int], dtype: np.dtype, trials: int | None
+) -> None:
     """`shape` as (x, y, z, trials)."""
     if dtype.kind != "i" or dtype.itemsize != 2:
         raise InputError(f"{path}: expected betas as int16 (percent signal change x 300), found {dtype}.")
@@ -166,7 +168,9 @@ def _check_betas(path, shape: tuple[int, ...], volume, dtype: np.dtype, trials: 
         raise InputError(f"{path}: expected {trials} trials, found {shape[3]}; fetch the file again.")
 
 
-def _read_betas_nifti(path, volume, voxels: np.ndarray, trials: int | None) -> np.ndarray:
+def _read_betas_nifti(
+    path: str | Path, volume: Sequence[int], voxels: np.ndarray, trials: int | None
+) -> np.ndarray:
     data = _open_nifti(path)
     _check_betas(path, data.shape, volume, data.dtype, trials)
     _check_size(path, data)
@@ -191,12 +195,14 @@ def _read_betas_nifti(path, volume, voxels: np.ndarray, trials: int | None) -> n
     return betas
 
 
-def _stream(path: str | Path) -> BinaryIO:
+def _stream(path: str | Path) -> BufferedIOBase:
     """The bytes of a file, inflated if its name ends in .gz; each `readinto` fills its buffer."""
     return igzip.open(path) if str(path).endswith(".gz") else Path(path).open("rb")
 
 
-def _read_betas_hdf5(path, volume, voxels: np.ndarray, trials: int | None) -> np.ndarray:
+def _read_betas_hdf5(
+    path: str | Path, volume: Sequence[int], voxels: np.ndarray, trials: int | None
+) -> np.ndarray:
     with open_hdf5(path) as file:
         data = _hdf5_betas(path, file)
         _check_betas(path, data.shape[::-1], volume, data.dtype, trials)
@@ -212,11 +218,13 @@ def _read_betas_hdf5(path, volume, voxels: np.ndarray, trials: int | None) -> np
     return betas
 
 
-def _hdf5_betas(path, file: h5py.File) -> h5py.Dataset:
+def _hdf5_betas(path: str | Path, file: h5py.File) -> h5py.Dataset:
     return dataset(path, file, "betas")
 
 
-def _hdf5_blocks(data: h5py.Dataset, voxels: np.ndarray) -> Iterator[tuple]:
+def _hdf5_blocks(
+    data: h5py.Dataset, voxels: np.ndarray
+) -> Iterator[tuple[slice, slice, np.ndarray | slice, np.ndarray]]:
     """Yield (trials, z planes, columns of the result, places of these voxels within the planes).
 
     Files that are chunked by voxel (all trials of a voxel together) are read plane by plane, others in
@@ -286,7 +294,7 @@ def _check_size(path: str | Path, image: Nifti) -> None:
         )
 
 
-def _check_end(stream: BinaryIO) -> None:
+def _check_end(stream: BufferedIOBase) -> None:
     if stream.read(1):  # or else the end is reached, where gzip checks its checksum
         raise EOFError("there is more behind the data")
 

@@ -253,7 +253,7 @@ def betas(brain: Brain, signal: np.ndarray, seed: int, subject: str, session: in
     smooth = _smooth_patterns(brain.cortex.voxels, seed, n_patterns=8)
     noise = np.sqrt(1 - _SHARED_NOISE) * rng.standard_normal((n_trials, n), np.float32)
     noise += np.sqrt(_SHARED_NOISE) * rng.standard_normal((n_trials, len(smooth)), np.float32) @ smooth
-    gain = (1 + 0.04 * rng.standard_normal() + 0.03 * rng.standard_normal(n)).astype(np.float32)
+    gain = (1 + 0.04 * rng.standard_normal() + 0.03 * rng.standard_normal((n,))).astype(np.float32)
     drift = 0.1 * rng.standard_normal() + 0.15 * rng.standard_normal(len(smooth)) @ smooth
     drift += 0.1 * rng.standard_normal(n)
     response = gain * (signal * brain.ncsnr.astype(np.float32) + noise) + drift.astype(np.float32)

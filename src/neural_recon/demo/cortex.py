@@ -89,7 +89,8 @@ def build(seed: int, subject: str) -> Cortex:
     """Grow a subject's cortex; size, borders and receptive fields differ between subjects and seeds."""
     rng = np.random.default_rng([seed, list(SESSIONS).index(subject), 2])
     axes = np.array([8.0, 15.5, 11.5]) + rng.uniform(-0.5, 0.5, 3)  # semi-axes of a hemisphere in voxels
-    shape = tuple(int(n) for n in np.ceil(2 * axes * np.array([2.1, 1, 1])) + 3)
+    n_x, n_y, n_z = (int(n) for n in np.ceil(2 * axes * np.array([2.1, 1, 1])) + 3)
+    shape = (n_x, n_y, n_z)
     grid = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1).reshape(-1, 3)
     middle = (np.array(shape) - 1) / 2
     side = np.where(grid[:, 0] < middle[0], -1, 1)  # -1: left hemisphere

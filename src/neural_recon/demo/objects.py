@@ -15,14 +15,17 @@ COLOURS = {
 }
 BLACK, WOOD, GLASS, CREAM = (34, 32, 38), (122, 82, 50), (176, 220, 240), (250, 240, 216)
 
+Colour = tuple[int, int, int]
 Point = tuple[float, float]
 
 
-def shade(colour: tuple[int, int, int], factor: float) -> tuple[int, int, int]:
+def shade(colour: Colour, factor: float) -> Colour:
     """Darker (factor < 1) or lighter (factor > 1, towards white) than `colour`."""
     if factor <= 1:
-        return tuple(int(c * factor) for c in colour)
-    return tuple(int(255 - (255 - c) * (2 - factor)) for c in colour)
+        red, green, blue = (int(c * factor) for c in colour)
+    else:
+        red, green, blue = (int(255 - (255 - c) * (2 - factor)) for c in colour)
+    return red, green, blue
 
 
 class Pen:
@@ -50,24 +53,24 @@ class Pen:
             (self.y + point[1] * self.size) * self.side,
         )
 
-    def polygon(self, colour, *points: Point) -> None:
+    def polygon(self, colour: Colour, *points: Point) -> None:
         self.draw.polygon([self.at(p) for p in points], fill=colour)
 
-    def _corners(self, x, y, w, h) -> list[float]:
+    def _corners(self, x: float, y: float, w: float, h: float) -> list[float]:
         (x0, y0), (x1, y1) = self.at((x - w / 2, y - h / 2)), self.at((x + w / 2, y + h / 2))
         return [min(x0, x1), y0, max(x0, x1), y1]
 
-    def ellipse(self, colour, x, y, w, h) -> None:
+    def ellipse(self, colour: Colour, x: float, y: float, w: float, h: float) -> None:
         self.draw.ellipse(self._corners(x, y, w, h), fill=colour)
 
-    def box(self, colour, x, y, w, h) -> None:
+    def box(self, colour: Colour, x: float, y: float, w: float, h: float) -> None:
         self.draw.rectangle(self._corners(x, y, w, h), fill=colour)
 
-    def half(self, colour, x, y, w, h) -> None:
+    def half(self, colour: Colour, x: float, y: float, w: float, h: float) -> None:
         """The upper half of an ellipse."""
         self.draw.pieslice(self._corners(x, y, w, h), 180, 360, fill=colour)
 
-    def line(self, colour, width, *points: Point) -> None:
+    def line(self, colour: Colour, width: float, *points: Point) -> None:
         pixels = max(1, round(width * self.size * self.side))
         self.draw.line([self.at(p) for p in points], fill=colour, width=pixels, joint="curve")
 
@@ -127,8 +130,8 @@ def cat(pen: Pen) -> None:
     pen.line(pen.dark, 0.08, (0.24, 0.38), (0.44, 0.26), (0.40, 0.02))
     pen.ellipse(pen.colour, 0.02, 0.28, 0.56, 0.46)
     pen.ellipse(pen.light, 0.0, 0.33, 0.26, 0.30)
-    for x in (-1, 1):
-        pen.polygon(pen.dark, (x * 0.32, -0.48), (x * 0.30, -0.14), (x * 0.05, -0.28))
+    for side in (-1, 1):
+        pen.polygon(pen.dark, (side * 0.32, -0.48), (side * 0.30, -0.14), (side * 0.05, -0.28))
     pen.ellipse(pen.colour, 0, -0.12, 0.66, 0.50)
     for x in (-0.14, 0.14):
         pen.ellipse((232, 246, 160), x, -0.15, 0.14, 0.15)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from neural_recon.demo.objects import COLOURS, DRAWINGS, Pen
+from neural_recon.demo.objects import COLOURS, DRAWINGS, Colour, Pen
 
 KINDS = tuple(DRAWINGS)
 BACKGROUNDS = ("meadow", "beach", "underwater", "desert", "night", "snow", "city", "room")
@@ -71,7 +71,7 @@ def render(scene: Scene, size: int) -> np.ndarray:
     return np.asarray(image.reduce(factor))
 
 
-def _gradient(side: int, stops: list[tuple[float, tuple[int, int, int]]]) -> Image.Image:
+def _gradient(side: int, stops: list[tuple[float, Colour]]) -> Image.Image:
     """A picture whose colour runs from top to bottom through the stops (height, colour)."""
     heights = [height for height, _ in stops]
     rows = np.linspace(0, 1, side)
@@ -90,7 +90,7 @@ def _background(scene: Scene, side: int) -> Image.Image:
     return image
 
 
-_SKIES = {
+_SKIES: dict[str, list[tuple[float, Colour]]] = {
     "meadow": [(0, (104, 176, 240)), (0.6, (200, 228, 250)), (1, (200, 228, 250))],
     "beach": [(0, (72, 160, 236)), (0.45, (190, 228, 250)), (1, (190, 228, 250))],
     "underwater": [(0, (60, 190, 215)), (1, (8, 62, 130))],
@@ -102,17 +102,29 @@ _SKIES = {
 }
 
 
-def _ellipse(draw, side, x, y, w, h, colour):
+def _ellipse(
+    draw: ImageDraw.ImageDraw, side: int, x: float, y: float, w: float, h: float, colour: Colour
+) -> None:
     draw.ellipse(
         [(x - w / 2) * side, (y - h / 2) * side, (x + w / 2) * side, (y + h / 2) * side], fill=colour
     )
 
 
-def _box(draw, side, x0, y0, x1, y1, colour):
+def _box(
+    draw: ImageDraw.ImageDraw, side: int, x0: float, y0: float, x1: float, y1: float, colour: Colour
+) -> None:
     draw.rectangle([x0 * side, y0 * side, x1 * side, y1 * side], fill=colour)
 
 
-def _hills(draw, side, rng, level, height, colour, waves=1.6):
+def _hills(
+    draw: ImageDraw.ImageDraw,
+    side: int,
+    rng: np.random.Generator,
+    level: float,
+    height: float,
+    colour: Colour,
+    waves: float = 1.6,
+) -> None:
     """Rolling ground from `level` down, `height` high, its shape from `rng`."""
     phase, waves = rng.uniform(0, 2 * math.pi), waves * rng.uniform(0.7, 1.3)
     xs = np.linspace(0, 1, 40)
@@ -121,13 +133,13 @@ def _hills(draw, side, rng, level, height, colour, waves=1.6):
     draw.polygon([*points, (side, side), (0, side)], fill=colour)
 
 
-def _cloud(draw, side, rng, colour):
+def _cloud(draw: ImageDraw.ImageDraw, side: int, rng: np.random.Generator, colour: Colour) -> None:
     x, y, w = rng.uniform(0.05, 0.95), rng.uniform(0.06, 0.26), rng.uniform(0.10, 0.18)
     for dx, dy, s in ((-0.7, 0.15, 0.9), (0, -0.15, 1.2), (0.7, 0.15, 0.9)):
         _ellipse(draw, side, x + dx * w, y + dy * w, s * w * 1.3, s * w * 0.75, colour)
 
 
-def _meadow(draw, side, rng):
+def _meadow(draw: ImageDraw.ImageDraw, side: int, rng: np.random.Generator) -> None:
     for _ in range(2):
         _cloud(draw, side, rng, (250, 252, 255))
     _hills(draw, side, rng, 0.56, 0.05, (122, 182, 96))
@@ -137,7 +149,7 @@ def _meadow(draw, side, rng):
         draw.line([x * side, y * side, (x + 0.008) * side, (y - 0.04) * side], (60, 122, 48), side // 100)
 
 
-def _beach(draw, side, rng):
+def _beach(draw: ImageDraw.ImageDraw, side: int, rng: np.random.Generator) -> None:
     x = rng.uniform(0.1, 0.9)
     _ellipse(draw, side, x, 0.14, 0.15, 0.15, (255, 236, 120))
     _box(draw, side, 0, 0.45, 1, 1, (36, 126, 190))
@@ -148,7 +160,7 @@ def _beach(draw, side, rng):
     _hills(draw, side, rng, 0.70, 0.015, (238, 214, 156), 1.2)
 
 
-def _underwater(draw, side, rng):
+def _underwater(draw: ImageDraw.ImageDraw, side: int, rng: np.random.Generator) -> None:
     for _ in range(3):
         x, w = rng.uniform(-0.1, 0.9), rng.uniform(0.05, 0.10)
         corners = [(x, 0), (x + w, 0), (x + 2.4 * w + 0.12, 0.8), (x + w + 0.12, 0.8)]
@@ -164,7 +176,7 @@ def _underwater(draw, side, rng):
         _ellipse(draw, side, x, y, 2 * r, 2 * r, (168, 226, 240))
 
 
-def _desert(draw, side, rng):
+def _desert(draw: ImageDraw.ImageDraw, side: int, rng: np.random.Generator) -> None:
     x = rng.uniform(0.1, 0.9)
     _ellipse(draw, side, x, 0.2, 0.2, 0.2, (255, 246, 206))
     _hills(draw, side, rng, 0.58, 0.06, (222, 150, 78), 1.0)
@@ -174,7 +186,7 @@ def _desert(draw, side, rng):
     _box(draw, side, x - 0.075, 0.52, x + 0.075, 0.56, (74, 122, 62))
 
 
-def _night(draw, side, rng):
+def _night(draw: ImageDraw.ImageDraw, side: int, rng: np.random.Generator) -> None:
     for _ in range(26):
         x, y, r = rng.uniform(0, 1), rng.uniform(0, 0.6), rng.uniform(0.005, 0.011)
         _ellipse(draw, side, x, y, 2 * r, 2 * r, (250, 248, 210))
@@ -185,7 +197,7 @@ def _night(draw, side, rng):
     _hills(draw, side, rng, 0.78, 0.03, (18, 30, 38))
 
 
-def _snow(draw, side, rng):
+def _snow(draw: ImageDraw.ImageDraw, side: int, rng: np.random.Generator) -> None:
     for x in (rng.uniform(0.02, 0.3), rng.uniform(0.7, 0.98)):
         for y, w in ((0.40, 0.10), (0.48, 0.15), (0.56, 0.20)):
             corners = [(x, y - 0.1), (x - w / 2, y + 0.04), (x + w / 2, y + 0.04)]
@@ -197,7 +209,7 @@ def _snow(draw, side, rng):
         _ellipse(draw, side, x, y, 2 * r, 2 * r, (255, 255, 255))
 
 
-def _city(draw, side, rng):
+def _city(draw: ImageDraw.ImageDraw, side: int, rng: np.random.Generator) -> None:
     x = 0.0
     while x < 1:
         w, top = rng.uniform(0.13, 0.22), rng.uniform(0.12, 0.42)
@@ -215,7 +227,7 @@ def _city(draw, side, rng):
         _box(draw, side, x, 0.88, x + 0.12, 0.905, (236, 232, 214))
 
 
-def _room(draw, side, rng):
+def _room(draw: ImageDraw.ImageDraw, side: int, rng: np.random.Generator) -> None:
     for x in np.arange(rng.uniform(-0.1, 0), 1, 0.125):
         _box(draw, side, x, 0, x + 0.05, 0.72, (216, 188, 148))
     x = rng.choice([0.03, 0.67])

@@ -1,5 +1,6 @@
 """All test images of all subjects as data inside the page, from which its script makes cards when asked."""
 
+import functools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ class Sheet:
 
 def build(
     people: Sequence[Results], stimuli: str | Path, metrics: Sequence[str], content: str | Path | None
-) -> dict:
+) -> dict[str, Any]:
     """The gallery's data.
 
     Args:
@@ -101,7 +102,7 @@ def _sheets(people: Sequence[Results], stimuli: str | Path, ids: Mapping[str, li
             mine = [i for i in ids[person.subject] if i in there]
             yield Sheet(
                 person.subject, kind, mine,
-                lambda some, path=path, name=name: results.each_picture(path, some, name),
+                functools.partial(results.each_picture, path, name=name),
             )  # fmt: skip
 
 
@@ -124,7 +125,8 @@ def _fitting(sheets: Sequence[Sheet]) -> tuple[int, int]:
 
 def _written(sheet: Sheet, side: int, quality: int) -> str:
     """A sheet's pictures as JSON; equal ones (images with the same nearest neighbour) stand there once."""
-    ids, index, pictures = [], [], {}
+    ids, index = [], []
+    pictures: dict[str, int] = {}
     for nsd_id, image in sheet.read(sheet.ids):
         text = gallery.encoded(image, side, quality)
         ids.append(nsd_id)

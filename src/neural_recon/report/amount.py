@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -19,7 +21,7 @@ MAPPED = "clip_vision"  # its tokens but the first lie on a square grid
 TICKS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)  # of identification
 
 
-def decodable(people: Sequence[Results]) -> dict | None:
+def decodable(people: Sequence[Results]) -> dict[str, Any] | None:
     """Scores of single targets by layer and token; None where no subject has them."""
     people = [person for person in people if person.targets]
     if not people:
@@ -35,12 +37,11 @@ def decodable(people: Sequence[Results]) -> dict | None:
     }
 
 
-def less_data(people: Sequence[Results]) -> dict | None:
+def less_data(people: Sequence[Results]) -> dict[str, Any] | None:
     """Scores of refits on less data; None where no subject has them."""
-    people = [person for person in people if person.data_amount is not None]
-    if not people:
+    tables = {person.subject: person.data_amount for person in people if person.data_amount is not None}
+    if not tables:
         return None
-    tables = {person.subject: person.data_amount for person in people}
     spaces = [s for s in FEATURE_SPACES if any((table["space"] == s).any() for table in tables.values())]
     return {
         "plot": _curves(tables, spaces),
@@ -83,9 +84,11 @@ def _token_map(people: Sequence[Results]) -> str | None:
     """CLIP vision's tokens where they lie in the picture: median r, and beside it the ceiling."""
     grids = {}
     for person in people:
-        table = person.targets.get(MAPPED)
-        table = None if table is None else table[table["part"] > 0].sort_values("part")
-        side = 0 if table is None else math.isqrt(max(len(table) - 1, 0))
+        scores = person.targets.get(MAPPED)
+        if scores is None:
+            continue
+        table = scores[scores["part"] > 0].sort_values("part")
+        side = math.isqrt(max(len(table) - 1, 0))
         if side > 1 and side**2 == len(table) - 1:
             grids[person.subject] = (side, table)
     if not grids:
@@ -147,7 +150,7 @@ def _curves(tables: dict[str, pd.DataFrame], spaces: Sequence[str]) -> str:
         return uri(figure)
 
 
-def _curve(axes, table: pd.DataFrame, kind: str, k: int, subjects: int, top: float, space: str) -> None:
+def _curve(axes: Axes, table: pd.DataFrame, kind: str, k: int, subjects: int, top: float, space: str) -> None:
     """One subject's line: means with intervals, single draws as small dots; chance as a grey band."""
     table = _shown(table, kind).sort_values(kind)
     if table.empty:
@@ -179,7 +182,7 @@ def _all_sessions(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["sessions"] == table["sessions"].max()]
 
 
-def _sizes(subject: str, table: pd.DataFrame, spaces: Sequence[str]) -> list[dict]:
+def _sizes(subject: str, table: pd.DataFrame, spaces: Sequence[str]) -> list[dict[str, Any]]:
     """The table's rows: a size each, with (score, low, high, chance, chance_sd) of each space.
 
     Several draws of voxels are one row: the mean of their scores, from the lowest to the highest.

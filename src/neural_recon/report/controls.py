@@ -24,7 +24,7 @@ BASELINES = (
 CUTS = {"random": "held out at random", "clusters": "held out by clusters"}
 
 
-def section(people: Sequence[Results], tuned: bool) -> dict | None:
+def section(people: Sequence[Results], tuned: bool) -> dict[str, Any] | None:
     """What the section shows; None where no subject has a table of controls.
 
     Args:
@@ -58,7 +58,7 @@ def _ceiling(person: Results) -> list[str]:
     return [_named("true features", score, person.score("decoded", "final", MAIN))] if score else []
 
 
-def _named(name: str, score: dict, final: dict | None) -> str:
+def _named(name: str, score: dict[str, Any], final: dict[str, Any] | None) -> str:
     """A score and, where it is of other images than the final images', how many."""
     n = f" (n = {score['n']:.0f})" if not final or score["n"] != final["n"] else ""
     return f"{name} {number(score['mean'])}{n}"
@@ -163,7 +163,7 @@ def _seeds(person: Results) -> dict[str, Any] | None:
     """A subject's draws; None where there is one only, which has no spread."""
     table = person.controls.get("seeds")
     draws = [] if table is None else _draw_columns(table)
-    if len(draws) < 2:
+    if table is None or len(draws) < 2:
         return None
     return {
         "subject": person.subject,
@@ -181,7 +181,7 @@ def _seeds(person: Results) -> dict[str, Any] | None:
     }
 
 
-def _clusters(people: Sequence[Results]) -> dict | None:
+def _clusters(people: Sequence[Results]) -> dict[str, Any] | None:
     tables = {p.subject: p.controls["clusters"] for p in people if "clusters" in p.controls}
     if not tables:
         return None
@@ -245,7 +245,7 @@ def _cluster_plot(tables: dict[str, pd.DataFrame]) -> str:
         return uri(figure)
 
 
-def _leaks(people: Sequence[Results]) -> dict | None:
+def _leaks(people: Sequence[Results]) -> dict[str, Any] | None:
     tables = {p.subject: p.controls["leaks"] for p in people if "leaks" in p.controls}
     if not tables:
         return None

@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -67,7 +68,7 @@ def evenly(n: int, count: int) -> list[int]:
     return sorted(set(np.linspace(0, n - 1, min(count, n)).round().astype(int).tolist())) if n else []
 
 
-def best_first(nsd_ids: Sequence[int], scores: Mapping[int, float]) -> list[int]:
+def best_first(nsd_ids: Sequence[int] | np.ndarray, scores: Mapping[int, float]) -> list[int]:
     """Ids from the best score to the worst, equal ones by id, those without a score last."""
     return sorted((int(i) for i in nsd_ids), key=lambda i: (i not in scores, -scores.get(i, 0), i))
 
@@ -103,10 +104,10 @@ def kinds_of(person: Results) -> list[tuple[str, str, Path | str, str]]:
         ("nearest", "nearest training image", files.baselines, "nearest"),
         ("shuffled", "shuffled decoder", files.shuffled, "images"),
     )
-    return [kind for kind in found if kind[2] is not None]
+    return [(kind, label, path, name) for kind, label, path, name in found if path is not None]
 
 
-def first_cards(person: Results, stimuli: str | Path) -> dict:
+def first_cards(person: Results, stimuli: str | Path) -> dict[str, Any]:
     """What the gallery shows at first: an even spread over the subject's images by score, best first."""
     scores = person.per_image(*SCORE)
     ranked = best_first(results.picture_ids(person.files.final), scores)
@@ -155,7 +156,7 @@ def shared_cards(people: Sequence[Results], stimuli: str | Path) -> list[Card]:
     ]  # fmt: skip
 
 
-def swapped_cards(person: Results, stimuli: str | Path) -> dict | None:
+def swapped_cards(person: Results, stimuli: str | Path) -> dict[str, Any] | None:
     """A few pictures that were painted with another image's contexts, and how often the content followed."""
     path = person.files.swapped
     if path is None:
@@ -181,7 +182,7 @@ def swapped_cards(person: Results, stimuli: str | Path) -> dict | None:
         cards.append(
             Card(
                 person.subject, i, scores.get(i), ranked.index(i) + 1,
-                [Picture(*row) for row in rows if row[1]],
+                [Picture(label, source, text) for label, source, text in rows if source],
                 [f"contexts' object {'✓' if named[i] > 0.5 else '✗'}"] if i in named else [],
             )
         )  # fmt: skip

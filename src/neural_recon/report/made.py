@@ -15,7 +15,7 @@ def section(
     benchmarks: str | Path | None,
     configuration: Mapping[str, Any],
     subjects: Iterable[str],
-) -> dict:
+) -> dict[str, Any]:
     """The section "How it was made".
 
     Args:
@@ -43,7 +43,7 @@ def _commands(configuration: Mapping[str, Any]) -> list[str]:
     return [" ".join(["snakemake --configfile report.yaml --cores 2", *words]) for words in targets]
 
 
-def _records(folder: str | Path | None, subjects: set[str]) -> list[dict]:
+def _records(folder: str | Path | None, subjects: set[str]) -> list[dict[str, Any]]:
     """The jobs' records of these subjects' results and of those of no particular one."""
     if folder is None or not Path(folder).is_dir():
         return []
@@ -71,9 +71,9 @@ def _records(folder: str | Path | None, subjects: set[str]) -> list[dict]:
     return found
 
 
-def _weights(records: Iterable[Mapping[str, Any]]) -> list[dict]:
+def _weights(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The weight files that the jobs read, with size, hash and the rules that read them."""
-    found: dict[str, dict] = {}
+    found: dict[str, dict[str, Any]] = {}
     for record in records:
         for entry in record["inputs"]:
             if entry.get("of") != "weights":

@@ -8,7 +8,7 @@ from neural_recon.report import gallery, words
 from neural_recon.report.results import Results
 
 
-def headline(person: Results) -> dict:
+def headline(person: Results) -> dict[str, Any]:
     """A subject's main score beside base images, ceiling and (in it) chance."""
     return {
         "subject": person.subject,

@@ -65,7 +65,7 @@ def build(
     metrics = [m for m in tables.MAIN_METRICS if any(m in p.measured for p in people)]
     ceiling = any(p.score("true_features", "final", m) for p in people for m in metrics)
     names = [person.subject for person in people]
-    content = {
+    content: dict[str, Any] = {
         "title": title,
         "demo": demo,
         "introduction": words.introduction(demo, len(people), ceiling),
@@ -139,7 +139,7 @@ def render(template: str, content: Mapping[str, Any]) -> str:
     return environment.get_template(template).render(content)
 
 
-def _quality(person: Results, page: str | Path) -> dict | None:
+def _quality(person: Results, page: str | Path) -> dict[str, Any] | None:
     """The verdict on a subject's sessions, and where the page on it lies."""
     table = person.files.quality
     if table is None:
@@ -149,7 +149,7 @@ def _quality(person: Results, page: str | Path) -> dict | None:
     return {"subject": person.subject, "sentence": sentence, "link": Path(link).as_posix()}
 
 
-def _map(person: Results) -> dict | None:
+def _map(person: Results) -> dict[str, Any] | None:
     """A few slices of a subject's noise ceilings, where voxels and mask are at hand."""
     files = person.files
     if files.quality is None or files.mask is None:

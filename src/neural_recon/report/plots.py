@@ -3,14 +3,19 @@
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from neural_recon.report.words import FEATURE_SPACES, VARIANTS, row_label
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
 
 MARKERS = "os^DvPX*"  # a subject each; words.SUBJECT_SYMBOLS shows the same
 # Okabe & Ito: told apart with any kind of colour vision
@@ -28,7 +33,7 @@ COLOURS = {
 }
 SPACE_COLOURS = {"vdvae": "#E69F00", "clip_vision": "#0072B2", "clip_text": "#009E73"}
 INK, GREY = "#22262b", "#7d858e"
-STYLE = {
+STYLE: "dict[RcKeyType, Any]" = {
     "font.size": 9.5,
     "axes.edgecolor": "#aab1b8",
     "axes.labelcolor": INK,
@@ -60,8 +65,8 @@ def rows_of(summary: pd.DataFrame, metric: str) -> list[tuple[str, str]]:
     )
     pictures = ["final", "base", *FEATURE_SPACES]
 
-    def place(pair: tuple[str, str]) -> tuple:
-        variant = VARIANTS.index(pair[0]) if pair[0] in VARIANTS else len(VARIANTS)
+    def place(pair: tuple[str, str]) -> tuple[float | str, ...]:
+        variant: float = VARIANTS.index(pair[0]) if pair[0] in VARIANTS else len(VARIANTS)
         if pair[0].startswith("seed"):  # other draws, below the run's own
             variant = 0.5
         picture = pictures.index(pair[1]) if pair[1] in pictures else len(pictures)
@@ -113,7 +118,7 @@ def scores(summary: pd.DataFrame, metric: str, subjects: Sequence[str]) -> str:
         return uri(figure)
 
 
-def _dot(axes, row: pd.Series, y: float, step: float, subject: int, colour: str, hollow: bool) -> None:
+def _dot(axes: Axes, row: pd.Series, y: float, step: float, subject: int, colour: str, hollow: bool) -> None:
     """One score: dot, interval, and its own chance level with two standard deviations around it."""
     if np.isfinite(row["shuffled"]):
         spread = 2 * (row["shuffled_sd"] if np.isfinite(row["shuffled_sd"]) else 0)

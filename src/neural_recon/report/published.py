@@ -1,6 +1,7 @@
 """The report's section that puts this run's figures beside published ones."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -10,7 +11,7 @@ from neural_recon.report import results
 from neural_recon.report.results import Results
 
 
-def section(people: Sequence[Results]) -> dict | None:
+def section(people: Sequence[Results]) -> dict[str, Any] | None:
     """The comparison of all subjects; None on a page of one of several subjects."""
     path = people[0].files.comparison
     if path is None:

@@ -1,6 +1,8 @@
 """The report's section on regions: what each region's decoder reads, what synthetic responses decode to."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -22,7 +24,7 @@ SHOWN = 6  # test images whose base images are shown by region
 UNUSUAL = ["region", "voxels", "norm", "norm_ratio", "mean_sd"]
 
 
-def section(person: Results, stimuli) -> dict | None:
+def section(person: Results, stimuli: str | Path) -> dict[str, Any] | None:
     """One subject's regions; None where the configuration names none."""
     folder = person.files.regions
     if folder is None:
@@ -34,8 +36,8 @@ def section(person: Results, stimuli) -> dict | None:
         "map": heat_map(scores, results.table(folder / "tests.tsv", TESTS)),
         "rows": _rows(scores),
         "spaces": list(SPACES.values()),
-        "cards": _base_images(person, stimuli, names_of(scores)),
-        "synthetic": _synthetic(person),
+        "cards": _base_images(person, folder, stimuli, names_of(scores)),
+        "synthetic": _synthetic(person.subject, folder),
     }
 
 
@@ -44,12 +46,12 @@ def names_of(scores: pd.DataFrame) -> list[str]:
     return [name for name in dict.fromkeys(scores["region"]) if name != ALL]
 
 
-def _cell(scores: pd.DataFrame, region: str, decoder: str, space: str) -> dict | None:
+def _cell(scores: pd.DataFrame, region: str, decoder: str, space: str) -> dict[str, Any] | None:
     mine = scores[(scores["region"] == region) & (scores["decoder"] == decoder) & (scores["space"] == space)]
     return mine.iloc[0].to_dict() if len(mine) else None
 
 
-def _rows(scores: pd.DataFrame) -> list[tuple[str, str, int, list[dict | None]]]:
+def _rows(scores: pd.DataFrame) -> list[tuple[str, str, int, list[dict[str, Any] | None]]]:
     """Region, decoder, voxels, and the score in each space."""
     found = []
     for region, decoder in scores[["region", "decoder"]].drop_duplicates().itertuples(index=False):
@@ -83,7 +85,7 @@ def dots(scores: pd.DataFrame) -> str:
         return plots.uri(figure)
 
 
-def _dot(axes: Axes, row: dict | None, y: float, colour: str, face: str) -> None:
+def _dot(axes: Axes, row: dict[str, Any] | None, y: float, colour: str, face: str) -> None:
     if row is None:
         return
     axes.plot([row["chance"] + k * row["chance_sd"] for k in (-2, 2)], [y, y], color="#c3c9cf", lw=4,
@@ -129,13 +131,13 @@ def heat_map(scores: pd.DataFrame, tests: pd.DataFrame) -> str:
         return plots.uri(figure)
 
 
-def _base_images(person: Results, stimuli, regions: Sequence[str]) -> list[Card]:
+def _base_images(person: Results, folder: Path, stimuli: str | Path, regions: Sequence[str]) -> list[Card]:
     """Test images evenly spread by NSD id, with the base image of all voxels and of each region."""
-    ids = np.sort(results.picture_ids(person.files.base))
-    ids = [int(ids[k]) for k in gallery.evenly(len(ids), SHOWN)]
+    there = np.sort(results.picture_ids(person.files.base))
+    ids = [int(there[k]) for k in gallery.evenly(len(there), SHOWN)]
     columns = {"seen": gallery.stimuli_of(stimuli, ids), ALL: gallery.small_of(person.files.base, ids)}
     for region in regions:
-        columns[region] = gallery.small_of(person.files.regions / region / "base_images.h5", ids)
+        columns[region] = gallery.small_of(folder / region / "base_images.h5", ids)
     return [
         Card(person.subject, i, None, 0, [
             Picture(label, source[i], f"{label}, NSD id {i}, {person.subject}")
@@ -145,13 +147,12 @@ def _base_images(person: Results, stimuli, regions: Sequence[str]) -> list[Card]
     ]  # fmt: skip
 
 
-def _synthetic(person: Results) -> dict:
+def _synthetic(subject: str, folder: Path) -> dict[str, Any]:
     """What synthetic responses were painted as, and how far they are from real ones."""
-    folder = person.files.regions
     table = results.table(folder / "synthetic.tsv", UNUSUAL)
     pictures = read_hdf5(folder / "synthetic.h5", "base", "final", "region")
     cards = [
-        Card(person.subject, -1, None, 0, [
+        Card(subject, -1, None, 0, [
             Picture(region, gallery.data_uri(image), f"{kind} of a synthetic response, {region}")
             for region, image in zip(pictures["region"], pictures[name], strict=True)
         ], [kind])

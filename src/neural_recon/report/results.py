@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -106,7 +107,7 @@ class Results:
     def subject(self) -> str:
         return self.files.subject
 
-    def score(self, variant: str, picture: str, metric: str) -> dict | None:
+    def score(self, variant: str, picture: str, metric: str) -> dict[str, Any] | None:
         """The summary's row of one score, None where it was not computed."""
         frame = self.summary
         rows = frame[
@@ -227,9 +228,10 @@ def medians(ceilings: Mapping[str, np.ndarray]) -> dict[str, float]:
     for label, values in ceilings.items():
         category = re.search(rf"\(({'|'.join(SINGULAR)})\)$", label)
         area = re.fullmatch(r"(all voxels|V[123]|hV4)[vd]?", label)
-        if category or area:
-            name = f"{SINGULAR[category[1]]} regions" if category else area[1]
-            groups.setdefault(name, []).append(values)
+        if category:
+            groups.setdefault(f"{SINGULAR[category[1]]} regions", []).append(values)
+        elif area:
+            groups.setdefault(area[1], []).append(values)
     joined = {name: np.concatenate(values) for name, values in groups.items()}
     return {name: float(np.median(values)) for name, values in joined.items() if len(values)}
 
@@ -254,12 +256,12 @@ def each_picture(
                 yield int(nsd_id), images[row]
 
 
-def benchmarks(folder: str | Path | None, subjects: Iterable[str]) -> list[dict]:
+def benchmarks(folder: str | Path | None, subjects: Iterable[str]) -> list[dict[str, Any]]:
     """Time and memory of each rule, the longest first, from Snakemake's benchmark files
     `folder/{rule}/*.tsv`; files named after a subject count for those `subjects` alone. Empty without
     the folder."""
     shown = set(subjects)
-    rules = []
+    rules: list[dict[str, Any]] = []
     if folder is None or not Path(folder).is_dir():
         return rules
     for rule in sorted(path for path in Path(folder).iterdir() if path.is_dir()):

@@ -1,6 +1,7 @@
 """The report's section on retrieval from predicted features."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from neural_recon.metrics import CANDIDATES, DRAWS
 from neural_recon.report import plots, words
@@ -10,7 +11,7 @@ RETRIEVAL = ("retrieval_image", "retrieval_brain")
 SPACE = "clip_vision"
 
 
-def section(people: Sequence[Results]) -> dict | None:
+def section(people: Sequence[Results]) -> dict[str, Any] | None:
     """Retrieval by subject and variant; None where it was not computed."""
     rows = [
         (person.subject, words.variant_label(variant), [person.score(variant, SPACE, m) for m in RETRIEVAL])

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -25,17 +26,15 @@ LOOKS = {  # (variant, picture): colour, marker, label
 CHANCE = "chance"
 
 
-def section(people: Sequence[Results]) -> dict | None:
+def section(people: Sequence[Results]) -> dict[str, Any] | None:
     """All subjects' strata; None where no subject has them."""
     people = [person for person in people if person.files.strata is not None]
     if not people:
         return None
-    tables = {person.subject: results.table(person.files.strata, STRATA) for person in people}
+    files = {person.subject: person.files.strata for person in people if person.files.strata is not None}
+    tables = {subject: results.table(path, STRATA) for subject, path in files.items()}
     trends = pd.concat(
-        [
-            results.table(person.files.strata.with_name(f"{person.subject}_trends.tsv"), TRENDS)
-            for person in people
-        ]
+        [results.table(path.with_name(f"{subject}_trends.tsv"), TRENDS) for subject, path in files.items()]
     )
     return {
         "entries": [
@@ -62,7 +61,9 @@ def _metrics(table: pd.DataFrame) -> list[str]:
     return [*(m for m in SHOWN if m in found), *(m for m in found if m not in SHOWN)]
 
 
-def _cell(table: pd.DataFrame, by: str, stratum: str, pair: tuple[str, str], metric: str) -> dict | None:
+def _cell(
+    table: pd.DataFrame, by: str, stratum: str, pair: tuple[str, str], metric: str
+) -> dict[str, Any] | None:
     mine = table[
         (table["by"] == by) & (table["stratum"] == stratum) & (table["variant"] == pair[0])
         & (table["picture"] == pair[1]) & (table["metric"] == metric)
@@ -76,7 +77,7 @@ def _strata(table: pd.DataFrame, by: str) -> list[tuple[str, int]]:
     return list(zip(mine["stratum"], mine["n"].astype(int), strict=True))
 
 
-def _rows(table: pd.DataFrame) -> list[dict]:
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """By, stratum, picture, and a cell a metric."""
     rows = []
     for by in table["by"].unique():
@@ -145,7 +146,7 @@ def _panel(axes: Axes, table: pd.DataFrame, by: str, metric: str) -> None:
     axes.set_yticklabels([f"{stratum} ({n})" for stratum, n in strata])
 
 
-def _trends(trends: pd.DataFrame, subjects: Sequence[str]) -> list[dict]:
+def _trends(trends: pd.DataFrame, subjects: Sequence[str]) -> list[dict[str, Any]]:
     """A row what the strata go by, picture and metric; a cell a subject."""
     rows = []
     order = {pair: place for place, pair in enumerate(LOOKS)}
@@ -165,7 +166,7 @@ def _trends(trends: pd.DataFrame, subjects: Sequence[str]) -> list[dict]:
     return rows
 
 
-def _regions(person: Results) -> dict | None:
+def _regions(person: Results) -> dict[str, Any] | None:
     """One subject's tests of regions; None where the configuration names no regions."""
     folder = person.files.regions
     if folder is None:
@@ -190,8 +191,7 @@ def region_map(table: pd.DataFrame, space: str = "clip_vision") -> str:
     difference = table["mean"] - table["all_voxels"]
     largest = max(0.1, float(difference.abs().max()) if difference.notna().any() else 0)
     widths = [len(strata[by]) for by in kinds]
-    look = {"axes.spines.left": False, "axes.spines.bottom": False}
-    with matplotlib.rc_context({**plots.STYLE, **look}):
+    with matplotlib.rc_context({**plots.STYLE, "axes.spines.left": False, "axes.spines.bottom": False}):
         figure = Figure(figsize=(11, 1.6 + 0.34 * len(regions)), layout="constrained")
         panels = figure.subplots(1, len(kinds), squeeze=False, sharey=True, width_ratios=widths)[0]
         for axes, by in zip(panels, kinds, strict=True):

@@ -1,6 +1,7 @@
 """The report's plots and tables of scores, of the decoder and of the data."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ def _summaries(people: Sequence[Results]) -> pd.DataFrame:
     return pd.concat([person.summary for person in people], ignore_index=True)
 
 
-def score_plots(people: Sequence[Results], metrics: Sequence[str]) -> list[dict]:
+def score_plots(people: Sequence[Results], metrics: Sequence[str]) -> list[dict[str, Any]]:
     """A plot a metric, of those that were measured."""
     summary = _summaries(people)
     pictures = summary[~summary["picture"].isin(words.FEATURE_SPACES) & summary["mean"].notna()]
@@ -39,12 +40,12 @@ def score_plots(people: Sequence[Results], metrics: Sequence[str]) -> list[dict]
     ]
 
 
-def _cell(person: Results, variant: str, picture: str, metric: str) -> dict:
+def _cell(person: Results, variant: str, picture: str, metric: str) -> dict[str, Any]:
     """The summary's row of a score; where it was not measured, why."""
     return person.score(variant, picture, metric) or {"missing": person.missing(variant, picture, metric)}
 
 
-def score_table(person: Results, metrics: Sequence[str]) -> dict:
+def score_table(person: Results, metrics: Sequence[str]) -> dict[str, Any]:
     """Variants by metrics, each cell the summary's row or why there is none."""
     frame = person.summary[~person.summary["picture"].isin(words.FEATURE_SPACES)]
     shown = frame.loc[frame["mean"].notna(), "metric"].unique()
@@ -65,14 +66,14 @@ def score_table(person: Results, metrics: Sequence[str]) -> dict:
     }
 
 
-def pairings(people: Sequence[Results]) -> dict:
+def pairings(people: Sequence[Results]) -> dict[str, Any]:
     """How many random pairings measure chance: the usual number, and whether some scores had others."""
     numbers = _summaries(people)["repairings"].dropna()
     usual = int(numbers.mode().max()) if len(numbers) else None
     return {"usual": usual, "others": bool((numbers != usual).any())}
 
 
-def feature_plot(people: Sequence[Results]) -> dict | None:
+def feature_plot(people: Sequence[Results]) -> dict[str, Any] | None:
     summary = _summaries(people)
     features = summary[summary["picture"].isin(words.FEATURE_SPACES) & (summary["metric"] == "two_way")]
     if features.empty:
@@ -84,7 +85,7 @@ def feature_plot(people: Sequence[Results]) -> dict | None:
     }
 
 
-def feature_table(people: Sequence[Results]) -> dict:
+def feature_table(people: Sequence[Results]) -> dict[str, Any]:
     """Subject and variant by feature space, each cell the summary's row or why there is none."""
     frame = _summaries(people)
     pairs = plots.rows_of(frame[frame["picture"].isin(words.FEATURE_SPACES)], "two_way")
@@ -100,7 +101,7 @@ def feature_table(people: Sequence[Results]) -> dict:
     }
 
 
-def tests(people: Sequence[Results]) -> list[dict]:
+def tests(people: Sequence[Results]) -> list[dict[str, Any]]:
     """The paired tests: a row a comparison and metric, with the test of each subject or None."""
     tests = pd.concat([person.tests for person in people], ignore_index=True)
     metrics = [*(m for m in MAIN_METRICS if m in set(tests["metric"])), *tests["metric"].unique()]
@@ -115,7 +116,7 @@ def tests(people: Sequence[Results]) -> list[dict]:
     return rows
 
 
-def decoder(people: Sequence[Results]) -> dict:
+def decoder(people: Sequence[Results]) -> dict[str, Any]:
     """Penalties, voxels and trials."""
     spaces = list(dict.fromkeys(space for person in people for space in person.alphas))
     penalties = []

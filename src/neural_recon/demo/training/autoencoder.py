@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 
-from neural_recon.demo.training.loop import Schedule, fit
+from neural_recon.demo.training.loop import Loss, Schedule, fit
 
 CONFIG = {
     "in_channels": 3,
@@ -39,7 +39,7 @@ def train(pictures: np.ndarray, folder: Path, device: torch.device) -> Autoencod
     """Train on 32 x 32 crops first (four times as many a second), then on whole pictures."""
     model = AutoencoderKL(**CONFIG).to(device)
 
-    def loss_at(size: int, batch: int):
+    def loss_at(size: int, batch: int) -> Loss:
         def loss(_step: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
             chosen = pictures[rng.integers(len(pictures), size=batch)]
             top, left = rng.integers(64 - size + 1, size=2)

@@ -2,6 +2,7 @@
 
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from neural_recon.files import whole, write_text
 
 UNSEEN_STREAM = TRAINING_STREAM + 1
 COUNT = 100  # unseen scenes
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "strength": 0.75,
     "mixing": 0.4,
     "guidance_scale": 3.0,
@@ -86,9 +87,11 @@ def write(work: Path, out: Path) -> None:
     text = contexts.text([caption for scene in drawn for caption in captions(scene, UNSEEN_STREAM)])
     text = text.reshape(COUNT, 5, *text.shape[1:]).mean(1)
     base = reconstruct.base_images(model, np.asarray(model.encode(truth, LAYERS)))
-    flat = [tokens.reshape(COUNT, -1) for tokens in (vision, text)]
     ids = np.arange(COUNT)
-    final = reconstruct.reconstruct(pipeline, base, *flat, contexts.unconditional(), ids, seed=0, **SETTINGS)
+    flat_vision, flat_text = (tokens.reshape(COUNT, -1) for tokens in (vision, text))
+    final = reconstruct.reconstruct(
+        pipeline, base, flat_vision, flat_text, contexts.unconditional(), ids, seed=0, **SETTINGS
+    )
 
     with torch.no_grad():
         x = autoencoder.to_tensor(truth, models.device())

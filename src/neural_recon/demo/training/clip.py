@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from neural_recon.demo.training.loop import Schedule, fit
 SCHEDULE = Schedule(steps=1000, learning_rate=1e-3, batch=256, weight_decay=0.01)
 WORDS = 1000  # size of the vocabulary, letters included
 TOKENS = 32
-VISION = {
+VISION: dict[str, Any] = {
     "hidden_size": 96,
     "intermediate_size": 384,
     "num_hidden_layers": 4,
@@ -29,7 +30,7 @@ VISION = {
     "patch_size": 8,
     "projection_dim": 96,
 }
-TEXT = {
+TEXT: dict[str, Any] = {
     "hidden_size": 96,
     "intermediate_size": 384,
     "num_hidden_layers": 2,
@@ -83,7 +84,7 @@ class Pair(torch.nn.Module):
 
     def __init__(self, tokenizer: CLIPTokenizer):
         super().__init__()
-        size = {
+        size: dict[str, Any] = {
             "vocab_size": len(tokenizer),
             "bos_token_id": tokenizer.bos_token_id,
             "eos_token_id": tokenizer.eos_token_id,

@@ -11,8 +11,9 @@ from safetensors.torch import save_file
 
 from neural_recon.clip import CLIP_MEAN, CLIP_STD
 from neural_recon.demo.training import autoencoder, clip, generator, vdvae
+from neural_recon.dual_unet import DualUNet
 from neural_recon.files import whole, write_text
-from neural_recon.versatile import PUBLISHED_SCHEDULE, DualUNet
+from neural_recon.versatile import PUBLISHED_SCHEDULE
 
 
 def write_weights(path: Path, state: Mapping[str, torch.Tensor]) -> None:

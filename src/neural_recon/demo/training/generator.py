@@ -11,8 +11,9 @@ from diffusers.models.attention_processor import AttnProcessor
 from neural_recon.clip import ClipContexts
 from neural_recon.demo.training.autoencoder import to_tensor
 from neural_recon.demo.training.loop import Schedule, fit
+from neural_recon.dual_unet import DualUNet
 from neural_recon.files import whole
-from neural_recon.versatile import PUBLISHED_SCHEDULE, DualUNet
+from neural_recon.versatile import PUBLISHED_SCHEDULE
 
 SCHEDULE = Schedule(steps=10_000, learning_rate=6e-4, batch=16)
 CONFIG = {
@@ -46,7 +47,7 @@ def cache(
     `vision` (n, 65, 96) and `text` (n, 32, 96) contexts, text as the mean over an image's captions."""
     # named by the weights it comes from: other encoders are never trained against
     digest = hashlib.sha256()
-    for module in (vae, clip.image_encoder, clip.text_encoder):
+    for module in filter(None, (vae, clip.image_encoder, clip.text_encoder)):
         for tensor in module.state_dict().values():
             digest.update(tensor.cpu().numpy().tobytes())
     path = folder / f"contexts_{len(pictures)}_{digest.hexdigest()[:8]}.npz"

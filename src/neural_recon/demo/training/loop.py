@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +16,10 @@ from neural_recon.files import whole
 logger = logging.getLogger(__name__)
 
 SAVE_EVERY_SECONDS = 120.0
+
+Module = TypeVar("Module", bound=torch.nn.Module)
+# (step, its random numbers) -> what is minimised as "loss", and what is logged beside it
+Loss = Callable[[int, np.random.Generator], dict[str, torch.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -36,12 +41,12 @@ class Schedule:
 
 def fit(
     name: str,
-    module: torch.nn.Module,
-    loss: Callable[[int, np.random.Generator], dict[str, torch.Tensor]],
+    module: Module,
+    loss: Loss,
     schedule: Schedule,
     folder: Path,
     seed: int = 0,
-) -> torch.nn.Module:
+) -> Module:
     """Train `module` and return a copy with the averaged weights.
 
     `loss(step, rng)` draws its batch from `rng` (seeded by the step, so that a resumed run sees what an
@@ -61,7 +66,8 @@ def fit(
         optimizer.load_state_dict(state["optimizer"])
         step, seconds = state["step"], state["seconds"]
         logger.info("%s: going on from step %d of %d", name, step, schedule.steps)
-    started, saved, sums = time.monotonic() - seconds, time.monotonic(), {}
+    started, saved = time.monotonic() - seconds, time.monotonic()
+    sums: dict[str, list[float]] = {}
 
     def save() -> None:
         state = {
