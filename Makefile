@@ -1,13 +1,6 @@
 # make demo | make test | make test-kill | make demo-models; `make help` lists all.
 SHELL := /bin/bash
 PYTHON ?= python3
-# More cores than four only wait for each other in the demo, and each job takes up to 0.9 GB.
-CORES ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
-# Without a GPU, GPU jobs run on the CPU, one a core.
-GPU_JOBS ?= $(shell command -v nvidia-smi > /dev/null && echo 1 || echo $(CORES))
-# Rules that take many cores for NSD; the demo is small enough for one each.
-WIDE := demo_stimuli ridge_kernel ridge_alpha ridge_predict target_scores data_amount_subject region_decoder \
-	region_synthetic baselines held_out_clusters leaks
 BIN := .venv/bin
 export HF_HUB_OFFLINE := 1
 
@@ -32,9 +25,7 @@ help:
 env: .venv/.complete ## set up .venv with exact versions
 
 demo: env ## run the whole workflow on two simulated subjects
-	$(BIN)/snakemake --cores $(CORES) --resources gpu=$(GPU_JOBS) --quiet rules host \
-		--set-threads $(foreach rule,$(WIDE),$(rule)=1)
-	@echo "Open the report in a browser: $(CURDIR)/results/report/all.html"
+	$(BIN)/neural-recon demo $(if $(CORES),--cores $(CORES))
 
 test: env ## run the tests, a file at a time on each core
 	$(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile

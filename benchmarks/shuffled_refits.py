@@ -14,6 +14,7 @@ from neural_recon import metrics, ridge
 from neural_recon.feature_files import FeatureTable, read_rows
 from neural_recon.files import read_hdf5
 from neural_recon.penalty import read_chosen
+from neural_recon.shuffling import shuffled_pairs
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--results", type=Path, default=Path("results"))
@@ -29,7 +30,7 @@ chunks = sorted([*folder.glob("shared_*.h5"), *folder.glob(f"{arguments.subject}
 truth = read_rows(chunks, data["test_ids"])
 scores = []
 for seed in range(arguments.refits):
-    pairs = ridge.shuffled_pairs(len(data["train_ids"]), seed)
+    pairs = shuffled_pairs(len(data["train_ids"]), seed)
     targets = FeatureTable(chunks, data["train_ids"][pairs])
     predictions = ridge.predict(data["train"], data["test"], targets, alpha, "train")
     scores.append(metrics.two_way_identification(truth, predictions).mean())

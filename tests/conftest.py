@@ -64,3 +64,14 @@ def nsd_mini() -> Path:
     if not (SHARED / "nsd_mini").is_dir():
         pytest.skip("the real excerpt (../shared/nsd_mini) is not here")
     return SHARED / "nsd_mini"
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory) -> Path:
+    """A finished small run."""
+    from test_workflow import SMALL, make_project, snakemake
+
+    folder = make_project(tmp_path_factory.mktemp("a run") / "my project")
+    done = snakemake(folder, config=SMALL)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder

@@ -3,6 +3,7 @@
 import os
 import zlib
 
+import numpy as np
 import pytest
 
 from neural_recon import fingerprints
@@ -53,6 +54,18 @@ def test_any_change_of_a_gzip_file_shows(tmp_path, monkeypatch):
     before = write(data)
     data[1_510_000] = 1
     assert write(data) != before
+
+
+def test_any_change_of_captions_shows(tmp_path, monkeypatch):
+    """One caption mended in an array of fixed width: the same size, and no sampled block differs."""
+    monkeypatch.setattr(fingerprints, "WHOLE", 1000)
+    captions = np.full((20_000, 5), "a dog", dtype="<U20")
+    found = set()
+    for text in ("a dog", "a cat"):
+        captions[7_777, 3] = text
+        np.save(tmp_path / "captions.npy", captions)
+        found.add(fingerprints.digest(tmp_path / "captions.npy"))
+    assert len(found) == 2
 
 
 def test_a_file_to_come_has_no_content(tmp_path):

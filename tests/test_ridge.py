@@ -15,6 +15,7 @@ from neural_recon.cross_validation import cross_validate
 from neural_recon.files import read_parameters
 from neural_recon.kernel import Kernel
 from neural_recon.ridge_files import read_kernel, write_kernel, write_predictions
+from neural_recon.shuffling import shuffled_pairs
 
 
 @pytest.mark.parametrize("alpha", [1e-3, 1.0, 1e3, 1e7])
@@ -266,10 +267,10 @@ def test_predictions_are_written_block_by_block(rng, tmp_path):
 
 def test_shuffled_pairs_move_every_row():
     for n in (2, 3, 50):
-        permutation = ridge.shuffled_pairs(n, seed=n)
+        permutation = shuffled_pairs(n, seed=n)
         np.testing.assert_array_equal(np.sort(permutation), np.arange(n))
         assert not np.any(permutation == np.arange(n))
-        np.testing.assert_array_equal(permutation, ridge.shuffled_pairs(n, seed=n))
-    assert not np.array_equal(ridge.shuffled_pairs(50, 1), ridge.shuffled_pairs(50, 2))
+        np.testing.assert_array_equal(permutation, shuffled_pairs(n, seed=n))
+    assert not np.array_equal(shuffled_pairs(50, 1), shuffled_pairs(50, 2))
     with pytest.raises(ValueError, match="at least 2"):
-        ridge.shuffled_pairs(1, 0)
+        shuffled_pairs(1, 0)

@@ -1,6 +1,7 @@
-"""The command `neural-recon`: looks at a project, decodes scans, scores pictures, verifies results."""
+"""The command `neural-recon`: a door to the package for each of its subcommands."""
 
 import logging
+import shlex
 import shutil
 import sys
 import textwrap
@@ -14,18 +15,25 @@ from neural_recon.errors import InputError
 
 COLOURS = {"ok": typer.colors.GREEN, "note": typer.colors.YELLOW, "wrong": typer.colors.RED}
 WIDTH = 110
+NAME = "neural-recon"
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+EXIT_STATUS = (
+    "Exit status: 0 done; 1 a mistake in what was given, or something found wrong; 2 wrong usage; "
+    "130 interrupted (Ctrl-C). docs/command_line.md has an example of each command."
+)
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+config_app = typer.Typer(no_args_is_help=True, help="Write a commented configuration; check one.")
 options = {"debug": False}
 
 
 def show_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"neural-recon {__version__}")
+        typer.echo(f"{NAME} {__version__}")
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(epilog=EXIT_STATUS)
 def main(
     _version: Annotated[
         bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version.")
@@ -64,6 +72,63 @@ def doctor(
         typer.echo(f"{mark}  {finding.topic:{indent - 9}}  {text.lstrip()}")
     typer.echo(f"\nnext: {advice}")
     raise typer.Exit(any(finding.state == "wrong" for finding in findings))
+
+
+@app.command()
+def demo(
+    cores: Annotated[
+        int | None, typer.Option(min=1, help="Jobs at once, of up to 0.9 GB each; default: at most four.")
+    ] = None,
+    subject: Annotated[
+        Literal["subj01", "subj02"] | None, typer.Option(help="One of the two subjects: half the time.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would run.")] = False,
+) -> None:
+    """Run the whole workflow on two simulated subjects: what `make demo` does (in the project's folder)."""
+    from neural_recon.demo import launch
+
+    folder, cores = Path.cwd(), cores or launch.default_cores()
+    launch.check_folder(folder)
+    if not dry_run:
+        typer.echo(
+            f"Two simulated subjects, from responses to a report; {cores} jobs at once. A first run takes "
+            "some 20 minutes on two cores without a GPU and fills 0.6 GB; a later one does what is stale."
+        )
+    status = launch.run(folder, cores, subject, dry_run)
+    if not (status or dry_run):
+        page = folder / f"results/report/{subject or 'all'}.html"
+        typer.echo(f"Open the report in a browser: {page}")
+    raise typer.Exit(status)
+
+
+@config_app.command()
+def write(
+    path: Annotated[Path, typer.Argument(help="The new file (.yaml); none is overwritten.")],
+) -> None:
+    """Write a configuration for NSD with every key, its meaning, what it may be and its default."""
+    from neural_recon.config_reference import write_template
+
+    write_template(path, Path.cwd())
+    typer.echo(
+        f"{path}: edit the lines marked EDIT; then neural-recon config validate {shlex.quote(str(path))}"
+    )
+
+
+@config_app.command()
+def validate(path: Annotated[Path, typer.Argument(help="The configuration to look at.")]) -> None:
+    """Say all that is wrong with a configuration, as a run would find it; else what it asks for."""
+    from neural_recon.config_check import examine
+
+    wrong, summary = examine(path, Path.cwd())
+    for topic, text in summary.items():
+        typer.echo(f"{topic:12}{text}")
+    for sentence in wrong:
+        typer.echo(f"{typer.style('wrong', fg=COLOURS['wrong'])}       {sentence}")
+    typer.echo(f"{path}: {f'{len(wrong)} to mend' if wrong else 'ok'}")
+    raise typer.Exit(bool(wrong))
+
+
+app.add_typer(config_app, name="config")
 
 
 @app.command()
@@ -186,16 +251,26 @@ def verify(
 
 
 def run() -> None:
-    """The console script: a mistake is one sentence and exit status 1."""
+    """The console script: whatever happens is one sentence, on the error stream, and an exit status."""
     try:
-        app()
+        app(prog_name=NAME)
     except Exception as error:
         if options["debug"]:
             raise
-        hint = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
-        end = "" if isinstance(error, InputError) else " (neural-recon --debug shows where)"
-        typer.echo(f"error: {hint}{error}{end}", err=True)
+        typer.echo(f"error: {as_sentence(error)}", err=True)
         sys.exit(1)
+
+
+def as_sentence(error: Exception) -> str:
+    """One line on what went wrong, and where there is more to know."""
+    if isinstance(error, InputError):
+        return str(error)
+    line = " ".join(f"{type(error).__name__}: {error}".split())
+    more = f"`{NAME} --debug ...` shows where"
+    # of the disk, the memory, or rights: nothing of ours
+    if isinstance(error, OSError | MemoryError):
+        return f"{line} ({more})"
+    return f"{line} (a bug, which we did not foresee: {more}, CONTRIBUTING.md how to report it)"
 
 
 if __name__ == "__main__":

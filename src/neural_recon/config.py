@@ -5,11 +5,13 @@ published decoder); what the configuration itself says of them wins.
 """
 
 import contextlib
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from neural_recon.config_sections import (
     DataAmount,
@@ -28,7 +30,7 @@ from neural_recon.config_sections import (
     Weights,
     check_regions,
 )
-from neural_recon.errors import InputError, first_mistake, quoted
+from neural_recon.errors import InputError, mistakes, quoted
 from neural_recon.nsd import PUBLISHED_SESSIONS, SESSIONS, Tree
 from neural_recon.texts import read_yaml
 
@@ -159,9 +161,8 @@ def read_recipe(name: str, folder: Path) -> dict[str, Any]:
     path = Path(name) if name.endswith((".yaml", ".yml")) else folder / "config/recipes" / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in (folder / "config/recipes").glob("*.yaml")))
-        raise InputError(
-            f"recipe: expected the file {path}, found none; recipes that come along are {known}."
-        )
+        along = f"recipes that come along are {known}" if known else "run this in the project's folder"
+        raise InputError(f"recipe: expected the file {path}, found none; {along}.")
     content = read_yaml(path, "a recipe")
     sections = ", ".join(RECIPE)
     if not isinstance(content, dict):
@@ -189,16 +190,91 @@ def resolve(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     Raises:
         InputError: one sentence on the first thing that is wrong.
     """
-    if "recipe" not in raw:
-        raise InputError("configuration: expected the key recipe, found none; name a published decoder.")
-    merged = merge(read_recipe(str(raw["recipe"]), folder), raw)
+    merged = _with_recipe(raw, folder)
     try:
         return Config.model_validate(merged).model_dump(mode="json")
     except ValidationError as error:
-        mistake = first_mistake(error)
+        raise InputError(_sentences(error, merged)[0]) from error
+
+
+def all_mistakes(raw: Mapping[str, Any], folder: Path) -> list[str]:
+    """Everything that is wrong with a raw configuration, a sentence each."""
+    try:
+        merged = _with_recipe(raw, folder)
+    except InputError as error:
+        return [str(error)]
+    try:
+        Config.model_validate(merged)
+    except ValidationError as error:
+        return _sentences(error, merged)
+    return []
+
+
+def _with_recipe(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    if "recipe" not in raw:
+        raise InputError("configuration: expected the key recipe, found none; name a published decoder.")
+    return merge(read_recipe(str(raw["recipe"]), folder), raw)
+
+
+def _sentences(error: ValidationError, merged: Mapping[str, Any]) -> list[str]:
+    sentences = []
+    for place, mistake in mistakes(error, merged).items():
         if mistake.startswith("unknown key"):
-            mistake += "; config/README.md lists the keys there are"
-        raise InputError(f"configuration: {mistake}.") from error
+            near = nearest(place)
+            mistake += f"; did you mean {near}?" if near else "; config/README.md lists the keys there are."
+        else:
+            mistake += "."
+        sentences.append(f"configuration: {mistake}")
+    return sentences
+
+
+Place = tuple[str | int, ...]
+
+
+def known_keys(model: type[BaseModel] = Config, above: Place = ()) -> Iterator[tuple[Place, FieldInfo, bool]]:
+    """Every key there is: place (SUBJECT stands for a subject's name), field, whether it is a section."""
+    for name, field in model.model_fields.items():
+        section = section_of(field)
+        yield (*above, name), field, section is not None
+        if section is not None:
+            several = ("SUBJECT",) if section is Subject else ()  # subjects maps names to sections
+            yield from known_keys(section, (*above, name, *several))
+
+
+def section_of(field: FieldInfo) -> type[Section] | None:
+    """The section that a field holds: itself, in a mapping, or optionally."""
+    for candidate in (field.annotation, *get_args(field.annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, Section):
+            return candidate
+    return None
+
+
+def nearest(place: Place) -> str | None:
+    """What somebody meant who wrote a key that there is not: one like it in its section, or its namesakes."""
+    *above, name = (str(part) for part in place)
+    section = (above[0], "SUBJECT", *above[2:]) if above[:1] == ["subjects"] and above[1:] else tuple(above)
+    known = [key for key, _, _ in known_keys()]
+    beside = difflib.get_close_matches(name, [str(key[-1]) for key in known if key[:-1] == section], 1)
+    if beside:
+        return ".".join([*above, beside[0]])
+    return " or ".join(".".join(map(str, key)) for key in known if key[-1] == name) or None
+
+
+def read_raw(path: Path) -> dict[str, Any]:
+    """What a file of configuration says, unchecked.
+
+    Raises:
+        InputError: it is missing, or no mapping of YAML.
+    """
+    if not path.is_file():
+        raise InputError(
+            f"{path}: expected a configuration, found no such file; run this in the project's folder, "
+            "or correct the path."
+        )
+    raw = read_yaml(path, "a configuration")
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}: expected a configuration, found {quoted(raw)}.")
+    return raw
 
 
 def read_config(path: Path, folder: Path) -> Config:
@@ -207,12 +283,4 @@ def read_config(path: Path, folder: Path) -> Config:
     Raises:
         InputError: it is missing or wrong.
     """
-    if not path.is_file():
-        raise InputError(
-            f"{path}: expected a configuration, found no such file; run this in the project's folder, "
-            "or name one with --configfile."
-        )
-    raw = read_yaml(path, "a configuration")
-    if not isinstance(raw, dict):
-        raise InputError(f"{path}: expected a configuration, found {quoted(raw)}.")
-    return Config.model_validate(resolve(raw, folder))
+    return Config.model_validate(resolve(read_raw(path), folder))

@@ -12,7 +12,7 @@ from PIL import Image
 
 from neural_recon import seeds
 from neural_recon.errors import InputError
-from neural_recon.ridge import shuffled_pairs
+from neural_recon.shuffling import shuffled_pairs
 
 # importing the generator takes seconds: who decodes base images only does not pay
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from neural_recon.errors import InputError
-from neural_recon.evaluate import Scores
 from neural_recon.feature_files import FeatureTable
 from neural_recon.files import read_hdf5, read_table
 from neural_recon.kernel import Kernel
@@ -134,7 +133,9 @@ def score_region(
         with the columns of `SCORES` but `region`. The scores of single images, `Scores.image_table` with the
         decoder as variant. And the base images uint8 (n_test, h, w, 3) by decoder.
     """
-    from neural_recon.reconstruct import base_images  # imports torch, which the report does without
+    # here, so that neither torch nor scores concern those who use another function
+    from neural_recon.evaluate import Scores
+    from neural_recon.reconstruct import base_images
 
     train, test = responses["train"], responses["test"]
     share = len(columns) / train.shape[1]

@@ -19,6 +19,7 @@ from neural_recon import backends
 from neural_recon.backends import Backend
 from neural_recon.background import ahead
 from neural_recon.kernel import Fit, Kernel
+from neural_recon.shuffling import shuffled_pairs
 
 logger = logging.getLogger(__name__)
 
@@ -186,17 +187,6 @@ def calibration_error(n_images: int) -> dict[str, float]:
     taken = min(n_images, CALIBRATION_IMAGES)
     rest = np.sqrt(1 - taken / n_images)  # correction for drawing without replacement
     return {"mean": float(rest / np.sqrt(taken)), "spread": float(rest / np.sqrt(2 * taken))}
-
-
-def shuffled_pairs(n: int, seed: int) -> np.ndarray:
-    """A random permutation of n that leaves nothing in its place."""
-    if n < 2:
-        raise ValueError(f"{n} pairs cannot be shuffled: expected at least 2.")
-    rng = np.random.default_rng(seed)
-    while True:  # a permutation has no fixed point with probability 1/e
-        permutation = rng.permutation(n)
-        if not np.any(permutation == np.arange(n)):
-            return permutation
 
 
 def shuffled_images(ids: np.ndarray, seed: int) -> np.ndarray:

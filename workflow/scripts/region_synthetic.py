@@ -1,22 +1,28 @@
 """Decode a synthetic response of each region alone into all feature spaces."""
 
-from neural_recon import regions
 from neural_recon.feature_files import FeatureTable
 from neural_recon.files import read_hdf5, write_hdf5, write_table
 from neural_recon.jobs import start
 from neural_recon.penalty import read_chosen
+from neural_recon.regions import (
+    decode_synthetic,
+    how_unusual,
+    read_columns,
+    synthetic_responses,
+    with_control,
+)
 from neural_recon.ridge_files import read_kernel
 
 start(snakemake)
 params, files = snakemake.params, snakemake.input
-columns = regions.read_columns(files, params.sets, snakemake.wildcards.subject)
+columns = read_columns(files, params.sets, snakemake.wildcards.subject)
 data = read_hdf5(files.responses, "train", "test")
 n_voxels = data["train"].shape[1]
-columns = regions.with_control(columns, n_voxels, params.seed)
-synthetic = regions.synthetic_responses(columns, n_voxels, params.amplitude)
+columns = with_control(columns, n_voxels, params.seed)
+synthetic = synthetic_responses(columns, n_voxels, params.amplitude)
 kernel, train_ids, _ = read_kernel(files.kernel)
 features = {
-    space: regions.decode_synthetic(
+    space: decode_synthetic(
         kernel,
         data["train"],
         synthetic,
@@ -26,7 +32,7 @@ features = {
     )
     for space, curve in zip(params.spaces, files.curves, strict=True)
 }
-table = regions.how_unusual(synthetic, columns, data["train"], data["test"])
+table = how_unusual(synthetic, columns, data["train"], data["test"])
 write_table(snakemake.output.table, table)
 write_hdf5(
     snakemake.output.features,

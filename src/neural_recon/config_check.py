@@ -1,0 +1,71 @@
+"""What is wrong with a configuration, as a run would find it before it starts, without a network."""
+
+from pathlib import Path
+
+from neural_recon import weights
+from neural_recon.config import Config, all_mistakes, read_raw, resolve
+from neural_recon.config_sections import SPACES
+from neural_recon.errors import InputError
+from neural_recon.plan import Plan
+
+
+def examine(configfile: Path, folder: Path) -> tuple[list[str], dict[str, str]]:
+    """All mistakes, a sentence each, and what the configuration asks for, by topic.
+
+    Args:
+        configfile: the configuration.
+        folder: the project's, where the recipes and the table of weights lie.
+    """
+    try:
+        raw = read_raw(configfile)
+    except InputError as error:
+        return [str(error)], {}
+    wrong = all_mistakes(raw, folder)
+    if wrong:
+        return wrong, {}
+    config = Config.model_validate(resolve(raw, folder))
+    plan = Plan(config)
+    summary = {
+        "recipe": config.recipe,
+        "spaces": ", ".join(f"{space} (alpha {_number(config.ridge.alpha[space])})" for space in SPACES),
+        "generator": f"strength {config.generator.strength:g}, mixing {config.generator.mixing:g}, "
+        f"{config.generator.steps} steps",
+        "evaluation": config.evaluation.preset,
+        "results": str(config.results),
+    }
+    checks = [plan.check_files, lambda: _check_weights(config, folder)]
+    # before the design is fetched there are no trials to count
+    planned = config.demo is not None or config.tree.expdesign.is_file()
+    for subject in config.subjects:
+        sessions = len(config.sessions(subject))
+        summary[subject] = f"{sessions} session{'s' if sessions > 1 else ''}"
+        if planned:
+            checks.append(lambda subject=subject: _count(plan, subject, summary))
+        else:
+            summary[subject] += ", images not known before the design is there"
+    for check in checks:
+        try:
+            check()
+        except InputError as error:
+            wrong.append(str(error))
+    return wrong, summary
+
+
+def _check_weights(config: Config, folder: Path) -> None:
+    table = weights.read_table(folder / weights.TABLE)
+    for key, value in config.weights:
+        weights.locate(key, value, table)
+    weights.locate_networks(config.evaluation.networks.named, config.evaluation.preset, table)
+
+
+def _count(plan: Plan, subject: str, summary: dict[str, str]) -> None:
+    trials = plan.trials(subject)
+    images = trials.groupby("split")["nsd_id"].nunique()
+    summary[subject] += (
+        f", {len(trials):,} trials, {images.get('train', 0):,} training and {images['test']:,} test images, "
+        f"{len(plan.feature_chunks(subject))} chunks of features a space"
+    )
+
+
+def _number(alpha: float | str) -> str:
+    return alpha if isinstance(alpha, str) else f"{alpha:,g}"
