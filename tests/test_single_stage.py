@@ -36,7 +36,8 @@ def test_all_stages_stand_on_the_same_images(images):
     table = what_stages_add(images, seed=3).set_index(["metric", "stage"])
     assert set(table["n"]) == {20}
     assert set(table.index.get_level_values("metric")) == {"clip_two_way", "swav_distance"}
-    known = images[images["metric"] == "clip_two_way"].set_index(["variant", "picture", "nsd_id"])["value"]
+    known = images[images["metric"] == "clip_two_way"].set_index(["variant", "picture", "nsd_id"])
+    known = known["value"].sort_index()
     pictures = (("decoded", "final"), ("decoded", "base"), ("contexts_only", "final"))
     stages = (FULL, "base image only", "contexts only")
     values = {stage: known[pair][SOME].to_numpy() for stage, pair in zip(stages, pictures, strict=True)}

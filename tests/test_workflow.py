@@ -45,7 +45,7 @@ SMALL = {
 
 # what reads the scores
 BELOW_SCORES = {
-    *("score_tables", "comparison", "figure_subject", "seeds", "strata", "report"),
+    *("score_tables", "comparison", "figure_subject", "seeds", "single_stage", "strata", "report"),
     *("region_scores", "region_tests"),
 }
 
@@ -124,7 +124,8 @@ def test_run_is_whole(project):
     summary = pd.read_csv(results / "scores/subj01/summary.tsv", sep="\t")
     wanted = {("decoded", "base"), ("decoded", "final"), ("true_features", "final"), ("shuffled", "base"),
               ("mean_image", "baseline"), ("swapped", "final"), ("random_image", "baseline"),
-              ("nearest_image", "baseline"), ("shuffled", "final"), ("seed1", "final")}  # fmt: skip
+              ("nearest_image", "baseline"), ("shuffled", "final"), ("seed1", "final"),
+              ("contexts_only", "final")}  # fmt: skip
     assert wanted <= set(zip(summary["variant"], summary["picture"], strict=True))
     assert (results / "report/all.html").stat().st_size > 100_000
     assert len(list((results / "pictures/subj01/final").glob("*.png"))) == 50
@@ -152,6 +153,10 @@ def test_run_is_whole(project):
     with h5py.File(results / "responses/subj01.h5") as file:
         assert file["train"].shape[0] == 200
         assert np.isfinite(file["train"][()]).all()
+    stages = pd.read_csv(results / "controls/subj01/single_stage.tsv", sep="\t")
+    assert set(stages["stage"]) == {"full recipe", "base image only", "contexts only"}
+    assert set(stages["n"]) == {6}
+    assert "What each stage adds" in (results / "report/all.html").read_text(encoding="utf-8")
     logs = (project / "logs/trials/subj01.log").read_text(encoding="utf-8")
     assert "200 images, 600 trials" in logs
 

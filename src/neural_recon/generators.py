@@ -180,6 +180,11 @@ def load(folder: str | Path, settings: Mapping[str, Any]) -> Generator:
     return KINDS[settings["kind"]](folder, settings)
 
 
+def unread_parts(kind: str) -> set[str]:
+    """The parts of the folder `weights.versatile` whose weights some kind reads, and this one does not."""
+    return {part for other in KINDS.values() for part in other.parts} - set(KINDS[kind].parts)
+
+
 def changing(settings: Mapping[str, Any]) -> dict[str, Any]:
     """What of the section `generator` changes a picture: its kind, and the settings that kind reads."""
     return {name: settings[name] for name in ("kind", *KINDS[settings["kind"]].settings)}
