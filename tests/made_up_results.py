@@ -9,7 +9,6 @@ from PIL import Image
 
 from neural_recon import report
 from neural_recon.files import write_hdf5, write_table
-from neural_recon.report import results
 
 SPACES = ("vdvae", "clip_vision", "clip_text")
 LEVELS = {  # (variant, picture): how good, on the scale of two-way identification
@@ -23,6 +22,7 @@ LEVELS = {  # (variant, picture): how good, on the scale of two-way identificati
     ("mean_image", "baseline"): 0.50,
     ("random_image", "baseline"): 0.51,
     ("nearest_image", "baseline"): 0.80,
+    ("contexts_only", "final"): 0.85,
 }
 
 
@@ -49,10 +49,10 @@ def write_subject(folder, rng, subject, ids, judge=True, controls=True, cv=True,
         summary.append({**who, "mean": values.mean(), **interval, **paired})
 
     for (variant, picture), level in LEVELS.items():
-        extra = variant in ("true_features", "swapped", "random_image", "nearest_image")
+        extra = variant in ("true_features", "swapped", "random_image", "nearest_image", "contexts_only")
         if not controls and (extra or (variant, picture) == ("shuffled", "final")):
             continue
-        painted = picture == "final" and variant in ("true_features", "swapped")
+        painted = picture == "final" and variant in ("true_features", "swapped", "contexts_only")
         m = max(n // 2, 2) if painted else n
         for metric in metrics:
             chance = {"clip_two_way": 0.5, "object": 0.08, "background": 0.14, "pixcorr": 0.05, "ssim": 0.2}[
@@ -100,8 +100,9 @@ def write_subject(folder, rng, subject, ids, judge=True, controls=True, cv=True,
         }))  # fmt: skip
 
     if controls:
-        paths["controls"] = {name: folder / subject / f"{name}.tsv" for name in results.CONTROLS}
+        paths["controls"] = {}
         for name, table in control_tables(rng).items():
+            paths["controls"][name] = folder / subject / f"{name}.tsv"
             write_table(paths["controls"][name], table)
 
     total, kept = 400, np.arange(5, 400)
@@ -165,6 +166,25 @@ def write_controls(folder, rng, files, ids):
     write_hdf5(path / "baselines.h5", baselines, {})
     write_hdf5(path / "shuffled.h5", {"nsd_id": np.array(ids), "images": draw(rng, len(ids), 64, 12)}, {})
     return dataclasses.replace(files, baselines=path / "baselines.h5", shuffled=path / "shuffled.h5")
+
+
+def write_single_stage(folder, rng, files, ids):
+    """Adds the recipe's single stages: pictures from contexts alone, and the table of all three."""
+    path = folder / files.subject
+    half = ids[: len(ids) // 2]
+    write_hdf5(
+        path / "contexts_only.h5", {"nsd_id": np.array(half), "images": draw(rng, len(half), 64, 9)}, {}
+    )
+    stages = (("full recipe", 0.9, None, None), ("base image only", 0.7, 0.2012, 0.0001),
+              ("contexts only", 0.95, -0.0488, 0.0423))  # fmt: skip
+    rows = [
+        {"stage": stage, "metric": metric, "better": "higher", "mean": mean, "ci_low": mean - 0.05,
+         "ci_high": mean + 0.05, "chance": 0.5, "n": len(half), "difference": difference, "p": p}
+        for metric in ("clip_two_way", "pixcorr") for stage, mean, difference, p in stages
+    ]  # fmt: skip
+    write_table(path / "single_stage.tsv", pd.DataFrame(rows))
+    controls = {**files.controls, "single_stage": path / "single_stage.tsv"}
+    return dataclasses.replace(files, controls=controls, contexts_only=path / "contexts_only.h5")
 
 
 def write_contents(path, ids):

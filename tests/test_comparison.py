@@ -170,6 +170,12 @@ def test_figure_says_what_it_shows(files, tmp_path):
     assert b"/Type3" not in pdf
     assert pdf.count(b"/Width 16") == 2 * 9 + 2  # every picture with its own pixels
     assert pdf.count(b"/Width 20") == 9
+    assert "Rows: the picture seen, the base image, the final image, and where painted" in text
+    # a recipe of one stage: the base image is none, or the final image itself
+    files.base = []
+    paper_figure.draw(output, "subj01", files, RULE, "native", True)
+    assert "Rows: the picture seen, the final image, and where painted" in output.text.read_text()
+    assert output.pdf.read_bytes().count(b"/Width 16") == 9 + 2
     with pytest.raises(
         InputError, match=r"figure.score: expected a score of subj01.*clip_two_way\), found 'x'"
     ):

@@ -14,7 +14,7 @@ from conftest import ROOT
 from PIL import Image
 from published_layouts import write_vdvae, write_versatile
 
-from neural_recon import cli, decoders, ridge
+from neural_recon import cli, decode, decoders, ridge
 from neural_recon.config import resolve
 from neural_recon.config_sections import SPACES
 from neural_recon.decode import prepare, read_conditions, read_responses
@@ -360,6 +360,36 @@ def test_a_new_session_becomes_pictures(run, rng, tmp_path, monkeypatch):
         one, other = (np.asarray(Image.open(path)).astype(int) for path in pair)
         assert np.abs(one - other).max() <= 1
     assert not list(tmp_path.rglob(".part-*"))
+
+
+@pytest.mark.parametrize("kind", ["contexts_only", "base_only"])
+def test_single_stages_decode_too(run, rng, tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(run)
+    config = yaml.safe_load((run / "mine.yaml").read_text(encoding="utf-8"))
+    config["generator"] = {**config["generator"], "kind": kind}
+    (tmp_path / "kind.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    write_betas(tmp_path / "new.nii.gz", rng.standard_normal((2, *VOLUME)))
+    given = ("--subject", "subj01", "--betas", tmp_path / "new.nii.gz")
+    assert command(*given, "--output", tmp_path / "full") == 0
+    given = (*given, "--configfile", tmp_path / "kind.yaml", "--output", tmp_path / kind)
+    with monkeypatch.context() as patched:
+        if kind == "base_only":  # needs no contexts, and so not those of nothing either
+            patched.setattr(decode, "UNCONDITIONAL", Path("none"))
+        assert command(*given) == 0
+    base, final, full = (
+        np.asarray(Image.open(folder / "pictures" / stage / "00001.png")).astype(int)
+        for folder, stage in (
+            (tmp_path / kind, "base"),
+            (tmp_path / kind, "final"),
+            (tmp_path / "full", "final"),
+        )
+    )
+    assert final.shape == full.shape
+    assert (final != full).any()
+    assert (kind == "base_only") == np.array_equal(base, final)  # 64 pixels a side both
+    provenance = json.loads((tmp_path / kind / "provenance.json").read_text(encoding="utf-8"))
+    assert provenance["generator"]["kind"] == kind
+    assert "strength" not in provenance["generator"]
 
 
 def test_mistakes_of_the_command_are_one_sentence(run, rng, tmp_path, monkeypatch):

@@ -324,3 +324,15 @@ def test_errors_are_one_sentence_unless_asked_for():
         assert done.stderr.count("Traceback (most recent call last)") == tracebacks
         assert "RuntimeError: broken" in done.stderr
         assert done.stderr.count("\n") == 1 or tracebacks
+
+
+def test_base_images_alone_need_no_weights_of_the_generator():
+    recipe = {**REAL, "recipe": "base_only"}
+    found, _ = examine(recipe)
+    # both CLIP encoders, and neither UNet nor autoencoder
+    assert found["weights.versatile"][1].endswith("will be fetched, about 1.7 GB")
+    shutil.copytree(ROOT / "resources/demo_models/versatile", "versatile")
+    Path("versatile/text_unet/diffusion_pytorch_model.safetensors").unlink()
+    for kind, state in (("base_only", "ok"), ("contexts_only", "wrong")):
+        config = {**REAL, "weights": {"versatile": "versatile"}, "generator": {"kind": kind}}
+        assert examine(config)[0]["weights.versatile"][0] == state

@@ -149,6 +149,16 @@ def test_comparisons_are_paired_over_the_common_images(scores, rng):
     assert table.loc["final against its ceiling", "p"] == pytest.approx(exact, abs=0.02)
 
 
+def test_single_stages_are_compared_with_the_full_recipe_and_nothing_with_itself(scores, rng):
+    for variant, picture in (("decoded", "final"), ("decoded", "base"), ("contexts_only", "final"),
+                             ("shuffled", "final")):  # fmt: skip
+        scores.add(variant, picture, "pixcorr", np.arange(10), per_image(rng.uniform(0, 1, 10)))
+    names = scores.comparisons()["comparison"].tolist()
+    stages = ["final against base", "final against contexts only", "final against the shuffled decoder"]
+    assert names == stages
+    assert scores.comparisons(base_is_final=True)["comparison"].tolist() == stages[1:]
+
+
 def test_scores_are_the_same_in_every_run(rng):
     matrix = rng.standard_normal((40, 40))
     tables = []

@@ -104,6 +104,27 @@ def test_the_first_draw_is_the_run_itself(seeds, draws):
     assert plan(evaluation={"seeds": seeds}).more_draws == draws
 
 
+@pytest.mark.parametrize(
+    ("kind", "chunks", "variants"),
+    [
+        (
+            "versatile_diffusion",
+            ["true_features", "swapped"],
+            ["shuffled", "seed1", "seed2", "contexts_only"],
+        ),
+        # without a base image another image's contexts paint that image
+        ("contexts_only", ["true_features"], ["shuffled", "seed1", "seed2"]),
+        # nothing is drawn
+        ("base_only", ["true_features"], ["shuffled"]),
+    ],
+)
+def test_controls_are_those_that_tell_something_of_the_kind(kind, chunks, variants):
+    one = plan(generator={"kind": kind})
+    assert (one.control_chunks, one.control_variants) == (chunks, variants)
+    for variant in (*chunks, *variants):
+        assert one.picture_ids("subj01", variant).tolist() == one.control_ids("subj01").tolist()
+
+
 def test_single_test_image_is_named(tmp_path):
     (tmp_path / "test.txt").write_text(f"{plan().test_ids('subj01')[0]}\n")
     with pytest.raises(InputError, match=r"subj01: expected at least 2 test images.*found 1"):

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import types
 from pathlib import Path
+from typing import get_args
 
 import h5py
 import nibabel
@@ -27,12 +28,14 @@ from made_up_results import (
     write_benchmarks,
     write_contents,
     write_controls,
+    write_single_stage,
     write_stimuli,
     write_subject,
 )
 from PIL import Image
 
 from neural_recon import __version__, report
+from neural_recon.config_sections import Generator
 from neural_recon.errors import InputError
 from neural_recon.files import write_table
 from neural_recon.report import album, controls, gallery, plots, results, tables, words
@@ -199,6 +202,46 @@ def test_scores_below_chance_are_on_the_axis(rng, monkeypatch):
         controls._cluster_plot({"subj01": table})
         bottom = drawn[-1].axes[0].get_ylim()[0]
         assert bottom < min(low, 0.5)
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_single_stages_stand_beside_the_full_recipe(made, rng, tmp_path):
+    output, subjects, stimuli = made
+    without = output.read_text(encoding="utf-8")
+    assert "What each stage adds" not in Page(without).text
+    files = [write_single_stage(tmp_path, rng, f, IDS[f.subject]) for f in subjects]
+    configuration = {
+        **CONFIGURATION,
+        "generator": {"kind": "versatile_diffusion", "strength": 0.58, "steps": 50},
+    }
+    report.build(tmp_path / "r.html", files, stimuli, None, configuration)
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    part = text.split('id="stages">')[1].split("</h2>", 1)[1].split("<h2")[0]
+    said = Page(part).text
+    for sentence in (
+        "subj01: the same 5 test images",
+        "0.700 [0.650, 0.750] chance 0.500 full recipe +0.201, p < 0.001",
+        "0.950 [0.900, 1.000] chance 0.500 full recipe −0.049, p = 0.042",
+        "over 5 images of subj01, 5 images of subj02, a part of the test images, with one draw each",
+        "runs all 50 steps where the full recipe runs 29 of them",
+    ):
+        assert sentence in said, sentence
+    assert part.count("<img") == 2 * 4 * 5
+    sheets = sheets_of(text)
+    for subject, ids in IDS.items():
+        assert set(sheets[subject, "contexts_only"]) == set(ids[:5])
+
+
+def test_introduction_says_how_the_recipe_paints():
+    said = {
+        kind: words.introduction(True, 1, False, kind)
+        for kind in get_args(Generator.model_fields["kind"].annotation)
+    }
+    assert said["versatile_diffusion"] == words.introduction(True, 1, False)
+    assert "a second one the final image" in said["versatile_diffusion"]
+    assert "out of noise" in said["contexts_only"]
+    assert "the final image is that, enlarged" in said["base_only"]
+    assert len(set(said.values())) == len(said)
 
 
 def test_one_draw_has_no_section_of_several(rng):

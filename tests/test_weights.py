@@ -38,7 +38,7 @@ def test_shipped_table_has_what_recipes_name():
         if value in table
     }
     assert named == {(name, recipe) for name, entry in table.items() for recipe in entry.recipes}
-    assert len(named) == 2
+    assert len(named) == 2 * 3  # the published models, in three recipes
 
 
 def test_shipped_table_has_every_file_that_is_loaded():
@@ -137,6 +137,11 @@ def test_only_what_is_configured_and_missing_is_fetched(table):
     Path("resources/models/single").mkdir(parents=True)
     Path("resources/models/single/model.th").touch()
     assert weights.missing(["single"], table) == {}
+
+
+def test_weights_of_parts_that_are_not_read_are_not_fetched(table):
+    assert set(weights.missing(["lab/model"], table, unread={"vae"})) == {"lab--model/vae/config.json"}
+    assert set(weights.missing(["single"], table, unread={"vae"})) == {"single/model.th"}
 
 
 def test_what_a_fetch_needs_to_know(table):

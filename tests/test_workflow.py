@@ -23,6 +23,7 @@ from neural_recon.config_sections import SPACES
 from neural_recon.feature_files import read_rows
 from neural_recon.metrics import two_way_identification
 from neural_recon.plan import Plan
+from neural_recon.reconstruct import resized
 from neural_recon.verify import verify
 
 pytestmark = pytest.mark.slow
@@ -114,7 +115,8 @@ def test_run_is_whole(project):
     summary = pd.read_csv(results / "scores/subj01/summary.tsv", sep="\t")
     wanted = {("decoded", "base"), ("decoded", "final"), ("true_features", "final"), ("shuffled", "base"),
               ("mean_image", "baseline"), ("swapped", "final"), ("random_image", "baseline"),
-              ("nearest_image", "baseline"), ("shuffled", "final"), ("seed1", "final")}  # fmt: skip
+              ("nearest_image", "baseline"), ("shuffled", "final"), ("seed1", "final"),
+              ("contexts_only", "final")}  # fmt: skip
     assert wanted <= set(zip(summary["variant"], summary["picture"], strict=True))
     assert (results / "report/all.html").stat().st_size > 100_000
     assert len(list((results / "pictures/subj01/final").glob("*.png"))) == 50
@@ -142,6 +144,10 @@ def test_run_is_whole(project):
     with h5py.File(results / "responses/subj01.h5") as file:
         assert file["train"].shape[0] == 200
         assert np.isfinite(file["train"][()]).all()
+    stages = pd.read_csv(results / "controls/subj01/single_stage.tsv", sep="\t")
+    assert set(stages["stage"]) == {"full recipe", "base image only", "contexts only"}
+    assert set(stages["n"]) == {6}
+    assert "What each stage adds" in (results / "report/all.html").read_text(encoding="utf-8")
     logs = (project / "logs/trials/subj01.log").read_text(encoding="utf-8")
     assert "200 images, 600 trials" in logs
 
@@ -389,3 +395,53 @@ def test_whole_clusters_are_held_out(another):
     shown = pd.read_parquet(another / trials)
     assert shown["split"].tolist() == clusters.loc[shown["nsd_id"], "split"].tolist()
     assert "features" not in str(stale(another, {**SMALL, "split": split}, "results/responses/subj01.h5"))
+
+
+def test_only_what_a_kind_needs_runs_for_its_pictures(project):
+    path = "results/reconstructions/subj01/decoded.h5"
+    base, alone = (
+        set(stale(project, changed(generator={"kind": kind}), path, "--forceall"))
+        for kind in ("base_only", "contexts_only")
+    )
+    assert base - alone == {"features_vdvae", "base_images"}
+    assert alone - base == {"features_clip_text", "features_clip_vision", "unconditional_contexts"}
+
+
+@pytest.fixture(scope="module")
+def single(project, tmp_path_factory) -> Path:
+    """Another copy, for recipes of one stage."""
+    return Path(shutil.copytree(project, tmp_path_factory.mktemp("single") / "run", symlinks=True))
+
+
+@pytest.mark.parametrize("kind", ["contexts_only", "base_only"])
+def test_recipe_of_one_stage_is_reported_whole(project, single, kind):
+    targets = ("results/report/subj01.html", "results/figures/subj01.png")
+    done = snakemake(single, "--", *targets, config=changed(generator={"kind": kind}))
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = single / "results"
+    painted = files.read_hdf5(results / "reconstructions/subj01/decoded.h5", "images", "nsd_id")
+    if kind == "contexts_only":  # what stood beside the full recipe
+        path = project / "results/reconstructions/subj01/contexts_only.h5"
+        known = files.read_hdf5(path, "images", "nsd_id")
+        rows = np.isin(painted["nsd_id"], known["nsd_id"])
+        assert np.abs(painted["images"][rows].astype(int) - known["images"]).max() <= 1
+    else:
+        base = files.read_hdf5(results / "base_images/subj01/decoded.h5", "images")["images"]
+        np.testing.assert_array_equal(painted["images"], resized(base, painted["images"].shape[1]))
+
+    summary = pd.read_csv(results / "scores/subj01/summary.tsv", sep="\t")
+    variants = set(summary.loc[summary["picture"] == "final", "variant"])
+    draws = {"seed1"} if kind == "contexts_only" else set()  # nothing is drawn for base images
+    assert variants == {"decoded", "true_features", "shuffled", *draws}
+    tests = set(pd.read_csv(results / "scores/subj01/tests.tsv", sep="\t")["comparison"])
+    assert ("final against base" in tests) == (kind == "contexts_only")  # else with itself
+    assert "final against contexts only" not in tests
+    assert "final against the mean image" in tests
+
+    page = (results / "report/subj01.html").read_text(encoding="utf-8")
+    assert ("out of noise" if kind == "contexts_only" else "the final image is that, enlarged") in page
+    for absent in ('id="stages"', 'id="swapped"', 'data-kind="contexts_only"'):
+        assert absent not in page
+    assert 'data-kind="shuffled"' in page
+    caption = (results / "figures/subj01.txt").read_text(encoding="utf-8")
+    assert "Rows: the picture seen, the final image" in caption

@@ -223,9 +223,16 @@ class Ridge(Section):
 
 
 class Generator(Section):
-    """Image-to-image diffusion from the base image under both contexts."""
+    """What paints the final pictures; each kind is a class of `neural_recon.generators`."""
 
-    strength: Annotated[float, Field(gt=0, le=1)] = Field(0.75, description="Share of the noise steps run.")
+    kind: Literal["versatile_diffusion", "contexts_only", "base_only"] = Field(
+        "versatile_diffusion",
+        description="versatile_diffusion: image-to-image diffusion from the base image under both contexts; "
+        "contexts_only: the same from noise alone; base_only: the base image, enlarged.",
+    )
+    strength: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.75, description="Share of the noise steps run; of versatile_diffusion only."
+    )
     mixing: Annotated[float, Field(ge=0, le=1)] = Field(
         0.4, description="Weight of text; vision has the rest."
     )
@@ -288,7 +295,7 @@ class Evaluation(Section):
     control_images: Annotated[int, Field(ge=2)] = Field(
         100,
         description="Test images that the painted controls are for: true-feature ceiling, swapped contexts, "
-        "shuffled decoder, other draws.",
+        "contexts only, shuffled decoder, other draws.",
     )
     seeds: Annotated[int, Field(ge=1)] = Field(
         3, description="Draws of the control images' pictures: the run's own, and others for the spread."

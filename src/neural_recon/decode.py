@@ -10,19 +10,20 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from neural_recon import __version__, decoders, models, nsd, weights
+from neural_recon import __version__, decoders, generators, models, nsd, weights
 from neural_recon.config import Config
 from neural_recon.config_sections import SPACES
 from neural_recon.errors import InputError
 from neural_recon.files import read_hdf5, read_parameters, read_table, write_hdf5, write_text
 from neural_recon.pictures import write_folder, write_sheet
-from neural_recon.reconstruct import base_images, reconstruct
+from neural_recon.reconstruct import base_images
 
 logger = logging.getLogger(__name__)
 
 Zscore = Literal["train", "session"]
 ROWS = 10  # fewer give no mean and spread of a session
 SHEET = 12  # pictures on the sheet, the first ones
+UNCONDITIONAL = Path("features/unconditional.h5")  # in the results
 BETAS = (".nii.gz", ".nii", ".hdf5")
 TABLES = (".tsv", ".parquet")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of a condition: it becomes a file's
@@ -202,8 +203,6 @@ def decode(
     """
     results = config.results
     kept = find_decoders(config, configfile, results, subject)
-    contexts = results / "features/unconditional.h5"
-    empty = read_hdf5(contexts, "vision", "text")
     stem = betas.name.removesuffix(".gz").rsplit(".", 1)[0]
     output = output or results / "decoded" / subject / stem
     used = output.exists() and not (output / "provenance.json").is_file()
@@ -226,21 +225,12 @@ def decode(
 
     table = weights.read_table(weights.TABLE)
     located = {key: weights.locate(key, value, table) for key, value in config.weights}
+    settings = config.generator.model_dump()
+    generator = generators.load(located["versatile"], settings)
+    unconditional = str(results / UNCONDITIONAL) if generator.needs_contexts else ""
+    contexts = generators.contexts_of(features["clip_vision"], features["clip_text"], unconditional)
     base = base_images(models.load_vdvae(located["vdvae"], config.features.vdvae.hparams), features["vdvae"])
-    settings = config.generator
-    painting = {key: getattr(settings, key) for key in ("strength", "mixing", "guidance_scale", "steps")}
-    numbers = np.arange(1, len(base) + 1)
-    final = reconstruct(
-        models.load_generator(located["versatile"], settings.precision, settings.memory, settings.compile),
-        base,
-        features["clip_vision"],
-        features["clip_text"],
-        (empty["vision"], empty["text"]),
-        numbers,
-        config.seed,
-        **painting,
-        batch=settings.batch,
-    )
+    final = generator.paint(base, contexts, np.arange(1, len(base) + 1), config.seed)
 
     provenance: dict[str, Any] = {
         "neural_recon_version": __version__,
@@ -253,7 +243,7 @@ def decode(
         "rows": dict(zip(prepared.names, prepared.trials, strict=True)),
         "decoders": {space: read_parameters(kept[space]) for space in SPACES},
         "weights": {key: str(path) for key, path in located.items()},
-        "generator": {**painting, "seed": config.seed, "precision": settings.precision},
+        "generator": {**generators.changing(settings), "seed": config.seed},
     }
     write_pictures(output, prepared.names, base, final, features, provenance)
     return output
@@ -272,8 +262,7 @@ def find_decoders(config: Config, configfile: Path, results: Path, subject: str)
     absent = [path for path in kept.values() if not path.is_file()]
     if absent:
         setting = "" if config.ridge.keep else f"set ridge.keep in {configfile}, then "
-        contexts = results / "features/unconditional.h5"
-        targets = " ".join(map(str, [*(folder / f"{space}.h5" for space in SPACES), contexts]))
+        targets = " ".join(map(str, [*(folder / f"{space}.h5" for space in SPACES), results / UNCONDITIONAL]))
         raise InputError(
             f"{absent[0]}: expected a decoder kept for new scans, found none; {setting}run snakemake "
             f"--configfile {configfile} --cores 2 {targets}."

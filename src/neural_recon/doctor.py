@@ -15,6 +15,7 @@ import torch
 from neural_recon import metrics, models, networks, storage, tree_checks, verdicts, weights
 from neural_recon.config import Config, read_config
 from neural_recon.errors import InputError
+from neural_recon.generators import KINDS, unread_parts
 from neural_recon.plan import Plan
 
 DEFAULT = Path("config/demo.yaml")
@@ -150,6 +151,7 @@ def check_downloads(plan: Plan) -> tuple[list[Finding], float]:
 def check_weights(config: Config, table: weights.Table) -> Iterator[Finding]:
     """Each model: to be fetched, or read and compared tensor by tensor with what it should hold."""
     preset, named = config.evaluation.preset, config.evaluation.networks.named
+    unread = unread_parts(config.generator.kind)
     absent = [name for name in weights.NETWORKS if name not in named]
     if absent and metrics.PRESETS[preset].networks:
         text = f"evaluation.networks names no {', no '.join(absent)}: their scores will not be measured"
@@ -159,11 +161,12 @@ def check_weights(config: Config, table: weights.Table) -> Iterator[Finding]:
         try:
             path = weights.locate(key, value, table)
             weights.locate_networks({key: value} if key in named else {}, preset, table)
-            to_fetch = weights.missing([value], table)
+            to_fetch = weights.missing([value], table, unread)
             if to_fetch:
                 gigabytes = sum(file.gigabytes for file in to_fetch.values())
-                there = len(table[value].files) - len(to_fetch)
-                some = f" ({there} of {len(table[value].files)} files are there)" if there else ""
+                n_files = len(weights.files_read(table[value], unread))
+                there = n_files - len(to_fetch)
+                some = f" ({there} of {n_files} files are there)" if there else ""
                 yield Finding(topic, "note", f"{value}: will be fetched, about {_size(gigabytes * GB)}{some}")
                 continue
             if key == "vdvae":
@@ -172,7 +175,8 @@ def check_weights(config: Config, table: weights.Table) -> Iterator[Finding]:
                 networks.load_network(key, path, META)
             else:
                 models.load_clip(path, META)
-                models.load_generator(path, where=META)
+                if KINDS[config.generator.kind].parts:
+                    models.load_generator(path, where=META)
             yield Finding(topic, "ok", f"{path}: names and shapes are right")
         except InputError as error:
             yield Finding(topic, "wrong", str(error))
@@ -196,7 +200,7 @@ def check_disk(plan: Plan, table: weights.Table, data: float = 0) -> Iterator[Fi
     """What results, weights and `data` still to be fetched (bytes) will fill, against what is free."""
     config = plan.config
     results = config.results
-    fetched = weights.missing(config.model_names, table)
+    fetched = weights.missing(config.model_names, table, unread_parts(config.generator.kind))
     needs = {weights.MODELS: GB * sum(file.gigabytes for file in fetched.values())}
     if data:
         needs[Path(config.nsd.root)] = data

@@ -23,6 +23,7 @@ SAMPLED_REPAIRINGS = 20
 # name -> the two (variant, picture) whose images are compared, first minus second
 COMPARISONS = {
     "final against base": (("decoded", "final"), ("decoded", "base")),
+    "final against contexts only": (("decoded", "final"), ("contexts_only", "final")),
     "final against its ceiling": (("decoded", "final"), ("true_features", "final")),
     "base against the shuffled decoder": (("decoded", "base"), ("shuffled", "base")),
     "base against the published calibration": (("decoded", "base"), ("calibration_published", "base")),
@@ -231,10 +232,15 @@ class Scores:
         table = pd.DataFrame(self.summary)
         return table.astype({"repairings": "Int64"}) if len(table) else table
 
-    def comparisons(self) -> pd.DataFrame:
-        """Paired permutation tests of `COMPARISONS` on every metric both sides have."""
+    def comparisons(self, base_is_final: bool = False) -> pd.DataFrame:
+        """Paired permutation tests of `COMPARISONS` on every metric both sides have.
+
+        `base_is_final`: the final image is the base image enlarged, and is not compared with itself.
+        """
         table, rows = self.image_table(), []
         for name, sides in COMPARISONS.items():
+            if base_is_final and set(sides) == {("decoded", "final"), ("decoded", "base")}:
+                continue
             wide = [
                 table[(table["variant"] == v) & (table["picture"] == p)].pivot_table(
                     index="nsd_id", columns="metric", values="value"

@@ -1,7 +1,7 @@
 """A figure for papers: a subject's pictures, columns chosen by a rule that its caption states."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +43,8 @@ def draw(
 
     Args:
         output: names pdf, png and text.
-        files: names base, final, true_features, stimuli and scores, as the workflow writes them.
+        files: names base (empty where it is no stage of the final image), final, true_features, stimuli and
+            scores, as the workflow writes them.
         figure: the configuration's section.
 
     Raises:
@@ -54,13 +55,15 @@ def draw(
     ids = [nsd_id for group in groups.values() for nsd_id in group]
     rows = {"seen": list(read_stimuli(files.stimuli, ids))}
     for label, path in (("base image", files.base), ("final image", files.final)):
+        if not path:
+            continue
         arrays = read_hdf5(path, "images", "nsd_id")
         rows[label] = list(select_rows(path, arrays["images"], arrays["nsd_id"], ids))
     painted = read_hdf5(files.true_features, "images", "nsd_id")
     images = dict(zip(painted["nsd_id"].tolist(), painted["images"], strict=True))
     if not images.keys().isdisjoint(ids):
         rows["true features"] = [images.get(nsd_id) for nsd_id in ids]
-    text = caption(subject, scores, groups, figure, preset, simulated, "true features" in rows)
+    text = caption(subject, scores, groups, figure, preset, simulated, list(rows))
     for path in (output.png, output.pdf):
         suffix = Path(path).suffix
         # no time of writing: the same pictures make the same file
@@ -122,19 +125,22 @@ def caption(
     figure: Mapping[str, Any],
     preset: str,
     simulated: bool,
-    ceiling: bool,
+    rows: Sequence[str],
 ) -> str:
-    """What stands below the figure: who, which columns by which rule, and their scores."""
+    """What stands below the figure: who, which rows, which columns by which rule, and their scores."""
     ids = [nsd_id for group in groups.values() for nsd_id in group]
     how = "chosen by hand" if figure["nsd_ids"] else f"{RULES[figure['rule']]} by {figure['score']}"
     if figure["rule"] == "first" and not figure["nsd_ids"]:
         how = "those with the lowest NSD ids"
-    rows = "Rows: the picture seen, the base image, the final image"
-    rows += ", and where painted the generator's picture from the true features." if ceiling else "."
+    shown = (
+        "Rows: the picture seen, " + ("the base image, " if "base image" in rows else "") + "the final image"
+    )
+    ceiling = ", and where painted the generator's picture from the true features."
+    shown += ceiling if "true features" in rows else "."
     ties = "" if scores.is_unique else " Equal scores stand in the order of their NSD ids."
     listed = ", ".join(f"{nsd_id} ({scores[nsd_id]:.3f})" for nsd_id in ids)
     return (
-        f"Reconstructions of {subject}{' (simulated responses)' if simulated else ''}. {rows} "
+        f"Reconstructions of {subject}{' (simulated responses)' if simulated else ''}. {shown} "
         f"Columns: {len(ids)} of {len(scores)} test images, {how}. "
         f"NSD id and {figure['score']} ({better(figure['score'])} is better): {listed}.{ties} "
         f"Mean over all {len(scores)} test images {scores.mean():.3f}, median {scores.median():.3f}. "

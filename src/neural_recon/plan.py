@@ -18,12 +18,11 @@ from neural_recon import nsd
 from neural_recon.config import Config
 from neural_recon.config_sections import TERMS
 from neural_recon.errors import InputError
+from neural_recon.generators import KINDS, Generator
 from neural_recon.trials import read_lists, trial_table
 
 if TYPE_CHECKING:
     from neural_recon.demo.design import Design
-
-CONTROLS = ("true_features", "swapped")
 
 
 @dataclass(frozen=True)
@@ -191,13 +190,30 @@ class Plan:
         return ids[np.linspace(0, len(ids) - 1, count).round().astype(int)]
 
     @property
+    def generator(self) -> type[Generator]:
+        """The configured kind of generator: what it needs."""
+        return KINDS[self.config.generator.kind]
+
+    @property
     def more_draws(self) -> list[str]:
-        """The variants that are other draws of the control images."""
-        return [f"seed{draw}" for draw in range(1, self.config.evaluation.seeds)]
+        """The variants that are other draws of the control images; none where nothing is drawn."""
+        draws = self.config.evaluation.seeds if self.generator.draws else 1
+        return [f"seed{draw}" for draw in range(1, draws)]
+
+    @property
+    def control_chunks(self) -> list[str]:
+        """The controls painted in chunks like the run's own pictures; another image's contexts tell something
+        only beside a base image."""
+        return ["true_features", *(["swapped"] if self.generator.two_stages() else [])]
+
+    @property
+    def control_variants(self) -> list[str]:
+        """The controls that one job paints: the shuffled decoder, other draws, and without the base image."""
+        return ["shuffled", *self.more_draws, *(["contexts_only"] if self.generator.two_stages() else [])]
 
     def picture_ids(self, subject: str, variant: str) -> np.ndarray:
         """The images that a variant of the reconstruction is painted for."""
-        return self.control_ids(subject) if variant in CONTROLS else self.test_ids(subject)
+        return self.test_ids(subject) if variant == "decoded" else self.control_ids(subject)
 
     def picture_chunks(self, subject: str, variant: str) -> list[int]:
         """The chunks of a variant's reconstructions."""

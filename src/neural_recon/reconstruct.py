@@ -31,12 +31,17 @@ def base_images(model: VDVAE, latents: np.ndarray) -> np.ndarray:
     return np.asarray(model.decode(latents.astype(np.float32)))
 
 
-def enlarge(images: np.ndarray, size: int) -> torch.Tensor:
-    """uint8 (n, H, W, 3) -> float (n, 3, size, size) in [-1, 1]; PIL's bicubic filter, as published."""
+def resized(images: np.ndarray, size: int) -> np.ndarray:
+    """uint8 (n, H, W, 3) -> uint8 (n, size, size, 3); PIL's bicubic filter, as published."""
     large = [
         np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC)) for image in images
     ]
-    return torch.from_numpy(np.stack(large)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return np.stack(large)
+
+
+def enlarge(images: np.ndarray, size: int) -> torch.Tensor:
+    """uint8 (n, H, W, 3) -> float (n, 3, size, size) in [-1, 1], as `resized`."""
+    return torch.from_numpy(resized(images, size)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def swapped_contexts(control_ids: np.ndarray, nsd_ids: np.ndarray, seed: int) -> np.ndarray:
@@ -47,7 +52,7 @@ def swapped_contexts(control_ids: np.ndarray, nsd_ids: np.ndarray, seed: int) ->
 
 def reconstruct(
     pipeline: DualGuidedPipeline,
-    base: np.ndarray,
+    base: np.ndarray | None,
     vision: np.ndarray,
     text: np.ndarray,
     unconditional: tuple[np.ndarray, np.ndarray],
@@ -66,7 +71,7 @@ def reconstruct(
     (memory "low") moves once. Where memory runs out, a stage goes on in smaller batches.
 
     Args:
-        base: uint8 (n, H, W, 3) base images.
+        base: uint8 (n, H, W, 3) base images; None: pure noise is the start, and all steps are run.
         vision, text: (n, tokens * C) predicted contexts.
         unconditional: the contexts (1, tokens, C) of a grey image and of the empty caption.
         nsd_ids: (n,), for the seeds: with `seed` they fix every picture, whatever the batch.
@@ -93,10 +98,11 @@ def reconstruct(
     no_vision, no_text = (torch.as_tensor(none, dtype=torch.float32) for none in unconditional)
 
     purpose = f"reconstruction, draw {draw}" if draw else "reconstruction"
+    n, strength = len(nsd_ids), 1.0 if base is None else strength
 
     def noised(part: slice) -> torch.Tensor:
         generators = [seeds.generator(seed, int(i), purpose) for i in nsd_ids[part]]
-        large = enlarge(base[part], pipeline.image_size)
+        large = None if base is None else enlarge(base[part], pipeline.image_size)
         return pipeline.noised(large, strength, steps, generators).cpu()
 
     def denoised(part: slice) -> torch.Tensor:
@@ -110,9 +116,9 @@ def reconstruct(
         _check_finite(images, nsd_ids[part], "a picture")
         return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
 
-    latents = _in_batches(pipeline, noised, len(base), batch, "encoded")
-    latents = _in_batches(pipeline, denoised, len(base), batch, "denoised")
-    pictures = _in_batches(pipeline, decoded, len(base), batch, "decoded").numpy()
+    latents = _in_batches(pipeline, noised, n, batch, "encoded")
+    latents = _in_batches(pipeline, denoised, n, batch, "denoised")
+    pictures = _in_batches(pipeline, decoded, n, batch, "decoded").numpy()
     black = np.asarray(nsd_ids)[(pictures <= BLACK).all(axis=(1, 2, 3))]
     if len(black):
         raise InputError(f"{_pictures(black)}: expected a picture, found black; {MEND}.")

@@ -9,7 +9,7 @@ from neural_recon.demo import cortex
 from neural_recon.errors import InputError
 from neural_recon.model_folders import picture_size, read_config
 from neural_recon.nsd import N_SHARED, SHARED, TRIALS_PER_SESSION, read_mask
-from neural_recon.plan import CONTROLS, Chunk, Plan
+from neural_recon.plan import Chunk, Plan
 from neural_recon.texts import read_json
 from neural_recon.vdvae import parse_blocks
 
@@ -47,7 +47,7 @@ def estimate(plan: Plan, versatile: Path) -> dict[str, float]:
             shared, own = N_SHARED, max(0, images - N_SHARED)
             chunks |= {Chunk(SHARED, k) for k in range(-(-shared // config.features.chunk))}
             chunks |= {Chunk(subject, k) for k in range(-(-own // config.features.chunk))}
-        painted = test + len(CONTROLS) * controls
+        painted = test + len(plan.control_chunks) * controls
         n_voxels = voxels(plan, subject)
         # float32: single trials, their averages, and the test images' single trials beside these
         train = images - test if config.responses.average else trials - test_trials
@@ -60,8 +60,8 @@ def estimate(plan: Plan, versatile: Path) -> dict[str, float]:
         if config.ridge.keep:  # float16; components are fewer than images
             total["decoders"] = total.get("decoders", 0) + 2 * train * (values + n_voxels)
         # 8 bits: base images of four variants; reconstructions in chunks and together; PNG of both; the
-        # shuffled decoder's and other draws; training images as baselines
-        others = (1 + len(plan.more_draws)) * controls + 2 * test + 1
+        # controls of one job; training images as baselines
+        others = len(plan.control_variants) * controls + 2 * test + 1
         total["pictures"] += RGB * (5 * test * base**2 + (2 * painted + test + others) * picture**2)
         if config.demo is not None:
             total["simulated data"] = total.get("simulated data", 0) + DEMO_TRIAL * trials

@@ -6,7 +6,7 @@ resources/models/NAME, or by a local path, used where it lies.
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -165,17 +165,22 @@ def model_files(value: str, table: Table, parts: Iterable[str]) -> list[str]:
     return [path for part in parts for path in part_files(Path(value) / part)]
 
 
-def missing(values: Iterable[str], table: Table) -> dict[str, File]:
+def files_read(entry: Entry, unread: Collection[str] = ()) -> list[File]:
+    """The files of an entry that a run reads: of the parts `unread` their configurations only."""
+    return [f for f in entry.files if f.path.endswith(".json") or f.path.split("/")[0] not in unread]
+
+
+def missing(values: Iterable[str], table: Table, unread: Collection[str] = ()) -> dict[str, File]:
     """The files still to be fetched for the configured `values`, by their place below resources/models.
 
     What is there is never fetched again, so nothing that a user put there by hand is lost, and no rerun
-    costs gigabytes.
+    costs gigabytes. `unread`: as for `files_read`.
     """
     return {
         str(place.relative_to(MODELS)): file
         for value in values
         if value in table
-        for file in table[value].files
+        for file in files_read(table[value], unread)
         if not (place := _place(value, file)).exists()
     }
 

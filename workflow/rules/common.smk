@@ -5,7 +5,14 @@ import sys
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from neural_recon import coco, fingerprints, output_cache, stages, weights
+from neural_recon import (
+    coco,
+    fingerprints,
+    generators,
+    output_cache,
+    stages,
+    weights,
+)
 from neural_recon.config import ANNOTATIONS, Config, resolve
 from neural_recon.config_sections import SPACES, DataAmount
 from neural_recon.errors import InputError
@@ -55,10 +62,13 @@ RECALIBRATED = (
 SETS = CONFIG.regions.sets
 # The decoder, and the control fitted on training pairs that do not belong together.
 PAIRS = ["decoded", "shuffled"]
+# What the configured kind of generator needs.
+GENERATOR = PLAN.generator
 CONTROL_TABLES = ["clusters", "leaks", "seeds"]
-# The parts of the Versatile Diffusion folder that encode pictures, then captions, and those that paint.
+if GENERATOR.two_stages():
+    CONTROL_TABLES.append("single_stage")
+# The parts of the Versatile Diffusion folder that encode pictures, then captions.
 ENCODERS = ("image_encoder", "image_processor", "text_encoder", "tokenizer")
-PAINTERS = ("image_unet", "text_unet", "vae", "scheduler")
 
 # Whether features and weights go to, and come from, the cache that folders share (docs/cache.md).
 CACHED = workflow.enable_cache
@@ -75,6 +85,7 @@ localrules:
     region_tests,
     score_tables,
     seeds,
+    single_stage,
     strata,
     trials,
     voxels,
@@ -160,10 +171,37 @@ GENERATOR_CONFIGS = [
 ]
 
 
-def painting_parameters():
-    """What of the generator's settings changes a picture."""
-    keys = ("strength", "mixing", "guidance_scale", "steps")
-    return {key: config["generator"][key] for key in keys}
+# What paints: the weights of the generator's parts, and what gives its pictures their size.
+PAINTERS = list(dict.fromkeys([*model_files(*GENERATOR.parts), *GENERATOR_CONFIGS]))
+UNCONDITIONAL = (
+    "<results>/features/unconditional.h5" if GENERATOR.needs_contexts else []
+)
+
+
+def contexts_from(space):
+    """Where the contexts of a variant come from: the decoder, or the pictures themselves; nothing where the
+    generator needs none."""
+
+    def files(wildcards):
+        if not GENERATOR.needs_contexts:
+            return []
+        if wildcards.variant == "true_features":
+            return feature_files(wildcards, space)
+        return f"<results>/ridge/{wildcards.subject}/{space}/decoded.h5"
+
+    return files
+
+
+def base_image_file(wildcards):
+    """Where the base images of a variant come from; nothing where the generator needs none."""
+    variant = "true_features" if wildcards.variant == "true_features" else "decoded"
+    path = f"<results>/base_images/{wildcards.subject}/{variant}.h5"
+    return path if GENERATOR.needs_base else []
+
+
+def both_pairs(pattern, needed):
+    """The files of the decoder and of its shuffled control, where the generator needs them."""
+    return expand(pattern, pairs=PAIRS, allow_missing=True) if needed else []
 
 
 def picture_chunk(wildcards):

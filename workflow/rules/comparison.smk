@@ -68,7 +68,12 @@ rule comparison:
 
 rule figure_subject:
     input:
-        base="<results>/base_images/{subject}/decoded.h5",
+        # a stage of the final image, or no part of the figure
+        base=(
+            "<results>/base_images/{subject}/decoded.h5"
+            if GENERATOR.two_stages()
+            else []
+        ),
         final="<results>/reconstructions/{subject}/decoded.h5",
         true_features="<results>/reconstructions/{subject}/true_features.h5",
         scores="<results>/scores/{subject}/images.parquet",

@@ -29,19 +29,27 @@ rule baselines:
         "../scripts/baselines.py"
 
 
-# The control images painted again: from the shuffled decoder, and as other draws of the decoder's own pictures.
+# The control images painted again: from the shuffled decoder, as other draws of the decoder's own pictures, and
+# from its contexts without a base image.
 # One job a subject, since a model's loading takes longer than some pictures.
 rule control_pictures:
     input:
-        base=expand("<results>/base_images/{{subject}}/{pairs}.h5", pairs=PAIRS),
-        vision=expand("<results>/ridge/{{subject}}/clip_vision/{pairs}.h5", pairs=PAIRS),
-        text=expand("<results>/ridge/{{subject}}/clip_text/{pairs}.h5", pairs=PAIRS),
-        unconditional="<results>/features/unconditional.h5",
-        weights=ancient(model_files(*PAINTERS)),
+        base=both_pairs(
+            "<results>/base_images/{subject}/{pairs}.h5", GENERATOR.needs_base
+        ),
+        vision=both_pairs(
+            "<results>/ridge/{subject}/clip_vision/{pairs}.h5",
+            GENERATOR.needs_contexts,
+        ),
+        text=both_pairs(
+            "<results>/ridge/{subject}/clip_text/{pairs}.h5", GENERATOR.needs_contexts
+        ),
+        unconditional=UNCONDITIONAL,
+        weights=ancient(PAINTERS),
     output:
         images=[
             f"<results>/reconstructions/{{subject}}/{variant}.h5"
-            for variant in ["shuffled", *PLAN.more_draws]
+            for variant in PLAN.control_variants
         ],
     log:
         "<logs>/control_pictures/{subject}.log",
@@ -55,9 +63,8 @@ rule control_pictures:
         runtime=growing(240),
     params:
         code=code_of("control_pictures"),
-        content=content_of(*model_files(*PAINTERS)),
-        generator=painting_parameters(),
-        precision=lookup("generator/precision", within=config),
+        content=content_of(*PAINTERS),
+        generator=generators.changing(config["generator"]),
         models=lambda wildcards: VERSATILE,
         nsd_ids=lambda wildcards: PLAN.control_ids(wildcards.subject).tolist(),
         seed=lookup("seed", within=config),
@@ -83,6 +90,27 @@ rule seeds:
         code=code_of("seeds"),
     script:
         "../scripts/seeds.py"
+
+
+rule single_stage:
+    input:
+        scores="<results>/scores/{subject}/images.parquet",
+    output:
+        table="<results>/controls/{subject}/single_stage.tsv",
+    log:
+        "<logs>/single_stage/{subject}.log",
+    benchmark:
+        "<benchmarks>/single_stage/{subject}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        code=code_of("single_stage"),
+        seed=lookup("seed", within=config),
+    script:
+        "../scripts/single_stage.py"
 
 
 rule held_out_clusters:

@@ -33,22 +33,11 @@ rule base_images:
 
 rule reconstruct:
     input:
-        base=lambda wildcards: "<results>/base_images/{subject}/{base}.h5".replace(
-            "{base}",
-            "true_features" if wildcards.variant == "true_features" else "decoded",
-        ),
-        vision=lambda wildcards: (
-            feature_files(wildcards, "clip_vision")
-            if wildcards.variant == "true_features"
-            else "<results>/ridge/{subject}/clip_vision/decoded.h5"
-        ),
-        text=lambda wildcards: (
-            feature_files(wildcards, "clip_text")
-            if wildcards.variant == "true_features"
-            else "<results>/ridge/{subject}/clip_text/decoded.h5"
-        ),
-        unconditional="<results>/features/unconditional.h5",
-        weights=ancient(model_files(*PAINTERS)),
+        base=base_image_file,
+        vision=contexts_from("clip_vision"),
+        text=contexts_from("clip_text"),
+        unconditional=UNCONDITIONAL,
+        weights=ancient(PAINTERS),
     output:
         images="<results>/reconstructions/{subject}/{variant}_{chunk}.h5",
     log:
@@ -66,9 +55,8 @@ rule reconstruct:
         runtime=growing(30),
     params:
         code=code_of("reconstruct"),
-        content=content_of(*model_files(*PAINTERS)),
-        generator=painting_parameters(),
-        precision=lookup("generator/precision", within=config),
+        content=content_of(*PAINTERS),
+        generator=generators.changing(config["generator"]),
         models=lambda wildcards: VERSATILE,
         control_ids=lambda wildcards: (
             PLAN.control_ids(wildcards.subject).tolist()

@@ -131,10 +131,10 @@ rule region_synthetic:
 rule region_pictures:
     input:
         features="<results>/regions/{subject}/synthetic_features.h5",
-        unconditional="<results>/features/unconditional.h5",
+        unconditional=UNCONDITIONAL,
         vdvae=ancient(VDVAE),
         hparams=lookup("features/vdvae/hparams", within=config),
-        weights=ancient(model_files(*PAINTERS)),
+        weights=ancient(PAINTERS),
     output:
         images="<results>/regions/{subject}/synthetic.h5",
         sheet="<results>/regions/{subject}/synthetic.png",
@@ -150,9 +150,8 @@ rule region_pictures:
         runtime=growing(60),
     params:
         code=code_of("region_pictures"),
-        content=content_of(VDVAE, *model_files(*PAINTERS)),
-        generator=painting_parameters(),
-        precision=lookup("generator/precision", within=config),
+        content=content_of(VDVAE, *PAINTERS),
+        generator=generators.changing(config["generator"]),
         models=lambda wildcards: VERSATILE,
         seed=lookup("seed", within=config),
     script:

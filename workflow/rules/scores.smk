@@ -8,13 +8,7 @@ rule scores:
         ),
         final=expand(
             "<results>/reconstructions/{{subject}}/{variant}.h5",
-            variant=[
-                "decoded",
-                "true_features",
-                "swapped",
-                "shuffled",
-                *PLAN.more_draws,
-            ],
+            variant=["decoded", *PLAN.control_chunks, *PLAN.control_variants],
         ),
         baselines="<results>/baselines/{subject}.h5",
         predictions=expand(
@@ -51,6 +45,7 @@ rule scores:
         content=content_of(
             TREE.stimuli, *model_files(*ENCODERS[:2]), *NETWORKS.values()
         ),
+        base_is_final=CONFIG.generator.kind == "base_only",
         evaluation=lookup("evaluation", within=config),
         models=lambda wildcards: VERSATILE,
         networks=lambda wildcards: NETWORKS,

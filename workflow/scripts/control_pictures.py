@@ -1,28 +1,24 @@
-"""Paint the control images from the shuffled decoder, and draw the decoder's own pictures again."""
+"""Paint the control images from the shuffled decoder, as other draws, and without their base images."""
 
 from pathlib import Path
 
 import numpy as np
 
-from neural_recon.feature_files import read_rows, select_rows
-from neural_recon.files import read_hdf5, write_hdf5
+from neural_recon import generators
+from neural_recon.files import write_hdf5
 from neural_recon.jobs import start
-from neural_recon.models import load_generator
-from neural_recon.reconstruct import reconstruct
 
 start(snakemake)
-params, files = snakemake.params, snakemake.input
-effort, ids = snakemake.config["generator"], np.asarray(params.nsd_ids)
-pipeline = load_generator(params.models, params.precision, effort["memory"], effort["compile"])
-empty = read_hdf5(files.unconditional, "vision", "text")
+params, files, ids = snakemake.params, snakemake.input, np.asarray(snakemake.params.nsd_ids)
+generator = generators.load(params.models, snakemake.config["generator"])
 for path in snakemake.output.images:
     variant = Path(path).stem
-    which, draw = (1, 0) if variant == "shuffled" else (0, int(variant.removeprefix("seed")))
-    base = read_hdf5(files.base[which], "images", "nsd_id")
-    given = select_rows(files.base[which], base["images"], base["nsd_id"], ids)
-    contexts = [read_rows(files[space][which], ids) for space in ("vision", "text")]
-    none = (empty["vision"], empty["text"])
-    how = {**params.generator, "batch": effort["batch"], "draw": draw}
-    images = reconstruct(pipeline, given, *contexts, none, ids, params.seed, **how)
+    which = 1 if variant == "shuffled" else 0
+    draw = int(variant.removeprefix("seed")) if variant.startswith("seed") else 0
+    base, *predicted = (files[name] and files[name][which] for name in ("base", "vision", "text"))
+    base = None if variant == "contexts_only" else generators.read_base(base, ids)
+    contexts = generators.read_contexts(*predicted, files.unconditional, ids)
+    images = generator.paint(base, contexts, ids, params.seed, draw)
     arrays = {"images": images, "nsd_id": ids, "context_id": ids}
-    write_hdf5(path, arrays, {**params.generator, "seed": params.seed, "draw": draw})
+    made_of = {"base_image": base is not None, "seed": params.seed, "draw": draw}
+    write_hdf5(path, arrays, {**params.generator, **made_of})

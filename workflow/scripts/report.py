@@ -9,6 +9,8 @@ from neural_recon.report.results import CONTROLS, if_there
 
 start(snakemake)
 params, results = snakemake.params, Path(snakemake.params.results)
+# which of them there are depends on the kind of generator
+tables, painted = ({Path(path).stem for path in snakemake.input[name]} for name in ("controls", "final"))
 subjects = [
     SubjectFiles(
         subject=subject,
@@ -20,8 +22,7 @@ subjects = [
         base=results / f"base_images/{subject}/decoded.h5",
         final=results / f"reconstructions/{subject}/decoded.h5",
         true_features=results / f"reconstructions/{subject}/true_features.h5",
-        swapped=results / f"reconstructions/{subject}/swapped.h5",
-        controls={name: results / f"controls/{subject}/{name}.tsv" for name in CONTROLS},
+        controls={name: results / f"controls/{subject}/{name}.tsv" for name in CONTROLS if name in tables},
         regions=results / f"regions/{subject}" if params.config["regions"]["sets"] else None,
         strata=results / f"strata/{subject}.tsv",
         comparison=results / "scores/comparison.parquet" if snakemake.input.comparison else None,
@@ -29,6 +30,11 @@ subjects = [
         mask=mask,
         baselines=results / f"baselines/{subject}.h5",
         shuffled=results / f"reconstructions/{subject}/shuffled.h5",
+        **{
+            name: results / f"reconstructions/{subject}/{name}.h5"
+            for name in ("swapped", "contexts_only")
+            if name in painted
+        },
         alphas={space: results / f"ridge/{subject}/{space}/alpha.tsv" for space in SPACES},
         targets={space: results / f"targets/{subject}/{space}.tsv" for space in SPACES},
         data_amount=results / f"data_amount/{subject}.tsv" if params.config["data_amount"] else None,

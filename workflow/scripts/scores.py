@@ -13,4 +13,4 @@ judges = Judges(params.evaluation["preset"], clip, params.networks, where=device
 scores = score_subject(snakemake.wildcards.subject, snakemake.input, judges, params.evaluation, params.seed)
 write_table(snakemake.output.images, scores.image_table())
 write_table(snakemake.output.summary, scores.summary_table())
-write_table(snakemake.output.tests, scores.comparisons())
+write_table(snakemake.output.tests, scores.comparisons(params.base_is_final))

@@ -100,6 +100,7 @@ def kinds_of(person: Results) -> list[tuple[str, str, Path | str, str]]:
     found = (
         ("base", "base image", files.base, "images"),
         ("final", "final image", files.final, "images"),
+        ("contexts_only", "contexts only", files.contexts_only, "images"),
         ("true_features", "true features", files.true_features, "images"),
         ("nearest", "nearest training image", files.baselines, "nearest"),
         ("shuffled", "shuffled decoder", files.shuffled, "images"),

@@ -24,6 +24,7 @@ from neural_recon.report import (
     regions,
     results,
     retrieval,
+    single_stage,
     strata,
     tables,
     words,
@@ -61,14 +62,14 @@ def build(
     if not subjects:
         raise InputError("report: expected at least one subject, found none.")
     people = [results.read(files) for files in subjects]
-    demo = configuration.get("demo") is not None
+    demo, painting = configuration.get("demo") is not None, configuration.get("generator") or {}
     metrics = [m for m in tables.MAIN_METRICS if any(m in p.measured for p in people)]
     ceiling = any(p.score("true_features", "final", m) for p in people for m in metrics)
     names = [person.subject for person in people]
     content: dict[str, Any] = {
         "title": title,
         "demo": demo,
-        "introduction": words.introduction(demo, len(people), ceiling),
+        "introduction": words.introduction(demo, len(people), ceiling, painting.get("kind", "")),
         "headlines": [overview.headline(person) for person in people],
         "caveats": overview.caveats(people, configuration),
         "not_measured": overview.not_measured(people),
@@ -78,6 +79,7 @@ def build(
         "swapped": [
             entry for entry in (gallery.swapped_cards(person, stimuli) for person in people) if entry
         ],
+        "single_stage": single_stage.section(people, stimuli, painting),
         "regions": [entry for entry in (regions.section(p, stimuli) for p in people) if entry],
         "strata": strata.section(people),
         "published": published.section(people),

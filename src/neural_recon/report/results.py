@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neural_recon import nsd
+from neural_recon import nsd, single_stage
 from neural_recon.files import dataset, open_hdf5, read_hdf5, read_parameters, read_table, whole_numbers
 
 PACKAGES = ("torch", "diffusers", "transformers", "numpy", "snakemake")
@@ -54,6 +54,7 @@ CONTROLS = {
     "clusters": ["space", "held_out", "score", "low", "high", "chance", "chance_sd", "p_difference", "n"],
     "leaks": ["check", "compared", "difference", "tolerance", "verdict"],
     "seeds": ["metric", "n", "seed0", "mean", "sd"],
+    "single_stage": single_stage.COLUMNS,
 }
 ALPHA = ["group", "features", "alpha", "fold", "score", "chosen"]
 
@@ -72,10 +73,11 @@ class SubjectFiles:
     final: Path | str  # reconstructions
     true_features: Path | str | None = None  # reconstructions from the test images' own features
     swapped: Path | str | None = None  # reconstructions with another image's contexts
+    contexts_only: Path | str | None = None  # reconstructions without the base image
     alphas: Mapping[str, Path | str] = field(default_factory=dict)  # space -> table of the penalties tried
     targets: Mapping[str, Path | str] = field(default_factory=dict)  # space -> scores by layer or token
     data_amount: Path | str | None = None  # scores of refits on less data
-    controls: Mapping[str, Path | str] = field(default_factory=dict)  # clusters, leaks, seeds -> table
+    controls: Mapping[str, Path | str] = field(default_factory=dict)  # of CONTROLS -> table
     regions: Path | None = None  # folder of the regions' results
     strata: Path | None = None  # scores by stratum, beside it {subject}_trends.tsv
     comparison: Path | None = None  # all subjects' figures beside published ones
@@ -173,6 +175,7 @@ def read(files: SubjectFiles) -> Results:
             for name, path in (
                 ("responses", files.responses), ("base images", files.base), ("final images", files.final),
                 ("true features", files.true_features), ("swapped contexts", files.swapped),
+                ("contexts only", files.contexts_only),
             )
             if path is not None
         },

@@ -89,6 +89,7 @@ FEATURE_SPACES = {
 _PICTURES = {"final": "final", "base": "base", "baseline": "picture"}
 _VARIANTS = {
     "decoded": "",
+    "contexts_only": "contexts only",
     "true_features": "true features",
     "calibration_published": "published calibration",
     "calibration_train": "training calibration",
@@ -213,8 +214,17 @@ def tuned(configuration: Mapping[str, Any]) -> bool:
     return configuration.get("demo") is None and "GLMdenoise_RR" in str(preparation)
 
 
-def introduction(demo: bool, subjects: int, ceiling: bool) -> str:
-    """What one sees on the page, in one paragraph."""
+_TWO_STAGES = "from these a first generator paints a blurry base image, and a second one the final image"
+_PAINTING = {  # by generator.kind, where it is another than in two stages
+    "contexts_only": "under two kinds of these, the contexts, a generator paints the final image out of "
+    "noise; the base image beside it comes from the third kind and is no part of it",
+    "base_only": "from one kind of these a generator paints a blurry base image, and the final image is "
+    "that, enlarged",
+}
+
+
+def introduction(demo: bool, subjects: int, ceiling: bool, kind: str = "") -> str:
+    """What one sees on the page, in one paragraph; `kind` of the generator."""
     count = ("one", "two", "three", "four", "five", "six", "seven", "eight")[subjects - 1]
     if demo:
         people = f"{count} simulated brain{'s' if subjects > 1 else ''}"
@@ -222,9 +232,9 @@ def introduction(demo: bool, subjects: int, ceiling: bool) -> str:
         people = f"{count} {'people' if subjects > 1 else 'person'} in the scanner"
     return (
         f"Pictures were shown to {people}. A linear decoder learned, from some of the pictures, to turn the "
-        "responses of visual cortex into features of a picture; from these a first generator paints a blurry "
-        "base image, and a second one the final image. Below, each test picture stands beside what came out "
-        "of the responses to it; the decoder was trained on none of them. Then come the scores, beside what "
+        f"responses of visual cortex into features of a picture; {_PAINTING.get(kind, _TWO_STAGES)}. Below, "
+        "each test picture stands beside what came out of the responses to it; the decoder was trained on "
+        "none of them. Then come the scores, beside what "
         f"chance reaches{' and what the same generator reaches with the true features' if ceiling else ''}."
     )
 

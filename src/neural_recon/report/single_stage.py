@@ -1,0 +1,72 @@
+"""The section on what each stage adds: the full recipe beside its base images and its contexts alone."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from neural_recon.report import gallery, words
+from neural_recon.report.gallery import Card, Picture
+from neural_recon.report.results import Results, picture_ids
+from neural_recon.single_stage import FULL, STAGES
+
+SHOWN = 6  # images a subject
+
+
+def section(
+    people: Sequence[Results], stimuli: str | Path, painting: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Tables and pictures of all subjects; None where the recipe has one stage only.
+
+    Args:
+        painting: the configuration's section `generator`.
+    """
+    entries = [_entry(person, stimuli) for person in people if "single_stage" in person.controls]
+    if not entries:
+        return None
+    steps, strength = painting.get("steps"), painting.get("strength")
+    return {
+        "stages": list(STAGES),
+        "entries": entries,
+        "steps": steps,
+        "run": int(strength * steps + 1e-6) if steps and strength else None,
+    }
+
+
+def _entry(person: Results, stimuli: str | Path) -> dict[str, Any]:
+    table = person.controls["single_stage"]
+    return {
+        "subject": person.subject,
+        "n": sorted({int(n) for n in table["n"]}),
+        "rows": [
+            (
+                words.heading(str(metric)),
+                [{"full": row["stage"] == FULL, **row} for row in rows.to_dict("records")],
+            )
+            for metric, rows in table.groupby("metric", sort=False)
+        ],
+        "cards": _cards(person, stimuli),
+    }
+
+
+def _cards(person: Results, stimuli: str | Path) -> list[Card]:
+    """An even spread over the images painted from contexts alone, from the best of these to the worst."""
+    path = person.files.contexts_only
+    if path is None:
+        return []
+    scores = person.per_image("contexts_only", *gallery.SCORE[1:])
+    ranked = gallery.best_first(picture_ids(path).tolist(), scores)
+    ids = [ranked[k] for k in gallery.evenly(len(ranked), SHOWN)]
+    pictures = (
+        ("seen", gallery.stimuli_of(stimuli, ids)),
+        ("base image only", gallery.small_of(person.files.base, ids)),
+        ("contexts only", gallery.small_of(path, ids)),
+        ("full recipe", gallery.small_of(person.files.final, ids)),
+    )
+    return [
+        Card(
+            person.subject, i, scores.get(i), ranked.index(i) + 1,
+            [Picture(name, of.get(i, ""), f"{name}, NSD id {i}, {person.subject}") for name, of in pictures],
+            [],
+        )
+        for i in ids
+    ]  # fmt: skip
