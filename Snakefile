@@ -14,6 +14,8 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/digests.smk"
+include: "workflow/rules/inputs.smk"
 include: "workflow/rules/weights.smk"
 include: "workflow/rules/nsd.smk"
 include: "workflow/rules/demo.smk"

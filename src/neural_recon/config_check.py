@@ -1,8 +1,10 @@
 """What is wrong with a configuration, as a run would find it before it starts, without a network."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from neural_recon import weights
+from neural_recon import generators, weights
 from neural_recon.config import Config, all_mistakes, read_raw, resolve
 from neural_recon.config_sections import SPACES
 from neural_recon.errors import InputError
@@ -28,19 +30,20 @@ def examine(configfile: Path, folder: Path) -> tuple[list[str], dict[str, str]]:
     summary = {
         "recipe": config.recipe,
         "spaces": ", ".join(f"{space} (alpha {_number(config.ridge.alpha[space])})" for space in SPACES),
-        "generator": f"strength {config.generator.strength:g}, mixing {config.generator.mixing:g}, "
-        f"{config.generator.steps} steps",
+        "generator": ", ".join(
+            f"{name} {value}" for name, value in generators.changing(config.generator.model_dump()).items()
+        ),
         "evaluation": config.evaluation.preset,
         "results": str(config.results),
     }
-    checks = [plan.check_files, lambda: _check_weights(config, folder)]
+    checks: list[Callable[[], None]] = [plan.check_files, partial(_check_weights, config, folder)]
     # before the design is fetched there are no trials to count
     planned = config.demo is not None or config.tree.expdesign.is_file()
     for subject in config.subjects:
         sessions = len(config.sessions(subject))
         summary[subject] = f"{sessions} session{'s' if sessions > 1 else ''}"
         if planned:
-            checks.append(lambda subject=subject: _count(plan, subject, summary))
+            checks.append(partial(_count, plan, subject, summary))
         else:
             summary[subject] += ", images not known before the design is there"
     for check in checks:

@@ -1,0 +1,24 @@
+# What makes a job stale beside its parameters and newer inputs: the code it runs, and what sources hold.
+def code_of(script):
+    """What of the package's code a script runs, as a digest: a change reruns the rule (docs/reruns.md)."""
+    path = PROJECT / f"workflow/scripts/{script}.py"
+    # for the rules that a job asks for, not for all of them
+    return lambda wildcards: stages.code(path)
+
+
+def source(path):
+    """A file of the tree as an input: its age reruns nothing, `content_of` says what it holds.
+
+    The demo's are made by rules here, which pass on by age that they ran.
+    """
+    return path if CONFIG.demo is not None else ancient(path)
+
+
+def content_of(*paths):
+    """What some sources hold, as digests: another content reruns the rule, another age does not."""
+
+    def digests(wildcards):
+        places = [path(wildcards) if callable(path) else path for path in paths]
+        return [fingerprints.digest(place) for place in places]
+
+    return digests

@@ -1,0 +1,139 @@
+# Which files, parameters and resources a job gets: functions of its wildcards.
+def session_source(wildcards):
+    """The file with the betas of one session."""
+    form = CONFIG.subjects[wildcards.subject].format
+    return str(TREE.betas(wildcards.subject, int(wildcards.session), form))
+
+
+def growing(first):
+    """A resource that doubles with every attempt: on a cluster, what ran out of memory or time asks for more."""
+    return lambda wildcards, attempt: first * 2 ** (attempt - 1)
+
+
+def stimuli_chunk(wildcards):
+    """Which stimuli a job is about, as a parameter: the cache's keys do not count wildcards."""
+    return [wildcards.stimuli, int(wildcards.chunk)]
+
+
+def feature_files(wildcards, space=None):
+    """The chunks with the features of a subject's images."""
+    space = space or wildcards.space
+    chunks = PLAN.feature_chunks(wildcards.subject)
+    return [f"<results>/features/{space}/{chunk.name}.h5" for chunk in chunks]
+
+
+def session_files(wildcards):
+    """The betas of a subject's sessions, in order."""
+    return [
+        f"<results>/betas/{wildcards.subject}/session{session:02d}.h5"
+        for session in CONFIG.sessions(wildcards.subject)
+    ]
+
+
+def split_files(wildcards):
+    """The lists or clusters that a subject's split is read from."""
+    files = PLAN.split_files(wildcards.subject)
+    return {name: str(path) if path else [] for name, path in files.items()}
+
+
+def model_files(*parts):
+    """The files of some parts of the Versatile Diffusion folder: their change reruns what hangs on them."""
+    return weights.model_files(CONFIG.weights.versatile, WEIGHTS, parts)
+
+
+GENERATOR_CONFIGS = [
+    path for path in model_files("image_unet", "vae") if path.endswith("config.json")
+]
+
+
+# What paints: the weights of the generator's parts, and what gives its pictures their size.
+PAINTERS = list(dict.fromkeys([*model_files(*GENERATOR.parts), *GENERATOR_CONFIGS]))
+UNCONDITIONAL = (
+    "<results>/features/unconditional.h5" if GENERATOR.needs_contexts else []
+)
+
+
+def contexts_from(space):
+    """Where the contexts of a variant come from: the decoder, or the pictures themselves; nothing where the
+    generator needs none."""
+
+    def files(wildcards):
+        if not GENERATOR.needs_contexts:
+            return []
+        if wildcards.variant == "true_features":
+            return feature_files(wildcards, space)
+        return f"<results>/ridge/{wildcards.subject}/{space}/decoded.h5"
+
+    return files
+
+
+def base_image_file(wildcards):
+    """Where the base images of a variant come from; nothing where the generator needs none."""
+    variant = "true_features" if wildcards.variant == "true_features" else "decoded"
+    path = f"<results>/base_images/{wildcards.subject}/{variant}.h5"
+    return path if GENERATOR.needs_base else []
+
+
+def both_pairs(pattern, needed):
+    """The files of the decoder and of its shuffled control, where the generator needs them."""
+    return expand(pattern, pairs=PAIRS, allow_missing=True) if needed else []
+
+
+def picture_chunk(wildcards):
+    """The NSD ids of a chunk of reconstructions."""
+    ids = PLAN.picture_ids(wildcards.subject, wildcards.variant)
+    start = int(wildcards.chunk) * CONFIG.generator.chunk
+    return ids[start : start + CONFIG.generator.chunk].tolist()
+
+
+def tree_parameters():
+    """Where the tree lies, as plain values."""
+    return {"root": TREE.root, "space": TREE.space, "preparation": TREE.preparation}
+
+
+def cross_validated(space, value):
+    """`value` where the penalty of a space is chosen by cross-validation, else nothing."""
+    return value if CONFIG.ridge.alpha[space] == "cv" else None
+
+
+def decoder_files(subject):
+    """The decoders kept of a subject: none without ridge.keep."""
+    names = ["responses", *SPACES] if CONFIG.ridge.keep else []
+    return [f"<results>/decoders/{subject}/{name}.h5" for name in names]
+
+
+def region_masks(wildcards):
+    """The mask files among the regions of one set, or of all."""
+    names = [SETS[wildcards.region]] if "region" in wildcards.keys() else SETS.values()
+    return [
+        path for some in names for path in mask_files(some, wildcards.subject).values()
+    ]
+
+
+def report_subjects(wildcards):
+    """The subjects a report shows: one, or all."""
+    return sorted(CONFIG.subjects) if wildcards.who == "all" else [wildcards.who]
+
+
+def report_files(pattern, **values):
+    """An input function for every subject of a report."""
+    return lambda wildcards: expand(
+        pattern, subject=report_subjects(wildcards), **values
+    )
+
+
+def report_masks(wildcards):
+    """The masks of a report's subjects."""
+    return [str(TREE.mask(subject)) for subject in report_subjects(wildcards)]
+
+
+def announce_downloads(objects):
+    """Say how many gigabytes of NSD are to be fetched, before a dry run and a run alike."""
+    # boto3 takes long to import, and most runs have no use for it
+    from neural_recon import bucket
+
+    try:
+        for line in bucket.summary(objects):
+            logger.info(line)
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
