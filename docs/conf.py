@@ -33,6 +33,14 @@ html_show_sphinx = False
 html_math_renderer = "mathml"
 copybutton_selector = "div.highlight-sh pre, div.highlight-yaml pre, div.highlight-python pre"
 
+# files elsewhere in the repository that are pages here
+PAGES = {
+    "benchmarks/README.md": "/measured.md",
+    "config/README.md": "/configuration.md",
+    "CONTRIBUTING.md": "/contributing.md",
+    "README.md": "/index.md",
+}
+
 logger = logging.getLogger(__name__)
 
 
@@ -48,10 +56,23 @@ def mathml(translator, node: nodes.math | nodes.math_block, block: bool) -> None
     raise nodes.SkipNode
 
 
+def point_to_pages(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Links to files of the repository that are pages here lead to these; other files are downloads."""
+    folder = (Path(app.srcdir) / docname).parent
+
+    def page(link: re.Match) -> str:
+        target = (folder / link[1]).resolve()
+        name = target.relative_to(ROOT).as_posix() if target.is_relative_to(ROOT) else ""
+        return f"]({PAGES[name]})" if name in PAGES else link[0]
+
+    source[0] = re.sub(r"\]\((\.\./[^)#]+)(?:#[^)]*)?\)", page, source[0])
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_html_math_renderer(
         "mathml",
         inline_renderers=(lambda translator, node: mathml(translator, node, False), None),
         block_renderers=(lambda translator, node: mathml(translator, node, True), None),
     )
+    app.connect("source-read", point_to_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
