@@ -1,7 +1,7 @@
 """The files that docs/stages describes, and where a run's files differ from that.
 
-A page names a file's pattern in a heading (`responses/SUBJECT.h5`; words in capitals stand for anything) and lists its
-datasets, columns and parameters in tables below it. What begins with "Only" need not be there.
+A page names a file's pattern in a heading (`responses/SUBJECT.h5`; words in capitals stand for anything) and
+lists its datasets, columns and parameters in tables below it. What begins with "Only" need not be there.
 """
 
 import fnmatch
@@ -72,15 +72,17 @@ def described() -> list[Described]:
 
 
 def differences(results: Path) -> tuple[list[str], set[str]]:
-    """Sentences on what a run wrote and the pages do not say, or say otherwise; and the patterns that fit no file."""
-    said, unused, files = [], set(), described()
+    """Sentences on what a run wrote and the pages do not say, or say otherwise; and patterns that fit no file."""
+    said, files = [], described()
     unused = {file.pattern for file in files}
     for path in sorted(results.rglob("*")):
         name = path.relative_to(results).as_posix()
         if path.suffix not in SUFFIXES or name.startswith(NOT_RESULTS):
             continue
         # the most specific pattern: summary.tsv and not VARIANT.tsv
-        fitting = sorted((f for f in files if f.fits(name)), key=lambda f: len(re.sub("[A-Z]", "", f.pattern)))
+        fitting = sorted(
+            (f for f in files if f.fits(name)), key=lambda f: len(re.sub("[A-Z]", "", f.pattern))
+        )
         if not fitting:
             said.append(f"{name}: no page describes it")
             continue
@@ -118,7 +120,9 @@ def of_table(path: Path, tables: dict) -> Iterator[str]:
     yield from names("column", tables, list(table))
     rows = tables.get("column", {})
     for name in table:
-        row = rows.get(name) or next((rows[s] for s, p in SEVERAL.items() if s in rows and re.fullmatch(p, name)), None)
+        row = rows.get(name) or next(
+            (rows[s] for s, p in SEVERAL.items() if s in rows and re.fullmatch(p, name)), None
+        )
         if row is None or table[name].isna().all():
             continue
         wanted, dtype = row["type"], table[name].dtype
@@ -142,5 +146,7 @@ def names(what: str, tables: dict, found: list[str]) -> Iterator[str]:
             yield f"the {what} {name} is not described"
     for name, pattern in patterns.items():
         missing = not any(re.fullmatch(pattern, one) for one in found)
-        if missing and not rows[name].get("meaning and unit", rows[name].get("meaning", "")).startswith("Only"):
+        if missing and not rows[name].get("meaning and unit", rows[name].get("meaning", "")).startswith(
+            "Only"
+        ):
             yield f"the {what} {name} is described and not there"
