@@ -72,7 +72,7 @@ def described() -> list[Described]:
 
 
 def differences(results: Path) -> tuple[list[str], set[str]]:
-    """Sentences on what a run wrote and the pages do not say, or say otherwise; and patterns that fit no file."""
+    """Sentences on where a run's files and the pages differ, and the patterns that fit no file."""
     said, files = [], described()
     unused = {file.pattern for file in files}
     for path in sorted(results.rglob("*")):

@@ -1,8 +1,8 @@
 """Every command that the documentation tells to type, and what runs it: the one table to extend.
 
-A command stands here as it does there, without its comment and with single spaces. `test_docs.py` runs those that
-are `Here`, looks whether the others are where this says they are run, and fails on a command that is not in the
-table.
+A command stands here as it does there, without its comment and with single spaces. `test_docs.py` runs those
+that are `Here`, looks whether the others are where this says they are run, and fails on a command that is not in
+the table.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class NotRun:
 
 
 DRY = Here("-n")
-ON_A_GPU = (
+BENCHMARK = (
     "takes minutes to hours, or a GPU: benchmarks/README.md has its figures, or says that they are open"
 )
 
@@ -121,15 +121,15 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
         "tests/test_provenance.py", '["verify", str(project / "results")]'
     ),
     # measurements
-    "python benchmarks/shuffled_refits.py": NotRun(ON_A_GPU),
-    "OMP_NUM_THREADS=2 python benchmarks/ridge.py": NotRun(ON_A_GPU),
-    "python benchmarks/betas.py --turns 3": NotRun(ON_A_GPU),
-    "python benchmarks/evaluate.py --sample 2": NotRun(ON_A_GPU),
-    "python benchmarks/startup.py": NotRun(ON_A_GPU),
-    "python benchmarks/planning.py": NotRun(ON_A_GPU),
-    "python benchmarks/report.py": NotRun(ON_A_GPU),
-    "python benchmarks/diffusion.py --small --images 4 --batch 4": NotRun(ON_A_GPU),
-    "python benchmarks/diffusion.py": NotRun(ON_A_GPU),
-    "python benchmarks/vdvae.py": NotRun(ON_A_GPU),
-    "OMP_NUM_THREADS=2 python benchmarks/vdvae.py --turns 2": NotRun(ON_A_GPU),
+    "python benchmarks/shuffled_refits.py": NotRun(BENCHMARK),
+    "OMP_NUM_THREADS=2 python benchmarks/ridge.py": NotRun(BENCHMARK),
+    "python benchmarks/betas.py --turns 3": NotRun(BENCHMARK),
+    "python benchmarks/evaluate.py --sample 2": NotRun(BENCHMARK),
+    "python benchmarks/startup.py": NotRun(BENCHMARK),
+    "python benchmarks/planning.py": NotRun(BENCHMARK),
+    "python benchmarks/report.py": NotRun(BENCHMARK),
+    "python benchmarks/diffusion.py --small --images 4 --batch 4": NotRun(BENCHMARK),
+    "python benchmarks/diffusion.py": NotRun(BENCHMARK),
+    "python benchmarks/vdvae.py": NotRun(BENCHMARK),
+    "OMP_NUM_THREADS=2 python benchmarks/vdvae.py --turns 2": NotRun(BENCHMARK),
 }
