@@ -1,8 +1,8 @@
 """Every command that the documentation tells to type, and what runs it: the one table to extend.
 
 A command stands here as it does there, without its comment and with single spaces. `test_docs.py` runs those
-that are `Here`, looks whether the others are where this says they are run, and fails on a command that is not in
-the table.
+that are `Here`, looks whether the others are where this says they are run, and fails on a command that is not
+in the table.
 """
 
 from dataclasses import dataclass
