@@ -35,11 +35,12 @@ copybutton_selector = "div.highlight-sh pre, div.highlight-yaml pre, div.highlig
 
 # files elsewhere in the repository that are pages here
 PAGES = {
+    "README.md": "/start.md",
+    "CONTRIBUTING.md": "/contributing.md",
     "benchmarks/README.md": "/measured.md",
     "config/README.md": "/configuration.md",
-    "CONTRIBUTING.md": "/contributing.md",
-    "README.md": "/index.md",
 }
+LINK = re.compile(r"\[([^\]]*)\]\(([^)#:\s]+)(#[^)\s]*)?\)")
 
 logger = logging.getLogger(__name__)
 
@@ -56,16 +57,30 @@ def mathml(translator, node: nodes.math | nodes.math_block, block: bool) -> None
     raise nodes.SkipNode
 
 
-def point_to_pages(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Links to files of the repository that are pages here lead to these; other files are downloads."""
-    folder = (Path(app.srcdir) / docname).parent
+def within_site(text: str, folder: Path) -> str:
+    """Links of a file in `folder`: to pages where there are such, else to files to download.
 
-    def page(link: re.Match) -> str:
-        target = (folder / link[1]).resolve()
-        name = target.relative_to(ROOT).as_posix() if target.is_relative_to(ROOT) else ""
-        return f"]({PAGES[name]})" if name in PAGES else link[0]
+    Markdown that is no page is named without a link. Diagrams that only GitHub draws are left out.
+    """
 
-    source[0] = re.sub(r"\]\((\.\./[^)#]+)(?:#[^)]*)?\)", page, source[0])
+    def link(found: re.Match) -> str:
+        label, target, anchor = found[1], (folder / found[2]).resolve(), found[3] or ""
+        name = target.relative_to(ROOT).as_posix()
+        if name in PAGES:
+            return f"[{label}]({PAGES[name]}{anchor})"
+        if name.startswith("docs/"):
+            return f"[{label}](/{name.removeprefix('docs/')}{anchor})"
+        return f"{label} (`{name}`)" if name.endswith(".md") else f"[{label}](/../{name})"
+
+    return LINK.sub(link, re.sub(r"^```mermaid\n.*?^```\n", "", text, flags=re.M | re.S))
+
+
+def read_page(app: Sphinx, docname: str, content: list[str]) -> None:
+    content[0] = within_site(content[0], (Path(app.srcdir) / docname).parent)
+
+
+def read_included(app: Sphinx, path: Path, _docname: str, content: list[str]) -> None:
+    content[0] = within_site(content[0], (Path(app.srcdir) / path).resolve().parent)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -74,5 +89,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
         inline_renderers=(lambda translator, node: mathml(translator, node, False), None),
         block_renderers=(lambda translator, node: mathml(translator, node, True), None),
     )
-    app.connect("source-read", point_to_pages)
+    app.connect("source-read", read_page)
+    app.connect("include-read", read_included)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -257,7 +257,7 @@ def test_the_site_builds_without_a_warning(site):
 def test_pages_fit_and_ask_no_network(browser, site, width):  # noqa: F811
     page, asked = browser.new_page(viewport={"width": width, "height": 900}), []
     page.on("request", lambda request: asked.append(request.url))
-    for name in ("index", "method", "stages/scores", "troubleshooting", "extend", "configuration"):
+    for name in ("index", "start", "method", "stages/scores", "troubleshooting", "extend", "configuration"):
         page.goto((site / f"{name}.html").as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
         assert page.locator("h1").first.is_visible()
