@@ -8,7 +8,7 @@ export HF_HUB_OFFLINE := 1
 KILLS ?= 30
 SEED ?= 0
 
-.PHONY: help demo test coverage test-kill fuzz demo-models lint env lock
+.PHONY: help demo test coverage test-kill fuzz demo-models lint docs env lock
 
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -49,6 +49,10 @@ lint: env ## formats and static checks
 	$(BIN)/snakemake --lint
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+docs: env ## build the documentation into docs/_build/html; what Sphinx warns of is an error
+	$(BIN)/sphinx-build --builder html --fail-on-warning --keep-going --quiet --fresh-env docs docs/_build/html
+	@echo "Open the documentation in a browser: $(CURDIR)/docs/_build/html/index.html"
 
 demo-models: env ## train the demo's models again (hours on a CPU, resumable)
 	$(BIN)/python -m neural_recon.demo.training

@@ -19,8 +19,10 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 LOCK = FOLDER / "requirements.txt"
-# beside the package's own dependencies: its build, its tests, its checks, and training
+# beside the package's own dependencies: its build, its tests, its checks, its documentation, and training
+DOCUMENTATION = ("furo", "myst-parser", "sphinx>=9", "sphinx-copybutton")  # .readthedocs.yaml installs these
 TOOLS = (
+    *DOCUMENTATION,
     *("import-linter", "mypy", "playwright", "pytest", "pytest-cov", "pytest-xdist", "ruff", "scikit-image"),
     *("setuptools>=77", "snakefmt", "types-psutil", "types-PyYAML", "types-requests"),
     "snakemake-executor-plugin-slurm>=2.8",

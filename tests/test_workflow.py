@@ -7,9 +7,11 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import documented
 import h5py
 import numpy as np
 import pandas as pd
@@ -163,6 +165,14 @@ def test_every_result_has_its_record(project):
     assert {by["rule"] for by in made if by} == {rule for rule in ran if not rule.startswith("demo_")}
 
 
+def test_all_files_are_as_described(project):
+    """Every dataset, column and parameter of the run stands in docs/stages, and none that is not there."""
+    said, unused = documented.differences(project / "results")
+    assert said == []
+    optional = {"clusters/", "content.parquet", "decoded/", "decoders/", "demo_nsd/", "others/"}
+    assert [one for one in unused if not one.startswith(tuple(optional))] == []
+
+
 def test_estimate_of_the_disk_is_near(project, monkeypatch):
     monkeypatch.chdir(project)
     plan = Plan(Config.model_validate(resolve(SMALL, project)))
@@ -212,6 +222,7 @@ def test_decoders_are_kept_for_new_scans(project):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert documented.differences(project / "results")[0] == []
     pictures = project / "results/decoded/subj01/betas_session01/pictures"
     assert sorted(path.name for path in pictures.rglob("*.png")) == ["a.png", "a.png", "b.png", "b.png"]
 
@@ -304,6 +315,14 @@ def test_subject_target(project):
     assert stale(project, SMALL, "subj01")["report"] == 1
 
 
+def test_snakemake_s_report_holds_ours(project):
+    done = snakemake(project, "--report", "report.zip", config=SMALL)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with zipfile.ZipFile(project / "report.zip") as packed:
+        names = [Path(name).name for name in packed.namelist()]
+    assert {"all.html", "subj01.html"} <= set(names)
+
+
 def failing(project: Path, config: dict, *arguments: str) -> str:
     """What a run that must fail says on the terminal."""
     done = snakemake(project, *arguments, config=config)
@@ -390,6 +409,9 @@ def test_whole_clusters_are_held_out(another):
     assert done.returncode == 0, done.stdout + done.stderr
     clusters = pd.read_csv(table, sep="\t").set_index("nsd_id")
     assert len(clusters) == 250
+    said, unused = documented.differences(another / "results")
+    assert said == []
+    assert "clusters/SUBJECT.tsv" not in unused
     done = snakemake(another, "--", trials, config={**SMALL, "split": split})
     assert done.returncode == 0, done.stdout + done.stderr
     shown = pd.read_parquet(another / trials)

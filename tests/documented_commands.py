@@ -1,0 +1,135 @@
+"""Every command that the documentation tells to type, and what runs it: the one table to extend.
+
+A command stands here as it does there, without its comment and with single spaces. `test_docs.py` runs those
+that are `Here`, looks whether the others are where this says they are run, and fails on a command that is not
+in the table.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Here:
+    """Run by `test_docs.py` in a copy of the project.
+
+    Its `resources/nsd` has the tree of one subject by name, without data.
+    """
+
+    more: str = ""  # what is added to it
+    status: int = 0
+    says: str = ""
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Run by another test or by continuous integration: the file, and what of it shows that."""
+
+    file: str
+    words: str
+
+
+@dataclass(frozen=True)
+class NotRun:
+    """Cannot be run here, and why."""
+
+    why: str
+
+
+DRY = Here("-n")
+BENCHMARK = (
+    "takes minutes to hours, or a GPU: benchmarks/README.md has its figures, or says that they are open"
+)
+
+COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
+    # setting up, and continuous integration
+    "make env": Elsewhere(".ci/run", "make env"),
+    "make env && source .venv/bin/activate": Elsewhere(".ci/run", "make env"),
+    "make env test": Elsewhere(".ci/run", "make test"),
+    "make test": Elsewhere(".ci/run", "make test"),
+    "make lint": Elsewhere(".ci/run", "make lint"),
+    "make docs": Elsewhere(".ci/run", "make docs"),
+    "make lint docs test": Elsewhere(".ci/run", "make docs"),
+    "make demo": Elsewhere(".ci/run", "make demo"),
+    "make demo-models": Elsewhere("tests/test_training.py", "def test_command_line"),
+    "make test-kill": Elsewhere("tests/test_kills.py", "kills.disturb"),
+    "make lock": NotRun(
+        "resolves the newest versions from the package index; tests/test_dependencies.py has its parts"
+    ),
+    "pre-commit install": NotRun("pre-commit is no package of the lock; its hooks are those of make lint"),
+    "pip install -e '.[slurm]'": NotRun("changes the environment that the tests run in"),
+    "python -m neural_recon.config_reference": Here(),
+    "pytest tests/test_demo.py -k synthetic": Elsewhere(".ci/run", "pytest tests/test_demo.py"),
+    "pytest -s tests/test_real_excerpt.py": Elsewhere("tests/test_real_excerpt.py", "print("),
+    "pytest tests/test_slurm.py": Elsewhere("tests/test_slurm.py", "workflow/profiles/slurm"),
+    "python tests/slurm_cluster.py start": Elsewhere("tests/test_slurm.py", "slurm_cluster.start"),
+    # the demo
+    "snakemake --cores 2 -n": Here(says="reconstruct"),
+    "snakemake --cores 2 subj01": Elsewhere("tests/test_workflow.py", 'stale(project, SMALL, "subj01")'),
+    "snakemake --cores 2 --config generator='{strength: 0.6}'": DRY,
+    "snakemake --cores 2 controls": DRY,
+    "snakemake --cores 2 figure": DRY,
+    "snakemake --cores 2 data_amount": Elsewhere("tests/test_workflow.py", 'without, "data_amount")'),
+    "snakemake --cores 2 clusters": Elsewhere("tests/test_workflow.py", '"--", "clusters"'),
+    "snakemake clusters": Elsewhere("tests/test_workflow.py", '"--", "clusters"'),
+    "snakemake --cores 2 --config demo='{seed: 21}'": DRY,
+    "snakemake --forcerun betas": Elsewhere("tests/test_workflow.py", '"--forcerun", "betas"'),
+    "snakemake --report report.zip": Elsewhere("tests/test_workflow.py", '"--report"'),
+    "snakemake --configfile config/demo.yaml --config recipe=more_text --cores 2 -n": Here(
+        says="reconstruct"
+    ),
+    "snakemake --cores 2 --config ridge='{keep: kernel}' -- "
+    "results/decoders/subj01/{vdvae,clip_vision,clip_text}.h5": Elsewhere(
+        "tests/test_workflow.py", "results/decoders/subj01/{space}.h5"
+    ),
+    # NSD
+    "neural-recon doctor --configfile config/nsd.yaml": Here(status=1, says="next: "),
+    "snakemake fetch": Elsewhere("tests/test_fetch_workflow.py", '"--", "fetch"'),
+    "snakemake --configfile config/nsd.yaml --cores 4 fetch": Here("-n", says="fetch_weights"),
+    "snakemake --configfile config/nsd.yaml --cores 8 subj01": Here("-n", says="fetch_weights"),
+    "snakemake --configfile config/nsd.yaml --cores 4 subj01 --config generator='{memory: low}'": DRY,
+    "snakemake --configfile config/nsd.yaml ...": NotRun("stands for any command"),
+    "export SNAKEMAKE_OUTPUT_CACHE=/shared/neural-recon-cache": Elsewhere(
+        "tests/test_cache.py", 'setenv("SNAKEMAKE_OUTPUT_CACHE"'
+    ),
+    "snakemake --cache --configfile config/nsd.yaml --cores 4 fetch": Elsewhere(
+        "tests/test_cache.py", '"--cache"'
+    ),
+    "snakemake --cache --configfile config/nsd.yaml --cores 4": Elsewhere("tests/test_cache.py", '"--cache"'),
+    # clusters and machines
+    "snakemake --workflow-profile workflow/profiles/slurm --configfile config/nsd.yaml -n": Here(
+        says="fetch_weights"
+    ),
+    "snakemake --workflow-profile workflow/profiles/slurm --configfile config/nsd.yaml fetch": NotRun(
+        "needs a cluster and NSD; tests/test_slurm.py runs the profile on a made-up cluster"
+    ),
+    "snakemake --workflow-profile workflow/profiles/slurm --configfile config/nsd.yaml": NotRun(
+        "needs a cluster and NSD; tests/test_slurm.py runs the profile on a made-up cluster"
+    ),
+    "snakemake --workflow-profile workflow/profiles/jetstream --configfile config/nsd.yaml": Here(
+        "-n", says="fetch_weights"
+    ),
+    # the command line
+    "neural-recon decode --subject subj01 --betas NEW.nii.gz --average conditions.tsv": Elsewhere(
+        "tests/test_workflow.py", '"--average", "conditions.tsv"'
+    ),
+    "neural-recon evaluate --reconstructions PICTURES --stimuli NSD --preset brain_diffuser "
+    "--output scores.tsv": Elsewhere("tests/test_evaluate_folder.py", '"evaluate", "--reconstructions"'),
+    "neural-recon verify results": Elsewhere(
+        "tests/test_provenance.py", '["verify", str(project / "results")]'
+    ),
+    "neural-recon verify results/": Elsewhere(
+        "tests/test_provenance.py", '["verify", str(project / "results")]'
+    ),
+    # measurements
+    "python benchmarks/shuffled_refits.py": NotRun(BENCHMARK),
+    "OMP_NUM_THREADS=2 python benchmarks/ridge.py": NotRun(BENCHMARK),
+    "python benchmarks/betas.py --turns 3": NotRun(BENCHMARK),
+    "python benchmarks/evaluate.py --sample 2": NotRun(BENCHMARK),
+    "python benchmarks/startup.py": NotRun(BENCHMARK),
+    "python benchmarks/planning.py": NotRun(BENCHMARK),
+    "python benchmarks/report.py": NotRun(BENCHMARK),
+    "python benchmarks/diffusion.py --small --images 4 --batch 4": NotRun(BENCHMARK),
+    "python benchmarks/diffusion.py": NotRun(BENCHMARK),
+    "python benchmarks/vdvae.py": NotRun(BENCHMARK),
+    "OMP_NUM_THREADS=2 python benchmarks/vdvae.py --turns 2": NotRun(BENCHMARK),
+}

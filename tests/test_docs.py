@@ -1,0 +1,330 @@
+"""The documentation says what is so: its commands, messages, files, links and examples; and it builds."""
+
+import ast
+import fnmatch
+import functools
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import documented
+import pytest
+import tiny_run
+import yaml
+from conftest import ROOT
+from documented_commands import COMMANDS, Elsewhere, Here
+from test_dependencies import PINS, lock
+from test_report_browser import browser  # noqa: F401 - a fixture
+from test_workflow import make_project, snakemake
+
+from neural_recon import cli
+from neural_recon.config import read_config, resolve
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import planning
+
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
+PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md")), *DOCS]
+PAGES += [ROOT / name for name in ("config/README.md", "benchmarks/README.md")]
+EXTEND = ROOT / "docs/extend.md"
+FENCE = re.compile(r"^ *```(\S*)\n(.*?)^ *```$", re.M | re.S)
+PROGRAM = re.compile(
+    r"((OMP_NUM_THREADS=\d+ )?(python|pip|pytest)|snakemake|make|neural-recon|pre-commit) \S"
+)
+
+
+def commands(text: str) -> Iterator[str]:
+    """What a page tells to type: lines of ```sh blocks, and inline code that begins with a program."""
+    for language, block in FENCE.findall(text):
+        if language == "sh":
+            for line in block.replace("\\\n", " ").splitlines():
+                if command := re.sub(r"(^|\s+)#.*", "", line).strip():
+                    yield " ".join(command.split())
+    for code in re.findall(r"`([^`]+)`", FENCE.sub("", text)):
+        if PROGRAM.match(code):
+            yield " ".join(code.split())
+
+
+def is_mention(command: str) -> bool:
+    """Whether it only names one of our commands."""
+    known = {command.name or command.callback.__name__ for command in cli.app.registered_commands}
+    return command.removeprefix("neural-recon ") in known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_command_is_known(page):
+    """A new command belongs into the table of documented_commands.py."""
+    typed = list(commands(page.read_text(encoding="utf-8")))
+    assert [command for command in typed if command not in COMMANDS and not is_mention(command)] == []
+
+
+def test_the_table_names_no_command_that_nobody_is_told_to_type():
+    typed = {command for page in PAGES for command in commands(page.read_text(encoding="utf-8"))}
+    assert set(COMMANDS) - typed == set()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_a_command_names_is_there(command):
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for words in re.findall(r"\bmake ([a-z -]+)", command):
+        for target in words.split():
+            assert re.search(rf"^{target}:", makefile, re.M)
+    for path in re.findall(r"\b(?:benchmarks|tests|config|workflow)/[\w/.]+", command):
+        assert (ROOT / path).exists()
+    if isinstance(how := COMMANDS[command], Elsewhere):
+        assert how.words in (ROOT / how.file).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    """A copy of the project, with a tree of one subject of NSD that has names and no data."""
+    folder = make_project(tmp_path_factory.mktemp("documented") / "project")
+    (folder / "resources").unlink()
+    (folder / "resources").mkdir()
+    (folder / "resources/demo_models").symlink_to(ROOT / "resources/demo_models")
+    nsd = folder / "config/nsd.yaml"
+    config = {**yaml.safe_load(nsd.read_text(encoding="utf-8")), "subjects": {"subj01": {"sessions": 2}}}
+    nsd.write_text(yaml.safe_dump(config), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        planning.fabricate(read_config(Path("config/nsd.yaml"), folder))
+    for path, _, block in examples("yaml"):
+        (folder / path).write_text(block, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [command for command, how in COMMANDS.items() if isinstance(how, Here)])
+def test_command(project, command):
+    how = COMMANDS[command]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", f"{command} {how.more}"],
+        cwd=project,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == how.status, said
+    assert how.says in said
+    assert "Traceback" not in said
+
+
+@functools.cache
+def messages() -> list[str]:
+    """All texts of the package with … for what is filled in; docstrings are left out."""
+    found = []
+    for path in (ROOT / "src/neural_recon").rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if id(node) in docstrings:
+                continue
+            parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+            if isinstance(node, ast.JoinedStr) or (
+                isinstance(node, ast.Constant) and isinstance(node.value, str)
+            ):
+                texts = [part.value if isinstance(part, ast.Constant) else "…" for part in parts]
+                found.append(re.sub(r"%[.\d]*[a-z]", "…", "".join(texts)))
+    return found
+
+
+def quoted_messages() -> list[str]:
+    """The messages on the page on troubleshooting, but for Snakemake's own."""
+    text = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
+    ours = text.split("## Snakemake's own")[0]
+    return re.findall(r"^\| `([^`]+)`", ours, re.M)
+
+
+def test_there_are_messages_for_every_stage():
+    assert len(quoted_messages()) >= 30
+
+
+@pytest.mark.parametrize("message", quoted_messages())
+def test_a_quoted_message_is_one_of_the_package(message):
+    """… stands for anything; what lies between stands so, in this order, in one of the package's texts."""
+
+    def says(text: str) -> bool:
+        place = 0
+        for part in message.split("…"):
+            place = text.find(part, place) + len(part)
+            if place < len(part):
+                return False
+        return True
+
+    assert any(map(says, messages()))
+
+
+def targets_of_rules() -> set[str]:
+    """The tables and arrays below <results> that rules name, with * for wildcards and what is expanded."""
+    found = set()
+    for path in (ROOT / "workflow/rules").glob("*.smk"):
+        for name in re.findall(r'<results>/([^"\s]+)"', path.read_text(encoding="utf-8")):
+            found.add(re.sub(r"\{+[^}]*\}+", "*", name))
+    return {name for name in found if name.endswith(documented.SUFFIXES) or name.endswith("*")}
+
+
+def alike(one: str, other: str) -> bool:
+    """Whether two patterns can mean one file, folder by folder."""
+
+    def fits(a: str, b: str) -> bool:
+        return fnmatch.fnmatchcase(a.replace("*", "x"), b) or fnmatch.fnmatchcase(b.replace("*", "x"), a)
+
+    pairs = one.split("/"), other.split("/")
+    return len(pairs[0]) == len(pairs[1]) and all(map(fits, *pairs))
+
+
+def test_every_file_and_rule_has_its_page():
+    described = [re.sub(r"[A-Z]{3,}", "*", one.pattern) for one in documented.described()]
+    text = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs/stages").glob("*.md"))
+    for name in targets_of_rules():
+        assert name.startswith("pictures/") or any(alike(name, one) for one in described), name
+    for path in (ROOT / "workflow/rules").glob("*.smk"):
+        for rule in re.findall(r"^ *(?:use )?rule (\w+):", path.read_text(encoding="utf-8"), re.M):
+            grouped = rule in ("controls", "clusters", "data_amount", "figure", "fetch_weights_checked")
+            assert grouped or f"`{rule}`" in text or rule.startswith("demo_"), rule
+
+
+@pytest.mark.skipif(not (ROOT / "results/report").is_dir(), reason="the demo has not run here (make demo)")
+def test_files_of_the_demo_are_as_described():
+    assert documented.differences(ROOT / "results")[0] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_lead_to_files_that_are_there(page):
+    """As plain Markdown, too, where Sphinx does not look."""
+    links = re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", page.read_text(encoding="utf-8")))
+    paths = [link.partition("#")[0] for link in links if "://" not in link and not link.startswith("#")]
+    assert [path for path in paths if not (page.parent / path).exists()] == []
+
+
+def test_licences_of_all_that_comes_from_elsewhere_are_named():
+    text = (ROOT / "docs/licences.md").read_text(encoding="utf-8")
+    table = "".join(line for line in text.splitlines() if line.startswith("|"))
+    weights = yaml.safe_load((ROOT / "config/weights.yaml").read_text(encoding="utf-8"))
+    first = {
+        entry["what"].split(",")[0].split("(")[0].split(" for ")[0].strip() for entry in weights.values()
+    }
+    for name in (*first, "Natural Scenes Dataset", "COCO's pictures", "COCO's captions", "CLIP ViT-L/14"):
+        assert name in table, name
+
+
+def test_what_read_the_docs_installs_is_pinned():
+    text = (ROOT / ".readthedocs.yaml").read_text(encoding="utf-8")
+    (install,) = yaml.safe_load(text)["build"]["jobs"]["install"]
+    names = [re.split("[<>=]", wanted)[0] for wanted in lock.DOCUMENTATION]
+    assert install == f"pip install --constraint envs/requirements.txt {' '.join(names)}"
+    assert {name.lower() for name in names} <= {name.lower() for name in PINS}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """The pages, built as `make docs` builds them."""
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8")
+    options = re.search(r"sphinx-build (.*) docs docs/_build/html", recipe)[1].split()
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", *options, ROOT / "docs", folder],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_the_site_builds_without_a_warning(site):
+    method = (site / "method.html").read_text(encoding="utf-8")
+    equations = len(re.findall("^ *```math", (ROOT / "docs/method.md").read_text(encoding="utf-8"), re.M))
+    assert method.count('<math xmlns="http://www.w3.org/1998/Math/MathML" display="block"') == equations > 15
+    every = (site / "index.html").read_text(encoding="utf-8")
+    for page in DOCS:
+        address = page.relative_to(ROOT / "docs").with_suffix(".html").as_posix()
+        assert (site / address).is_file()
+        assert f'href="{address}"' in every or address == "index.html"
+    keys = (site / "configuration.html").read_text(encoding="utf-8")
+    assert all(key in keys for key in ("generator.strength", "figure.nsd_ids", "pathvars"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1300, 400])
+def test_pages_fit_and_ask_no_network(browser, site, width):  # noqa: F811
+    page, asked = browser.new_page(viewport={"width": width, "height": 900}), []
+    page.on("request", lambda request: asked.append(request.url))
+    for name in ("index", "start", "method", "stages/scores", "troubleshooting", "extend", "configuration"):
+        page.goto((site / f"{name}.html").as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        assert page.locator("h1").first.is_visible()
+    assert [address for address in asked if not address.startswith(("file:", "data:"))] == []
+
+
+def examples(*languages: str) -> Iterator[tuple[str, str, str]]:
+    """The examples of the page on extending: path, language, content."""
+    for language, block in FENCE.findall(EXTEND.read_text(encoding="utf-8")):
+        first, _, rest = block.partition("\n")
+        if first.startswith("# ") and language in languages:
+            yield first.removeprefix("# "), language, rest
+
+
+def test_the_recipe_s_example_is_valid():
+    ((path, _, block),) = examples("yaml")
+    assert path.startswith("config/recipes/")
+    demo = yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8"))
+    del demo["recipe"]
+    config = resolve({"recipe": "brain_diffuser_small", **demo, **yaml.safe_load(block)}, ROOT)
+    assert config["generator"]["mixing"] == 0.6
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory) -> Path:
+    """A small project with the page's examples in it, and its own copy of the package."""
+    folder = tiny_run.make(tmp_path_factory.mktemp("extended") / "project")
+    shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    for path, language, block in examples("python", "text", "yaml", "diff"):
+        file = folder / path
+        content = file.read_text(encoding="utf-8") if file.exists() else ""
+        if language == "diff":
+            old, new = (
+                "\n".join(line[1:] for line in block.splitlines() if line[0] == sign) for sign in "-+"
+            )
+            assert old in content, f"{path} has no {old!r}"
+            content = content.replace(old, new)
+        else:
+            content += block
+        file.write_text(content, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.slow
+def test_the_feature_space_s_example_is_decoded(extended, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(extended / "src"))
+    done = snakemake(extended, "results/targets/subj01/colour.tsv", "results/ridge/subj01/colour/shuffled.h5")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [path.name for path in (extended / "results/features").iterdir()] == ["colour"]
+    planned = snakemake(extended, "--dry-run", "results/report/all.html")
+    assert planned.returncode == 0, planned.stdout + planned.stderr
+
+
+@pytest.mark.slow
+def test_the_metric_s_example_scores(extended):
+    script = """
+import numpy as np
+from neural_recon.evaluate import Scores
+rng = np.random.default_rng(0)
+truth = rng.integers(0, 255, (20, 4, 4, 3), np.uint8).repeat(16, 1).repeat(16, 2)
+scores = Scores("subj01", 0, 200)
+scores.add_pixels("decoded", "final", np.arange(20), truth, truth, "native")
+row = scores.summary_table().set_index("metric").loc["colour_two_way"]
+assert row["mean"] == 1 and abs(row["shuffled"] - 0.5) < 0.1 and row["better"] == "higher", row
+"""
+    environment = {**os.environ, "PYTHONPATH": str(extended / "src")}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
