@@ -64,7 +64,7 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "python tests/slurm_cluster.py start": Elsewhere("tests/test_slurm.py", "slurm_cluster.start"),
     # the demo
     "snakemake --cores 2 -n": Here(says="reconstruct"),
-    "snakemake --cores 2 subj01": Elsewhere("tests/test_workflow.py", 'stale(project, SMALL, "subj01")'),
+    "source .venv/bin/activate": NotRun("the tests run in that environment"),
     "snakemake --cores 2 --config generator='{strength: 0.6}'": DRY,
     "snakemake --cores 2 controls": DRY,
     "snakemake --cores 2 figure": DRY,
@@ -84,9 +84,13 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     # NSD
     "neural-recon doctor --configfile config/nsd.yaml": Here(status=1, says="next: "),
     "snakemake fetch": Elsewhere("tests/test_fetch_workflow.py", '"--", "fetch"'),
-    "snakemake --configfile config/nsd.yaml --cores 4 fetch": Here("-n", says="fetch_weights"),
-    "snakemake --configfile config/nsd.yaml --cores 8 subj01": Here("-n", says="fetch_weights"),
-    "snakemake --configfile config/nsd.yaml --cores 4 subj01 --config generator='{memory: low}'": DRY,
+    "neural-recon config write config/ours.yaml": Elsewhere("tests/test_cli.py", '"config", "write"'),
+    "neural-recon config validate config/ours.yaml": Elsewhere("tests/test_cli.py", '"config", "validate"'),
+    "neural-recon doctor --configfile config/ours.yaml": Here(status=1, says="next: "),
+    "snakemake --configfile config/ours.yaml --cores 4 fetch": Here("-n", says="fetch_weights"),
+    "snakemake --configfile config/ours.yaml --cores 8 subj01": Here("-n", says="fetch_weights"),
+    "snakemake --configfile config/ours.yaml --cores 8 --config generator='{strength: 0.6}' -n": Here(),
+    "snakemake --configfile config/ours.yaml --cores 4 subj01 --config generator='{memory: low}'": DRY,
     "snakemake --configfile config/nsd.yaml ...": NotRun("stands for any command"),
     "export SNAKEMAKE_OUTPUT_CACHE=/shared/neural-recon-cache": Elsewhere(
         "tests/test_cache.py", 'setenv("SNAKEMAKE_OUTPUT_CACHE"'
@@ -105,10 +109,16 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "snakemake --workflow-profile workflow/profiles/slurm --configfile config/nsd.yaml": NotRun(
         "needs a cluster and NSD; tests/test_slurm.py runs the profile on a made-up cluster"
     ),
+    "snakemake --workflow-profile workflow/profiles/slurm --configfile config/ours.yaml": Here("-n"),
     "snakemake --workflow-profile workflow/profiles/jetstream --configfile config/nsd.yaml": Here(
         "-n", says="fetch_weights"
     ),
     # the command line
+    "neural-recon COMMAND --help": NotRun("stands for any command"),
+    "neural-recon --debug COMMAND ...": NotRun("stands for any command"),
+    "neural-recon --help": Elsewhere("tests/test_cli.py", 'neural_recon("--help")'),
+    "neural-recon demo --subject subj01": Elsewhere("tests/test_cli.py", '"demo", "--subject"'),
+    "neural-recon --install-completion": Elsewhere("tests/test_cli.py", "neural-recon --install-completion"),
     "neural-recon decode --subject subj01 --betas NEW.nii.gz --average conditions.tsv": Elsewhere(
         "tests/test_workflow.py", '"--average", "conditions.tsv"'
     ),
@@ -124,7 +134,7 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "python benchmarks/shuffled_refits.py": NotRun(BENCHMARK),
     "OMP_NUM_THREADS=2 python benchmarks/ridge.py": NotRun(BENCHMARK),
     "python benchmarks/betas.py --turns 3": NotRun(BENCHMARK),
-    "python benchmarks/evaluate.py --sample 2": NotRun(BENCHMARK),
+    "python benchmarks/evaluate.py --sample 4": NotRun(BENCHMARK),
     "python benchmarks/startup.py": NotRun(BENCHMARK),
     "python benchmarks/planning.py": NotRun(BENCHMARK),
     "python benchmarks/report.py": NotRun(BENCHMARK),
