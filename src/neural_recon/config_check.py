@@ -1,5 +1,7 @@
 """What is wrong with a configuration, as a run would find it before it starts, without a network."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from neural_recon import weights
@@ -33,14 +35,14 @@ def examine(configfile: Path, folder: Path) -> tuple[list[str], dict[str, str]]:
         "evaluation": config.evaluation.preset,
         "results": str(config.results),
     }
-    checks = [plan.check_files, lambda: _check_weights(config, folder)]
+    checks: list[Callable[[], None]] = [plan.check_files, partial(_check_weights, config, folder)]
     # before the design is fetched there are no trials to count
     planned = config.demo is not None or config.tree.expdesign.is_file()
     for subject in config.subjects:
         sessions = len(config.sessions(subject))
         summary[subject] = f"{sessions} session{'s' if sessions > 1 else ''}"
         if planned:
-            checks.append(lambda subject=subject: _count(plan, subject, summary))
+            checks.append(partial(_count, plan, subject, summary))
         else:
             summary[subject] += ", images not known before the design is there"
     for check in checks:
