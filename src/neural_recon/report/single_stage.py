@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from neural_recon.report import gallery, words
+from neural_recon.report import gallery, tables, words
 from neural_recon.report.gallery import Card, Picture
 from neural_recon.report.results import Results, picture_ids
 from neural_recon.single_stage import FULL, STAGES
@@ -34,15 +34,18 @@ def section(
 
 def _entry(person: Results, stimuli: str | Path) -> dict[str, Any]:
     table = person.controls["single_stage"]
+    found = table["metric"].unique().tolist()
+    metrics = [
+        *(m for m in tables.MAIN_METRICS if m in found),
+        *(m for m in found if m not in tables.MAIN_METRICS),
+    ]
+    stages = {metric: table[table["metric"] == metric].to_dict("records") for metric in metrics}
     return {
         "subject": person.subject,
         "n": sorted({int(n) for n in table["n"]}),
         "rows": [
-            (
-                words.heading(str(metric)),
-                [{"full": row["stage"] == FULL, **row} for row in rows.to_dict("records")],
-            )
-            for metric, rows in table.groupby("metric", sort=False)
+            (words.heading(metric), [{"full": row["stage"] == FULL, **row} for row in rows])
+            for metric, rows in stages.items()
         ],
         "cards": _cards(person, stimuli),
     }
