@@ -39,6 +39,7 @@ PAGES = {
     "CONTRIBUTING.md": "/contributing.md",
     "benchmarks/README.md": "/measured.md",
     "config/README.md": "/configuration.md",
+    "config/recipes/README.md": "/recipes.md",
 }
 LINK = re.compile(r"\[([^\]]*)\]\(([^)#:\s]+)(#[^)\s]*)?\)")
 

@@ -99,6 +99,13 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
         "tests/test_cache.py", '"--cache"'
     ),
     "snakemake --cache --configfile config/nsd.yaml --cores 4": Elsewhere("tests/test_cache.py", '"--cache"'),
+    "snakemake --configfile config/nsd.yaml --config recipe=contexts_only "
+    "pathvars='{results: results/contexts_only}' --cores 8 subj01": DRY,
+    "snakemake --config generator='{kind: base_only}' pathvars='{results: results/base_only}' --cores 2 subj01": DRY,
+    "pytest tests/test_generators.py": Elsewhere(".ci/run", "make test"),
+    "snakemake --configfile config/nsd.yaml --config recipe=mine -n": NotRun(
+        "names a recipe that the reader adds; contexts_only is one that is there"
+    ),
     # clusters and machines
     "snakemake --workflow-profile workflow/profiles/slurm --configfile config/nsd.yaml -n": Here(
         says="fetch_weights"

@@ -29,7 +29,7 @@ import planning
 
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md")), *DOCS]
-PAGES += [ROOT / name for name in ("config/README.md", "benchmarks/README.md")]
+PAGES += [ROOT / name for name in ("config/README.md", "config/recipes/README.md", "benchmarks/README.md")]
 EXTEND = ROOT / "docs/extend.md"
 FENCE = re.compile(r"^ *```(\S*)\n(.*?)^ *```$", re.M | re.S)
 PROGRAM = re.compile(
