@@ -101,7 +101,8 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "snakemake --cache --configfile config/nsd.yaml --cores 4": Elsewhere("tests/test_cache.py", '"--cache"'),
     "snakemake --configfile config/nsd.yaml --config recipe=contexts_only "
     "pathvars='{results: results/contexts_only}' --cores 8 subj01": DRY,
-    "snakemake --config generator='{kind: base_only}' pathvars='{results: results/base_only}' --cores 2 subj01": DRY,
+    "snakemake --config generator='{kind: base_only}' pathvars='{results: results/base_only}' "
+    "--cores 2 subj01": DRY,
     "pytest tests/test_generators.py": Elsewhere(".ci/run", "make test"),
     "snakemake --configfile config/nsd.yaml --config recipe=mine -n": NotRun(
         "names a recipe that the reader adds; contexts_only is one that is there"
