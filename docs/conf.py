@@ -61,7 +61,8 @@ def mathml(translator, node: nodes.math | nodes.math_block, block: bool) -> None
 def within_site(text: str, folder: Path) -> str:
     """Links of a file in `folder`: to pages where there are such, else to files to download.
 
-    Markdown that is no page is named without a link. Diagrams that only GitHub draws are left out.
+    Markdown that is no page is named without a link. Diagrams that only GitHub draws are left out, and badges,
+    which ask a network.
     """
 
     def link(found: re.Match) -> str:
@@ -73,7 +74,8 @@ def within_site(text: str, folder: Path) -> str:
             return f"[{label}](/{name.removeprefix('docs/')}{anchor})"
         return f"{label} (`{name}`)" if name.endswith(".md") else f"[{label}](/../{name})"
 
-    return LINK.sub(link, re.sub(r"^```mermaid\n.*?^```\n", "", text, flags=re.M | re.S))
+    text = re.sub(r"^```mermaid\n.*?^```\n", "", text, flags=re.M | re.S)
+    return LINK.sub(link, re.sub(r"^\[?!\[[^\n]*\]\(https://img\.shields\.io/.*\n", "", text, flags=re.M))
 
 
 def read_page(app: Sphinx, docname: str, content: list[str]) -> None:
