@@ -14,6 +14,7 @@ from sklearn.linear_model import Ridge
 import neural_recon  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[1]
+ONE_RUN = ("test_workflow", "test_reruns")  # share the fixture `project`, which takes minutes
 SHARED = ROOT.parent / "shared"
 
 # a VDVAE small enough for any test
@@ -75,3 +76,11 @@ def project(tmp_path_factory) -> Path:
     done = snakemake(folder, config=SMALL)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """On several cores (`make test`): the tests of a file on one of them, long files first."""
+    for item in items:
+        file = item.path.stem
+        item.add_marker(pytest.mark.xdist_group("one run" if file in ONE_RUN else file))
+    items.sort(key=lambda item: (item.path.stem not in ONE_RUN, item.get_closest_marker("slow") is None))
