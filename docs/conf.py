@@ -61,8 +61,8 @@ def mathml(translator, node: nodes.math | nodes.math_block, block: bool) -> None
 def within_site(text: str, folder: Path) -> str:
     """Links of a file in `folder`: to pages where there are such, else to files to download.
 
-    Markdown that is no page is named without a link. Diagrams that only GitHub draws are left out, and badges,
-    which ask a network.
+    Markdown that is no page is named without a link. Diagrams, which only GitHub draws, and badges, which ask
+    a network, are left out.
     """
 
     def link(found: re.Match) -> str:
