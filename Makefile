@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 export HF_HUB_OFFLINE := 1
 
+# of the tests: so many files at once
+BESIDE = --numprocesses $(or $(CORES),logical) --maxprocesses 4 --dist loadgroup
 # of test-kill: how many, and from which seed they are drawn
 KILLS ?= 30
 SEED ?= 0
@@ -28,10 +30,10 @@ demo: env ## run the whole workflow on two simulated subjects
 	$(BIN)/neural-recon demo $(if $(CORES),--cores $(CORES))
 
 test: env ## run the tests, a file at a time on each core
-	$(BIN)/python -m pytest --numprocesses $(CORES) --dist loadgroup
+	$(BIN)/python -m pytest $(BESIDE)
 
 coverage: env ## the same, and which lines of the package they ran, those of the workflow's jobs included
-	$(BIN)/python -m pytest --numprocesses $(CORES) --dist loadgroup --cov --cov-report term-missing:skip-covered
+	$(BIN)/python -m pytest $(BESIDE) --cov --cov-report term-missing:skip-covered
 
 test-kill: env ## kill runs at random points (KILLS=30 SEED=0) and compare what the next runs end with
 	$(BIN)/python tests/kills.py --kills $(KILLS) --seed $(SEED)

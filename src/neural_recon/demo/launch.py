@@ -19,7 +19,8 @@ MOST_CORES = 4  # more only wait for each other in the demo
 
 def default_cores() -> int:
     """As many as there are for this process, four at most."""
-    return min(len(os.sched_getaffinity(0)), MOST_CORES)
+    ours = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(ours, MOST_CORES)
 
 
 def command(cores: int, subject: str | None, dry_run: bool) -> list[str]:
