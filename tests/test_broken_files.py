@@ -24,7 +24,7 @@ from neural_recon.decode import read_responses
 from neural_recon.errors import InputError
 from neural_recon.evaluate_folder import picture_files, read_picture
 from neural_recon.feature_files import FeatureTable, write_chunk
-from neural_recon.vdvae import parse_blocks
+from neural_recon.vdvae_blocks import parse_blocks
 
 VOLUME = (5, 6, 4)
 MASK = np.ones(VOLUME, bool)

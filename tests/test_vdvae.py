@@ -10,7 +10,8 @@ from scipy import stats
 
 from neural_recon.errors import InputError
 from neural_recon.logistic_mixture import log_likelihood
-from neural_recon.vdvae import VDVAE, gaussian_kl, parse_blocks
+from neural_recon.vdvae import VDVAE, gaussian_kl
+from neural_recon.vdvae_blocks import parse_blocks
 
 
 @pytest.fixture(scope="module")

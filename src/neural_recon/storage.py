@@ -11,7 +11,7 @@ from neural_recon.model_folders import picture_size, read_config
 from neural_recon.nsd import N_SHARED, SHARED, TRIALS_PER_SESSION, read_mask
 from neural_recon.plan import Chunk, Plan
 from neural_recon.texts import read_json
-from neural_recon.vdvae import parse_blocks
+from neural_recon.vdvae_blocks import parse_blocks
 
 TYPICAL_VOXELS = 16_000  # nsdgeneral at 1.8 mm has 12,682 to 15,724 in the subjects with all sessions
 IMAGES_DESIGNED = 10_000  # a subject's, shared ones included
