@@ -52,6 +52,7 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "make demo": Elsewhere(".ci/run", "make demo"),
     "make demo-models": Elsewhere("tests/test_training.py", "def test_command_line"),
     "make test-kill": Elsewhere("tests/test_kills.py", "kills.disturb"),
+    "make test-kill KILLS=32": Elsewhere("tests/test_kills.py", "kills.disturb"),
     "make lock": NotRun(
         "resolves the newest versions from the package index; tests/test_dependencies.py has its parts"
     ),
@@ -70,7 +71,6 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "snakemake --cores 2 figure": DRY,
     "snakemake --cores 2 data_amount": Elsewhere("tests/test_workflow.py", 'without, "data_amount")'),
     "snakemake --cores 2 clusters": Elsewhere("tests/test_workflow.py", '"--", "clusters"'),
-    "snakemake clusters": Elsewhere("tests/test_workflow.py", '"--", "clusters"'),
     "snakemake --cores 2 --config demo='{seed: 21}'": DRY,
     "snakemake --forcerun betas": Elsewhere("tests/test_workflow.py", '"--forcerun", "betas"'),
     "snakemake --report report.zip": Elsewhere("tests/test_workflow.py", '"--report"'),
@@ -83,7 +83,7 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     ),
     # NSD
     "neural-recon doctor --configfile config/nsd.yaml": Here(status=1, says="next: "),
-    "snakemake fetch": Elsewhere("tests/test_fetch_workflow.py", '"--", "fetch"'),
+    "snakemake --cores 4 fetch": Elsewhere("tests/test_fetch_workflow.py", '"--", "fetch"'),
     "neural-recon config write config/ours.yaml": Elsewhere("tests/test_cli.py", '"config", "write"'),
     "neural-recon config validate config/ours.yaml": Elsewhere("tests/test_cli.py", '"config", "validate"'),
     "neural-recon doctor --configfile config/ours.yaml": Here(status=1, says="next: "),

@@ -112,7 +112,7 @@ class Split(Section):
     name: Literal["all", "published", "clusters"] = Field(
         "all",
         description="all: the shared images test; published: the same of the first 37 sessions; clusters: "
-        "whole clusters of similar images test (`snakemake clusters` first).",
+        "whole clusters of similar images test (`snakemake --cores 2 clusters` first).",
     )
     train: str | None = Field(None, description="File with the training images' NSD ids, one a line.")
     test: str | None = Field(None, description="File with the test images' NSD ids, one a line.")
