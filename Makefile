@@ -5,7 +5,7 @@ BIN := .venv/bin
 export HF_HUB_OFFLINE := 1
 
 # of the tests: so many files at once
-BESIDE = --numprocesses $(or $(CORES),logical) --maxprocesses 4 --dist loadgroup
+BESIDE = --numprocesses $(or $(CORES),logical) --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 # of test-kill: how many, and from which seed they are drawn
 KILLS ?= 30
 SEED ?= 0

@@ -78,9 +78,19 @@ def project(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """On several cores (`make test`) the tests of a file run on one of them, and those of one run, too."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return "one run" if Path(file).stem in ONE_RUN else file
+
+    return ByFile(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """On several cores (`make test`): the tests of a file on one of them, long files first."""
-    for item in items:
-        file = item.path.stem
-        item.add_marker(pytest.mark.xdist_group("one run" if file in ONE_RUN else file))
+    """Long files first."""
     items.sort(key=lambda item: (item.path.stem not in ONE_RUN, item.get_closest_marker("slow") is None))
