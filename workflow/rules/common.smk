@@ -81,6 +81,7 @@ localrules:
     collect_reconstructions,
     comparison,
     figure_subject,
+    quality_page,
     region_scores,
     region_tests,
     score_tables,
