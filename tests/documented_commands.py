@@ -46,6 +46,8 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "make env && source .venv/bin/activate": Elsewhere(".ci/run", "make env"),
     "make env test": Elsewhere(".ci/run", "make test"),
     "make test": Elsewhere(".ci/run", "make test"),
+    'pytest -m "not slow" --cov': NotRun("make test with the lines counted"),
+    "make coverage": NotRun("make test with the lines counted: takes as long again"),
     "make lint": Elsewhere(".ci/run", "make lint"),
     "make docs": Elsewhere(".ci/run", "make docs"),
     "make lint docs test": Elsewhere(".ci/run", "make docs"),

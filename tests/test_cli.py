@@ -148,7 +148,9 @@ def shell(request, tmp_path, monkeypatch):
         pytest.skip(f"{request.param} is not here")
     program = tmp_path / "bin/neural-recon"
     program.parent.mkdir()
-    program.write_text(f"#!{sys.executable}\nfrom neural_recon import cli\ncli.run()\n", encoding="utf-8")
+    # as pip writes it where the interpreter's path has a space
+    head = f"#!/bin/sh\n'''exec' \"{sys.executable}\" \"$0\" \"$@\"\n' '''\n"
+    program.write_text(f"{head}from neural_recon import cli\ncli.run()\n", encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     monkeypatch.setenv("HOME", str(tmp_path))

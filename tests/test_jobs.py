@@ -84,8 +84,8 @@ def test_job_ends_with_the_snakemake_that_started_it(tmp_path):
     body += "    print('writing', flush=True)\n    import time\n    time.sleep(60)"
     (tmp_path / "job.py").write_text(PROGRAM.format(body=body))
     (tmp_path / "snakemake").write_text(
-        "import subprocess, sys\n"
-        "subprocess.run(['bash', '-c', f'set -e; {sys.executable} job.py; true'], check=False)\n"
+        "import shlex, subprocess, sys\n"
+        "subprocess.run(['bash', '-c', f'set -e; {shlex.quote(sys.executable)} job.py; true'], check=False)\n"
     )
     with subprocess.Popen(
         [sys.executable, "snakemake"], cwd=tmp_path, stdout=subprocess.PIPE, text=True

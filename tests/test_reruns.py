@@ -185,6 +185,11 @@ def _(run):
     return run.stale(generator={"strength": 0.5})
 
 
+@change("`generator.kind` from two stages to one")
+def _(run):
+    return run.stale(generator={"kind": "contexts_only"})
+
+
 @change("`generator.mixing`")
 def _(run):
     return run.stale(generator={"mixing": 0.6})
