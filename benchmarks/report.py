@@ -30,7 +30,15 @@ from neural_recon import report
 from neural_recon.demo import scenes
 
 SUBJECTS = ("subj01", "subj02")
-SIDE = {"seen": 425, "base": 64, "final": 512, "true_features": 512, "nearest_image": 425}
+SIDE = {
+    "seen": 425,
+    "base": 64,
+    "final": 512,
+    "true_features": 512,
+    "contexts_only": 512,
+    "shuffled": 512,
+    "nearest": 425,
+}
 
 
 class Painter:
@@ -82,14 +90,15 @@ def make(folder: Path, count: int) -> tuple[list[report.SubjectFiles], Path, Pat
         plain = np.zeros((count, 8, 8, 3), np.uint8)
         files = write_subject(folder, rng, subject, ids, pictures={"base": plain, "final": plain})
         paths = {}
-        for stream, kind in enumerate(("base", "final", "true_features", "nearest_image"), 1 + 4 * k):
-            some = ids[:100] if kind == "true_features" else ids  # evaluation.control_images
-            name = kind if kind == "nearest_image" else "images"
+        kinds = [kind for kind in SIDE if kind != "seen"]
+        for stream, kind in enumerate(kinds, 1 + len(kinds) * k):
+            some = ids[:100] if SIDE[kind] == 512 and kind != "final" else ids  # evaluation.control_images
+            name = kind if kind == "nearest" else "images"
             paths[kind] = write(
                 folder / subject / f"{kind}_pictures.h5", some, SIDE[kind],
                 lambda i, stream=stream, kind=kind: painter(stream, i, SIDE[kind]), name,
             )  # fmt: skip
-        paths["baselines"] = paths.pop("nearest_image")
+        paths["baselines"] = paths.pop("nearest")
         people.append(dataclasses.replace(files, **paths, swapped=None))
     return people, stimuli, write_contents(folder / "content.parquet", ids)
 
