@@ -275,7 +275,7 @@ def written(tmp_path, neural_recon) -> Path:
 
 def test_written_configuration_is_that_for_nsd(written):
     raw, nsd = (config.read_raw(path) for path in (written, ROOT / "config/nsd.yaml"))
-    assert config.all_mistakes(raw, ROOT) == []
+    assert config.checked(raw, ROOT)[1] == []
     places = {name: f"{name}/our_lab" for name in ("results", "logs", "benchmarks")}
     assert config.resolve(raw, ROOT) == config.resolve({**nsd, "pathvars": places}, ROOT)
 
@@ -396,7 +396,7 @@ def test_all_mistakes_are_named_each_once(neural_recon, tmp_path):
     """The first of them is the sentence that a run ends with."""
     raw = {"recipe": "brain_diffuser", "nsd": {"root": "x"}, "subjects": {"subj01": {}}}
     for text, sentence in MISTAKES.items():
-        found = config.all_mistakes(config.merge(raw, yaml.safe_load(text)), ROOT)
+        found = config.checked(config.merge(raw, yaml.safe_load(text)), ROOT)[1]
         assert len(found) == 1 + ("share" in text)
         assert any(sentence in one for one in found), found
     together = raw

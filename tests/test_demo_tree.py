@@ -1,7 +1,6 @@
 """The demo's NSD tree, read back with the readers for the real one."""
 
 import json
-import signal
 
 import h5py
 import nibabel
@@ -169,12 +168,3 @@ def test_writing_again_gives_the_same_bytes(written, tmp_path):
         (again.betas("subj01", 1, "hdf5"), written.betas("subj01", 1, "hdf5")),
     ):
         assert one.read_bytes() == other.read_bytes()
-
-
-def test_workers_end_by_sigterm_whatever_the_job_does_at_it():
-    before = signal.signal(signal.SIGTERM, lambda *_: None)  # as a job's handler, which they inherit
-    try:
-        with tree._workers(2) as pool:
-            assert pool.apply(signal.getsignal, (signal.SIGTERM,)) == signal.SIG_DFL
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -96,3 +96,11 @@ def test_job_ends_with_the_snakemake_that_started_it(tmp_path):
     assert "Snakemake has died" in (tmp_path / "job.log").read_text()
     assert not list(tmp_path.glob("*a.txt"))
     assert not list(tmp_path.glob(".part-*"))
+
+
+def test_helpers_of_a_job_end_by_sigterm_at_once(job):
+    body = "import multiprocessing, signal\nwith multiprocessing.get_context('fork').Pool(2) as pool:\n"
+    body += "    print(pool.apply(signal.getsignal, (signal.SIGTERM,)) == signal.SIG_DFL)\n"
+    body += "print(signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)"
+    done, _ = job(body)
+    assert done.stdout.split() == ["True", "False"]

@@ -143,19 +143,24 @@ def _(run):
         return run.stale()
 
 
-@change("the VDVAE's weights, other content", features_vdvae=3, ridge_alpha=1)
-def _(run):
-    return run.after_weights("vdvae/model.safetensors")
+for line, model, counts in (
+    ("the VDVAE's weights", "vdvae/model.safetensors", {"features_vdvae": 3, "ridge_alpha": 1}),
+    (
+        "the CLIP text encoder's weights",
+        "versatile/text_encoder/model.safetensors",
+        {"features_clip_text": 3, "ridge_alpha": 1},
+    ),
+    ("the UNet's weights", "versatile/image_unet/diffusion_pytorch_model.safetensors", {}),
+):
+    change(f"{line}, other content", **counts)(lambda run, model=model: run.after_weights(model))
 
-
-@change("the CLIP text encoder's weights, other content", features_clip_text=3, ridge_alpha=1)
-def _(run):
-    return run.after_weights("versatile/text_encoder/model.safetensors")
-
-
-@change("the UNet's weights, other content")
-def _(run):
-    return run.after_weights("versatile/image_unet/diffusion_pytorch_model.safetensors")
+for module, counts in {
+    "ridge.py": {"ridge_kernel": 1, "ridge_predict": 9, "reconstruct": 3},
+    "metrics.py": {},
+    "vdvae.py": {"features_vdvae": 3, "ridge_alpha": 1},
+    "versatile.py": {},
+}.items():
+    change(f"`{module}`", **counts)(lambda run, module=module: run.after_code(module))
 
 
 @change("a session, the stimuli, the design, the captions, a mask or a weight file touched")
@@ -241,26 +246,6 @@ def _(run):
     assert "subject=subj01" not in said
     assert "stimuli=shared" not in said
     return {rule: count for rule, count in jobs(said).items() if not rule.startswith("demo_")}
-
-
-@change("`ridge.py`", ridge_kernel=1, ridge_predict=9, reconstruct=3)
-def _(run):
-    return run.after_code("ridge.py")
-
-
-@change("`metrics.py`")
-def _(run):
-    return run.after_code("metrics.py")
-
-
-@change("`vdvae.py`", features_vdvae=3, ridge_alpha=1)
-def _(run):
-    return run.after_code("vdvae.py")
-
-
-@change("`versatile.py`")
-def _(run):
-    return run.after_code("versatile.py")
 
 
 @change("`report/words.py`, a style sheet", report=1)

@@ -197,17 +197,15 @@ def resolve(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         raise InputError(_sentences(error, merged)[0]) from error
 
 
-def all_mistakes(raw: Mapping[str, Any], folder: Path) -> list[str]:
-    """Everything that is wrong with a raw configuration, a sentence each."""
+def checked(raw: Mapping[str, Any], folder: Path) -> tuple[Config | None, list[str]]:
+    """The configuration that a raw one makes, or everything that is wrong with it, a sentence each."""
     try:
         merged = _with_recipe(raw, folder)
+        return Config.model_validate(merged), []
     except InputError as error:
-        return [str(error)]
-    try:
-        Config.model_validate(merged)
+        return None, [str(error)]
     except ValidationError as error:
-        return _sentences(error, merged)
-    return []
+        return None, _sentences(error, merged)
 
 
 def _with_recipe(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from neural_recon import generators, weights
-from neural_recon.config import Config, all_mistakes, read_raw, resolve
+from neural_recon.config import Config, checked, read_raw
 from neural_recon.config_sections import SPACES
 from neural_recon.errors import InputError
 from neural_recon.plan import Plan
@@ -22,10 +22,9 @@ def examine(configfile: Path, folder: Path) -> tuple[list[str], dict[str, str]]:
         raw = read_raw(configfile)
     except InputError as error:
         return [str(error)], {}
-    wrong = all_mistakes(raw, folder)
-    if wrong:
+    config, wrong = checked(raw, folder)
+    if config is None:
         return wrong, {}
-    config = Config.model_validate(resolve(raw, folder))
     plan = Plan(config)
     summary = {
         "recipe": config.recipe,

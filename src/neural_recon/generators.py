@@ -119,7 +119,8 @@ class VersatileDiffusion(Generator):
         if contexts is None:
             raise InputError("versatile_diffusion: expected contexts to be guided by, found none.")
         given = (contexts.vision, contexts.text, contexts.unconditional)
-        return reconstruct(self.pipeline, base, *given, nsd_ids, seed, **self.how, draw=draw)
+        start = base if self.needs_base else None
+        return reconstruct(self.pipeline, start, *given, nsd_ids, seed, **self.how, draw=draw)
 
 
 class ContextsOnly(VersatileDiffusion):
@@ -127,16 +128,6 @@ class ContextsOnly(VersatileDiffusion):
 
     needs_base = False
     settings = ("mixing", "guidance_scale", "steps", "precision")
-
-    def paint(
-        self,
-        base: np.ndarray | None,  # noqa: ARG002
-        contexts: Contexts | None,
-        nsd_ids: np.ndarray,
-        seed: int,
-        draw: int = 0,
-    ) -> np.ndarray:
-        return super().paint(None, contexts, nsd_ids, seed, draw)
 
 
 class BaseOnly(Generator):

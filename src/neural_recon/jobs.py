@@ -73,11 +73,21 @@ def start(job: Any) -> logging.Logger:
 
     sys.excepthook = fail
     signal.signal(signal.SIGTERM, cancel)
+    os.register_at_fork(after_in_child=_end_at_once)
     logger.info("started: %s", ", ".join(f"{k}={v}" for k, v in job.wildcards.items()) or "no wildcards")
     end_with_snakemake()
     begun = recording.begin(job)
     atexit.register(end)
     return logger
+
+
+def _end_at_once() -> None:
+    """Helpers that a job forks end by SIGTERM, by which a pool ends them, and without the job's handler.
+
+    Python would run that handler later: a signal that comes just before a helper waits for a lock would wait
+    for that lock, too, and the job for its helper for ever.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def end_with_snakemake() -> None:

@@ -15,6 +15,7 @@ from torch import nn
 
 from neural_recon import checkpoints, model_folders, seeds
 from neural_recon.dual_unet import Contexts, DualUNet
+from neural_recon.noise_steps import steps_run
 
 Memory = Literal["fast", "low"]
 # contexts: vision, text, and the unconditional ones of both
@@ -167,7 +168,7 @@ class DualGuidedPipeline:
         rising = self.scheduler.timesteps.flip(0).tolist()
         if strength == 1:
             return None, rising[::-1]
-        run = int(strength * steps + 1e-6)  # 0.58 * 50 is 28.999999999999996
+        run = steps_run(strength, steps)
         return rising[run], rising[:run][::-1]
 
     @torch.no_grad()
@@ -322,7 +323,7 @@ class DualGuidedPipeline:
         _expect(guidance_scale >= 0, "guidance_scale", "a number >= 0", guidance_scale)
         most = self.scheduler.config.num_train_timesteps
         _expect(isinstance(steps, int) and 1 <= steps <= most, "steps", f"a whole number, 1 to {most}", steps)
-        enough = base is None or strength * steps + 1e-6 >= 1
+        enough = base is None or steps_run(strength, steps) >= 1
         _expect(enough, "strength", f"at least 1 / steps = {1 / steps:g}", strength)
         _expect(output in ("image", "latents"), "output", "'image' or 'latents'", output)
         if base is not None:

@@ -7,9 +7,7 @@ not have) and every session's betas.
 
 import logging
 import multiprocessing
-import signal
 import zlib
-from multiprocessing.pool import Pool
 from pathlib import Path
 
 import nibabel
@@ -106,7 +104,10 @@ def write_stimuli(tree: Tree, demo: Demo, processes: int = 1) -> None:
     """Render the pictures into `nsd_stimuli.hdf5`, in parallel; rows without a picture take no space."""
     ids = rendered_ids(demo)
     jobs = [(demo, int(nsd_id)) for nsd_id in ids]
-    with _workers(processes) as pool, whole_hdf5(tree.stimuli) as file:
+    with (
+        multiprocessing.get_context("fork").Pool(processes) as pool,
+        whole_hdf5(tree.stimuli) as file,
+    ):
         brick = file.create_dataset(
             "imgBrick",
             (nsd.N_IMAGES, SIDE, SIDE, 3),
@@ -119,16 +120,6 @@ def write_stimuli(tree: Tree, demo: Demo, processes: int = 1) -> None:
             # already compressed by the workers: HDF5 itself would do that in one thread
             brick.id.write_direct_chunk((nsd_id, 0, 0, 0), content)
     logger.info("%s: %d pictures", tree.stimuli, len(ids))
-
-
-def _workers(processes: int) -> Pool:
-    """Processes that end at once by SIGTERM, by which a pool ends them.
-
-    A job's own handler, which they inherit, is run by Python: a signal that comes just before a worker waits
-    for a lock would wait for that lock, too, and the job for its worker for ever.
-    """
-    end = (signal.SIGTERM, signal.SIG_DFL)
-    return multiprocessing.get_context("fork").Pool(processes, signal.signal, end)
 
 
 def _compressed_picture(job: tuple[Demo, int]) -> tuple[int, bytes]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from neural_recon.noise_steps import steps_run
 from neural_recon.report import gallery, tables, words
 from neural_recon.report.gallery import Card, Picture
 from neural_recon.report.results import Results, picture_ids
@@ -28,17 +29,13 @@ def section(
         "stages": list(STAGES),
         "entries": entries,
         "steps": steps,
-        "run": int(strength * steps + 1e-6) if steps and strength else None,
+        "run": steps_run(strength, steps) if steps and strength else None,
     }
 
 
 def _entry(person: Results, stimuli: str | Path) -> dict[str, Any]:
     table = person.controls["single_stage"]
-    found = table["metric"].unique().tolist()
-    metrics = [
-        *(m for m in tables.MAIN_METRICS if m in found),
-        *(m for m in found if m not in tables.MAIN_METRICS),
-    ]
+    metrics = tables.in_order(table["metric"])
     stages = {metric: table[table["metric"] == metric].to_dict("records") for metric in metrics}
     return {
         "subject": person.subject,

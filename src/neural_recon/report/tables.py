@@ -1,6 +1,6 @@
 """The report's plots and tables of scores, of the decoder and of the data."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -101,13 +101,18 @@ def feature_table(people: Sequence[Results]) -> dict[str, Any]:
     }
 
 
+def in_order(metrics: Iterable[str]) -> list[str]:
+    """Each metric once: those of `MAIN_METRICS` first, the others as they come."""
+    found = dict.fromkeys(metrics)
+    return list(dict.fromkeys([*(m for m in MAIN_METRICS if m in found), *found]))
+
+
 def tests(people: Sequence[Results]) -> list[dict[str, Any]]:
     """The paired tests: a row a comparison and metric, with the test of each subject or None."""
     tests = pd.concat([person.tests for person in people], ignore_index=True)
-    metrics = [*(m for m in MAIN_METRICS if m in set(tests["metric"])), *tests["metric"].unique()]
     rows = []
     for comparison in tests["comparison"].unique():
-        for metric in dict.fromkeys(metrics):
+        for metric in in_order(tests["metric"]):
             mine = tests[(tests["comparison"] == comparison) & (tests["metric"] == metric)]
             found = {row["subject"]: row for row in mine.to_dict("records")}
             if found:
