@@ -8,6 +8,7 @@ from conftest import ROOT
 from neural_recon.demo.brain import _PREFERRED
 from neural_recon.feature_files import read_rows
 from neural_recon.files import read_hdf5
+from neural_recon.verify import verify
 
 SCORES = ROOT / "results/scores"
 SUBJECTS = ("subj01", "subj02")
@@ -89,3 +90,8 @@ def test_synthetic_response_moves_towards_the_region_s_category(subject, space):
         region = atlas.removeprefix("floc-")
         assert contrast[region] > 0.02
         assert max(contrast, key=contrast.get) == region, contrast
+
+
+def test_results_are_as_recorded():
+    verdict = verify(ROOT / "results")
+    assert (verdict.wrong, verdict.unchecked) == ([], [])

@@ -92,7 +92,7 @@ def demo(
     if not dry_run:
         typer.echo(
             f"Two simulated subjects, from responses to a report; {cores} jobs at once. A first run takes "
-            "some 20 minutes on two cores without a GPU and fills 0.6 GB; a later one does what is stale."
+            "10 to 20 minutes on two cores without a GPU and fills 0.6 GB; a later one does what is stale."
         )
     status = launch.run(folder, cores, subject, dry_run)
     if not (status or dry_run):

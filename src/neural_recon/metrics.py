@@ -10,6 +10,7 @@ no such rule: its two constants keep it defined.
 """
 
 import logging
+import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 from neural_recon.similarity import Variant, check_pictures, ssim, ssim_matrix, unit
 
@@ -28,7 +30,8 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-FEATURE_BLOCK = 16384  # features turned to float64 at a time
+FEATURE_BLOCK = 8192  # features turned to float64 at a time, in each of so many threads
+THREADS = min(os.cpu_count() or 1, 8)
 CANDIDATES, DRAWS = 300, 30  # of retrieval (Scotti et al., 2023)
 
 
@@ -136,14 +139,23 @@ def _all_pairs(truth: np.ndarray, features: np.ndarray, centred: bool) -> np.nda
         raise ValueError(f"truth {truth.shape} and features {features.shape} must be (n, d) and (m, d).")
     truth, features = truth.reshape(len(truth), -1), features.reshape(len(features), -1)
     sides = truth, features
-    r = np.zeros((len(truth), len(features)))
-    blocks = [np.empty((len(side), min(FEATURE_BLOCK, side.shape[1]))) for side in sides]
-    with ThreadPoolExecutor(len(sides)) as pool:  # numpy leaves the interpreter free while it computes
+    # numpy leaves the interpreter free while it computes, and a thread with its own blocks waits for no other
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(THREADS) as pool:
         statistics = list(pool.map(_statistics, sides, ("truth", "picture"), (centred, centred)))
-        for start in range(0, truth.shape[1], FEATURE_BLOCK):
-            parts = [side[:, start : start + FEATURE_BLOCK] for side in sides]
-            a, b = pool.map(_centred, parts, [mean for mean, _ in statistics], blocks)
-            r += a @ b.T
+
+        def products(first: int) -> np.ndarray:
+            """The sum over every `THREADS`-th block of features."""
+            r = np.zeros((len(truth), len(features)))
+            blocks = [np.empty((len(side), min(FEATURE_BLOCK, side.shape[1]))) for side in sides]
+            for start in range(first * FEATURE_BLOCK, truth.shape[1], THREADS * FEATURE_BLOCK):
+                a, b = (
+                    _centred(side[:, start : start + FEATURE_BLOCK], mean, block)
+                    for side, (mean, _), block in zip(sides, statistics, blocks, strict=True)
+                )
+                r += a @ b.T
+            return r
+
+        r = np.sum(list(pool.map(products, range(THREADS))), axis=0)
     (_, truth_scale), (_, scale) = statistics
     return r * truth_scale * scale.T
 

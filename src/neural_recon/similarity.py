@@ -17,7 +17,7 @@ SIGMA, RADIUS = 1.5, 5  # SSIM's window (Wang et al., 2004): 11 pixels
 C1, C2 = 0.01**2, 0.03**2  # its constants, for a data range of 1
 # of `ssim_repaired`: bytes of a column of windows and pictures at a time, columns of a matrix product (wider
 # ones multiply mostly by zeros), and threads, 0.5 GB each for 1,000 pictures 425 wide
-STRIPE, AT_ONCE, COLUMNS, THREADS = 128, 4, 32, 2
+STRIPE, AT_ONCE, COLUMNS, THREADS = 120, 16, 32, 2
 BLOCK = 16  # pictures whose stripes' arrays the allocator uses again, for pairs that need no others
 
 

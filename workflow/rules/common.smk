@@ -16,7 +16,7 @@ from neural_recon import (
 from neural_recon.config import ANNOTATIONS, Config, resolve
 from neural_recon.config_sections import SPACES, DataAmount
 from neural_recon.errors import InputError
-from neural_recon.nsd import mask_files
+from neural_recon.nsd import REGIONS, mask_files
 from neural_recon.plan import Plan
 
 # Snakemake puts the interpreter's path into its shell commands unquoted: a folder with a space in its name

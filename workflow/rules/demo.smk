@@ -44,8 +44,8 @@ if CONFIG.demo is not None:
 
     rule demo_subject:
         output:
-            mask=str(TREE.mask("{subject}")),
-            atlases=[str(TREE.roi("{subject}", atlas)) for atlas in CONFIG.nsd.atlases],
+            # all that NSD has, whichever the configuration reads
+            labels=[str(TREE.roi("{subject}", atlas)) for atlas in REGIONS],
             ncsnr=str(TREE.ncsnr("{subject}")),
         log:
             "<logs>/demo_subject/{subject}.log",
