@@ -65,7 +65,7 @@ class Watch:
     def hook(self, event: str, arguments: tuple) -> None:
         if self.folder is None:
             return
-        if event in PROGRAMS:
+        if event in PROGRAMS and not self._loaded(event, arguments):
             self.seen.append(f"{event} {arguments!r:.200}")
         path = None
         if event in CHANGES or (
@@ -79,6 +79,11 @@ class Watch:
             path = os.fsdecode(path)
             if not path.startswith((self.folder, "/dev/null")):
                 self.seen.append(f"{event} {path}")
+
+    @staticmethod
+    def _loaded(event: str, arguments: tuple) -> bool:
+        """Whether a library is asked for that is there already: threadpoolctl asks them how many threads."""
+        return event == "ctypes.dlopen" and f"{arguments[0]}\n" in Path("/proc/self/maps").read_text()
 
 
 def make(seed: int, number: int, samples: Path, folder: Path) -> tuple[str, Reader, Path]:

@@ -235,7 +235,7 @@ def test_demo_uses_the_machine(monkeypatch, card, jobs):
 
 def test_make_demo_is_the_same():
     done = subprocess.run(
-        ["make", "--dry-run", "--assume-old=.venv/.complete", "demo", "CORES=3"],
+        ["make", "--dry-run", "--no-print-directory", "--assume-old=.venv/.complete", "demo", "CORES=3"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout.splitlines()[-1].split() == [".venv/bin/neural-recon", "demo", "--cores", "3"]
