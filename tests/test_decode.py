@@ -21,6 +21,7 @@ from neural_recon.decode import prepare, read_conditions, read_responses
 from neural_recon.errors import InputError
 from neural_recon.files import read_hdf5, read_parameters, write_hdf5
 from neural_recon.kernel import Kernel
+from neural_recon.provenance import read
 
 VOLUME = (5, 4, 6)
 CONTEXT = 32  # of the small Versatile Diffusion of published_layouts
@@ -345,6 +346,13 @@ def test_a_new_session_becomes_pictures(run, rng, tmp_path, monkeypatch):
     provenance = json.loads((output / "provenance.json").read_text(encoding="utf-8"))
     assert provenance["voxels"] == {"all": len(POSITIONS), "not_finite": 0, "constant": 0}
     assert provenance["betas"]["trials"] == 3
+    record = read(run / "results", "decoded/subj01/new")
+    assert provenance["inputs"] == [one.model_dump() for one in record.made_by.inputs]
+    assert [one.name for one in record.made_by.inputs[:6]] == ["betas", *["decoders"] * 5]
+    assert {one.name for one in record.made_by.inputs[6:]} == {"weights"}
+    assert all(one.sha256 for one in record.made_by.inputs)
+    assert (record.made_by.rule, record.made_by.params) == ("decode", {"zscore": "train"})
+    assert "features.h5" in record.output.files
 
     # a table of these responses, one condition each, is the same; a second call writes over the first
     pd.DataFrame(rows).to_parquet(tmp_path / "new.parquet")

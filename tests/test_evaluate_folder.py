@@ -18,7 +18,7 @@ from skimage.color import rgb2gray
 from skimage.metrics import structural_similarity
 from typer.testing import CliRunner
 
-from neural_recon import __version__, cli, metrics, networks
+from neural_recon import __version__, cli, metrics, networks, provenance
 from neural_recon.errors import InputError
 from neural_recon.evaluate import SAMPLED_REPAIRINGS, Scores
 from neural_recon.evaluate_folder import (
@@ -31,6 +31,7 @@ from neural_recon.evaluate_folder import (
 )
 from neural_recon.models import load_clip
 from neural_recon.networks import METRICS
+from neural_recon.verify import verify
 
 IDS = np.array([3, 17, 123, 5000, 72999])
 DEMO_CLIP = ROOT / "resources/demo_models/versatile"
@@ -372,3 +373,17 @@ def test_default_output_is_where_the_comparison_looks(folders, name, results):
         "my method_mindeye2.tsv", "my method_native.tsv",
     ]  # fmt: skip
     assert len(written) == 4
+
+    # and knows what it was made from
+    verdict = verify(Path(results))
+    assert (verdict.wrong, verdict.unchecked, verdict.files) == ([], [], 4)
+    made = provenance.read(results, "others/my method_native.tsv").made_by
+    assert (made.rule, made.params) == ("evaluate", {"preset": "native"})
+    pictures = sorted(folders[0].glob("*.*"))
+    assert [(i.name, i.sha256) for i in made.inputs if i.name == "reconstructions"] == [
+        ("reconstructions", provenance.sha256_of(path)) for path in pictures
+    ]
+    assert sum(i.name == "stimuli" for i in made.inputs) == len(pictures)
+    Image.new("RGB", (64, 64)).save(pictures[0])
+    states = {(state, sentence.split(":")[0]) for state, sentence in verify(Path(results)).wrong}
+    assert states == {("outdated", path.relative_to(results).as_posix()) for path in written}

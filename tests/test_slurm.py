@@ -11,21 +11,11 @@ from pathlib import Path
 
 import pytest
 import slurm_cluster
+import tiny_run
 import yaml
 from conftest import ROOT
-from test_workflow import make_project
 
 BASE, FINAL = "base_images/subj01/decoded.h5", "reconstructions/subj01/decoded.h5"
-TINY = {
-    "recipe": "brain_diffuser_small",
-    "nsd": {"root": "nsd", "preparation": "betas_fithrf"},
-    "subjects": {"subj01": {"sessions": 1, "format": "hdf5"}},
-    "features": {"chunk": 200},
-    "ridge": {"alpha": {"vdvae": 1000, "clip_vision": 1000, "clip_text": 2000}},
-    "generator": {"steps": 2, "chunk": 30},
-    "evaluation": {"preset": "native", "control_images": 6},
-    "demo": {"sessions": 1, "shared_images": 50, "own_images": 200, "rendered_shared": 25},
-}
 # those that the profile sends to the cluster
 FIRST = {
     *("features_vdvae", "betas", "quality", "responses"),
@@ -117,11 +107,11 @@ def project(tmp_path_factory) -> Iterator[Path]:
     """A finished local run, and a configuration whose results a cluster is to compute again."""
     if reason := slurm_cluster.obstacle():
         pytest.skip(reason)
-    folder = make_project(tmp_path_factory.mktemp("slurm") / "my project")
-    (folder / "local.yaml").write_text(yaml.safe_dump(TINY), encoding="utf-8")
+    folder = tiny_run.make(tmp_path_factory.mktemp("slurm") / "my project")
     paths = {"results": "cluster", "logs": "cluster_logs", "benchmarks": "cluster_benchmarks"}
-    (folder / "cluster.yaml").write_text(yaml.safe_dump(TINY | {"pathvars": paths}), encoding="utf-8")
-    arguments = ("--configfile", "local.yaml", "--cores", "2", "--max-threads", "1", "--resources", "gpu=2")
+    cluster = yaml.safe_dump(tiny_run.CONFIG | {"pathvars": paths})
+    (folder / "cluster.yaml").write_text(cluster, encoding="utf-8")
+    arguments = ("--configfile", "config.yaml", "--cores", "2", "--max-threads", "1", "--resources", "gpu=2")
     done = subprocess.run(
         command(f"results/{FINAL}", *arguments), cwd=folder, capture_output=True, text=True, check=False
     )

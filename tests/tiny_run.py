@@ -19,7 +19,7 @@ CONFIG = {
     "nsd": {"root": "nsd", "preparation": "betas_fithrf"},
     "subjects": {"subj01": {"sessions": 1, "format": "hdf5"}},
     "split": {"train": "train.txt", "test": "test.txt"},
-    "features": {"chunk": TRAIN + TEST, "vdvae": {"hparams": "models/hparams.json", "layers": 5}},
+    "features": {"chunk": 16, "vdvae": {"hparams": "models/hparams.json", "layers": 5}},
     "ridge": {"alpha": {"vdvae": 1000, "clip_vision": 1000, "clip_text": 1000}},
     "weights": {"vdvae": "models/imagenet64-iter-1600000-model-ema.th",
                 "versatile": "models/versatile-diffusion"},
@@ -37,7 +37,7 @@ def make(folder: Path) -> Path:
     tree.write_subject(nsd, DEMO, "subj01")
     tree.write_signals(nsd, DEMO, "subj01")
     tree.write_betas(nsd, DEMO, "subj01", 1)
-    shared = design.of(DEMO).ids("subj01", np.arange(1, TRAIN + TEST + 1))  # one chunk of features
+    shared = design.of(DEMO).ids("subj01", np.arange(1, TRAIN + TEST + 1))  # two chunks of features
     for name, ids in (("train", shared[:TRAIN]), ("test", shared[TRAIN:])):
         (folder / f"{name}.txt").write_text("".join(f"{nsd_id}\n" for nsd_id in ids), encoding="utf-8")
     (folder / "models").mkdir()

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from neural_recon import __version__, decoders, generators, models, nsd, weights
+from neural_recon import __version__, decoders, generators, models, nsd, recording, weights
 from neural_recon.config import Config
 from neural_recon.config_sections import SPACES
 from neural_recon.errors import InputError
@@ -211,8 +211,23 @@ def decode(
             f"{output}: expected a new or empty folder, or one of an earlier decode; name another."
         )
 
-    shared = read_hdf5(kept["responses"], "x_y_z", "volume", "mean", "std")
     trained = read_parameters(kept["responses"])["zscore"]
+    table = weights.read_table(weights.TABLE)
+    located = {key: weights.locate(key, value, table) for key, value in config.weights}
+    settings = config.generator.model_dump()
+    unconditional = (
+        results / UNCONDITIONAL if generators.KINDS[config.generator.kind].needs_contexts else None
+    )
+    begun = recording.begin_command(
+        "decode",
+        {"subject": subject},
+        {"zscore": zscore or trained},
+        config.model_dump(mode="json"),
+        [output],
+        _inputs(config, betas, average, kept, unconditional, located["vdvae"], table),
+    )
+
+    shared = read_hdf5(kept["responses"], "x_y_z", "volume", "mean", "std")
     raw = read_responses(betas, shared["x_y_z"], tuple(shared["volume"].tolist()))
     conditions = read_conditions(average, len(raw)) if average else None
     prepared = prepare(raw, shared, trained, zscore or trained, conditions)
@@ -223,12 +238,8 @@ def decode(
     for space, values in features.items():
         logger.info("%s: %d rows, %d features", space, *values.shape)
 
-    table = weights.read_table(weights.TABLE)
-    located = {key: weights.locate(key, value, table) for key, value in config.weights}
-    settings = config.generator.model_dump()
     generator = generators.load(located["versatile"], settings)
-    unconditional = str(results / UNCONDITIONAL) if generator.needs_contexts else ""
-    contexts = generators.contexts_of(features["clip_vision"], features["clip_text"], unconditional)
+    contexts = generators.contexts_of(features["clip_vision"], features["clip_text"], unconditional or "")
     base = base_images(models.load_vdvae(located["vdvae"], config.features.vdvae.hparams), features["vdvae"])
     final = generator.paint(base, contexts, np.arange(1, len(base) + 1), config.seed)
 
@@ -244,9 +255,31 @@ def decode(
         "decoders": {space: read_parameters(kept[space]) for space in SPACES},
         "weights": {key: str(path) for key, path in located.items()},
         "generator": {**generators.changing(settings), "seed": config.seed},
+        "inputs": [one.model_dump() for one in recording.inputs(begun)],
     }
     write_pictures(output, prepared.names, base, final, features, provenance)
+    recording.finish(begun)
     return output
+
+
+def _inputs(
+    config: Config,
+    betas: Path,
+    average: Path | None,
+    kept: dict[str, Path],
+    unconditional: Path | None,
+    vdvae: Path,
+    table: weights.Table,
+) -> dict[str, list[Path]]:
+    """The files that a call reads, by what they are to it."""
+    parts = generators.KINDS[config.generator.kind].parts
+    painters = map(Path, weights.model_files(config.weights.versatile, table, parts))
+    return {
+        "betas": [betas],
+        "average": [average] if average else [],
+        "decoders": [*kept.values(), *([unconditional] if unconditional else [])],
+        "weights": [vdvae, *painters],
+    }
 
 
 def find_decoders(config: Config, configfile: Path, results: Path, subject: str) -> dict[str, Path]:

@@ -107,16 +107,45 @@ def find_judges(preset: PresetName, folder: Path, clip: Path | None = None) -> J
     Raises:
         InputError: a file of weights is not what its name says, or `clip` is no such folder.
     """
+    files, encoders = _weights(preset, folder, clip)
+    names = weights.network_files(preset)
+    absent = {name: f"{folder} has no {file} (--weights FOLDER)" for name, file in names.items()}
+    absent["clip"] = f"no CLIP: {folder / GENERATOR}/image_encoder is not there (--clip FOLDER)"
+    model = None if encoders is None else load_clip(encoders, text=False)
+    return Judges(preset, model, files, absent, device())
+
+
+def _weights(preset: PresetName, folder: Path, clip: Path | None) -> tuple[dict[str, Path], Path | None]:
+    """The networks' files that there are, and the folder of CLIP, if there is one."""
     names = weights.network_files(preset)
     found = {name: sorted([*folder.glob(file), *folder.glob(f"*/{file}")]) for name, file in names.items()}
-    files = {name: paths[0] for name, paths in found.items() if paths}
-    absent = {name: f"{folder} has no {file} (--weights FOLDER)" for name, file in names.items()}
     default = folder / GENERATOR
     if clip is None and (default / "image_encoder").is_dir():
         clip = default
-    absent["clip"] = f"no CLIP: {default}/image_encoder is not there (--clip FOLDER)"
-    model = None if clip is None else load_clip(clip, text=False)
-    return Judges(preset, model, files, absent, device())
+    return {name: paths[0] for name, paths in found.items() if paths}, clip
+
+
+def files_read(
+    reconstructions: Path, stimuli: Path, preset: PresetName, clip: Path | None, folder: Path
+) -> dict[str, list[Path]]:
+    """The files that `evaluate_folder` reads when it is called so, by what they are to it.
+
+    Raises:
+        InputError: as there, of folders and names.
+    """
+    pictures, seen = picture_files(reconstructions), _stimuli_file(stimuli)
+    if seen.is_dir():
+        every = picture_files(seen)
+        shown = [every[i] for i in pictures if i in every]
+    else:
+        shown = [seen]
+    files, encoders = _weights(preset, folder, clip)
+    parts = weights.model_files(str(encoders), {}, ("image_encoder", "image_processor")) if encoders else []
+    return {
+        "reconstructions": list(pictures.values()),
+        "stimuli": shown,
+        "weights": [*files.values(), *map(Path, parts)],
+    }
 
 
 def default_output(results: Path, name: str, preset: PresetName) -> Path:
@@ -224,9 +253,7 @@ def _check_pixels(path: Path, size: tuple[int, int]) -> None:
 
 def _reader(stimuli: Path, nsd_ids: np.ndarray) -> Callable[[np.ndarray], Sequence[Image.Image]]:
     """What reads the stimuli of some ids."""
-    path = Path(stimuli)
-    if path.is_dir() and nsd.Tree(path).stimuli.exists():
-        path = nsd.Tree(path).stimuli
+    path = _stimuli_file(stimuli)
     if path.is_file():
         return lambda ids: [Image.fromarray(picture) for picture in nsd.read_stimuli(path, ids)]
     if not path.is_dir():
@@ -241,6 +268,13 @@ def _reader(stimuli: Path, nsd_ids: np.ndarray) -> Callable[[np.ndarray], Sequen
             f"({len(absent)} of {len(nsd_ids)} are missing)."
         )
     return _reader_of(files)
+
+
+def _stimuli_file(stimuli: Path) -> Path:
+    """The HDF5 file of an NSD tree; another file, or a folder of pictures, as it is."""
+    path = Path(stimuli)
+    whole = nsd.Tree(path).stimuli
+    return whole if path.is_dir() and whole.exists() else path
 
 
 def _reader_of(files: dict[int, Path]) -> Callable[[np.ndarray], Sequence[Image.Image]]:

@@ -2,7 +2,7 @@
 
 The record of results/scores/subj01/summary.tsv is results/provenance/scores/subj01/summary.tsv.json; a
 folder has one record with all its files. A job writes the records of its outputs when it has ended without
-error (`recording`):
+error (`recording`), and so do `neural-recon decode` and `evaluate`, whose names stand for the rule's:
 
     {"format": 1,
      "output":  {"path": "scores/subj01/summary.tsv", "size": 4711, "sha256": "ab...",

@@ -1,4 +1,4 @@
-"""Write the records of `provenance` while a job of the workflow runs."""
+"""Write the records of `provenance` while a job of the workflow, or a command that writes results, runs."""
 
 import hashlib
 import json
@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -25,6 +26,7 @@ from neural_recon.weights import MODELS
 logger = logging.getLogger(__name__)
 
 HASHED = 50_000_000  # bytes: larger files of NSD's tree (39 GB of betas a subject) are not hashed
+SMALL = 1_000_000  # bytes: files up to this are hashed each time, as keeping their hash costs as much
 CODE = ("src", "workflow", "Snakefile")  # of a checkout: what makes results
 # Distributions whose versions can change a result, by the name they are imported under.
 PACKAGES = {
@@ -57,9 +59,12 @@ class Known(Part):
 
 @dataclass(frozen=True)
 class Job:
-    """A job of the workflow as it was when it started."""
+    """A job of the workflow, or a command, as it was when it started."""
 
-    job: Any
+    rule: str
+    wildcards: dict[str, str]
+    params: dict[str, Any]
+    config: dict[str, Any]
     results: Path
     outputs: list[str]
     inputs: list[tuple[str, Path, os.stat_result]]
@@ -75,41 +80,82 @@ def begin(job: Any) -> Job:
     folder. Should an orphan of a killed run still write it, then in vain, as this job writes the same.
     Only outputs below the results' folder get records: what is fetched to other places is an input.
     """
-    results = Path(job.config.get("pathvars", {}).get("results", "results")).absolute()
-    written = [Path(path).absolute() for path in job.output]
-    outputs = [path.relative_to(results).as_posix() for path in written if path.is_relative_to(results)]
-    records = [provenance.record_path(results, output) for output in outputs]
-    for record in records:
-        record.unlink(missing_ok=True)
-    for path in (*records, *map(Path, job.output)):
-        remove_parts(path)
     names = {
         path: name
         for name, value in job.input.items()
         for path in ([value] if isinstance(value, str) else value)
     }
-    inputs = [(names.get(path, ""), Path(path), Path(path).stat()) for path in dict.fromkeys(job.input)]
-    return Job(job, results, outputs, inputs, datetime.now(UTC), time.monotonic(), _checkout())
+    wildcards = {name: str(value) for name, value in job.wildcards.items()}
+    read = [(names.get(path, ""), Path(path)) for path in dict.fromkeys(job.input)]
+    begun = _begin(job.rule, wildcards, dict(job.params.items()), job.config, job.output, read)
+    records = [provenance.record_path(begun.results, name) for name in begun.outputs]
+    for record in records:
+        record.unlink(missing_ok=True)
+    for path in (*records, *map(Path, job.output)):
+        remove_parts(path)
+    return begun
+
+
+def begin_command(
+    command: str,
+    wildcards: Mapping[str, str],
+    params: Mapping[str, Any],
+    config: Mapping[str, Any],
+    outputs: Iterable[Path],
+    inputs: Mapping[str, Iterable[Path]],
+) -> Job:
+    """Note what a command of `neural-recon` reads.
+
+    Earlier outputs keep their records until `finish`, as the command may find that it cannot write new ones.
+
+    Args:
+        command: its name, which stands for a rule's.
+        wildcards: what its outputs are named by.
+        params: what it was asked.
+        config: the whole resolved configuration, plain values.
+        outputs: files and folders.
+        inputs: files by what they are to the command. Those that are not there are passed over: who reads
+            them says so.
+    """
+    files = {path: name for name, paths in inputs.items() for path in paths}
+    named = [(name, path) for path, name in files.items() if path.exists()]
+    return _begin(command, dict(wildcards), dict(params), dict(config), outputs, named)
+
+
+def _begin(
+    rule: str,
+    wildcards: dict[str, str],
+    params: dict[str, Any],
+    config: dict[str, Any],
+    outputs: Iterable[str | Path],
+    read: Iterable[tuple[str, Path]],
+) -> Job:
+    results = Path(config.get("pathvars", {}).get("results", "results")).absolute()
+    written = [Path(path).absolute() for path in outputs]
+    names = [path.relative_to(results).as_posix() for path in written if path.is_relative_to(results)]
+    seen = [(name, path, path.stat()) for name, path in read]
+    started, clock = datetime.now(UTC), time.monotonic()
+    return Job(rule, wildcards, params, config, results, names, seen, started, clock, _checkout())
 
 
 def finish(begun: Job) -> None:
-    """Write the records of a job that ended without error."""
+    """Write the records of what ended without error."""
     if not begun.outputs:
         return
-    job, results = begun.job, begun.results
+    results = begun.results
     seconds = round(time.monotonic() - begun.clock, 3)
-    config = json.dumps(job.config, sort_keys=True, indent=1, default=_plain) + "\n"
+    config = json.dumps(begun.config, sort_keys=True, indent=1, default=_plain) + "\n"
     configuration = hashlib.sha256(config.encode()).hexdigest()
     place = results / FOLDER / CONFIGURATIONS / f"{configuration}.json"
     if not place.exists():
         write_text(place, config)
     making = Making(
-        rule=job.rule,
-        wildcards={name: str(value) for name, value in job.wildcards.items()},
-        params=json.loads(json.dumps(dict(job.params.items()), sort_keys=True, default=_plain)),
-        seed=job.config.get("seed"),
+        rule=begun.rule,
+        wildcards=begun.wildcards,
+        params=json.loads(json.dumps(begun.params, sort_keys=True, default=_plain)),
+        seed=begun.config.get("seed"),
         configuration=configuration,
-        inputs=[_input(results, job.config, *entry) for entry in begun.inputs],
+        inputs=inputs(begun),
         versions=_versions(*begun.code),
     )
     for name in begun.outputs:
@@ -124,6 +170,11 @@ def finish(begun: Job) -> None:
         )
         record = Record(format=1, output=provenance.describe(path, name), made_by=making, run=run)
         write_text(provenance.record_path(results, name), record.model_dump_json(indent=1) + "\n")
+
+
+def inputs(begun: Job) -> list[Input]:
+    """What was read, with hashes."""
+    return [_input(begun.results, begun.config, *entry) for entry in begun.inputs]
 
 
 def _weights(config: dict[str, Any]) -> list[str]:
@@ -169,6 +220,8 @@ def _recorded(results: Path, output: str, size: int, status: os.stat_result) -> 
 
 def _known(results: Path, path: Path, size: int, mtime_ns: int) -> str:
     """The hash of a file or folder, kept in a file of its own: many jobs at once need no lock for that."""
+    if size <= SMALL and path.is_file():
+        return provenance.sha256_of(path)
     place = results / FOLDER / HASHES / f"{hashlib.sha256(os.fsencode(path)).hexdigest()}.json"
     try:
         known = provenance.read_json(place, Known)

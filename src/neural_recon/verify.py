@@ -14,9 +14,6 @@ from neural_recon import provenance
 from neural_recon.errors import InputError
 from neural_recon.provenance import CONFIGURATIONS, FOLDER, HASHES, Content, Input, Record, sha256_of
 
-# What `neural-recon decode` and `evaluate` write where they are asked to: no jobs, so without records.
-COMMANDS = ("decoded", "others")
-
 Progress = Callable[[int], None]  # is told the bytes that were read
 
 
@@ -30,7 +27,6 @@ class Verdict:
         unchecked: inputs that are not there (results that were moved), a sentence each.
         files, size: outputs that are as recorded, and their bytes.
         by_time: large inputs that have no hash, so that size and time had to do.
-        commands: files of `neural-recon decode` and `evaluate`, which have no records.
         cached: links to the cache that folders share, whose records are where they were made.
     """
 
@@ -39,7 +35,6 @@ class Verdict:
     files: int = 0
     size: int = 0
     by_time: int = 0
-    commands: int = 0
     cached: int = 0
 
     def summary(self) -> str:
@@ -52,8 +47,6 @@ class Verdict:
             notes.append(f"{self.by_time} large inputs are known by size and time only")
         if self.unchecked:
             notes.append(f"{len(self.unchecked)} inputs are not here and could not be checked")
-        if self.commands:
-            notes.append(f"{self.commands} files of `decode` and `evaluate` have no records")
         if self.cached:
             notes.append(f"{self.cached} files are links to a cache and have no records here")
         return f"{'; '.join([', '.join([found, *counts]), *notes])}."
@@ -216,9 +209,7 @@ class _Check:
             hidden = any(part.startswith(".") for part in below.parts)
             if below.parts[0] == FOLDER or hidden or parents & self.folders:
                 continue
-            if below.parts[0] in COMMANDS:
-                self.verdict.commands += 1
-            elif below.as_posix() in self.records:
+            if below.as_posix() in self.records:
                 continue
             elif path.is_symlink():
                 self.verdict.cached += 1
