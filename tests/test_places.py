@@ -1,7 +1,10 @@
 """Projects in odd places: folders of any name, inputs that cannot be written, clocks that were wrong."""
 
 import os
+import re
+import shutil
 import subprocess
+import sys
 import time
 
 import nibabel
@@ -13,6 +16,7 @@ from neural_recon import nsd
 from neural_recon.errors import InputError
 from neural_recon.files import read_hdf5, write_hdf5, write_text
 from neural_recon.pictures import write_folder
+from neural_recon.verify import verify
 
 DESIGN = "nsd/nsddata/experiments/nsd/nsd_expdesign.mat"
 
@@ -35,17 +39,80 @@ def test_a_folder_of_any_name(project):
 
 @pytest.mark.slow
 def test_a_clock_that_was_wrong_reruns_nothing_for_ever(project):
-    """An input of tomorrow makes its job run once more at most, and never fails it."""
+    """Results that are there stay; what must be made from a file of tomorrow says which one that is."""
     target = "results/trials/subj01.parquet"
     assert snakemake(project, target, config=SMALL).returncode == 0
+    design = project / DESIGN
     tomorrow = time.time() + 86400
-    os.utime(project / DESIGN, (tomorrow, tomorrow))
+    os.utime(design, (tomorrow, tomorrow))
     done = snakemake(project, target)
     assert done.returncode == 0, done.stdout + done.stderr
     again = snakemake(project, target, "--dry-run")
     assert again.returncode == 0
     # Snakemake goes by what files contain where it knows it, not by their times alone
     assert "Nothing to be done" in again.stdout + again.stderr
+
+    (project / target).unlink()
+    done = snakemake(project, target)
+    assert done.returncode == 1
+    assert re.search(rf"has older modification time \(.*\) than input {DESIGN}", done.stdout + done.stderr)
+    design.touch()
+    assert snakemake(project, target).returncode == 0
+    assert verify(project / "results").wrong == []
+
+
+@pytest.mark.slow
+def test_the_second_of_two_runs_at_once_ends_and_the_first_goes_on(project):
+    target = "results/voxels/subj01.parquet"
+    command = [sys.executable, "-m", "snakemake", target, "--cores", "1"]
+    first = subprocess.Popen(
+        [*command, "--configfile", "config.yaml"],
+        cwd=project,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not list(project.glob(".snakemake/locks/*")) and first.poll() is None:
+        time.sleep(0.01)
+    assert first.poll() is None
+    second = snakemake(project, target)
+    assert second.returncode == 1
+    assert "Directory cannot be locked" in second.stdout + second.stderr
+    assert first.wait(120) == 0
+    assert (project / target).is_file()
+    assert snakemake(project, target).returncode == 0
+
+
+# as a share whose listing is old: Snakemake, not the job that writes it, sees a file seconds late
+LATE = """
+import os, sys, time
+if sys.argv[0] == "-m":
+    stat = os.stat
+    def late(path, *given, **more):
+        found = stat(path, *given, **more)
+        if str(path).endswith("trials/subj01.parquet") and time.time() - found.st_mtime < 6:
+            raise FileNotFoundError(2, "not seen yet", str(path))
+        return found
+    os.stat = late
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("patience", "status"), [(1, 1), (30, 0)])
+def test_files_that_come_late(project, tmp_path, monkeypatch, patience, status):
+    """Waited for, or the run ends and says so; the next one goes on, and the result is right."""
+    target = "results/trials/subj01.parquet"
+    shutil.rmtree(project / "results/trials", ignore_errors=True)
+    (tmp_path / "sitecustomize.py").write_text(LATE, encoding="utf-8")
+    with monkeypatch.context() as patched:
+        patched.setenv("PYTHONPATH", str(tmp_path))
+        done = snakemake(project, target, "--latency-wait", str(patience))
+    assert done.returncode == status, done.stdout + done.stderr
+    if status:
+        assert "MissingOutputException" in done.stdout + done.stderr
+        assert snakemake(project, target).returncode == 0
+    verdict = verify(project / "results", thorough=True)
+    assert verdict.wrong == []
+    assert (project / target).is_file()
 
 
 def test_inputs_are_only_read(tmp_path):
