@@ -4,8 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 export HF_HUB_OFFLINE := 1
 
-# of the tests: so many files at once
-BESIDE = --numprocesses $(or $(CORES),logical) --maxprocesses 4 --dist loadscope --no-loadscope-reorder
+# of the tests: so many files at once, one more than cores, as some wait for a queue
+BESIDE = --numprocesses $(or $(CORES),$(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)) --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 # of test-kill: how many, and from which seed they are drawn
 KILLS ?= 30
 SEED ?= 0
@@ -29,7 +29,7 @@ env: .venv/.complete ## set up .venv with exact versions
 demo: env ## run the whole workflow on two simulated subjects
 	$(BIN)/neural-recon demo $(if $(CORES),--cores $(CORES))
 
-test: env ## run the tests, a file at a time on each core
+test: env ## run the tests, several files at once
 	$(BIN)/python -m pytest $(BESIDE)
 
 coverage: env ## the same, and which lines of the package they ran, those of the workflow's jobs included

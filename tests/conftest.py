@@ -14,7 +14,8 @@ from sklearn.linear_model import Ridge
 import neural_recon  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[1]
-ONE_RUN = ("test_workflow", "test_reruns")  # share the fixture `project`, which takes minutes
+ONE_RUN = ("test_reruns", "test_workflow")  # share the fixture `project`, which takes minutes
+FIRST = (*ONE_RUN, "test_slurm", "test_real_excerpt")  # those that take longest
 SHARED = ROOT.parent / "shared"
 
 # a VDVAE small enough for any test
@@ -92,5 +93,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first."""
-    items.sort(key=lambda item: (item.path.stem not in ONE_RUN, item.get_closest_marker("slow") is None))
+    """Long files first, so that none is left alone at the end."""
+    order = dict(zip(FIRST, range(len(FIRST)), strict=True))
+    items.sort(
+        key=lambda item: (order.get(item.path.stem, len(FIRST)), item.get_closest_marker("slow") is None)
+    )
