@@ -131,7 +131,7 @@ def test_links_to_a_cache_are_known_by_what_was_made_from_them(project, tmp_path
     assert {state for state, _ in wrong} == {"outdated"}
 
 
-def test_commands_record_too_what_they_write_into_the_results(project):
+def test_commands_record_too_what_they_write_into_the_results(project, monkeypatch):
     """Inputs that are not there are for the command to name; what it may not write yet keeps its record."""
     given = ("evaluate", {"method": "theirs"}, {"preset": "native"}, CONFIG)
     output, read = project / "results/others/theirs.tsv", {"weights": [Path("vdvae.th"), Path("nowhere")]}
@@ -147,6 +147,9 @@ def test_commands_record_too_what_they_write_into_the_results(project):
     begun = recording.begin_command(*given, [project / "elsewhere.tsv"], read)
     recording.finish(begun)
     assert recording.inputs(begun) == made.inputs
+    monkeypatch.setattr(recording, "LARGE", 1)
+    begun = recording.begin_command(*given, [output], read | {"stimuli": [project / "train.txt"]})
+    assert [one.sha256 is None for one in recording.inputs(begun)] == [False, True]
     assert verify(project / "results").wrong == []
 
 

@@ -19,7 +19,8 @@ error (`recording`), and so do `neural-recon decode` and `evaluate`, whose names
 `made_by` is all that determines the output's bytes, `run` what differs from run to run. Inputs are a
 `result`, `weights`, `data` (of NSD's tree) or another `file`. Paths of results are those below the results'
 folder; others are as the workflow names them, from the folder it ran in, which is `run.folder` as seen from
-the results' folder. Times are in ns since 1970. Large files of NSD have no hash: size and time must do.
+the results' folder. Times are in ns since 1970. Large files of NSD and very large other ones, weights apart,
+have no hash: size and time must do.
 """
 
 import hashlib

@@ -26,6 +26,7 @@ from neural_recon.weights import MODELS
 logger = logging.getLogger(__name__)
 
 HASHED = 50_000_000  # bytes: larger files of NSD's tree (39 GB of betas a subject) are not hashed
+LARGE = 2_000_000_000  # bytes: nor are larger files that lie elsewhere, such as a copy of NSD's stimuli
 SMALL = 1_000_000  # bytes: files up to this are hashed each time, as keeping their hash costs as much
 CODE = ("src", "workflow", "Snakefile")  # of a checkout: what makes results
 # Distributions whose versions can change a result, by the name they are imported under.
@@ -202,7 +203,7 @@ def _input(results: Path, config: dict[str, Any], name: str, path: Path, before:
     sha256 = None
     if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
         logger.warning("%s changed while this job ran", path)
-    elif of != "data" or size <= HASHED:
+    elif of in ("result", "weights") or size <= (HASHED if of == "data" else LARGE):
         sha256 = _recorded(results, shown, size, before) if of == "result" else None
         sha256 = sha256 or _known(results, full, size, before.st_mtime_ns)
     return Input(name=name, of=of, path=shown, size=size, sha256=sha256)
