@@ -12,7 +12,7 @@ from neural_recon.errors import InputError
 from neural_recon.jobs import start
 
 job = SimpleNamespace(log=["job.log"], rule="responses", wildcards={{"subject": "subj01"}})
-job.input, job.output, job.config = {{}}, [], {{}}
+job.input, job.output, job.params, job.config = {{}}, [], {{}}, {{}}
 logger = start(job)
 {body}
 """
