@@ -278,7 +278,7 @@ def _inputs(
         "betas": [betas],
         "average": [average] if average else [],
         "decoders": [*kept.values(), *([unconditional] if unconditional else [])],
-        "weights": [vdvae, *painters],
+        "weights": [vdvae, Path(config.features.vdvae.hparams), *painters],
     }
 
 
