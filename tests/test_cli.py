@@ -348,7 +348,7 @@ def test_no_file_is_overwritten(neural_recon, tmp_path, name, message):
 def test_valid_configuration_is_summed_up(neural_recon):
     status, out, said = neural_recon("config", "validate", "config/demo.yaml")
     assert (status, said) == (0, "")
-    assert "4 sessions, 3,000 trials, 900 training and 100 test images, 3 chunks of features a space" in out
+    assert "4 sessions, 3,000 trials, 900 training and 100 test images, 2 chunks of features a space" in out
     assert out.endswith("config/demo.yaml: ok\n")
 
 
