@@ -77,7 +77,7 @@ def doctor(
 @app.command()
 def demo(
     cores: Annotated[
-        int | None, typer.Option(min=1, help="Jobs at once, of up to 0.9 GB each; default: at most four.")
+        int | None, typer.Option(min=1, help="Jobs at once, of up to 1.1 GB each; default: at most four.")
     ] = None,
     subject: Annotated[
         Literal["subj01", "subj02"] | None, typer.Option(help="One of the two subjects: half the time.")
