@@ -55,6 +55,7 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "make demo-models": Elsewhere("tests/test_training.py", "def test_command_line"),
     "make test-kill": Elsewhere("tests/test_kills.py", "kills.disturb"),
     "make test-kill KILLS=32": Elsewhere("tests/test_kills.py", "kills.disturb"),
+    "make test-kill KILLS=12 SEED=1": Elsewhere("tests/test_kills.py", "kills.disturb"),
     "make lock": NotRun(
         "resolves the newest versions from the package index; tests/test_dependencies.py has its parts"
     ),
