@@ -398,6 +398,8 @@ def test_single_stages_decode_too(run, rng, tmp_path, monkeypatch, kind):
     provenance = json.loads((tmp_path / kind / "provenance.json").read_text(encoding="utf-8"))
     assert provenance["generator"]["kind"] == kind
     assert "strength" not in provenance["generator"]
+    read_too = [one["path"] for one in provenance["inputs"] if one["name"] == "weights"]
+    assert sum(path.endswith(("image_unet/config.json", "vae/config.json")) for path in read_too) == 2
 
 
 def test_mistakes_of_the_command_are_one_sentence(run, rng, tmp_path, monkeypatch):

@@ -438,10 +438,7 @@ def single(project, tmp_path_factory) -> Path:
 @pytest.mark.parametrize("kind", ["contexts_only", "base_only"])
 def test_recipe_of_one_stage_is_reported_whole(project, single, kind):
     targets = ("results/report/subj01.html", "results/figures/subj01.png")
-    config = changed(generator={"kind": kind})
-    if kind == "contexts_only":  # regions and amounts of data paint most, and pass the kind on alike
-        del config["regions"], config["data_amount"]
-    done = snakemake(single, "--", *targets, config=config)
+    done = snakemake(single, "--", *targets, config=changed(generator={"kind": kind}))
     assert done.returncode == 0, done.stdout + done.stderr
     results = single / "results"
     painted = files.read_hdf5(results / "reconstructions/subj01/decoded.h5", "images", "nsd_id")

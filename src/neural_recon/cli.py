@@ -203,29 +203,19 @@ def evaluate(
     name: Annotated[str | None, typer.Option(help="The method's name; default: the folder's.")] = None,
 ) -> None:
     """Score a folder of pictures, from whatever method, with intervals and chance levels."""
-    from neural_recon import evaluate_folder, recording  # takes seconds to import
+    from neural_recon import evaluate_folder  # takes seconds to import
     from neural_recon.config import read_config
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     name = name or reconstructions.resolve().name
-    begun = None
+    given = (reconstructions, stimuli, preset, name, clip, weights)
     if output is None:
-        config = read_config(configfile, Path.cwd())
-        output = evaluate_folder.default_output(config.results, name, preset)
-        begun = recording.begin_command(
-            "evaluate",
-            {"method": name},
-            {"preset": preset},
-            config.model_dump(mode="json"),
-            [output, output.with_suffix(".parquet")],
-            evaluate_folder.files_read(reconstructions, stimuli, preset, clip, weights),
-        )
-    if output.suffix != ".tsv":
+        output, summary = evaluate_folder.evaluate_into(read_config(configfile, Path.cwd()), *given)
+    elif output.suffix != ".tsv":
         raise InputError(f"{output}: expected a name that ends in .tsv.")
-    summary, images = evaluate_folder.evaluate_folder(reconstructions, stimuli, preset, name, clip, weights)
-    evaluate_folder.write_scores(output, summary, images)
-    if begun is not None:
-        recording.finish(begun)
+    else:
+        summary, images = evaluate_folder.evaluate_folder(*given)
+        evaluate_folder.write_scores(output, summary, images)
     typer.echo(f"{evaluate_folder.as_text(summary)}\n\nscores: {output}")
 
 

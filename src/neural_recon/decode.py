@@ -215,16 +215,24 @@ def decode(
     table = weights.read_table(weights.TABLE)
     located = {key: weights.locate(key, value, table) for key, value in config.weights}
     settings = config.generator.model_dump()
-    unconditional = (
-        results / UNCONDITIONAL if generators.KINDS[config.generator.kind].needs_contexts else None
-    )
+    kind = generators.KINDS[config.generator.kind]
+    unconditional = results / UNCONDITIONAL if kind.needs_contexts else None
     begun = recording.begin_command(
         "decode",
         {"subject": subject},
         {"zscore": zscore or trained},
         config.model_dump(mode="json"),
         [output],
-        _inputs(config, betas, average, kept, unconditional, located["vdvae"], table),
+        {
+            "betas": [betas],
+            "average": [average] if average else [],
+            "decoders": [*kept.values(), *([unconditional] if unconditional else [])],
+            "weights": [
+                located["vdvae"],
+                Path(config.features.vdvae.hparams),
+                *map(Path, weights.painters(config.weights.versatile, table, kind.parts)),
+            ],
+        },
     )
 
     shared = read_hdf5(kept["responses"], "x_y_z", "volume", "mean", "std")
@@ -255,31 +263,11 @@ def decode(
         "decoders": {space: read_parameters(kept[space]) for space in SPACES},
         "weights": {key: str(path) for key, path in located.items()},
         "generator": {**generators.changing(settings), "seed": config.seed},
-        "inputs": [one.model_dump() for one in recording.inputs(begun)],
+        "inputs": [one.model_dump() for one in begun.inputs],
     }
     write_pictures(output, prepared.names, base, final, features, provenance)
     recording.finish(begun)
     return output
-
-
-def _inputs(
-    config: Config,
-    betas: Path,
-    average: Path | None,
-    kept: dict[str, Path],
-    unconditional: Path | None,
-    vdvae: Path,
-    table: weights.Table,
-) -> dict[str, list[Path]]:
-    """The files that a call reads, by what they are to it."""
-    parts = generators.KINDS[config.generator.kind].parts
-    painters = map(Path, weights.model_files(config.weights.versatile, table, parts))
-    return {
-        "betas": [betas],
-        "average": [average] if average else [],
-        "decoders": [*kept.values(), *([unconditional] if unconditional else [])],
-        "weights": [vdvae, Path(config.features.vdvae.hparams), *painters],
-    }
 
 
 def find_decoders(config: Config, configfile: Path, results: Path, subject: str) -> dict[str, Path]:

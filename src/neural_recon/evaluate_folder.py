@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from neural_recon import __version__, metrics, nsd, weights
+from neural_recon import __version__, metrics, nsd, recording, weights
+from neural_recon.config import Config
 from neural_recon.errors import InputError
 from neural_recon.evaluate import Scores
 from neural_recon.files import write_table
@@ -125,29 +126,6 @@ def _weights(preset: PresetName, folder: Path, clip: Path | None) -> tuple[dict[
     return {name: paths[0] for name, paths in found.items() if paths}, clip
 
 
-def files_read(
-    reconstructions: Path, stimuli: Path, preset: PresetName, clip: Path | None, folder: Path
-) -> dict[str, list[Path]]:
-    """The files that `evaluate_folder` reads when it is called so, by what they are to it.
-
-    Raises:
-        InputError: as there, of folders and names.
-    """
-    pictures, seen = picture_files(reconstructions), _stimuli_file(stimuli)
-    if seen.is_dir():
-        every = picture_files(seen)
-        shown = [every[i] for i in pictures if i in every]
-    else:
-        shown = [seen]
-    files, encoders = _weights(preset, folder, clip)
-    parts = weights.model_files(str(encoders), {}, ("image_encoder", "image_processor")) if encoders else []
-    return {
-        "reconstructions": list(pictures.values()),
-        "stimuli": shown,
-        "weights": [*files.values(), *map(Path, parts)],
-    }
-
-
 def default_output(results: Path, name: str, preset: PresetName) -> Path:
     """Where the scores of a method under a preset go: the comparison of these results takes up what lies
     there.
@@ -160,6 +138,54 @@ def default_output(results: Path, name: str, preset: PresetName) -> Path:
             f"name: expected one that can name a file, found {name!r}; give another one, or an output."
         )
     return results / f"others/{name}_{preset}.tsv"
+
+
+def evaluate_into(
+    config: Config,
+    reconstructions: Path,
+    stimuli: Path,
+    preset: PresetName,
+    name: str,
+    clip: Path | None = None,
+    folder: Path = weights.MODELS,
+) -> tuple[Path, pd.DataFrame]:
+    """Score a folder of pictures, as `evaluate_folder`, into the results of a configuration, with records of
+    what was read; where the table is, and the summary.
+
+    Raises:
+        InputError: as there; or the method's name cannot name a file.
+    """
+    output = default_output(config.results, name, preset)
+    begun = recording.begin_command(
+        "evaluate",
+        {"method": name},
+        {"preset": preset},
+        config.model_dump(mode="json"),
+        [output, output.with_suffix(".parquet")],
+        _files_read(reconstructions, stimuli, preset, clip, folder),
+    )
+    summary, images = evaluate_folder(reconstructions, stimuli, preset, name, clip, folder)
+    write_scores(output, summary, images)
+    recording.finish(begun)
+    return output, summary
+
+
+def _files_read(
+    reconstructions: Path, stimuli: Path, preset: PresetName, clip: Path | None, folder: Path
+) -> dict[str, list[Path]]:
+    """The files that `evaluate_folder` reads when it is called so, by what they are to it."""
+    pictures, seen = picture_files(reconstructions), _stimuli_file(stimuli)
+    shown = [seen]
+    if seen.is_dir():
+        every = picture_files(seen)
+        shown = [every[i] for i in pictures if i in every]
+    files, encoders = _weights(preset, folder, clip)
+    parts = weights.model_files(str(encoders), {}, ("image_encoder", "image_processor")) if encoders else []
+    return {
+        "reconstructions": list(pictures.values()),
+        "stimuli": shown,
+        "weights": [*files.values(), *map(Path, parts)],
+    }
 
 
 def write_scores(output: Path, summary: pd.DataFrame, images: pd.DataFrame) -> None:

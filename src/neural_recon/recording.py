@@ -1,5 +1,6 @@
 """Write the records of `provenance` while a job of the workflow, or a command that writes results, runs."""
 
+import functools
 import hashlib
 import json
 import logging
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 HASHED = 50_000_000  # bytes: larger files of NSD's tree (39 GB of betas a subject) are not hashed
 LARGE = 2_000_000_000  # bytes: nor are larger files that lie elsewhere, such as a copy of NSD's stimuli
-SMALL = 1_000_000  # bytes: files up to this are hashed each time, as keeping their hash costs as much
+SMALL = 1_000_000  # bytes: a command keeps no hash of such a file, of which no job asks: pictures are many
 CODE = ("src", "workflow", "Snakefile")  # of a checkout: what makes results
 # Distributions whose versions can change a result, by the name they are imported under.
 PACKAGES = {
@@ -68,10 +69,16 @@ class Job:
     config: dict[str, Any]
     results: Path
     outputs: list[str]
-    inputs: list[tuple[str, Path, os.stat_result]]
+    read: list[tuple[str, Path, os.stat_result]]
+    kept: int  # bytes: hashes of files above this are kept for other jobs
     started: datetime
     clock: float
     code: tuple[str | None, bool | None]
+
+    @functools.cached_property
+    def inputs(self) -> list[Input]:
+        """What was read, with hashes."""
+        return [_input(self, *entry) for entry in self.read]
 
 
 def begin(job: Any) -> Job:
@@ -88,7 +95,7 @@ def begin(job: Any) -> Job:
     }
     wildcards = {name: str(value) for name, value in job.wildcards.items()}
     read = [(names.get(path, ""), Path(path)) for path in dict.fromkeys(job.input)]
-    begun = _begin(job.rule, wildcards, dict(job.params.items()), job.config, job.output, read)
+    begun = _begin(job.rule, wildcards, dict(job.params.items()), job.config, job.output, read, kept=0)
     records = [provenance.record_path(begun.results, name) for name in begun.outputs]
     for record in records:
         record.unlink(missing_ok=True)
@@ -120,7 +127,7 @@ def begin_command(
     """
     files = {path: name for name, paths in inputs.items() for path in paths}
     named = [(name, path) for path, name in files.items() if path.exists()]
-    return _begin(command, dict(wildcards), dict(params), dict(config), outputs, named)
+    return _begin(command, dict(wildcards), dict(params), dict(config), outputs, named, kept=SMALL)
 
 
 def _begin(
@@ -130,13 +137,14 @@ def _begin(
     config: dict[str, Any],
     outputs: Iterable[str | Path],
     read: Iterable[tuple[str, Path]],
+    kept: int,
 ) -> Job:
     results = Path(config.get("pathvars", {}).get("results", "results")).absolute()
     written = [Path(path).absolute() for path in outputs]
     names = [path.relative_to(results).as_posix() for path in written if path.is_relative_to(results)]
     seen = [(name, path, path.stat()) for name, path in read]
     started, clock = datetime.now(UTC), time.monotonic()
-    return Job(rule, wildcards, params, config, results, names, seen, started, clock, _checkout())
+    return Job(rule, wildcards, params, config, results, names, seen, kept, started, clock, _checkout())
 
 
 def finish(begun: Job) -> None:
@@ -156,7 +164,7 @@ def finish(begun: Job) -> None:
         params=json.loads(json.dumps(begun.params, sort_keys=True, default=_plain)),
         seed=begun.config.get("seed"),
         configuration=configuration,
-        inputs=inputs(begun),
+        inputs=begun.inputs,
         versions=_versions(*begun.code),
     )
     for name in begun.outputs:
@@ -167,15 +175,10 @@ def finish(begun: Job) -> None:
             device=_device(),
             folder=os.path.relpath(Path.cwd().resolve(), results.resolve()),
             output_time=path.stat().st_mtime_ns,
-            input_times=[status.st_mtime_ns for _, _, status in begun.inputs],
+            input_times=[status.st_mtime_ns for _, _, status in begun.read],
         )
         record = Record(format=1, output=provenance.describe(path, name), made_by=making, run=run)
         write_text(provenance.record_path(results, name), record.model_dump_json(indent=1) + "\n")
-
-
-def inputs(begun: Job) -> list[Input]:
-    """What was read, with hashes."""
-    return [_input(begun.results, begun.config, *entry) for entry in begun.inputs]
 
 
 def _weights(config: dict[str, Any]) -> list[str]:
@@ -184,8 +187,9 @@ def _weights(config: dict[str, Any]) -> list[str]:
     return [MODELS, *config["weights"].values(), *filter(None, networks.values())]
 
 
-def _input(results: Path, config: dict[str, Any], name: str, path: Path, before: os.stat_result) -> Input:
+def _input(begun: Job, name: str, path: Path, before: os.stat_result) -> Input:
     """An input with its hash: from its own record, or computed once for all jobs."""
+    results, config = begun.results, begun.config
     of: Literal["result", "weights", "data", "file"] = "file"
     full, shown = path.absolute(), str(path)
     if full.is_relative_to(results):
@@ -205,6 +209,8 @@ def _input(results: Path, config: dict[str, Any], name: str, path: Path, before:
         logger.warning("%s changed while this job ran", path)
     elif of in ("result", "weights") or size <= (HASHED if of == "data" else LARGE):
         sha256 = _recorded(results, shown, size, before) if of == "result" else None
+        if sha256 is None and size <= begun.kept:
+            sha256 = provenance.describe(path, path.name).sha256
         sha256 = sha256 or _known(results, full, size, before.st_mtime_ns)
     return Input(name=name, of=of, path=shown, size=size, sha256=sha256)
 
@@ -221,8 +227,6 @@ def _recorded(results: Path, output: str, size: int, status: os.stat_result) -> 
 
 def _known(results: Path, path: Path, size: int, mtime_ns: int) -> str:
     """The hash of a file or folder, kept in a file of its own: many jobs at once need no lock for that."""
-    if size <= SMALL and path.is_file():
-        return provenance.sha256_of(path)
     place = results / FOLDER / HASHES / f"{hashlib.sha256(os.fsencode(path)).hexdigest()}.json"
     try:
         known = provenance.read_json(place, Known)

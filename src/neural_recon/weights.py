@@ -165,6 +165,16 @@ def model_files(value: str, table: Table, parts: Iterable[str]) -> list[str]:
     return [path for part in parts for path in part_files(Path(value) / part)]
 
 
+def generator_configs(value: str, table: Table) -> list[str]:
+    """What gives the pictures of a Versatile Diffusion folder their size."""
+    return [path for path in model_files(value, table, ("image_unet", "vae")) if path.endswith("config.json")]
+
+
+def painters(value: str, table: Table, parts: Iterable[str]) -> list[str]:
+    """What paints: the files of a generator's `parts`, and what gives its pictures their size."""
+    return list(dict.fromkeys([*model_files(value, table, parts), *generator_configs(value, table)]))
+
+
 def files_read(entry: Entry, unread: Collection[str] = ()) -> list[File]:
     """The files of an entry that a run reads: of the parts `unread` their configurations only."""
     return [f for f in entry.files if f.path.endswith(".json") or f.path.split("/")[0] not in unread]

@@ -41,13 +41,8 @@ def model_files(*parts):
     return weights.model_files(CONFIG.weights.versatile, WEIGHTS, parts)
 
 
-GENERATOR_CONFIGS = [
-    path for path in model_files("image_unet", "vae") if path.endswith("config.json")
-]
-
-
-# What paints: the weights of the generator's parts, and what gives its pictures their size.
-PAINTERS = list(dict.fromkeys([*model_files(*GENERATOR.parts), *GENERATOR_CONFIGS]))
+GENERATOR_CONFIGS = weights.generator_configs(CONFIG.weights.versatile, WEIGHTS)
+PAINTERS = weights.painters(CONFIG.weights.versatile, WEIGHTS, GENERATOR.parts)
 UNCONDITIONAL = (
     "<results>/features/unconditional.h5" if GENERATOR.needs_contexts else []
 )
