@@ -98,7 +98,7 @@ def start(gpus: int = 1, cpus: int = 4) -> None:
     ]
     for command in (munge, ["slurmctld", "-c"], ["slurmd"]):
         subprocess.run(command, check=True)
-    wait_until(lambda: node_state() == "idle", "the node to be idle")
+    wait_until(lambda: told("sinfo", "-h", "-p", "cpu", "-o", "%T") == "idle", "the node to be idle")
 
 
 def stop() -> None:
@@ -106,8 +106,13 @@ def stop() -> None:
     pids = [int(path.read_text()) for name in ("slurmctld", "slurmd", "munged")
             if (path := HOME / f"{name}.pid").is_file()]  # fmt: skip
     running = [pid for pid in pids if is_running(pid)]
+    if len(running) == len(pids) > 0:
+        # jobs would outlive the daemons
+        subprocess.run(["scancel", f"--user={os.getuid()}"], check=True)
+        wait_until(lambda: not told("squeue", "-h"), "the jobs to end")
     for pid in running:
-        os.kill(pid, signal.SIGTERM)
+        # no state is worth saving
+        os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not any(map(is_running, running)), "the daemons to end")
     shutil.rmtree(HOME, ignore_errors=True)
     for path in (ETC / "slurm.conf", ETC / "gres.conf"):
@@ -115,12 +120,9 @@ def stop() -> None:
             path.unlink()
 
 
-def node_state() -> str:
-    """As sinfo says, empty where the controller does not answer yet."""
-    told = subprocess.run(
-        ["sinfo", "-h", "-p", "cpu", "-o", "%T"], capture_output=True, text=True, check=False
-    )
-    return told.stdout.strip()
+def told(*command: str) -> str:
+    """What one of SLURM's commands says, empty where the controller does not answer yet."""
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def is_running(pid: int) -> bool:
