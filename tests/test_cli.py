@@ -352,6 +352,14 @@ def test_valid_configuration_is_summed_up(neural_recon):
     assert out.endswith("config/demo.yaml: ok\n")
 
 
+def test_a_setting_that_the_kind_passes_over_is_named(neural_recon, written):
+    text = written.read_text(encoding="utf-8").replace("# generator:", "generator:")
+    text = text.replace("#   strength: 0.75", "  strength: 0.5")
+    written.write_text(text.replace("recipe: brain_diffuser", "recipe: contexts_only"), encoding="utf-8")
+    _, out, _ = neural_recon("config", "validate", written)
+    assert "(given, but not read by this kind: strength)" in out
+
+
 def test_missing_data_are_named(neural_recon, written):
     status, out, _ = neural_recon("config", "validate", written)
     assert status == 1

@@ -105,6 +105,13 @@ def test_only_what_a_kind_reads_changes_its_pictures():
     assert not {"batch", "memory", "compile", "chunk"} & set(full)
 
 
+def test_what_a_kind_passes_over_is_known():
+    given = {"kind": "contexts_only", "strength": 0.5, "mixing": 0.3, "batch": 4}
+    assert generators.unread(given, "contexts_only") == ["strength"]
+    assert generators.unread(given, "base_only") == ["strength", "mixing"]
+    assert generators.unread(given, "versatile_diffusion") == []
+
+
 def test_inputs_from_files(tmp_path, base, contexts):
     write_hdf5(tmp_path / "base.h5", {"images": base, "nsd_id": IDS}, {})
     for name, rows in (("vision", contexts.vision), ("text", contexts.text)):

@@ -181,6 +181,12 @@ def changing(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: settings[name] for name in ("kind", *KINDS[settings["kind"]].settings)}
 
 
+def unread(section: Mapping[str, Any], kind: str) -> list[str]:
+    """The keys given in a section `generator` that change pictures of other kinds, but not of this one."""
+    read_by_some = {name for other in KINDS.values() for name in other.settings}
+    return [name for name in section if name in read_by_some - set(KINDS[kind].settings)]
+
+
 def read_base(path: str | Path, nsd_ids: np.ndarray) -> np.ndarray | None:
     """The base images uint8 (n, H, W, 3) of some images; None without a path (a kind that needs none).
 
