@@ -102,12 +102,12 @@ def start(gpus: int = 1, cpus: int = 4) -> None:
 
 
 def stop() -> None:
-    """Stop what `start` started and remove its files."""
+    """Stop what `start` started, jobs too, and remove its files."""
     pids = [int(path.read_text()) for name in ("slurmctld", "slurmd", "munged")
             if (path := HOME / f"{name}.pid").is_file()]  # fmt: skip
     running = [pid for pid in pids if is_running(pid)]
-    if len(running) == len(pids) > 0:
-        # jobs would outlive the daemons
+    if running and running == pids:
+        # jobs would outlive the daemons, which all have to be there to end them
         subprocess.run(["scancel", f"--user={os.getuid()}"], check=True)
         wait_until(lambda: not told("squeue", "-h"), "the jobs to end")
     for pid in running:

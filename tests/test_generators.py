@@ -107,9 +107,9 @@ def test_only_what_a_kind_reads_changes_its_pictures():
 
 def test_what_a_kind_passes_over_is_known():
     given = {"kind": "contexts_only", "strength": 0.5, "mixing": 0.3, "batch": 4}
-    assert generators.unread(given, "contexts_only") == ["strength"]
-    assert generators.unread(given, "base_only") == ["strength", "mixing"]
-    assert generators.unread(given, "versatile_diffusion") == []
+    assert generators.unread_settings("contexts_only", given) == ["strength"]
+    assert generators.unread_settings("base_only", given) == ["strength", "mixing"]
+    assert generators.unread_settings("versatile_diffusion", given) == []
 
 
 def test_inputs_from_files(tmp_path, base, contexts):

@@ -23,7 +23,7 @@ CONFIG = {
     "split": {"train": "nsd/splits/train_ids.txt", "test": "nsd/splits/test_ids.txt"},
     "features": {"chunk": 1000},
     # pictures are not what this is about: the small models never saw a photograph
-    "generator": {"steps": 2, "chunk": 200},
+    "generator": {"steps": 4, "chunk": 200},
     "evaluation": {"preset": "native", "control_images": 8},
     "pathvars": {"results": "out/results", "logs": "out/logs", "benchmarks": "out/benchmarks"},
 }

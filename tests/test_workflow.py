@@ -425,6 +425,7 @@ def test_only_what_a_kind_needs_runs_for_its_pictures(project):
         snakemake(project, "--dry-run", path, "--forceall", config=changed(generator={"kind": kind}))
         for kind in ("base_only", "contexts_only")
     ]
+    assert [planned.returncode for planned in runs] == [0, 0]
     base, alone = (set(jobs(planned.stdout)) for planned in runs)
     # the number of steps is in the small configuration
     passed_over = "generator.steps: given, but the kind base_only does not read it."

@@ -35,7 +35,7 @@ def examine(configfile: Path, folder: Path) -> tuple[list[str], dict[str, str]]:
         "evaluation": config.evaluation.preset,
         "results": str(config.results),
     }
-    if unread := generators.unread(raw.get("generator", {}), config.generator.kind):
+    if unread := generators.unread_settings(config.generator.kind, raw.get("generator", {})):
         summary["generator"] += f" (given, but not read by this kind: {', '.join(unread)})"
     checks: list[Callable[[], None]] = [plan.check_files, partial(_check_weights, config, folder)]
     # before the design is fetched there are no trials to count

@@ -176,15 +176,15 @@ def unread_parts(kind: str) -> set[str]:
     return {part for other in KINDS.values() for part in other.parts} - set(KINDS[kind].parts)
 
 
+def unread_settings(kind: str, given: Mapping[str, Any]) -> list[str]:
+    """The keys given in a section `generator` that change pictures of other kinds, but not of this one."""
+    unread = {name for other in KINDS.values() for name in other.settings} - set(KINDS[kind].settings)
+    return [name for name in given if name in unread]
+
+
 def changing(settings: Mapping[str, Any]) -> dict[str, Any]:
     """What of the section `generator` changes a picture: its kind, and the settings that kind reads."""
     return {name: settings[name] for name in ("kind", *KINDS[settings["kind"]].settings)}
-
-
-def unread(section: Mapping[str, Any], kind: str) -> list[str]:
-    """The keys given in a section `generator` that change pictures of other kinds, but not of this one."""
-    read_by_some = {name for other in KINDS.values() for name in other.settings}
-    return [name for name in section if name in read_by_some - set(KINDS[kind].settings)]
 
 
 def read_base(path: str | Path, nsd_ids: np.ndarray) -> np.ndarray | None:

@@ -27,7 +27,7 @@ if not sys.executable.startswith("'"):
 # The folder of this project, which is not that of a workflow that uses it as a module.
 PROJECT = Path(workflow.current_basedir).parents[1]
 
-given = dict(config)  # before recipe and defaults
+given = config.get("generator", {})  # before recipe and defaults
 # A user's mistake in the configuration or the design ends here, in one sentence.
 try:
     # the resolved configuration, defaults and recipe included, is what rules look their parameters up in
@@ -43,7 +43,7 @@ try:
         PLAN.check_files()
         PLAN.fetch_design()
         PLAN.check()
-        for key in generators.unread(given.get("generator", {}), CONFIG.generator.kind):
+        for key in generators.unread_settings(CONFIG.generator.kind, given):
             logger.warning(
                 f"generator.{key}: given, but the kind {CONFIG.generator.kind} does not read it."
             )
