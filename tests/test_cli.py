@@ -357,7 +357,7 @@ def test_a_setting_that_the_kind_passes_over_is_named(neural_recon, written):
     text = text.replace("#   strength: 0.75", "  strength: 0.5")
     written.write_text(text.replace("recipe: brain_diffuser", "recipe: contexts_only"), encoding="utf-8")
     _, out, _ = neural_recon("config", "validate", written)
-    assert "(given, but not read by this kind: strength)" in out
+    assert "note        generator.strength: given, but the kind contexts_only does not read it.\n" in out
 
 
 def test_missing_data_are_named(neural_recon, written):

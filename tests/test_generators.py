@@ -107,8 +107,10 @@ def test_only_what_a_kind_reads_changes_its_pictures():
 
 def test_what_a_kind_passes_over_is_known():
     given = {"kind": "contexts_only", "strength": 0.5, "mixing": 0.3, "batch": 4}
-    assert generators.unread_settings("contexts_only", given) == ["strength"]
-    assert generators.unread_settings("base_only", given) == ["strength", "mixing"]
+    (sentence,) = generators.unread_settings("contexts_only", given)
+    assert sentence == "generator.strength: given, but the kind contexts_only does not read it."
+    keys = [said.partition(":")[0] for said in generators.unread_settings("base_only", given)]
+    assert keys == ["generator.strength", "generator.mixing"]
     assert generators.unread_settings("versatile_diffusion", given) == []
 
 

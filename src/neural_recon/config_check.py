@@ -36,7 +36,7 @@ def examine(configfile: Path, folder: Path) -> tuple[list[str], dict[str, str]]:
         "results": str(config.results),
     }
     if unread := generators.unread_settings(config.generator.kind, raw.get("generator", {})):
-        summary["generator"] += f" (given, but not read by this kind: {', '.join(unread)})"
+        summary["note"] = " ".join(unread)
     checks: list[Callable[[], None]] = [plan.check_files, partial(_check_weights, config, folder)]
     # before the design is fetched there are no trials to count
     planned = config.demo is not None or config.tree.expdesign.is_file()

@@ -177,9 +177,11 @@ def unread_parts(kind: str) -> set[str]:
 
 
 def unread_settings(kind: str, given: Mapping[str, Any]) -> list[str]:
-    """The keys given in a section `generator` that change pictures of other kinds, but not of this one."""
+    """A sentence for each key given in a section `generator` that changes pictures of other kinds only."""
     unread = {name for other in KINDS.values() for name in other.settings} - set(KINDS[kind].settings)
-    return [name for name in given if name in unread]
+    return [
+        f"generator.{name}: given, but the kind {kind} does not read it." for name in given if name in unread
+    ]
 
 
 def changing(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -43,10 +43,8 @@ try:
         PLAN.check_files()
         PLAN.fetch_design()
         PLAN.check()
-        for key in generators.unread_settings(CONFIG.generator.kind, given):
-            logger.warning(
-                f"generator.{key}: given, but the kind {CONFIG.generator.kind} does not read it."
-            )
+        for sentence in generators.unread_settings(CONFIG.generator.kind, given):
+            logger.warning(sentence)
     WEIGHTS = weights.read_table(PROJECT / weights.TABLE)
     VDVAE = str(weights.locate("vdvae", CONFIG.weights.vdvae, WEIGHTS))
     VERSATILE = str(weights.locate("versatile", CONFIG.weights.versatile, WEIGHTS))
