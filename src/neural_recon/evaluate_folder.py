@@ -33,6 +33,7 @@ PresetName = Literal["brain_diffuser", "mindeye2", "native"]
 THREADS = 4  # decoding and resizing leave the interpreter free
 # pictures read at a time; what is kept of each is the preset's size in 8 bits, and the networks' features
 BLOCK = 64
+NAMES = "; names are NSD ids, counted from 0, unless --names or --ids says what else they are"
 SEED, REPAIRINGS = 0, 1000
 GENERATOR = "shi-labs--versatile-diffusion"  # where the workflow fetches it to, below the folder of weights
 
@@ -267,13 +268,13 @@ class _Stimuli:
     def check(self, nsd_ids: np.ndarray) -> None:
         """Raise an InputError unless each image has its stimulus."""
         if self.files is None:
-            nsd.check_filled(self.path, nsd_ids)
+            nsd.check_filled(self.path, nsd_ids, NAMES)
             return
         absent = [int(i) for i in nsd_ids if i not in self.files]
         if absent:
             raise InputError(
                 f"{self.path}: expected a stimulus for each picture, found none for image {absent[0]} "
-                f"({len(absent)} of {len(nsd_ids)} are missing)."
+                f"({len(absent)} of {len(nsd_ids)} are missing){NAMES}."
             )
 
     def read(self, nsd_ids: np.ndarray) -> Sequence[Image.Image]:
@@ -311,7 +312,7 @@ class _Stimuli:
 
     def orders(self, config: Config | None, n: int) -> Mapping[str, name_questions.Reading]:
         """Lists of test images that could be meant."""
-        return name_questions.known_orders(self.path, self.files, _expdesign(self.given), config, n)
+        return name_questions.known_orders(self.path, _expdesign(self.given), config, n)
 
 
 def _stimuli_file(stimuli: Path) -> Path:

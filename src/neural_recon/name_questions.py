@@ -9,7 +9,7 @@ say which one would fit.
 import contextlib
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,9 +101,8 @@ def question(
             list; computed only where there is a question.
     """
     parts = []
-    dense = (
-        None if same_names or naming.numbers or naming.positions is not None else look_like_positions(files)
-    )
+    said = same_names or naming.numbers is not None or naming.positions is not None
+    dense = None if said else look_like_positions(files)
     if dense:
         parts.append(
             f"the names are {dense}, as positions in a list of test images would be, and were taken for NSD "
@@ -117,8 +116,8 @@ def question(
             else f"are the names NSD ids, counted from {naming.first}?"
         )
         parts.append(
-            f"PixCorr {summary['mean']:.4f} cannot be told from chance (re-paired pictures {summary['shuffled']:.4f}, "
-            f"p {summary['p']:.2g}): {asked}"
+            f"PixCorr {summary['mean']:.4f} cannot be told from chance (re-paired pictures "
+            f"{summary['shuffled']:.4f}, p {summary['p']:.2g}): {asked}"
         )
     if not parts:
         return ""
@@ -171,9 +170,7 @@ def _readings(
         check = f"check {naming.source}"
         yield Reading("the names as NSD ids", numbers, "leave out --ids")
         yield Reading("the positions counted from 1", _at(listed, numbers - 1), check)
-        yield Reading(
-            "each picture with the next of the list", _at(listed, numbers + 1), f"check {naming.source}"
-        )
+        yield Reading("each picture with the next of the list", _at(listed, numbers + 1), check)
     else:
         lower = "--names ids_from_1" if numbers is not None and not naming.first else "rename the pictures"
         upper = "leave out --names ids_from_1" if naming.first else "rename the pictures"
@@ -229,21 +226,16 @@ def _correlations(truth: np.ndarray, pictures: np.ndarray) -> np.ndarray:
     return _standardised(truth) @ _standardised(pictures).T
 
 
-def known_orders(
-    stimuli: Path, listed: Iterable[int] | None, expdesign: Path | None, config: Config | None, n: int
-) -> dict[str, Reading]:
+def known_orders(stimuli: Path, expdesign: Path | None, config: Config | None, n: int) -> dict[str, Reading]:
     """Lists of test images that names could be positions in.
 
     Args:
         stimuli: NSD's HDF5, or a folder.
-        listed: the ids of a folder's pictures.
         expdesign: `nsd_expdesign.mat` of the tree of the stimuli, if there is one.
         config: whose split counts too, unless it is of a demo with other stimuli.
         n: pictures.
     """
     found: list[Reading] = []
-    if listed is not None:
-        found.append(Reading(f"the sorted pictures of {stimuli.name}", np.array(sorted(listed)), _WRITE))
     if expdesign is not None and expdesign.is_file():
         with contextlib.suppress(InputError):
             found += _published(expdesign, n)

@@ -253,14 +253,17 @@ def read_stimuli(path: str | Path, nsd_ids: Sequence[int] | np.ndarray, empty_ok
                 empty.append(int(nsd_id))
             pictures[ids == nsd_id] = picture
     if empty and not empty_ok:
-        raise InputError(_none_filled_in(path, empty, len(np.unique(ids))))
+        raise InputError(f"{_none_filled_in(path, empty, len(np.unique(ids)))}.")
     logger.info("%s: %d pictures", path, len(ids))
     return pictures
 
 
-def check_filled(path: str | Path, nsd_ids: Sequence[int] | np.ndarray) -> None:
+def check_filled(path: str | Path, nsd_ids: Sequence[int] | np.ndarray, more: str = "") -> None:
     """Look whether the pictures of ids are there, before any is used: one line of each is read, and all of
     those whose line is black.
+
+    Args:
+        more: what else may be wrong, at the end of the message.
 
     Raises:
         InputError: as of `read_stimuli`, with the number of all that are empty.
@@ -272,14 +275,14 @@ def check_filled(path: str | Path, nsd_ids: Sequence[int] | np.ndarray) -> None:
         middle = brick.shape[1] // 2
         empty = [int(i) for i in ids if not brick[i, middle].any() and not brick[i].any()]
     if empty:
-        raise InputError(_none_filled_in(path, empty, len(ids)))
+        raise InputError(f"{_none_filled_in(path, empty, len(ids))}{more}.")
 
 
 def _none_filled_in(path: str | Path, empty: Sequence[int], asked: int) -> str:
     return (
         f"{path}: expected a picture for NSD id {empty[0]}, found an empty one (all zero), as are "
         f"{len(empty)} of the {asked} asked for; the file's download was not finished, or it is an excerpt "
-        "without them: fetch it again, or leave these images out."
+        "without them: fetch it again, or leave these images out"
     )
 
 
@@ -344,7 +347,10 @@ def read_captions(
     captions = [[str(caption) for caption in row if caption] for row in rows]
     empty = [int(nsd_id) for nsd_id, found in zip(ids, captions, strict=True) if not found]
     if empty and not empty_ok:
-        raise InputError(f"{path}: expected captions for every image, found none for NSD id {empty[0]}.")
+        raise InputError(
+            f"{path}: expected captions for every image, found none for NSD id {empty[0]}, as for {len(empty)} "
+            f"of the {len(ids)} asked for; take a file with all of them, or leave these images out."
+        )
     return captions
 
 
