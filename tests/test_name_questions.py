@@ -1,5 +1,6 @@
 """Results whose pictures' names may mean other images are questioned; what would fit is said, never taken."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.io
+import torch
 import yaml
 from conftest import ROOT
 from PIL import Image
@@ -282,3 +284,13 @@ def test_old_tables_have_no_question(tmp_path):
     for questioned_column in ({}, {"questioned": ""}):
         write_scores(tmp_path / "x.tsv", rows.assign(**questioned_column), rows)
         assert comparison.other_lines([tmp_path / "x.tsv"])["note"].tolist() == [""]
+
+
+def test_the_export_of_mindeye2_s_tensors_leads_to_its_images(tmp_path, tree, design):
+    stack = torch.from_numpy(np.stack([picture(i) for i in sorted(design)])).permute(0, 3, 1, 2) / 255
+    torch.save(stack.half(), "all_recons.pt")
+    text = (ROOT / "docs/evaluating.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
+    assert "weights_only=True" in block
+    exec(block, {})
+    assert pixcorr(tmp_path / "pictures", tree, ids="mindeye2") == pytest.approx(1, abs=1e-4)

@@ -274,7 +274,7 @@ def test_empty_stimuli_are_all_counted(tmp_path, rng):
     pictures[[4, 7, 11]], pictures[2, 4] = 0, 0
     with h5py.File(tmp_path / "stimuli.hdf5", "w") as file:
         file["imgBrick"] = pictures
-    said = r"expected a picture for NSD id 4, found an empty one \(all zero\), as are 3 of the 12 asked for"
+    said = r"expected a picture for NSD id 4, found an empty one \(all zero\), as are 3 of the 10 asked for"
     for reader in (nsd.read_stimuli, nsd.check_filled):
         with pytest.raises(InputError, match=rf"{said}; .*fetch it again"):
             reader(tmp_path / "stimuli.hdf5", [11, 2, 7, *range(9), 4])

@@ -348,8 +348,9 @@ def read_captions(
     empty = [int(nsd_id) for nsd_id, found in zip(ids, captions, strict=True) if not found]
     if empty and not empty_ok:
         raise InputError(
-            f"{path}: expected captions for every image, found none for NSD id {empty[0]}, as for {len(empty)} "
-            f"of the {len(ids)} asked for; take a file with all of them, or leave these images out."
+            f"{path}: expected captions for every image, found none for NSD id {empty[0]}, as for "
+            f"{len(empty)} of the {len(ids)} asked for; take a file with all of them, or leave these images "
+            "out."
         )
     return captions
 

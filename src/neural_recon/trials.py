@@ -14,7 +14,8 @@ from neural_recon.texts import read_text
 
 logger = logging.getLogger(__name__)
 
-SURE = 4  # standard deviations
+# that a list counts from elsewhere: standard deviations; images all of which chance hardly ever shows
+SURE, FEW = 4, 5
 
 
 def trial_table(
@@ -84,12 +85,14 @@ def _check_count(name: str, given: np.ndarray, shown: np.ndarray) -> None:
     counts from 1 keeps a seventh of its images by chance, as a subject saw 10,000 of 73,000.
 
     Raises:
-        InputError: it does, by more than `SURE` standard deviations of what chance would do.
+        InputError: it does: all of the others were shown and not half of these, or more by `SURE` standard
+            deviations of what chance would do.
     """
     as_given = int(np.isin(given, shown).sum())
     for step, words in ((-1, "one lower"), (1, "one higher")):
         moved = int(np.isin(given + step, shown).sum())
-        if moved - as_given > SURE * np.sqrt(moved + as_given):
+        every = moved == len(given) >= FEW and 2 * as_given < moved
+        if every or moved - as_given > SURE * np.sqrt(moved + as_given):
             raise InputError(
                 f"{name} ids: expected images shown in these sessions, found {as_given} of {len(given)}, and "
                 f"{moved} of the ids {words}; ids count from 0, NSD's own names from 1: write the list so."
