@@ -11,7 +11,7 @@ from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from neural_recon.errors import InputError
 from neural_recon.evaluate_folder import evaluate_folder
-from neural_recon.picture_files import TURNED, read_picture
+from neural_recon.picture_files import TURNED, one_size, read_picture
 
 # columns of XYZ (D50)
 SRGB = ((0.4360, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7141))
@@ -207,3 +207,15 @@ def test_text_and_previews_in_a_file_do_not_matter(tmp_path, picture):
     for name in ("1.png", "2.jpg"):
         difference = np.asarray(read_picture(tmp_path / name)).astype(int) - np.asarray(picture)
         assert np.abs(difference).max() <= 6, name
+
+
+def test_a_picture_that_may_not_be_read_is_not_called_broken(tmp_path, picture, monkeypatch):
+    picture.save(tmp_path / "1.png")
+
+    def refuses(*_, **__):
+        raise PermissionError(13, "Permission denied", str(tmp_path / "1.png"))
+
+    monkeypatch.setattr(Image, "open", refuses)
+    refuse(tmp_path / "1.png", "a picture that can be opened, found Permission denied")
+    with pytest.raises(InputError, match="expected a picture, found Permission denied"):
+        one_size({1: tmp_path / "1.png"})

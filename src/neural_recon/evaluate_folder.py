@@ -264,6 +264,7 @@ class _Stimuli:
                 "found neither."
             )
         self.files = None if self.path.is_file() else picture_files(self.path, Naming(numbers))
+        self.seen: dict[int, np.ndarray | None] = {}  # of `small`
 
     def check(self, nsd_ids: np.ndarray) -> None:
         """Raise an InputError unless each image has its stimulus."""
@@ -285,13 +286,18 @@ class _Stimuli:
     def small(self, nsd_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Which of any images there are, (n,) bool, and these at the size of `name_questions`."""
         size = name_questions.SMALL
-        there, found = np.zeros(len(nsd_ids), bool), [np.empty((0, size, size, 3), np.uint8)]
-        for start in range(0, len(nsd_ids), BLOCK):
-            for row, picture in enumerate(self._some(nsd_ids[start : start + BLOCK]), start):
-                if picture is not None:
-                    there[row] = True
-                    found.append(metrics.resize_through(np.asarray(picture)[None], (size,), "bilinear"))
-        return there, np.concatenate(found)
+        new = np.array([i for i in np.unique(nsd_ids) if i not in self.seen], np.int64)
+        for start in range(0, len(new), BLOCK):
+            block = new[start : start + BLOCK]
+            for nsd_id, picture in zip(block, self._some(block), strict=True):
+                small = (
+                    None if picture is None else metrics.resize_through(picture[None], (size,), "bilinear")
+                )
+                self.seen[int(nsd_id)] = small
+        found = [self.seen[int(i)] for i in nsd_ids]
+        there = [picture for picture in found if picture is not None]
+        empty = np.empty((0, size, size, 3), np.uint8)
+        return np.array([picture is not None for picture in found], bool), np.concatenate([empty, *there])
 
     def _some(self, nsd_ids: np.ndarray) -> list[np.ndarray | None]:
         """Pictures, and None for those that are not there or cannot be read: nobody asked to score them."""

@@ -215,12 +215,8 @@ def chunk_ids(expdesign: str | Path, stimuli: str, chunk: int, size: int) -> np.
 
 
 def shared_as_met(expdesign: str | Path, sessions: int) -> np.ndarray:
-    """NSD ids (0-based) of the shared images that were shown in the first sessions, in the order in which
-    they were first shown: the same for every subject who came so often.
-
-    Args:
-        expdesign: `nsd_expdesign.mat`.
-        sessions: how many; a design of fewer gives all of its own.
+    """NSD ids (0-based) of the shared images of the first `sessions`, or of all if the design has fewer, in
+    the order in which they were first shown: the same for every subject.
     """
     ordering, images, _ = _read_variables(Path(expdesign))
     shown = pd.unique(pd.Series(ordering[: sessions * TRIALS_PER_SESSION]))

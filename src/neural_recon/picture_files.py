@@ -97,6 +97,10 @@ def read_picture(path: Path) -> Image.Image:
     except InputError:
         raise
     except Exception as error:  # a broken picture raises many kinds
+        if isinstance(error, OSError) and error.errno is not None:  # of the system: nothing is broken
+            raise InputError(
+                f"{path}: expected a picture that can be opened, found {error.strerror}."
+            ) from error
         raise InputError(
             f"{path}: expected a whole picture, found one that cannot be read ({error}); write it again."
         ) from error
@@ -183,7 +187,12 @@ def one_size(files: dict[int, Path]) -> int:
             with Image.open(path, formats=FORMATS) as image:
                 size = image.size
         except Exception as error:
-            raise InputError(f"{path}: expected a picture, found a file that is none ({error}).") from error
+            why = (
+                error.strerror
+                if isinstance(error, OSError) and error.errno
+                else f"a file that is none ({error})"
+            )
+            raise InputError(f"{path}: expected a picture, found {why}.") from error
         check_pixels(path, size)
         first = first or size
         if size != first or size[0] != size[1] or size[0] <= 2 * RADIUS:
