@@ -37,6 +37,7 @@ COLUMNS = [*DESCRIPTION, *METRICS]
 PUBLISHED, OURS, OTHER = "published", "this run", "other method"
 UNKNOWN, NOT_MEASURED = "unknown", "not measured"
 NATIVE = "not comparable: preset native compares at the pictures' own size"
+QUESTIONED = "questioned: "  # before what is doubtful about another method's names
 SIMULATED = "simulated: no brain, no photograph"
 
 
@@ -131,7 +132,9 @@ def _text(value: Any) -> str:
 
 
 def other_lines(paths: Iterable[str | Path]) -> pd.DataFrame:
-    """Other methods' pictures as `neural-recon evaluate` scored them: a line a file.
+    """Other methods' pictures as `neural-recon evaluate` scored them: one line per file.
+
+    What the scoring questioned stands in the note.
 
     Raises:
         InputError: a file is no such table.
@@ -151,11 +154,18 @@ def other_lines(paths: Iterable[str | Path]) -> pd.DataFrame:
         described = dict.fromkeys(DESCRIPTION, UNKNOWN) | {
             "line": str(first["method"]), "kind": OTHER, "source": f"scored here: {Path(path).name}",
             "preset": str(first["preset"]), "test_images": _text(float(table["n"].max())),
-            "note": NATIVE if first["preset"] == "native" else "",
+            "note": _note(first),
         }  # fmt: skip
         values = table.drop_duplicates("metric").set_index("metric")["mean"].reindex(METRICS)
         rows.append({**described, **values})
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _note(first: Mapping[str, Any]) -> str:
+    """Why another method's line is not to be compared, or not to be trusted: the first of its rows."""
+    doubt = first.get("questioned")
+    doubts = [QUESTIONED + doubt] if isinstance(doubt, str) and doubt else []
+    return "; ".join([*doubts, *([NATIVE] if first["preset"] == "native" else [])])
 
 
 def for_people(table: pd.DataFrame) -> pd.DataFrame:
