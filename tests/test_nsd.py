@@ -13,7 +13,7 @@ import scipy.io
 from conftest import ROOT
 from PIL import Image
 
-from neural_recon import nsd, volumes
+from neural_recon import betas, nsd
 from neural_recon.config import Config, resolve
 from neural_recon.errors import InputError
 from neural_recon.plan import Plan
@@ -155,7 +155,7 @@ def test_real_stimuli_and_captions(mini, nsd_mini):
 @pytest.mark.parametrize("chunks", [None, (11, 1, 1, 1), (4, 5, 3, 4), (1, 5, 3, 4)])
 @pytest.mark.parametrize("block_bytes", [1, 300, 2**20])
 def test_blocks_do_not_change_betas(tmp_path, monkeypatch, rng, session, chunks, block_bytes):
-    monkeypatch.setattr(volumes, "_BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(betas, "_BLOCK_BYTES", block_bytes)
     mask = rng.random(SHAPE) < 0.4
     expected = (session[mask].T / 300).astype(np.float32)
     for path in write_betas(tmp_path, session, chunks):

@@ -14,16 +14,17 @@ import h5py
 import numpy as np
 import pandas as pd
 
+from neural_recon.betas import BETA_SCALE, check_betas, read_betas
 from neural_recon.errors import InputError
 from neural_recon.files import dataset, open_hdf5
 from neural_recon.matlab import read_whole_numbers
-from neural_recon.volumes import BETA_SCALE, check_betas, read_betas, read_labels, read_mask, read_ncsnr
+from neural_recon.volumes import read_grid, read_labels, read_mask, read_ncsnr
 
 __all__ = [
     "BETA_SCALE", "N_IMAGES", "PUBLISHED_IMAGES", "PUBLISHED_SESSIONS", "REGIONS", "SESSIONS",
     "SESSIONS_DESIGNED", "TRIALS_PER_SESSION", "UNIONS", "Tree", "check_betas", "design_table", "find_region",
-    "is_mask_file", "mask_files", "read_betas", "read_captions", "read_design", "read_labels", "read_mask",
-    "read_ncsnr", "read_stimuli",
+    "is_mask_file", "mask_files", "read_betas", "read_captions", "read_design", "read_grid", "read_labels",
+    "read_mask", "read_ncsnr", "read_stimuli",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
