@@ -189,23 +189,18 @@ def test_broken_betas(tmp_path, session, form):
     with pytest.raises(InputError, match=r"cut short|cannot be opened") as error:
         nsd.read_betas(path, mask)
     assert str(path) in str(error.value)
-    write_betas(tmp_path, session.astype(np.float32))
-    with pytest.raises(InputError, match=r"int16.*found float32"):
+    write_betas(tmp_path, session.astype(np.uint16))
+    with pytest.raises(InputError, match=r"int16.*found uint16"):
         nsd.read_betas(path, mask)
 
 
-def test_damaged_checksum_and_scaling_of_nifti(tmp_path, session):
+def test_damaged_checksum_of_nifti(tmp_path, session):
     mask = np.ones(SHAPE, bool)
     path = write_betas(tmp_path, session)[0]
     content = bytearray(path.read_bytes())
     content[-6] ^= 1  # the checksum
     path.write_bytes(content)
     with pytest.raises(InputError, match="damaged"):
-        nsd.read_betas(path, mask)
-    image = nibabel.Nifti1Image(session, np.eye(4))
-    image.header.set_slope_inter(0.5, 0)
-    nibabel.save(image, path)
-    with pytest.raises(InputError, match="without scaling"):
         nsd.read_betas(path, mask)
 
 

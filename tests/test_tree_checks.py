@@ -68,7 +68,7 @@ def test_all_are_found_at_once(plan):
     first.write_bytes(first.read_bytes()[:-500])
     save(second, np.zeros((*SHAPE, 749), np.int16))
     save(third, np.zeros((5, 5, 5, 750), np.int16))
-    save(fourth, np.zeros((*SHAPE, 750), np.float32))
+    save(fourth, np.zeros((*SHAPE, 750), np.uint16))
     fifth.write_bytes(b"no gzip at all")
     content = bytearray(sixth.read_bytes())
     content[len(content) // 2 : len(content) // 2 + 8] = bytes(8)
