@@ -12,6 +12,7 @@ import typer
 
 from neural_recon import __version__
 from neural_recon.errors import InputError
+from neural_recon.refusals import of_system
 
 COLOURS = {"ok": typer.colors.GREEN, "note": typer.colors.YELLOW, "wrong": typer.colors.RED}
 WIDTH = 110
@@ -264,6 +265,8 @@ def run() -> None:
 
 def as_sentence(error: Exception) -> str:
     """One line on what went wrong, and where there is more to know."""
+    if isinstance(error, OSError):
+        error = of_system(error) or error
     if isinstance(error, InputError):
         return str(error)
     line = " ".join(f"{type(error).__name__}: {error}".split())

@@ -17,6 +17,7 @@ from neural_recon.errors import InputError
 from neural_recon.files import read_hdf5, read_parameters, read_table, write_hdf5, write_text
 from neural_recon.pictures import write_folder, write_sheet
 from neural_recon.reconstruct import base_images
+from neural_recon.refusals import is_there
 
 logger = logging.getLogger(__name__)
 
@@ -280,7 +281,7 @@ def find_decoders(config: Config, configfile: Path, results: Path, subject: str)
         raise InputError(f"--subject: expected one of {', '.join(config.subjects)}, found {subject}.")
     folder = results / "decoders" / subject
     kept = {name: folder / f"{name}.h5" for name in ("responses", *SPACES)}
-    absent = [path for path in kept.values() if not path.is_file()]
+    absent = [path for path in kept.values() if not is_there(path, "a decoder")]
     if absent:
         setting = "" if config.ridge.keep else f"set ridge.keep in {configfile}, then "
         targets = " ".join(map(str, [*(folder / f"{space}.h5" for space in SPACES), results / UNCONDITIONAL]))

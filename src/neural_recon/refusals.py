@@ -10,6 +10,7 @@ import os
 import re
 import stat
 from pathlib import Path
+from typing import Literal
 
 from neural_recon.errors import InputError
 
@@ -28,7 +29,7 @@ _BY_KIND = {
 _OF_CONTENT = {0, errno.EINVAL, errno.ERANGE, errno.EILSEQ, errno.EDOM}
 _RIGHTS = {errno.EACCES, errno.EPERM}
 _BUSY = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK, errno.EBUSY, errno.ETXTBSY}
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+FULL = {errno.ENOSPC, errno.EDQUOT}
 _AWAY = {
     errno.EIO, errno.ESTALE, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH,
     errno.ENOTCONN, errno.ETIMEDOUT, errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED,
@@ -85,7 +86,7 @@ def writing_refused(path: str | os.PathLike[str], error: OSError) -> InputError 
     if number in _OF_CONTENT:
         return None
     said = os.strerror(number)
-    if number in _FULL:
+    if number in FULL:
         return InputError(f"{said}: {path}; free some space on the disk of {_disk(path)} and run again.")
     above = _nearest(path.absolute().parent)
     if number in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY):
@@ -108,27 +109,50 @@ def writing_refused(path: str | os.PathLike[str], error: OSError) -> InputError 
     return InputError(f"{path}: expected to write it, {found}; {way}.")
 
 
-def is_there(path: str | os.PathLike[str], what: str = "a file") -> bool:
-    """Whether there is a file, if the system lets one know.
+def of_system(error: OSError) -> InputError | None:
+    """The sentence for an error that nobody turned into one where it arose; None: it names no file."""
+    if not isinstance(error.filename, str):
+        return None
+    number, path = number_of(error), Path(error.filename)
+    forbidden = number in _RIGHTS and (not os.path.lexists(path) or os.access(path, os.R_OK))
+    if number in {*FULL, errno.EROFS, errno.EEXIST} or (forbidden and _closed_folder(path) is None):
+        return writing_refused(path, error)
+    return refusal(path, error)
+
+
+def kind_of(path: str | os.PathLike[str], what: str = "a file") -> Literal["file", "folder", "nothing"]:
+    """What there is, if the system lets one know.
 
     Raises:
-        InputError: there is something, but no file that can be reached: a link to what is gone, a folder, a
-            pipe; or one may not look, or the disk does not answer.
+        InputError: there is something that cannot be reached: a link to what is gone, a folder that one may
+            not enter, a disk that does not answer; or something else, such as a pipe.
     """
     path = Path(path)
     try:
         mode = path.stat().st_mode
     except ValueError:  # a name that no file can have
-        return False
+        return "nothing"
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR) and _dangling(path) is None:
-            return False
+            return "nothing"
         raise (refusal(path, error, what) or _odd(path, what, str(error))) from error
     if stat.S_ISDIR(mode):
-        raise _odd(path, what, "a folder; name the file, or put it there")
+        return "folder"
     if not stat.S_ISREG(mode):
         raise _odd(path, what, "a pipe or device; write its content into a file and name that")
-    return True
+    return "file"
+
+
+def is_there(path: str | os.PathLike[str], what: str = "a file") -> bool:
+    """Whether there is a file, if the system lets one know.
+
+    Raises:
+        InputError: as of `kind_of`, or there is a folder.
+    """
+    kind = kind_of(path, what)
+    if kind == "folder":
+        raise _odd(Path(path), what, "a folder; name the file, or put it there")
+    return kind == "file"
 
 
 def require_file(
@@ -199,7 +223,7 @@ def _other(number: int, error: BaseException | None = None) -> tuple[str, str]:
         return f"found a name that is too long ({said})", "shorten it"
     if number == errno.ELOOP:
         return f"found a symbolic link that leads back to itself ({said})", "correct the link"
-    if number in _FULL:
+    if number in FULL:
         return f"found that the disk is full ({said})", "free some space and run again"
     return f"found that the system refuses ({said})", "mend that and run again"
 
