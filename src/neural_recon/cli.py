@@ -265,11 +265,10 @@ def run() -> None:
 
 def as_sentence(error: Exception) -> str:
     """One line on what went wrong, and where there is more to know."""
-    if isinstance(error, OSError):
-        error = of_system(error) or error
     if isinstance(error, InputError):
         return str(error)
-    line = " ".join(f"{type(error).__name__}: {error}".split())
+    said = (of_system(error) if isinstance(error, OSError) else None) or error
+    line = " ".join(f"{type(error).__name__}: {said}".split())
     more = f"`{NAME} --debug ...` shows where"
     # of the disk, the memory, or rights: nothing of ours
     if isinstance(error, OSError | MemoryError):

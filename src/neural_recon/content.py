@@ -22,8 +22,8 @@ import pandas as pd
 from neural_recon.coco import stimulus_table
 from neural_recon.errors import InputError
 from neural_recon.file_kinds import JSON, another_kind
-from neural_recon.refusals import refusal
 from neural_recon.files import read_table
+from neural_recon.refusals import refusal
 
 logger = logging.getLogger(__name__)
 
@@ -161,9 +161,8 @@ def read_instances(
         table = pd.DataFrame(rows, columns=["image", "name", "x", "y", "w", "h", "crowd"])
         table["name"] = [names[category] for category in table["name"]]
     except OSError as error:
-        what = "COCO's instance annotations (nsd.instances names their folder)"
-        unknown = InputError(f"{path}: expected {what}, found that it cannot be read ({error}).")
-        raise (refusal(path, error, what) or unknown) from error
+        said = refusal(path, error, "COCO's instance annotations") or f"{path}: {error}."
+        raise InputError(f"{str(said)[:-1]}; nsd.instances names its folder.") from error
     except (ValueError, KeyError, TypeError, IndexError) as error:  # IndexError: the text ends too soon
         other = InputError(
             f"{path}: expected COCO's instances as JSON (images with id, width and height; annotations with "

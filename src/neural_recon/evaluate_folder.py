@@ -264,7 +264,7 @@ def read_picture(path: Path) -> Image.Image:
         damaged = InputError(
             f"{path}: expected a whole picture, found one that cannot be read ({error}); write it again."
         )
-        raise (explained(path, error, "a PNG or JPEG picture", PICTURE) or damaged) from error
+        raise (explained(path, error, "a whole picture (PNG or JPEG)", PICTURE) or damaged) from error
     if image.mode not in MODES:
         raise InputError(f"{path}: expected an RGB or grey picture of 8 bits, found mode {image.mode}.")
     if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
@@ -323,7 +323,7 @@ def _one_size(files: dict[int, Path]) -> int:
                 size = image.size
         except Exception as error:
             other = InputError(f"{path}: expected a picture, found a file that is none ({error}).")
-            raise (explained(path, error, "a PNG or JPEG picture", PICTURE) or other) from error
+            raise (explained(path, error, "a picture (PNG or JPEG)", PICTURE) or other) from error
         _check_pixels(path, size)
         first = first or size
         if size != first or size[0] != size[1] or size[0] <= 2 * RADIUS:

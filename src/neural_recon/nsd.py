@@ -38,7 +38,8 @@ PUBLISHED_IMAGES = {"train": 8859, "test": 982}
 N_IMAGES = 73_000
 LARGEST_SIDE = 2048  # of a picture; NSD's have 425
 N_SHARED = 1000  # positions up to here of every subject's images are the shared ones
-STIMULI = "NSD's nsd_stimuli.hdf5, with all pictures in the dataset imgBrick (73000, 425, 425, 3) (nsd.root has the tree)"
+STIMULI = "NSD's nsd_stimuli.hdf5, which has the dataset imgBrick (73000, 425, 425, 3)"
+CONVERT = "docs/troubleshooting.md shows how to make a table of strings (images, captions) of it"
 SHARED = "shared"  # the list of stimuli that all subjects see
 
 BUCKET_FOLDERS = ("nsddata", "nsddata_betas", "nsddata_stimuli")  # the others of the tree come from elsewhere
@@ -294,16 +295,21 @@ def read_captions(
     except Exception as error:  # a broken header raises many kinds
         if (said := refusal(path, error, "the captions")) is not None:
             raise said from error
-        if (kind := look(path)).kind not in (NUMPY, UNKNOWN):
-            raise _no_captions(path, kind.text) from error
-        reason = (
-            str(error) if kind.kind == NUMPY else kind.text
-        )  # numpy takes what it does not know for pickle
+        found = look(path)
+        if found.kind in (NUMPY, UNKNOWN):  # numpy takes what it does not know for a pickle
+            reason = str(error) if found.kind == NUMPY else found.text
+            raise InputError(
+                f"{path}: expected a whole .npy file of strings, found one that cannot be read ({reason})."
+            ) from error
         raise InputError(
-            f"{path}: expected a whole .npy file of strings, found one that cannot be read ({reason})."
+            f"{path}: expected a whole .npy file of strings, found one that cannot be read as such: "
+            f"{found.text}; {CONVERT}."
         ) from error
     if not isinstance(table, np.ndarray) or table.dtype.kind != "U" or table.ndim != 2:
-        raise _no_captions(path, look(path).text)
+        raise InputError(
+            f"{path}: expected strings (images, captions), one row for each NSD id, found "
+            f"{look(path).text}; {CONVERT}."
+        )
     _check_ids(path, ids, len(table))
     rows = np.ascontiguousarray(table[ids])
     codes = rows.view(np.dtype("u4").newbyteorder(rows.dtype.byteorder)) if rows.nbytes else rows
@@ -314,13 +320,6 @@ def read_captions(
     if empty and not empty_ok:
         raise InputError(f"{path}: expected captions for every image, found none for NSD id {empty[0]}.")
     return captions
-
-
-def _no_captions(path: str | Path, found: str) -> InputError:
-    return InputError(
-        f"{path}: expected captions as a .npy file of strings (images, captions), <U, one row for each NSD id, "
-        f"found {found}; docs/troubleshooting.md shows how to convert it."
-    )
 
 
 def _check_ids(path: str | Path, ids: np.ndarray, n_images: int) -> None:

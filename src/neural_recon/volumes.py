@@ -219,7 +219,9 @@ def _read_betas_hdf5(
 
 
 def _hdf5_betas(path: str | Path, file: h5py.File) -> h5py.Dataset:
-    return dataset(path, file, "betas", meant="a session of NSD's betas, with the dataset betas (trials, z, y, x)")
+    return dataset(
+        path, file, "betas", meant="a session of NSD's betas, with the dataset betas (trials, z, y, x)"
+    )
 
 
 def _hdf5_blocks(

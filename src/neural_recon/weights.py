@@ -137,17 +137,17 @@ def locate(key: str, value: str, table: Table) -> Path:
 
 def _check_layout(place: str, folder: Path) -> None:
     """Raise an InputError where a folder has the single-file weights, and none of diffusers' parts."""
-    single = sorted(file for file in folder.glob("*") if file.suffix in WEIGHTS and file.is_file())
+    single = sorted(file for file in folder.glob("*") if file.suffix in (".pth", ".ckpt", ".pt"))
     if single and not any((folder / part).is_dir() for part in PARTS):
         raise _single_file(place, single[0])
 
 
 def _single_file(place: str, path: Path) -> InputError:
     return InputError(
-        f"{place}: expected the folder of Versatile Diffusion in the layout of diffusers (with {', '.join(PARTS)}, "
-        f"...), found the single file {path}, {look(path).text}, as in the first release (vd-four-flow-v1-0), "
-        f"which is not read; name {GENERATOR}, which is fetched, or the folder that huggingface-cli download "
-        f"{GENERATOR} --local-dir FOLDER makes."
+        f"{place}: expected a folder, found the file {path} ({look(path).text}): single files, such as "
+        f"vd-four-flow-v1-0 of the first release, are not read; name {GENERATOR}, which is fetched, or a "
+        f"folder in the layout of diffusers ({', '.join(PARTS)}, ...): hf download {GENERATOR} --local-dir "
+        "FOLDER."
     )
 
 
