@@ -12,6 +12,7 @@ from neural_recon import nifti
 from neural_recon.errors import InputError
 from neural_recon.files import dataset, open_hdf5
 from neural_recon.grids import Grid, Placement, place
+from neural_recon.refusals import require_file
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +55,7 @@ def open_betas(
         InputError: as of `read_betas`, but for what only the data show.
     """
     path, grid = Path(path), Grid.of(volume)
-    if not path.is_file():
-        raise InputError(f"{path}: expected a session's betas, found no such file; fetch it or leave it out.")
+    require_file(path, "a session's betas", "found no such file; fetch it or leave it out.")
     if path.suffix in HDF5:
         with open_hdf5(path) as file:
             data = _hdf5_betas(path, file)
@@ -258,7 +258,9 @@ def _hdf5_betas(path: str | Path, file: h5py.File) -> h5py.Dataset:
             "numpy.save('betasmd.npy', h5py.File(FILE)['betasmd'][()]) makes a file that neural-recon decode "
             "takes."
         )
-    return dataset(path, file, "betas")
+    return dataset(
+        path, file, "betas", meant="a session of NSD's betas, with the dataset betas (trials, z, y, x)"
+    )
 
 
 def _hdf5_blocks(

@@ -12,6 +12,7 @@ import typer
 
 from neural_recon import __version__
 from neural_recon.errors import InputError
+from neural_recon.refusals import of_system
 
 COLOURS = {"ok": typer.colors.GREEN, "note": typer.colors.YELLOW, "wrong": typer.colors.RED}
 WIDTH = 110
@@ -266,7 +267,8 @@ def as_sentence(error: Exception) -> str:
     """One line on what went wrong, and where there is more to know."""
     if isinstance(error, InputError):
         return str(error)
-    line = " ".join(f"{type(error).__name__}: {error}".split())
+    said = (of_system(error) if isinstance(error, OSError) else None) or error
+    line = " ".join(f"{type(error).__name__}: {said}".split())
     more = f"`{NAME} --debug ...` shows where"
     # of the disk, the memory, or rights: nothing of ours
     if isinstance(error, OSError | MemoryError):

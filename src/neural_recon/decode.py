@@ -15,10 +15,12 @@ from neural_recon.betas import doubtful_units, open_betas, units_of
 from neural_recon.config import Config
 from neural_recon.config_sections import SPACES
 from neural_recon.errors import InputError
+from neural_recon.file_kinds import NUMPY, look
 from neural_recon.files import read_hdf5, read_parameters, read_table, write_hdf5, write_text
 from neural_recon.grids import Grid
 from neural_recon.pictures import write_folder, write_sheet
 from neural_recon.reconstruct import base_images
+from neural_recon.refusals import is_there, refusal, require_file
 
 logger = logging.getLogger(__name__)
 
@@ -127,21 +129,24 @@ def _cure(shape: tuple[int, ...], p: int, volume: tuple[int, ...]) -> str:
 
 def _open_array(path: Path) -> np.ndarray:
     """The array of a `.npy` file, still on disk."""
-    if not path.is_file():
-        raise InputError(f"{path}: expected an array (.npy), found no such file.")
+    require_file(path, "an array (.npy)")
     try:
         return np.lib.format.open_memmap(path, mode="r")
     except Exception as error:  # a broken header raises many kinds
-        if "Python objects" in str(error):
+        if (said := refusal(path, error, "an array (.npy)")) is not None:
+            raise said from error
+        found = look(path)
+        if found.kind == "objects":
             raise InputError(
                 f"{path}: expected an array of numbers, found pickled Python objects, such as GLMsingle's "
                 "TYPED_....npy, which are not opened here as they could run any program; where you trust the "
                 "file, take the responses out of it: numpy.save('betasmd.npy', "
                 "numpy.load(FILE, allow_pickle=True).item()['betasmd'])."
             ) from error
+        reason = str(error) if found.kind == NUMPY else found.text
         raise InputError(
             f"{path}: expected a whole array as numpy.save writes it, found another kind of file, or one "
-            f"that is cut short ({error}); write it again."
+            f"that is cut short ({reason}); write it again."
         ) from error
 
 
@@ -376,7 +381,7 @@ def find_decoders(config: Config, configfile: Path, results: Path, subject: str)
         raise InputError(f"--subject: expected one of {', '.join(config.subjects)}, found {subject}.")
     folder = results / "decoders" / subject
     kept = {name: folder / f"{name}.h5" for name in ("responses", *SPACES)}
-    absent = [path for path in kept.values() if not path.is_file()]
+    absent = [path for path in kept.values() if not is_there(path, "a decoder")]
     if absent:
         setting = "" if config.ridge.keep else f"set ridge.keep in {configfile}, then "
         targets = " ".join(map(str, [*(folder / f"{space}.h5" for space in SPACES), results / UNCONDITIONAL]))

@@ -28,6 +28,7 @@ from neural_recon.errors import InputError
 from neural_recon.files import dataset, new_hdf5, open_hdf5, read_hdf5, read_parameters, write_hdf5
 from neural_recon.grids import Grid
 from neural_recon.kernel import GRAM_BLOCK, Fit, Kernel
+from neural_recon.refusals import refusal
 
 logger = logging.getLogger(__name__)
 
@@ -316,7 +317,8 @@ def predict(path: str | Path, shared: str | Path, scores: np.ndarray) -> np.ndar
                 product = scores[:, :rows] @ coefficients[:, part].astype(np.float32)
                 features[:, part] = arrays["offset"][part] + product * arrays["scale"][part]
         except OSError as error:
-            raise InputError(
+            damaged = InputError(
                 f"{path}: expected a whole file, found a damaged one ({error}); compute it again."
-            ) from error
+            )
+            raise (refusal(path, error, "a kept decoder") or damaged) from error
     return features

@@ -19,9 +19,11 @@ from neural_recon import __version__, metrics, nsd, recording, weights
 from neural_recon.config import Config
 from neural_recon.errors import InputError
 from neural_recon.evaluate import Scores
+from neural_recon.file_kinds import PICTURE, explained
 from neural_recon.files import write_table
 from neural_recon.models import device, load_clip
 from neural_recon.networks import METRICS, Judges, store
+from neural_recon.refusals import kind_of
 from neural_recon.similarity import RADIUS
 
 logger = logging.getLogger(__name__)
@@ -221,7 +223,7 @@ def picture_files(folder: Path) -> dict[int, Path]:
         InputError: no such folder, no pictures, a picture's name that is no id, or two for one id.
     """
     folder = Path(folder)
-    if not folder.is_dir():
+    if kind_of(folder, "a folder of pictures") != "folder":
         raise InputError(f"{folder}: expected a folder of pictures, found none.")
     files: dict[int, Path] = {}
     for path in sorted(folder.iterdir()):
@@ -259,9 +261,10 @@ def read_picture(path: Path) -> Image.Image:
     except InputError:
         raise
     except Exception as error:  # a broken picture raises many kinds
-        raise InputError(
+        damaged = InputError(
             f"{path}: expected a whole picture, found one that cannot be read ({error}); write it again."
-        ) from error
+        )
+        raise (explained(path, error, "a whole picture (PNG or JPEG)", PICTURE) or damaged) from error
     if image.mode not in MODES:
         raise InputError(f"{path}: expected an RGB or grey picture of 8 bits, found mode {image.mode}.")
     if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
@@ -280,7 +283,7 @@ def _check_pixels(path: Path, size: tuple[int, int]) -> None:
 def _reader(stimuli: Path, nsd_ids: np.ndarray) -> Callable[[np.ndarray], Sequence[Image.Image]]:
     """What reads the stimuli of some ids."""
     path = _stimuli_file(stimuli)
-    if path.is_file():
+    if kind_of(path, "stimuli") == "file":
         return lambda ids: [Image.fromarray(picture) for picture in nsd.read_stimuli(path, ids)]
     if not path.is_dir():
         raise InputError(
@@ -319,7 +322,8 @@ def _one_size(files: dict[int, Path]) -> int:
             with Image.open(path, formats=FORMATS) as image:
                 size = image.size
         except Exception as error:
-            raise InputError(f"{path}: expected a picture, found a file that is none ({error}).") from error
+            other = InputError(f"{path}: expected a picture, found a file that is none ({error}).")
+            raise (explained(path, error, "a picture (PNG or JPEG)", PICTURE) or other) from error
         _check_pixels(path, size)
         first = first or size
         if size != first or size[0] != size[1] or size[0] <= 2 * RADIUS:

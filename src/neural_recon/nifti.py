@@ -13,7 +13,9 @@ from isal import igzip, igzip_lib
 
 from neural_recon import grids
 from neural_recon.errors import InputError
+from neural_recon.file_kinds import UNKNOWN, look
 from neural_recon.grids import Grid, Placement
+from neural_recon.refusals import refusal, require_file
 
 MOST_VOXELS = 2**24  # of a volume; func1mm has 4 million
 MOST_OFFSET = 2**20  # bytes before the data: a header and what little may follow it
@@ -60,17 +62,14 @@ def open_nifti(path: str | Path) -> Nifti:
     from nibabel.spatialimages import HeaderDataError, HeaderTypeError
 
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: expected a NIfTI file, found no such file.")
+    require_file(path, "a NIfTI file")
     try:
         with stream(path) as file:
             block = file.read(nibabel.Nifti2Header.sizeof_hdr)
     except EOFError as error:
         raise damaged(path, error) from error
     except BROKEN as error:
-        raise InputError(
-            f"{path}: expected a NIfTI file, found one that cannot be opened ({error})."
-        ) from error
+        raise (refusal(path, error, "a NIfTI file") or _other(path, error)) from error
     try:
         for kind in (nibabel.Nifti1Header, nibabel.Nifti2Header):
             if kind.may_contain_header(block):
@@ -94,9 +93,7 @@ def open_nifti(path: str | Path) -> Nifti:
         if not shape or min(shape) < 1 or not kind.sizeof_hdr <= image.offset <= MOST_OFFSET:
             raise EOFError(f"shape {shape}, data from byte {image.offset} on")
     except (*BROKEN, ValueError, OverflowError, HeaderDataError, HeaderTypeError) as error:
-        raise InputError(
-            f"{path}: expected a NIfTI file, found one that cannot be opened ({error})."
-        ) from error
+        raise _other(path, error) from error
     return image
 
 
@@ -227,4 +224,13 @@ def check_whole(image: Nifti) -> None:
 
 
 def damaged(path: Path, error: BaseException) -> InputError:
-    return InputError(f"{path}: the file is cut short or damaged ({error}); fetch it again.")
+    """The sentence for a file that is cut short or damaged, or that the system does not go on giving."""
+    broken = InputError(f"{path}: the file is cut short or damaged ({error}); fetch it again.")
+    return refusal(path, error, "a whole NIfTI file") or broken
+
+
+def _other(path: Path, error: BaseException) -> InputError:
+    """The sentence for a file that is none in NIfTI, with what it looks like."""
+    found = look(path)
+    like = "" if found.kind in (UNKNOWN, "gzip") else f"; it looks like {found.text}"
+    return InputError(f"{path}: expected a NIfTI file, found one that cannot be opened ({error}{like}).")
