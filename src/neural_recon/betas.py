@@ -12,7 +12,7 @@ from neural_recon import nifti
 from neural_recon.errors import InputError
 from neural_recon.files import dataset, open_hdf5
 from neural_recon.grids import Grid, Placement, place
-from neural_recon.refusals import require_file
+from neural_recon.refusals import is_there
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,8 @@ def open_betas(
         InputError: as of `read_betas`, but for what only the data show.
     """
     path, grid = Path(path), Grid.of(volume)
-    require_file(path, "a session's betas", "found no such file; fetch it or leave it out.")
+    if not is_there(path, "a session's betas"):
+        raise InputError(f"{path}: expected a session's betas, found no such file; fetch it or leave it out.")
     if path.suffix in HDF5:
         with open_hdf5(path) as file:
             data = _hdf5_betas(path, file)

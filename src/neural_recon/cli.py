@@ -138,8 +138,9 @@ def decode(
     betas: Annotated[
         Path,
         typer.Option(
-            help="Betas (.nii.gz, .hdf5) as NSD writes them, NSD-synthetic and NSD-imagery too; or a table "
-            "(.tsv, .parquet) in percent signal change, one row a trial, one column a voxel."
+            help="Betas (.nii.gz, .hdf5) as NSD writes them, NSD-synthetic and NSD-imagery too, or as floats "
+            "in percent signal change; an array (.npy) of trials and voxels, or of the volume; or a table "
+            "(.tsv, .parquet) in percent signal change, one row per trial, one column per voxel."
         ),
     ],
     configfile: Annotated[Path, typer.Option(help="The configuration of the run that kept decoders.")] = Path(
