@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
+from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from PIL import Image
 from published_layouts import write_vdvae, write_versatile
 
@@ -501,7 +502,7 @@ def run(tmp_path_factory):
     train = (betas - shared["mean"]) / shared["std"]
     kernel = Kernel.of(train, train[:1])
     decoders.write_shared(kept / "responses.h5", {**shared, "train": train}, POSITIONS, VOLUME, kernel,
-                          "kernel", {"zscore": "train"})  # fmt: skip
+                          "kernel", {"zscore": "train"}, np.eye(4))  # fmt: skip
     for space, width in WIDTHS.items():
         targets = rng.standard_normal((30, width)).astype(np.float32)
         decoders.write_decoder(kept / f"{space}.h5", kept / "responses.h5", train, kernel, targets, ALPHA,
@@ -563,6 +564,35 @@ def test_a_new_session_becomes_pictures(run, rng, tmp_path, monkeypatch):
         one, other = (np.asarray(Image.open(path)).astype(int) for path in pair)
         assert np.abs(one - other).max() <= 1
     assert not list(tmp_path.rglob(".part-*"))
+
+
+def test_a_scan_stored_along_other_axes_gives_the_same_pictures(run, rng, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(run)
+    caplog.set_level(logging.INFO)
+    percent = rng.standard_normal((2, *VOLUME)).astype(np.float32).transpose(1, 2, 3, 0)
+    image = nibabel.Nifti1Image(percent, np.eye(4))
+    for name, codes in (("RAS", "RAS"), ("LAS", "LAS"), ("PIR", "PIR")):
+        turn = ornt_transform(io_orientation(image.affine), axcodes2ornt(codes))
+        nibabel.save(image.as_reoriented(turn), tmp_path / f"{name}.nii.gz")
+        assert command("--subject", "subj01", "--betas", tmp_path / f"{name}.nii.gz", "--output",
+                       tmp_path / name) == 0  # fmt: skip
+    for picture in (tmp_path / "RAS").rglob("*.png"):
+        for name in ("LAS", "PIR"):
+            other = tmp_path / name / picture.relative_to(tmp_path / "RAS")
+            assert np.array_equal(np.asarray(Image.open(picture)), np.asarray(Image.open(other)))
+    assert "LAS.nii.gz: stored as LAS" in caplog.text
+    provenance = json.loads((tmp_path / "LAS/provenance.json").read_text(encoding="utf-8"))
+    assert provenance["betas"]["axes"] == "LAS in the file, brought into RAS"
+    assert provenance["betas"]["units"] == "percent signal change, as stored (float32)"
+
+    affine = np.eye(4)
+    affine[2, 3] = 0.5
+    nibabel.save(nibabel.Nifti1Image(percent, affine), tmp_path / "moved.nii.gz")
+    with pytest.raises(
+        InputError, match=r"moved.nii.gz: .*decoders/subj01/responses.h5, found the first voxel at"
+    ):
+        command("--subject", "subj01", "--betas", tmp_path / "moved.nii.gz", "--output", tmp_path / "moved")
+    assert not (tmp_path / "moved").exists()
 
 
 @pytest.mark.parametrize("kind", ["contexts_only", "base_only"])

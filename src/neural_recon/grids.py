@@ -160,7 +160,7 @@ def place(
     turned = not np.array_equal(orientation, AS_IT_IS)
     before = "" if affine is None else axis_names(affine)
     after = "RAS" if reference is None else axis_names(reference)
-    source = "NSD's axes" if grid is None else grid.source
+    source = "NSD's volumes" if grid is None else grid.source
     found = _turned_shape(orientation, stored)
     if grid is not None and found != tuple(grid.shape):
         so = f" (stored as {stored}, {before})" if turned else ""

@@ -106,15 +106,13 @@ def read_voxels(
     Raises:
         InputError: as of `select_voxels` and `nsd.read_labels`.
     """
+    inside = nsd.read_mask(mask)
+    grid = nsd.read_grid(mask, notes=[])  # said already
+    labels = {name: nsd.read_labels(path, grid, published=True) for name, path in atlases.items()}
+    masks = {name: nsd.read_labels(path, grid) for name, path in (files or {}).items()}
     try:
-        inside = nsd.read_mask(mask)
-        grid = nsd.read_grid(mask, notes=[])  # said already
-        labels = {name: nsd.read_labels(path, grid, published=True) for name, path in atlases.items()}
-        masks = {name: nsd.read_labels(path, grid) for name, path in (files or {}).items()}
         return select_voxels(inside, labels, regions, masks)
     except InputError as error:
-        if str(mask) in str(error):
-            raise
         raise InputError(f"{mask} and the atlases beside it: {error}") from error
 
 
