@@ -175,8 +175,7 @@ def betas(path: Path) -> None:
     nsd.check_betas(path, VOLUME, TRIALS)
     found = nsd.read_betas(path, MASK, TRIALS)
     assert found.shape == (TRIALS, P)
-    assert found.dtype == np.float32
-    assert np.isfinite(found).all()
+    assert found.dtype == np.float32  # of a file of floats also NaN: such voxels are dropped later
     assert nsd.read_betas(path, MASK).shape == (TRIALS, P)
 
 

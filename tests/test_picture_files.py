@@ -216,6 +216,6 @@ def test_a_picture_that_may_not_be_read_is_not_called_broken(tmp_path, picture, 
         raise PermissionError(13, "Permission denied", str(tmp_path / "1.png"))
 
     monkeypatch.setattr(Image, "open", refuses)
-    refuse(tmp_path / "1.png", "a picture that can be opened, found Permission denied")
+    refuse(tmp_path / "1.png", "found no permission to read it")
     with pytest.raises(InputError, match="expected a picture, found Permission denied"):
         one_size({1: tmp_path / "1.png"})

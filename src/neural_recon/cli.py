@@ -13,6 +13,7 @@ import typer
 
 from neural_recon import __version__
 from neural_recon.errors import InputError
+from neural_recon.refusals import of_system
 
 COLOURS = {"ok": typer.colors.GREEN, "note": typer.colors.YELLOW, "wrong": typer.colors.RED}
 WIDTH = 110
@@ -138,8 +139,9 @@ def decode(
     betas: Annotated[
         Path,
         typer.Option(
-            help="Betas (.nii.gz, .hdf5) as NSD writes them, NSD-synthetic and NSD-imagery too; or a table "
-            "(.tsv, .parquet) in percent signal change, one row a trial, one column a voxel."
+            help="Betas (.nii.gz, .hdf5) as NSD writes them, NSD-synthetic and NSD-imagery too, or as floats "
+            "in percent signal change; an array (.npy) of trials and voxels, or of the volume; or a table "
+            "(.tsv, .parquet) in percent signal change, one row per trial, one column per voxel."
         ),
     ],
     configfile: Annotated[Path, typer.Option(help="The configuration of the run that kept decoders.")] = Path(
@@ -296,7 +298,8 @@ def as_sentence(error: Exception) -> str:
     """One line on what went wrong, and where there is more to know."""
     if isinstance(error, InputError):
         return str(error)
-    line = " ".join(f"{type(error).__name__}: {error}".split())
+    said = (of_system(error) if isinstance(error, OSError) else None) or error
+    line = " ".join(f"{type(error).__name__}: {said}".split())
     more = f"`{NAME} --debug ...` shows where"
     # of the disk, the memory, or rights: nothing of ours
     if isinstance(error, OSError | MemoryError):

@@ -32,6 +32,7 @@ from neural_recon.config_sections import (
 )
 from neural_recon.errors import InputError, mistakes, quoted
 from neural_recon.nsd import PUBLISHED_SESSIONS, SESSIONS, Tree
+from neural_recon.refusals import is_there, require_file
 from neural_recon.texts import read_yaml
 
 ANNOTATIONS = ("captions_train2017.json", "captions_val2017.json")  # COCO's
@@ -159,7 +160,7 @@ def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any
 def read_recipe(name: str, folder: Path) -> dict[str, Any]:
     """The recipe `name`, from `folder`/config/recipes or as a path of its own."""
     path = Path(name) if name.endswith((".yaml", ".yml")) else folder / "config/recipes" / f"{name}.yaml"
-    if not path.is_file():
+    if not is_there(path, "a recipe"):
         known = ", ".join(sorted(p.stem for p in (folder / "config/recipes").glob("*.yaml")))
         along = f"recipes that come along are {known}" if known else "run this in the project's folder"
         raise InputError(f"recipe: expected the file {path}, found none; {along}.")
@@ -264,11 +265,8 @@ def read_raw(path: Path) -> dict[str, Any]:
     Raises:
         InputError: it is missing, or no mapping of YAML.
     """
-    if not path.is_file():
-        raise InputError(
-            f"{path}: expected a configuration, found no such file; run this in the project's folder, "
-            "or correct the path."
-        )
+    absent = "found no such file; run this in the project's folder, or correct the path."
+    require_file(path, "a configuration", absent)
     raw = read_yaml(path, "a configuration")
     if not isinstance(raw, dict):
         raise InputError(f"{path}: expected a configuration, found {quoted(raw)}.")

@@ -85,8 +85,10 @@ def check_data(plan: Plan, thorough: bool) -> Iterator[Finding]:
     for subject in config.subjects:
         if config.demo is None:
             yield _subject_files(config, subject)
-            mistakes = tree_checks.subject_mistakes(plan, subject, thorough)
+            notes: list[str] = []
+            mistakes = tree_checks.subject_mistakes(plan, subject, thorough, notes)
             yield from (Finding(subject, "wrong", text) for text in mistakes)
+            yield from (Finding(subject, "note", text) for text in notes)
         # without the design there is no split to check, and that was said above
         if config.demo is not None or tree.expdesign.is_file():
             try:

@@ -25,6 +25,7 @@ from neural_recon.models import device, load_clip
 from neural_recon.networks import METRICS, Judges, store
 from neural_recon.picture_files import TURNED, one_size, picture_files, picture_paths, read_picture
 from neural_recon.picture_names import PUBLISHED, Naming, Numbers, read_positions
+from neural_recon.refusals import kind_of
 
 logger = logging.getLogger(__name__)
 
@@ -258,12 +259,13 @@ class _Stimuli:
     def __init__(self, stimuli: Path, numbers: Numbers | None):
         self.given = Path(stimuli)
         self.path = _stimuli_file(stimuli)
-        if not (self.path.is_file() or self.path.is_dir()):
+        kind = kind_of(self.path, "stimuli")
+        if kind == "nothing":
             raise InputError(
                 f"{self.path}: expected a folder of stimuli, or the stimuli's HDF5 file of an NSD tree, "
                 "found neither."
             )
-        self.files = None if self.path.is_file() else picture_files(self.path, Naming(numbers))
+        self.files = None if kind == "file" else picture_files(self.path, Naming(numbers))
         self.seen: dict[int, np.ndarray | None] = {}  # of `small`
 
     def check(self, nsd_ids: np.ndarray) -> None:

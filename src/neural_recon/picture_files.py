@@ -13,7 +13,9 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from neural_recon.errors import InputError
+from neural_recon.file_kinds import PICTURE, explained
 from neural_recon.picture_names import Naming
+from neural_recon.refusals import kind_of
 from neural_recon.similarity import RADIUS
 
 logger = logging.getLogger(__name__)
@@ -60,7 +62,7 @@ def picture_paths(folder: Path) -> list[Path]:
     Raises:
         InputError: no such folder, or no pictures in it.
     """
-    if not folder.is_dir():
+    if kind_of(folder, "a folder of pictures") != "folder":
         raise InputError(f"{folder}: expected a folder of pictures, found none.")
     every = [path for path in sorted(folder.iterdir()) if not (path.name.startswith(".") or path.is_dir())]
     paths = [path for path in every if path.suffix.lower() in SUFFIXES]
@@ -97,13 +99,10 @@ def read_picture(path: Path) -> Image.Image:
     except InputError:
         raise
     except Exception as error:  # a broken picture raises many kinds
-        if isinstance(error, OSError) and error.errno is not None:  # of the system: nothing is broken
-            raise InputError(
-                f"{path}: expected a picture that can be opened, found {error.strerror}."
-            ) from error
-        raise InputError(
+        damaged = InputError(
             f"{path}: expected a whole picture, found one that cannot be read ({error}); write it again."
-        ) from error
+        )
+        raise (explained(path, error, "a whole picture (PNG or JPEG)", PICTURE) or damaged) from error
     if frames > 1:
         raise InputError(f"{path}: expected one picture, found an animation of {frames}; save the one meant.")
     if image.mode not in MODES:
@@ -187,12 +186,8 @@ def one_size(files: dict[int, Path]) -> int:
             with Image.open(path, formats=FORMATS) as image:
                 size = image.size
         except Exception as error:
-            why = (
-                error.strerror
-                if isinstance(error, OSError) and error.errno
-                else f"a file that is none ({error})"
-            )
-            raise InputError(f"{path}: expected a picture, found {why}.") from error
+            other = InputError(f"{path}: expected a picture, found a file that is none ({error}).")
+            raise (explained(path, error, "a picture (PNG or JPEG)", PICTURE) or other) from error
         check_pixels(path, size)
         first = first or size
         if size != first or size[0] != size[1] or size[0] <= 2 * RADIUS:

@@ -18,7 +18,7 @@ from neural_recon.errors import InputError
 from neural_recon.feature_files import FeatureTable
 from neural_recon.files import read_hdf5, read_table
 from neural_recon.kernel import Kernel
-from neural_recon.nsd import mask_files, read_labels, read_mask
+from neural_recon.nsd import mask_files, read_grid, read_labels
 from neural_recon.penalty import chosen_alpha, cross_validated_curve
 from neural_recon.responses import in_regions
 from neural_recon.ridge import Calibration, Targets, predict_blocks, together
@@ -44,8 +44,8 @@ def columns_of(
     regions: Sequence[str],
     voxels: pd.DataFrame,
     kept: np.ndarray,
-    files: Mapping[str, str],
-    shape: tuple[int, int, int],
+    files: Mapping[str, np.ndarray],
+    shape: tuple[int, ...],
 ) -> np.ndarray:
     """The columns of the responses that a set of regions takes up.
 
@@ -54,14 +54,13 @@ def columns_of(
         regions: names as of `responses.in_regions`.
         voxels: the table of `responses.select_voxels`.
         kept: (n_columns,) the table's row of each column.
-        files: NIfTI file of each region that is one.
+        files: volume (x, y, z) of each region that is a NIfTI file, above 0 in the region.
         shape: of the subject's volume.
 
     Raises:
         InputError: the set has no voxel among them.
     """
-    volumes = {region: read_labels(path) for region, path in files.items()}
-    columns = np.flatnonzero(in_regions(voxels, regions, volumes, shape)[kept])
+    columns = np.flatnonzero(in_regions(voxels, regions, files, shape)[kept])
     if not len(columns):
         raise InputError(
             f"regions.sets.{name}: expected voxels of {', '.join(regions)} among the {len(kept)} decoded, "
@@ -74,11 +73,12 @@ def columns_of(
 def read_columns(files: Any, sets: Mapping[str, Sequence[str]], subject: str) -> dict[str, np.ndarray]:
     """`columns_of` for every set, from the named files of a rule: responses, voxels, mask."""
     voxels, kept = read_table(files.voxels), read_hdf5(files.responses, "voxel")["voxel"]
-    shape = read_mask(files.mask).shape
-    return {
-        name: columns_of(name, names, voxels, kept, mask_files(names, subject), shape)
-        for name, names in sets.items()
+    grid = read_grid(files.mask, notes=[])  # what its header says stands in the log of the voxels
+    masks = {
+        name: read_labels(path, grid)
+        for name, path in mask_files([name for names in sets.values() for name in names], subject).items()
     }
+    return {name: columns_of(name, names, voxels, kept, masks, grid.shape) for name, names in sets.items()}
 
 
 def random_columns(n_columns: int, count: int, seed: int) -> np.ndarray:

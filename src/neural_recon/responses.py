@@ -11,6 +11,7 @@ import pandas as pd
 from neural_recon import nsd
 from neural_recon.errors import InputError
 from neural_recon.files import write_hdf5
+from neural_recon.grids import Grid
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ def in_regions(
     voxels: pd.DataFrame,
     regions: Sequence[str],
     files: Mapping[str, np.ndarray],
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
 ) -> np.ndarray:
     """Which voxels of a table of `select_voxels` lie in any of some regions, bool (n_voxels,).
 
@@ -84,7 +85,7 @@ def in_regions(
     return inside
 
 
-def _check_volume(name: str, volume: np.ndarray, shape: tuple[int, int, int]) -> None:
+def _check_volume(name: str, volume: np.ndarray, shape: tuple[int, ...]) -> None:
     if volume.shape != shape:
         raise InputError(
             f"{name}: expected the mask's volume {shape}, found {volume.shape}; "
@@ -98,19 +99,24 @@ def read_voxels(
     regions: Sequence[str],
     files: Mapping[str, str | Path] | None = None,
 ) -> pd.DataFrame:
-    """`select_voxels` from files: the mask `nsdgeneral`, label volumes by atlas name, masks by region."""
+    """`select_voxels` from files: the mask `nsdgeneral`, label volumes by atlas name, masks by region.
+
+    All are brought into NSD's axes. Atlases are the NSD tree's own files, masks by region are the user's.
+
+    Raises:
+        InputError: as of `select_voxels` and `nsd.read_labels`.
+    """
+    inside = nsd.read_mask(mask)
+    grid = nsd.read_grid(mask, notes=[])  # said already
+    labels = {name: nsd.read_labels(path, grid, published=True) for name, path in atlases.items()}
+    masks = {name: nsd.read_labels(path, grid) for name, path in (files or {}).items()}
     try:
-        labels, masks = (
-            {name: nsd.read_labels(path) for name, path in paths.items()} for paths in (atlases, files or {})
-        )
-        return select_voxels(nsd.read_mask(mask), labels, regions, masks)
+        return select_voxels(inside, labels, regions, masks)
     except InputError as error:
-        if str(mask) in str(error):
-            raise
         raise InputError(f"{mask} and the atlases beside it: {error}") from error
 
 
-def voxel_mask(voxels: pd.DataFrame, shape: tuple[int, int, int]) -> np.ndarray:
+def voxel_mask(voxels: pd.DataFrame, shape: tuple[int, ...]) -> np.ndarray:
     """The bool volume (x, y, z) of a table of `select_voxels`."""
     mask = np.zeros(shape, bool)
     mask[tuple(voxels[list("xyz")].to_numpy().T)] = True
@@ -348,8 +354,11 @@ def noise_ceiling(
     return np.where(signal == 0, 0, ceiling).astype(np.float32)
 
 
-def write_responses(path: str | Path, responses: Responses, parameters: Mapping[str, object]) -> None:
+def write_responses(
+    path: str | Path, responses: Responses, parameters: Mapping[str, object], grid: Grid | None = None
+) -> None:
     """Write one subject's responses to `results/responses/{subject}.h5`; the counts of dropped voxels go
-    into its parameters."""
+    into its parameters, and where the voxels lie stands beside them."""
     arrays = {name: value for name, value in vars(responses).items() if name != "dropped"}
+    arrays |= grid.arrays() if grid is not None else {}
     write_hdf5(path, arrays, {**parameters, "dropped": responses.dropped})

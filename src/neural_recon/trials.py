@@ -10,6 +10,7 @@ import pandas as pd
 from neural_recon import nsd
 from neural_recon.errors import InputError, quoted
 from neural_recon.files import read_table
+from neural_recon.refusals import is_there
 from neural_recon.texts import read_text
 
 logger = logging.getLogger(__name__)
@@ -130,7 +131,7 @@ def read_lists(
     """
     if not clusters:
         return read_ids(train) if train else None, read_ids(test) if test else None
-    if not Path(clusters).is_file():
+    if not is_there(clusters, "clusters of images"):
         raise InputError(
             f"{clusters}: expected the clusters of this subject's images, found no such file; write it by "
             "snakemake --config split='{name: all}' -- clusters (with your --configfile and --cores)."

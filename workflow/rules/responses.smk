@@ -75,6 +75,7 @@ rule betas:
 rule responses:
     input:
         betas=session_files,
+        mask=str(TREE.mask("{subject}")),
         # sessions that do not agree stop this rule
         quality="<results>/quality/{subject}/sessions.tsv",
         trials="<results>/trials/{subject}.parquet",
