@@ -19,11 +19,12 @@ import pandas as pd
 
 from neural_recon import alignment, nsd
 from neural_recon.errors import InputError
-from neural_recon.responses import noise_ceiling
+from neural_recon.noise_ceilings import noise_ceiling
 from neural_recon.verdicts import judged
 
 logger = logging.getLogger(__name__)
 
+REPEATED = 3  # images seen at least twice, or there is no reliability
 SAMPLE = 2000  # voxels that sessions are compared by: 240 MB for 40 sessions
 NAN, CONSTANT = "not a number in a session", "constant in a session"
 
@@ -33,7 +34,7 @@ class Quality:
     """What was found of one subject."""
 
     sessions: pd.DataFrame  # a row a session: figures, verdict, remark, outlier
-    regions: pd.DataFrame  # a row a region, all voxels first
+    regions: pd.DataFrame  # a row a region, all voxels first; medians are over those `measured`
     voxels: pd.DataFrame  # a row a voxel: r_halves, reliability, noise_ceiling, dropped
 
 
@@ -90,9 +91,17 @@ def examine(
         sample, {session: table["nsd_id"].to_numpy() for session, table in groups.items()}
     )
     test = trials.loc[trials["split"] == "test", "nsd_id"].unique()
+    if not len(test):
+        raise InputError("test images: expected at least one, found none; add sessions or change the ids.")
     found = repetitions.table(float(np.mean(1 / repetitions.counts.loc[test])))
     dropped = np.select([has_nan, constant & ~has_nan], [NAN, CONSTANT], "")
     found.loc[np.flatnonzero(dropped != ""), :] = np.nan  # the regions' rows follow and keep theirs
+    unmeasured = np.isnan(found["reliability"].to_numpy()[: len(voxels)]) & (dropped == "")
+    if repetitions.n_images >= REPEATED and unmeasured.any():
+        logger.warning(
+            "%d of %d voxels without a reliability: they do not vary over the repeated images",
+            unmeasured.sum(), np.count_nonzero(dropped == ""),
+        )  # fmt: skip
     by_voxel = pd.concat([voxels, found.iloc[: len(voxels)], pd.Series(dropped, name="dropped")], axis=1)
     return Quality(
         judged(pd.DataFrame(figures).merge(aligned, on="session")),
@@ -151,7 +160,7 @@ class Repetitions:
             inverse_repetitions: mean of 1 / repetitions of the averages that the noise ceiling is for.
         """
         nan = np.full(self.n_columns, np.nan)
-        if self.n_images < 3:
+        if self.n_images < REPEATED:
             logger.warning("no reliability: fewer than three images were shown more than once")
             return pd.DataFrame({"r_halves": nan, "reliability": nan, "noise_ceiling": nan})
         a, b, aa, bb, ab = self.halves / self.n_images
@@ -177,13 +186,15 @@ def regions_of(voxels: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
 def _region_table(
     regions: Mapping[tuple[str, str], np.ndarray], by_voxel: pd.DataFrame, means: pd.DataFrame
 ) -> pd.DataFrame:
-    """Medians over a region's voxels, and the reliability of its mean response."""
+    """Medians over a region's voxels that have a reliability, how many these are (`measured`), and the
+    reliability of its mean response."""
     kept = (by_voxel["dropped"] == "").to_numpy()
     rows, figures = [], ["r_halves", "reliability", "noise_ceiling"]
     for (atlas, region), inside in regions.items():
         part = by_voxel[inside & kept]
-        rows.append((atlas, region, int(inside.sum()), len(part), *part[figures].median()))
-    table = pd.DataFrame(rows, columns=["atlas", "region", "voxels", "kept", *figures])
+        measured = part.dropna(subset="reliability")
+        rows.append((atlas, region, int(inside.sum()), len(part), len(measured), *measured[figures].median()))
+    table = pd.DataFrame(rows, columns=["atlas", "region", "voxels", "kept", "measured", *figures])
     return table.assign(
         mean_response_r_halves=means["r_halves"].to_numpy(),
         mean_response_reliability=means["reliability"].to_numpy(),
