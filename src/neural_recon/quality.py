@@ -25,6 +25,7 @@ from neural_recon.verdicts import judged
 logger = logging.getLogger(__name__)
 
 REPEATED = 3  # images seen at least twice, or there is no reliability
+ROUNDING = 1e-12  # a variance below this share of the mean square is none
 SAMPLE = 2000  # voxels that sessions are compared by: 240 MB for 40 sessions
 NAN, CONSTANT = "not a number in a session", "constant in a session"
 
@@ -154,7 +155,8 @@ class Repetitions:
             self.n_trials += count
 
     def table(self, inverse_repetitions: float) -> pd.DataFrame:
-        """A row a voxel: r_halves, reliability, noise_ceiling; nan with fewer than three repeated images.
+        """A row a voxel: r_halves, reliability, noise_ceiling; nan with fewer than three repeated images, the
+        first two also where a half does not vary over these.
 
         Args:
             inverse_repetitions: mean of 1 / repetitions of the averages that the noise ceiling is for.
@@ -164,8 +166,11 @@ class Repetitions:
             logger.warning("no reliability: fewer than three images were shown more than once")
             return pd.DataFrame({"r_halves": nan, "reliability": nan, "noise_ceiling": nan})
         a, b, aa, bb, ab = self.halves / self.n_images
-        with np.errstate(invalid="ignore", divide="ignore"):
-            r = (ab - a * b) / np.sqrt((aa - a * a) * (bb - b * b))
+        spread = [squares - mean * mean for squares, mean in ((aa, a), (bb, b))]
+        # what is left of equal numbers is rounding, and its correlation means nothing
+        varies = (spread[0] > ROUNDING * aa) & (spread[1] > ROUNDING * bb)
+        product = np.where(varies, spread[0] * spread[1], 1.0)
+        r = np.where(varies, (ab - a * b) / np.sqrt(product), np.nan)
         ceiling = noise_ceiling(
             self.squares, self.between, self.total, self.n_trials, self.n_images, inverse_repetitions
         )

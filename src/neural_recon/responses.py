@@ -179,6 +179,9 @@ def prepare(
     n_voxels = len(voxels)
     if is_train.all():
         raise InputError("test images: expected at least one, found none; add sessions or change the ids.")
+    inverse_repetitions = np.mean(1 / counts[~is_train])
+    # before the sessions are read, which takes long
+    given = None if ncsnr is None else noise_ceilings.of_ncsnr(ncsnr, inverse_repetitions)
 
     sums = np.zeros((len(images), n_voxels), np.float32)
     kinds = ("test",) if average else ("test", "train")
@@ -211,11 +214,9 @@ def prepare(
             repeated = betas[(rows >= 0) & (counts[rows] > 1)].astype(np.float64)
             squares += (repeated**2).sum(0)
             total += repeated.sum(0)
-    inverse_repetitions = np.mean(1 / counts[~is_train])
-    if ncsnr is None:
-        ceiling = noise_ceilings.of_sums(sums, squares, total, counts, inverse_repetitions)
-    else:
-        ceiling = noise_ceilings.of_ncsnr(ncsnr, inverse_repetitions)
+    ceiling = (
+        noise_ceilings.of_sums(sums, squares, total, counts, inverse_repetitions) if given is None else given
+    )
 
     sums /= counts[:, None].astype(np.float32)
     if average:
