@@ -7,6 +7,7 @@ Files of other kinds, hidden ones and subfolders are passed over.
 
 import contextlib
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -233,8 +234,8 @@ def as_text(summary: pd.DataFrame) -> str:
     ]
     for row in summary.itertuples():
         metric = row.metric + (" (lower)" if row.better == "lower" else "")
-        if row.not_measured:
-            lines.append(f"{metric:30}not measured: {row.not_measured}")
+        if row.not_measured or not math.isfinite(row.mean):
+            lines.append(f"{metric:30}not measured: {row.not_measured or 'no reason was given'}")
             continue
         interval = f"{row.ci_low:.4f} to {row.ci_high:.4f}"
         chance = f"{row.shuffled:.4f} ± {row.shuffled_sd:.4f}"

@@ -222,18 +222,18 @@ def how_unusual(
     the amplitude in standard deviations (over the training images) of the region's mean response: voxels of
     a region hardly ever rise all together.
     """
-    median = np.median(np.linalg.norm(test, axis=1))
+    median = float(np.median(np.linalg.norm(test, axis=1)))
     norms = np.linalg.norm(synthetic, axis=1)
     rows = [{"region": ZERO, "voxels": 0, "norm": 0.0, "norm_ratio": 0.0, "mean_sd": 0.0}]
     for (name, chosen), response, norm in zip(columns.items(), synthetic[1:], norms[1:], strict=True):
-        spread = train[:, chosen].mean(1, dtype=np.float64).std(ddof=1)
+        spread = float(train[:, chosen].mean(1, dtype=np.float64).std(ddof=1))
         rows.append(
             {
                 "region": name,
                 "voxels": len(chosen),
                 "norm": float(norm),
-                "norm_ratio": float(norm / median),
-                "mean_sd": float(response[chosen].mean() / spread),
+                "norm_ratio": float(norm) / median if median > 0 else np.nan,
+                "mean_sd": float(response[chosen].mean()) / spread if spread > 0 else np.nan,
             }
         )
     return pd.DataFrame(rows)
