@@ -10,7 +10,9 @@ from neural_recon import (
     fingerprints,
     generators,
     output_cache,
+    slurm,
     stages,
+    terminal,
     weights,
 )
 from neural_recon.config import ANNOTATIONS, Config, resolve
@@ -23,6 +25,10 @@ from neural_recon.plan import Plan
 # would break every script.
 if not sys.executable.startswith("'"):
     sys.executable = shlex.quote(sys.executable)
+
+MAIN = workflow.is_main_process and workflow.modifier.is_main_snakefile()
+if MAIN:
+    terminal.shorten(workflow)
 
 # The folder of this project, which is not that of a workflow that uses it as a module.
 PROJECT = Path(workflow.current_basedir).parents[1]
@@ -40,6 +46,7 @@ try:
     CONFIG = Config.model_validate(config)
     PLAN = Plan(CONFIG)
     if workflow.is_main_process:  # what a job on another machine need not do again
+        slurm.guard()
         PLAN.check_files()
         PLAN.fetch_design()
         PLAN.check()
