@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
+from neural_recon import places
 from neural_recon.config_sections import (
     DataAmount,
     Demo,
@@ -60,6 +61,14 @@ class Config(Section):
     pathvars: dict[Literal["results", "logs", "benchmarks"], str] = Field(
         {}, description="Snakemake's path variables: results, logs, benchmarks."
     )
+
+    @model_validator(mode="after")
+    def _no_braces(self) -> "Config":
+        for key, text in places.texts(self.model_dump()):
+            # of a region's mask the subject is filled in
+            if wrong := places.fault(text.replace("{subject}", "") if "regions" in key else text):
+                raise ValueError(f"{key}: {wrong}")
+        return self
 
     @model_validator(mode="after")
     def _known_subjects(self) -> "Config":

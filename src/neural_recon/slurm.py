@@ -34,7 +34,7 @@ COMMANDS = ("sbatch", "sacctmgr", "sshare", "sacct")
 # up a real one, which is the judge.
 FINAL = re.compile(
     r"invalid (account|partition|qos|generic resource|feature)|time limit is invalid|not permitted"
-    r"|permission denied|unable to contact|memory (required|specification)|configuration is not available",
+    r"|permission denied|unable to contact",
     re.IGNORECASE,
 )
 EDIT = "correct it in the profile (workflow/profiles/slurm/config.yaml, the lines marked EDIT)"

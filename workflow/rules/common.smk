@@ -10,6 +10,7 @@ from neural_recon import (
     fingerprints,
     generators,
     output_cache,
+    places,
     slurm,
     stages,
     terminal,
@@ -36,6 +37,7 @@ PROJECT = Path(workflow.current_basedir).parents[1]
 given = config.get("generator", {})  # before recipe and defaults
 # A user's mistake in the configuration or the design ends here, in one sentence.
 try:
+    places.check(folder_of_the_project=PROJECT, Python_interpreter=sys.executable)
     # the resolved configuration, defaults and recipe included, is what rules look their parameters up in
     config.update(resolve(config, PROJECT))
     # those in force, also where another workflow that uses this one as a module sets them
