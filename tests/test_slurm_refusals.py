@@ -228,6 +228,13 @@ def test_without_slurm_and_without_jobs_for_it(tmp_path, monkeypatch):
     slurm.check([])  # downloads run beside Snakemake
 
 
+@pytest.mark.parametrize("name", ["it's", "$HOME", "a`b`", "a\\b", "100%"])
+def test_paths_that_the_plugin_does_not_quote(name):
+    slurm.check_paths(Path("/my project (2) & größe"))
+    with pytest.raises(InputError, match=r"expected a path without .*; rename that folder"):
+        slurm.check_paths(Path("/here"), Path("/there") / name)
+
+
 def test_accounts_of_one_line_each_in_any_letters(tmp_path, monkeypatch):
     folder = stand_ins(tmp_path, sacctmgr="exit 0", sshare="printf '  Root \\n   My_Lab\\n'")
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")

@@ -63,11 +63,13 @@ class Config(Section):
     )
 
     @model_validator(mode="after")
-    def _no_braces(self) -> "Config":
+    def _plain_paths(self) -> "Config":
         for key, text in places.texts(self.model_dump()):
-            # of a region's mask the subject is filled in
-            if wrong := places.fault(text.replace("{subject}", "") if "regions" in key else text):
-                raise ValueError(f"{key}: {wrong}")
+            # the subject in a region's mask is filled in here, path variables in each other by Snakemake
+            known = {"nsd.regions": "{subject}", "regions": "{subject}", "pathvars": "<"}
+            plain = [text.replace(sign, "") for place, sign in known.items() if key.startswith(place)]
+            if wrong := places.fault(plain[0] if plain else text):
+                raise ValueError(f"{key}: {wrong} folder or file, or name a link to it")
         return self
 
     @model_validator(mode="after")

@@ -1,5 +1,6 @@
-"""Paths that Snakemake cannot work with: it takes braces for wildcards and variables."""
+"""Paths that Snakemake cannot work with: it takes braces for wildcards, and <name> for a path variable."""
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,20 @@ from neural_recon.errors import InputError, quoted
 def fault(path: str | Path) -> str | None:
     """What is wrong with a path or name for Snakemake, as the middle of a sentence; None where nothing is."""
     if "{" in str(path) or "}" in str(path):
-        return (
-            f"expected no braces, which Snakemake takes for wildcards, found {quoted(str(path))}; rename "
-            "that folder or file, or name a link to it"
-        )
-    return None
+        wrong = "no braces, which Snakemake takes for wildcards"
+    elif re.search("<.*>", str(path), re.DOTALL):
+        wrong = "no <...>, which Snakemake takes for a path variable"
+    else:
+        return None
+    return f"expected {wrong}, found {quoted(str(path))}; rename that"
 
 
 def check(**paths: str | Path) -> None:
     """Raise an InputError on the first of these paths, by what they are, that has braces."""
     for what, path in paths.items():
-        if wrong := fault(path):
-            raise InputError(f"{what.replace('_', ' ')}: {wrong}.")
+        # its own path never stands where Snakemake looks for path variables
+        if wrong := fault(str(path).replace("<", "")):
+            raise InputError(f"{what.replace('_', ' ')}: {wrong} folder.")
 
 
 def texts(section: Any, key: str = "") -> Iterator[tuple[str, str]]:

@@ -12,9 +12,11 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -59,8 +61,11 @@ class Guarded(RemoteExecutor):  # type: ignore[misc]  # it has no types
         self._ended = False
         self._silent = ""
         self._first = threading.Lock()
+        jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
         try:
-            check([job for job in workflow.dag.needrun_jobs() if not job.is_local])
+            if jobs:
+                check_paths(Path(workflow.main_snakefile), Path.cwd(), Path(shlex.split(sys.executable)[0]))
+            check(jobs)
         except InputError as error:
             raise WorkflowError(str(error)) from None
         super().__init__(workflow, logger)
@@ -125,6 +130,19 @@ class Guarded(RemoteExecutor):  # type: ignore[misc]  # it has no types
         if msg and job.is_group():
             self.logger.error(msg)
         super().report_job_error(job_info, msg=msg, **more)
+
+
+def check_paths(*paths: Path) -> None:
+    """Raise an InputError on the first path that would not reach a job as it is.
+
+    The plugin puts the whole command between double quotes, and SLURM fills in % in the paths of logs.
+    """
+    for path in paths:
+        if found := sorted(set("'$`\\%") & set(str(path))):
+            raise InputError(
+                f"{path}: expected a path without {' '.join(found)}, which does not reach a job of SLURM as it "
+                "is; rename that folder."
+            )
 
 
 def check(jobs: list[Any]) -> None:
