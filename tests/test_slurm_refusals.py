@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import test_workflow
 import yaml
 from conftest import ROOT
 
@@ -147,6 +148,22 @@ def test_a_refusal_is_said_and_ends_the_run(tmp_path, case):
 
 
 @pytest.mark.slow
+def test_the_workflow_ends_so_through_its_own_profile(tmp_path, monkeypatch):
+    """Before it makes anything."""
+    folder = test_workflow.make_project(tmp_path / "my project")
+    monkeypatch.setenv("PATH", f"{stand_ins(tmp_path, sacctmgr='echo mine')}:/usr/bin:/bin")
+    profile = ("--workflow-profile", "workflow/profiles/slurm")
+    done = test_workflow.snakemake(folder, *profile, config=test_workflow.SMALL)
+    said = done.stdout + done.stderr
+    assert done.returncode == 1, said
+    assert (
+        "slurm_account: expected an account that you may use (mine), found neural-recon; correct it" in said
+    )
+    assert "Traceback" not in said
+    assert not (folder / "results").exists()
+
+
+@pytest.mark.slow
 def test_an_error_of_the_plugin_itself_is_not_lost_for_a_group(tmp_path, monkeypatch):
     """Whatever raises in its thread."""
     (tmp_path / "sitecustomize.py").write_text(
@@ -201,6 +218,8 @@ def test_only_what_no_waiting_changes_holds_up_a_run(tmp_path, monkeypatch):
     """Nodes that are busy or down now are no mistake of the user's."""
     for said in (
         "allocation failure: Requested nodes are busy",
+        # also where all nodes are down
+        "allocation failure: Requested node configuration is not available",
         "allocation failure: Required node not available (down, drained or reserved)",
         "error: Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)",
     ):
@@ -213,7 +232,6 @@ def test_only_what_no_waiting_changes_holds_up_a_run(tmp_path, monkeypatch):
         "allocation failure: Invalid generic resource (gres) specification",
         "allocation failure: Requested time limit is invalid (missing or exceeds some limit)",
         "allocation failure: User's group not permitted to use this partition",
-        "allocation failure: Requested node configuration is not available",
         "allocation failure: Unable to contact slurm controller (connect failure)",
     ):
         stand_ins(tmp_path, sbatch=f'echo "sbatch: error: {said}" >&2; exit 1')

@@ -140,8 +140,8 @@ def check_paths(*paths: Path) -> None:
     for path in paths:
         if found := sorted(set("'$`\\%") & set(str(path))):
             raise InputError(
-                f"{path}: expected a path without {' '.join(found)}, which does not reach a job of SLURM as it "
-                "is; rename that folder."
+                f"{path}: expected a path without {' '.join(found)}, which does not reach a job of SLURM as "
+                "it is; rename that folder."
             )
 
 
