@@ -315,6 +315,7 @@ def test_a_score_without_a_number_is_not_measured_on_the_terminal():
         "n": 5,
         "repairings": None,
         "better": "higher",
+        "questioned": "",
     }
     row |= dict.fromkeys(SUMMARY, np.nan) | {"not_measured": "", "version": "0"}
     text = evaluate_folder.as_text(pd.DataFrame([row, {**row, "not_measured": "no weights"}]))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from neural_recon import terminal
 from neural_recon.errors import InputError
 
 # Rules that take many cores for NSD; the demo is small enough for one each.
@@ -52,7 +53,7 @@ def run(folder: Path, cores: int, subject: str | None, dry_run: bool) -> int:
         0 done, 130 interrupted, 1 failed, of which Snakemake has said more.
     """
     # libraries look nothing up by themselves: the demo needs no network
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", terminal.SAYS_ITSELF: "1"}
     process = subprocess.Popen(command(cores, subject, dry_run), cwd=folder, env=environment)
     interrupted = []
     # Snakemake ends its jobs in its own time. Ctrl-C reaches it from the terminal, `kill` is passed on.
