@@ -88,6 +88,15 @@ if CACHED:
     output_cache.name_sources_by_digest()
 
 
+# What people look at first is computed first: pictures, then the scores, then all further controls.
+PICTURES, SCORES = 20, 10
+
+
+def by_fit(wildcards):
+    """The decoder's own pictures before those of its controls."""
+    return PICTURES if "decoded" in wildcards else SCORES
+
+
 # On a cluster these seconds are spent beside Snakemake: a job of their own would wait longer than it runs.
 localrules:
     collect_reconstructions,
