@@ -98,18 +98,20 @@ def read_voxels(
     atlases: Mapping[str, str | Path],
     regions: Sequence[str],
     files: Mapping[str, str | Path] | None = None,
+    notes: list[str] | None = None,
 ) -> pd.DataFrame:
     """`select_voxels` from files: the mask `nsdgeneral`, label volumes by atlas name, masks by region.
 
     All are brought into NSD's axes. Atlases are the NSD tree's own files, masks by region are the user's.
+    `notes` gets what there is to say of their headers, which is logged otherwise.
 
     Raises:
         InputError: as of `select_voxels` and `nsd.read_labels`.
     """
-    inside = nsd.read_mask(mask)
+    inside = nsd.read_mask(mask, notes=notes)
     grid = nsd.read_grid(mask, notes=[])  # said already
-    labels = {name: nsd.read_labels(path, grid, published=True) for name, path in atlases.items()}
-    masks = {name: nsd.read_labels(path, grid) for name, path in (files or {}).items()}
+    labels = {name: nsd.read_labels(path, grid, True, notes) for name, path in atlases.items()}
+    masks = {name: nsd.read_labels(path, grid, notes=notes) for name, path in (files or {}).items()}
     try:
         return select_voxels(inside, labels, regions, masks)
     except InputError as error:

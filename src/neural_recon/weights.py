@@ -24,6 +24,8 @@ HUB = "hub:"
 GENERATOR = "shi-labs/versatile-diffusion"  # on the hub, and in the table
 PARTS = ("image_unet", "text_unet", "vae", "image_encoder")  # of its folder; a recipe may do without some
 WEIGHTS = (".pth", ".pt", ".ckpt", ".th", ".bin", ".safetensors", ".tar")  # endings
+# of its folder, what encodes pictures, then captions
+ENCODERS = ("image_encoder", "image_processor", "text_encoder", "tokenizer")
 PROCESSORS = ("image_processor", "image_feature_extractor")
 # What each key of the configuration's section `weights` must be; those of `evaluation.networks` are files.
 KINDS: dict[str, Literal["file", "folder"]] = {"vdvae": "file", "versatile": "folder"}

@@ -80,7 +80,7 @@ CONTROL_TABLES = ["clusters", "leaks", "seeds"]
 if GENERATOR.two_stages():
     CONTROL_TABLES.append("single_stage")
 # The parts of the Versatile Diffusion folder that encode pictures, then captions.
-ENCODERS = ("image_encoder", "image_processor", "text_encoder", "tokenizer")
+ENCODERS = weights.ENCODERS
 
 # Whether features and weights go to, and come from, the cache that folders share (docs/cache.md).
 CACHED = workflow.enable_cache
