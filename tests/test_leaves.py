@@ -36,7 +36,10 @@ COCO = {
     "nsd": {**tiny_run.CONFIG["nsd"], "coco": "coco", "instances": "coco"},
     "evaluation": tiny_run.CONFIG["evaluation"],
 }
-OPTIONAL = ("tokenizer/special_tokens_map.json", "tokenizer/tokenizer_config.json")
+# settings that lie beside what is read (text_unet's shape is that of image_unet's), and scores that only join
+# the comparison while they are there
+UNREAD = ("tokenizer/special_tokens_map.json", "tokenizer/tokenizer_config.json", "text_unet/config.json")
+JOINING = "results/others/"
 
 
 @pytest.fixture(scope="module")
@@ -143,12 +146,12 @@ def test_each_file_that_is_missing_or_spoilt_is_named(folder, more):
         files = {path for path in files if "coco" in path or "stim_info" in path}
     unnoticed = []
     for name in sorted(files):
-        if name.endswith(OPTIONAL):
+        if name.endswith(UNREAD):
             continue
         path = Path(name)
         with restored(path):
             path.unlink()
-            if not named(said(path), path):
+            if not (name.startswith(JOINING) or named(said(path), path)):
                 unnoticed.append(f"{name} removed")
             path.write_bytes(b"spoilt\0\xff" * 1000)
             if not named(said(path), path):
