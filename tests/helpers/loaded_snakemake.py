@@ -1,7 +1,7 @@
 """Snakemake's command, run in a process that has Snakemake and the package loaded already.
 
-Starting Snakemake costs seconds of imports, and the tests start it often. `multiprocessing`'s fork server imports
-once per test worker and forks for every call; each call is a process of its own, as from a shell.
+Starting Snakemake costs seconds of imports, and the tests start it often. `multiprocessing`'s fork server
+imports once per test worker and forks for every call; each call is a process of its own, as from a shell.
 """
 
 import contextlib
