@@ -118,7 +118,8 @@ class Guarded(RemoteExecutor):  # type: ignore[misc]  # it has no types
         job = job_info.job
         if job_info.external_jobid is None:
             # without the call, which has kilobytes
-            said = self._silent or (msg or "no reason").partition("\n    sbatch call:")[0]
+            silent, self._silent = self._silent, ""
+            said = silent or (msg or "no reason").partition("\n    sbatch call:")[0]
             sentence = str(refusal(_rules(job), job.resources, said))
             with self._first:
                 ended, self._ended = self._ended, self._ended or not self._accepted
