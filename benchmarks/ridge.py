@@ -107,7 +107,8 @@ def predict(data: Path, space: str, calibration: str) -> None:
     )
 
 
-def choose_alpha(data: Path, space: str) -> None:
+def choose_alpha(data: Path, space: str) -> tuple[int, int]:
+    """How many penalties and folds were tried."""
     from neural_recon.config_sections import CrossValidation
     from neural_recon.penalty import cross_validated_curve
     from neural_recon.ridge_files import read_kernel
@@ -115,7 +116,8 @@ def choose_alpha(data: Path, space: str) -> None:
     read, train_ids, _ = read_kernel(data / "kernel.h5")
     targets = feature_table(data, space, train_ids)
     settings = CrossValidation().model_dump()
-    cross_validated_curve(read, targets, targets.parts, **settings, seed=0)
+    curve = cross_validated_curve(read, targets, targets.parts, **settings, seed=0)
+    return curve["alpha"].nunique(), curve["fold"].nunique()
 
 
 # others
@@ -172,9 +174,7 @@ def rates(size: int) -> dict[str, float]:
 
 def rows(scale: float) -> dict[str, str]:
     """The names of the table's rows, by what is measured."""
-    from neural_recon.config_sections import CrossValidation
-
-    spaces, features, settings = sizes(scale)[3], features_of_a_fit(scale), CrossValidation()
+    spaces, features = sizes(scale)[3], features_of_a_fit(scale)
     total, tokens = sum(spaces.values()), spaces["clip_text"] + spaces["clip_vision"]
     found = {"kernel": "kernel of the subject (once)"}
     for name in CALIBRATIONS:
@@ -183,9 +183,8 @@ def rows(scale: float) -> dict[str, str]:
         found[f"{name} all"] = f"**calibration `{name}`, kernel and three spaces**"
         found[f"{name} job"] = f"`{name}`, a job without its features"
         found[f"{name} features"] = f"`{name}`, every 10,000 features"
-    tried = f"{len(settings.alphas)} alphas, {settings.folds} folds"
     return found | {
-        "alpha": f"cross-validation of one space's alpha ({tried})",
+        "alpha": "cross-validation of one space's alpha",
         "scikit": f"scikit-learn, one fit of {features} features, float64 (mean of {FITS})",
         "scikit all": f"scikit-learn, all {total / features:,.0f} such fits, **extrapolated**",
         "scikit tokens": f"scikit-learn, {tokens / features:,.0f} fits of CLIP's tokens, **extrapolated**",
@@ -231,12 +230,13 @@ def measure_in(data: Path, scale: float, skip_others: bool) -> tuple[str, table.
         add(f"{name} features", 1e4 * slope)
     alpha = steps.apart(choose_alpha, data, "vdvae")
     add("alpha", alpha.seconds, alpha.megabytes)
+    alphas, folds = alpha.result
 
     speeds = " / ".join(table.figure(rate[kind], ".0f", kind) for kind in ("float32", "float64"))
     said = (
         f"{n_train:,d} training and {n_test:,d} test images, {voxels:,d} voxels, {total:,d} features in "
         "float16 files; wall time from files to written predictions, each job's start included; matrix "
-        f"products at {speeds} GFLOP/s (float32 / float64)."
+        f"products at {speeds} GFLOP/s (float32 / float64); {alphas} alphas in {folds} folds."
     )
     if skip_others:
         for key in names:
