@@ -37,7 +37,8 @@ class NotRun:
 
 DRY = Here("-n")
 BENCHMARK = (
-    "takes minutes to hours, or a GPU: benchmarks/README.md has its figures, or says that they are open"
+    "takes minutes to hours, or a GPU: benchmarks/README.md has its figures, or says that they are open; "
+    "tests/test_benchmarks.py runs it at its smallest size"
 )
 
 COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
@@ -155,7 +156,7 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "python benchmarks/startup.py": NotRun(BENCHMARK),
     "python benchmarks/planning.py": NotRun(BENCHMARK),
     "python benchmarks/report.py": NotRun(BENCHMARK),
-    "python benchmarks/diffusion.py --small --images 4 --batch 4": NotRun(BENCHMARK),
+    "python benchmarks/diffusion.py --small --images 4 --batch 4 --steps 50": NotRun(BENCHMARK),
     "python benchmarks/diffusion.py": NotRun(BENCHMARK),
     "python benchmarks/vdvae.py": NotRun(BENCHMARK),
     "OMP_NUM_THREADS=2 python benchmarks/vdvae.py --turns 2": NotRun(BENCHMARK),
