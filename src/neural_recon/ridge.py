@@ -74,8 +74,21 @@ def predict(
 
 
 def together(blocks: Iterator[tuple[int, np.ndarray]]) -> np.ndarray:
-    """What `predict_blocks` yields in one array, float32 (n_test, n_targets)."""
-    return np.concatenate([part for _, part in blocks], axis=1)
+    """What `predict_blocks` yields in one array, float32 (n_test, n_targets).
+
+    Raises:
+        ValueError: the iterator was used before, in part or to its end.
+    """
+    parts, width = [], 0
+    for start, part in blocks:
+        if start != width:
+            break
+        parts.append(part)
+        width += part.shape[1]
+    else:
+        if parts:
+            return np.concatenate(parts, axis=1)
+    raise ValueError("blocks: expected predictions from the first column on, found an iterator used before.")
 
 
 def predict_blocks(
