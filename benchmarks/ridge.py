@@ -98,8 +98,8 @@ def run_alpha(data: Path, space: str) -> dict:
     kernel, _, _ = read_kernel(data / "kernel.h5")
     targets = table(data, space)
     settings = CrossValidation()
-    cross_validated_curve(kernel, targets, targets.parts, **settings.model_dump(), seed=0)
-    return {"alphas": len(settings.alphas), "folds": settings.folds}
+    curve = cross_validated_curve(kernel, targets, targets.parts, **settings.model_dump(), seed=0)
+    return {"alphas": curve["alpha"].nunique(), "folds": settings.folds}
 
 
 def run_scikit(data: Path) -> dict:

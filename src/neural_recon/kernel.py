@@ -55,6 +55,15 @@ class Kernel:
         return len(self.test)
 
     @property
+    def scale(self) -> float:
+        """The mean eigenvalue of the system, over the directions in which the training responses differ.
+
+        Of z-scored responses about the number of voxels or, with fewer voxels than images, of images: a
+        penalty of this size halves what is fitted along an average direction.
+        """
+        return float(np.trace(self.system)) / len(self.system)
+
+    @property
     def image_rows(self) -> list[np.ndarray]:
         """The training rows of each image."""
         if self.images is None:
