@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from neural_recon.refits import by_metric
+from neural_recon.report import penalties
 from neural_recon.report.plots import GREY, INK, MARKERS, SPACE_COLOURS, STYLE, uri
 from neural_recon.report.results import Results
 from neural_recon.report.words import FEATURE_SPACES
@@ -29,8 +31,14 @@ def decodable(people: Sequence[Results]) -> dict[str, Any] | None:
     return {
         "parts": _parts(people),
         "map": _token_map(people),
+        "remarks": penalties.remarks(people),
         "rows": [
-            (person.subject, FEATURE_SPACES[space], table[table["part"] == 0].iloc[0].to_dict())
+            (
+                person.subject,
+                FEATURE_SPACES[space],
+                table[table["part"] == 0].iloc[0].to_dict(),
+                by_metric(person.refits[space], "decoded") if space in person.refits else {},
+            )
             for person in people
             for space, table in person.targets.items()
         ],

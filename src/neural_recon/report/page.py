@@ -134,6 +134,7 @@ def render(template: str, content: Mapping[str, Any]) -> str:
     environment.filters.update(
         number=words.number,
         p_value=words.p_value,
+        refits=words.refits,
         duration=words.duration,
         alpha=words.alpha,
         megabytes=words.megabytes,
