@@ -124,16 +124,23 @@ class Repetitions:
         self.n_columns = n_columns
         # image -> trials seen, their sum, and that of the first half until the second is whole
         self.waiting: dict[int, tuple[int, np.ndarray, np.ndarray | None]] = {}
+        self.done: set[int] = set()
         self.halves = np.zeros((5, n_columns))  # sums of a, b, a^2, b^2, a b
         self.squares, self.between, self.total = np.zeros((3, n_columns))
         self.n_images = self.n_trials = 0
 
     def add(self, images: np.ndarray, responses: np.ndarray) -> None:
-        """Take a session: images (n_trials,), responses (n_trials, n_columns), in the order shown."""
+        """Take a session: images (n_trials,), responses (n_trials, n_columns), in the order shown.
+
+        Raises:
+            ValueError: an image has more trials than were counted.
+        """
         for image, response in zip(images.tolist(), responses, strict=True):
             count = int(self.counts[image])
             if count < 2:
                 continue
+            if image in self.done:
+                raise ValueError(f"image {image} has more than {count} trials: add every session once.")
             half = count // 2
             seen, whole, first = self.waiting.pop(image, (0, np.float32(0), None))
             seen, whole = seen + 1, whole + response
@@ -148,6 +155,7 @@ class Repetitions:
             if seen < count:
                 self.waiting[image] = (seen, whole, first)
                 continue
+            self.done.add(image)
             whole = whole.astype(np.float64)
             self.total += whole
             self.between += whole**2 / count
@@ -160,7 +168,12 @@ class Repetitions:
 
         Args:
             inverse_repetitions: mean of 1 / repetitions of the averages that the noise ceiling is for.
+
+        Raises:
+            ValueError: trials of repeated images are still to come.
         """
+        if self.waiting:
+            raise ValueError(f"{len(self.waiting)} images lack trials: add every session before the table.")
         nan = np.full(self.n_columns, np.nan)
         if self.n_images < REPEATED:
             logger.warning("no reliability: fewer than three images were shown more than once")

@@ -107,12 +107,13 @@ def share_alpha(
     """The penalty of a decoder from a share of the voxels.
 
     The kernel of z-scored voxels grows with their number, so a penalty that was given for all voxels is
-    multiplied by the share: it stays the same a voxel. With "cv" the penalties to try are scaled so, and one
-    is chosen anew.
+    multiplied by the share: it stays the same a voxel. With "cv" one is chosen anew: of the penalties that
+    were given to try, scaled so, or by the scale of the region's own kernel.
     """
     if alpha != "cv":
         return float(alpha) * share
-    tried = [share * value for value in cross_validation["alphas"]]
+    given = cross_validation["alphas"]
+    tried = None if given is None else [share * value for value in given]
     settings = {**cross_validation, "alphas": tried}
     return chosen_alpha(cross_validated_curve(kernel, features, features.parts, **settings, seed=seed))
 

@@ -107,7 +107,7 @@ def score_targets(
             )
         varies = np.ptp(truth, axis=0) > 0
         average, noise = _averaged(single, trial_image, trials)
-        z_truth, z_found = _standardised(truth), _standardised(found)
+        z_truth, z_found = standardised(truth), standardised(found)
         short = z_truth.astype(np.float32), z_found.astype(np.float32)  # re-pairings are counted only
         above = sum(np.einsum("ij,ij->j", short[0][rows], short[1]) > level for rows in pairings)
         scores = {
@@ -186,7 +186,7 @@ def _ceiling(average: np.ndarray, noise: np.ndarray, inverse_trials: np.floating
     return np.sqrt(np.maximum(1 - noise_share, 0))
 
 
-def _standardised(x: np.ndarray) -> np.ndarray:
+def standardised(x: np.ndarray) -> np.ndarray:
     """Columns of mean 0 and length 1, so that products are r; zero where constant: as r 0."""
     x = x - x.mean(axis=0)
     length = np.sqrt(np.einsum("ij,ij->j", x, x))

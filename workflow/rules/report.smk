@@ -5,6 +5,9 @@ rule report:
             table=["images.parquet", "summary.tsv", "tests.tsv"],
         ),
         curves=report_files("<results>/ridge/{subject}/{space}/alpha.tsv", space=SPACES),
+        refits=report_files(
+            "<results>/ridge/{subject}/{space}/shuffled_refits.tsv", space=SPACES
+        ),
         targets=report_files("<results>/targets/{subject}/{space}.tsv", space=SPACES),
         data_amount=(
             report_files("<results>/data_amount/{subject}.tsv")

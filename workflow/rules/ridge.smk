@@ -87,6 +87,35 @@ rule ridge_predict:
         "../scripts/ridge_predict.py"
 
 
+# The null of a decoder's scores: refits of it on shuffled pairs, by the weights that it has.
+rule shuffled_refits:
+    input:
+        kernel="<results>/ridge/{subject}/kernel.h5",
+        features=feature_files,
+        curve="<results>/ridge/{subject}/{space}/alpha.tsv",
+    output:
+        table="<results>/ridge/{subject}/{space}/shuffled_refits.tsv",
+    log:
+        "<logs>/shuffled_refits/{subject}_{space}.log",
+    benchmark:
+        "<benchmarks>/shuffled_refits/{subject}_{space}.tsv"
+    priority: SCORES
+    conda:
+        "../../envs/environment.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=growing(6000),
+        runtime=growing(30),
+    params:
+        calibration=lookup("ridge/calibration", within=config),
+        code=code_of("shuffled_refits"),
+        refits=lookup("evaluation/shuffled_refits", within=config),
+        seed=lookup("seed", within=config),
+    script:
+        "../scripts/shuffled_refits.py"
+
+
 # Decoders kept for new scans (ridge.keep, `neural-recon decode`): what a subject's spaces share, and each space's.
 if CONFIG.ridge.keep:
 

@@ -16,6 +16,9 @@ rule scores:
             space=SPACES,
             variant=["decoded", "shuffled", RECALIBRATED],
         ),
+        refits=expand(
+            "<results>/ridge/{{subject}}/{space}/shuffled_refits.tsv", space=SPACES
+        ),
         features=lambda wildcards: [
             path for space in SPACES for path in feature_files(wildcards, space)
         ],

@@ -36,6 +36,7 @@ subjects = [
             if name in painted
         },
         alphas={space: results / f"ridge/{subject}/{space}/alpha.tsv" for space in SPACES},
+        refits={space: results / f"ridge/{subject}/{space}/shuffled_refits.tsv" for space in SPACES},
         targets={space: results / f"targets/{subject}/{space}.tsv" for space in SPACES},
         data_amount=results / f"data_amount/{subject}.tsv" if snakemake.config["data_amount"] else None,
     )

@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from neural_recon.refits import by_metric
+from neural_recon.report import penalties
 from neural_recon.report.plots import GREY, INK, MARKERS, SPACE_COLOURS, STYLE, largest, uri
 from neural_recon.report.results import Results
 from neural_recon.report.words import FEATURE_SPACES, finite, number
@@ -27,7 +29,12 @@ def decodable(people: Sequence[Results]) -> dict[str, Any] | None:
     if not people:
         return None
     rows = [
-        (person.subject, FEATURE_SPACES[space], table[table["part"] == 0].iloc[0].to_dict())
+        (
+            person.subject,
+            FEATURE_SPACES[space],
+            table[table["part"] == 0].iloc[0].to_dict(),
+            by_metric(person.refits[space], "decoded") if space in person.refits else {},
+        )
         for person in people
         for space, table in person.targets.items()
     ]
@@ -35,7 +42,8 @@ def decodable(people: Sequence[Results]) -> dict[str, Any] | None:
         "parts": _parts(people),
         "map": _token_map(people),
         "rows": rows,
-        "no_ceiling": any(not finite(row["ceiling"]) for _, _, row in rows),
+        "no_ceiling": any(not finite(row["ceiling"]) for _, _, row, _ in rows),
+        "remarks": penalties.remarks(people),
     }
 
 

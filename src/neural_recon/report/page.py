@@ -135,6 +135,7 @@ def render(template: str, content: Mapping[str, Any]) -> str:
         number=words.number,
         p_value=words.p_value,
         p_said=words.p_said,
+        refits=words.refits,
         duration=words.duration,
         alpha=words.alpha,
         megabytes=words.megabytes,

@@ -13,6 +13,7 @@ import pandas as pd
 
 from neural_recon import nsd, single_stage
 from neural_recon.files import dataset, open_hdf5, read_hdf5, read_parameters, read_table, whole_numbers
+from neural_recon.refits import COLUMNS as REFIT_COLUMNS
 
 PACKAGES = ("torch", "diffusers", "transformers", "numpy", "snakemake")
 
@@ -33,6 +34,7 @@ SUMMARY = [
     "p",
     "repairings",
 ]
+REFITS = ("refits", "refit_score", "refit_mean", "refit_sd", "refit_z", "refit_p")
 TESTS = ["subject", "comparison", "metric", "first", "second", "n", "p"]
 IMAGES = ["variant", "picture", "metric", "nsd_id", "value"]
 TARGETS = ["part", "targets", "r", "r_q25", "r_q75", "ceiling", "r2", "r2_ridge", "chance", "above"]
@@ -76,6 +78,7 @@ class SubjectFiles:
     contexts_only: Path | str | None = None  # reconstructions without the base image
     alphas: Mapping[str, Path | str] = field(default_factory=dict)  # space -> table of the penalties tried
     targets: Mapping[str, Path | str] = field(default_factory=dict)  # space -> scores by layer or token
+    refits: Mapping[str, Path | str] = field(default_factory=dict)  # space -> scores of shuffled refits
     data_amount: Path | str | None = None  # scores of refits on less data
     controls: Mapping[str, Path | str] = field(default_factory=dict)  # of CONTROLS -> table
     regions: Path | None = None  # folder of the regions' results
@@ -97,6 +100,7 @@ class Results:
     images: pd.DataFrame
     alphas: dict[str, pd.DataFrame]
     targets: dict[str, pd.DataFrame]
+    refits: dict[str, pd.DataFrame]
     data_amount: pd.DataFrame | None
     controls: dict[str, pd.DataFrame]
     data: dict[str, int | float]  # trials, images, repetitions
@@ -158,6 +162,7 @@ def read(files: SubjectFiles) -> Results:
         images=table(files.images, IMAGES),
         alphas={space: table(path, ALPHA) for space, path in files.alphas.items()},
         targets={space: table(path, TARGETS) for space, path in files.targets.items()},
+        refits={space: table(path, REFIT_COLUMNS) for space, path in files.refits.items()},
         data_amount=None if files.data_amount is None else table(files.data_amount, AMOUNT),
         controls={name: table(path, CONTROLS[name]) for name, path in files.controls.items()},
         data={
@@ -187,8 +192,9 @@ def read(files: SubjectFiles) -> Results:
 def _summary(path: str | Path) -> pd.DataFrame:
     """The summary; tables from before `not_measured` measured all they have."""
     frame = table(path, SUMMARY)
-    reasons = frame["not_measured"].fillna("").astype(str) if "not_measured" in frame else ""
-    return frame.assign(not_measured=reasons)
+    reasons = frame["not_measured"].astype(object).fillna("").astype(str) if "not_measured" in frame else ""
+    refits = {name: np.nan for name in REFITS if name not in frame}  # no features, or from before there were
+    return frame.assign(not_measured=reasons, **refits)
 
 
 def written_by(path: str | Path) -> str:

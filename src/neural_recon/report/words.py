@@ -170,6 +170,30 @@ def finite(value: Any) -> bool:
     return value is not None and math.isfinite(value)
 
 
+def refits(score: Mapping[str, Any], variant: str = "") -> str:
+    """What refits on shuffled pairs make of a score, "" without them.
+
+    Args:
+        score: a row of the summary.
+        variant: its label; the shuffled decoder is one of the refits itself.
+    """
+    count = score.get("refits")
+    if count is None or not finite(count):
+        return ""
+    p, k = float(score["refit_p"]), int(count)
+    reach = round(p * (1 + k)) - 1
+    which = f"one of {k + 1} shuffled refits, the others" if variant == _VARIANTS["shuffled"] else (
+        f"{k} shuffled refits"
+    )  # fmt: skip
+    of = ""
+    if number(score["refit_score"]) != number(score["mean"]):
+        of = f" (by a sample of features, by which this is {number(score['refit_score'])})"
+    return (
+        f"{which} {number(score['refit_mean'])} ± {number(score['refit_sd'])}{of}: {reach or 'none'} "
+        f"reach{'es' if reach <= 1 else ''} it, z = {number(score['refit_z'], 1)}, p = {p_value(p)}"
+    )
+
+
 def alpha(value: Any) -> str:
     """A ridge penalty."""
     if not finite(value):
@@ -330,11 +354,13 @@ def notes(
         )
     found.append((
         "Chance is measured",
-        "Chance levels are the mean score of the same pictures paired at random with the pictures seen; p is "
-        "the share of such pairings that do at least as well. “Shuffled decoder” is a decoder refitted on "
-        "training pairs put together at random: features and pictures that know nothing of the picture "
-        "seen. It is one refit: by chance one may align with what many "
-        "pictures share (their brightness, say), so it scatters around chance more than re-pairings do.",
+        "Chance levels are the mean score of the same pictures paired at random with the pictures seen; "
+        "re-paired p is the share of such pairings that do at least as well. “Shuffled decoder” is a decoder "
+        "refitted on training pairs put together at random: features and pictures that know nothing of the "
+        "picture seen. One refit may by chance align with what many pictures share (their brightness, say), "
+        "so refits scatter around chance more than re-pairings do, and re-paired p is too small for a single "
+        "refit. Therefore the scores of predicted features stand beside many refits, with a p and z of their "
+        "own. Pictures are painted for one of these refits only: no spread of refits is known for them.",
     ))  # fmt: skip
     if ceiling:
         found.append((
