@@ -9,8 +9,8 @@ from neural_recon import (
     coco,
     fingerprints,
     generators,
+    kept_digests,
     output_cache,
-    stages,
     weights,
 )
 from neural_recon.config import ANNOTATIONS, Config, resolve
