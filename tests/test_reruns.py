@@ -211,7 +211,7 @@ def _(run):
     return run.stale(seed=1)
 
 
-@change("a list in `regions.sets`", region_decoder=1, region_synthetic=1)
+@change("a list in `regions.sets`", region_decoders=1, region_synthetic=1)
 def _(run):
     return run.stale(regions={"sets": {"V1": ["V1", "V2"]}})
 

@@ -8,6 +8,7 @@ import nibabel
 import numpy as np
 import pytest
 from conftest import ROOT
+from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
 from neural_recon import nsd, tree_checks
 from neural_recon.config import Config, resolve
@@ -68,7 +69,7 @@ def test_all_are_found_at_once(plan):
     first.write_bytes(first.read_bytes()[:-500])
     save(second, np.zeros((*SHAPE, 749), np.int16))
     save(third, np.zeros((5, 5, 5, 750), np.int16))
-    save(fourth, np.zeros((*SHAPE, 750), np.float32))
+    save(fourth, np.zeros((*SHAPE, 750), np.uint16))
     fifth.write_bytes(b"no gzip at all")
     content = bytearray(sixth.read_bytes())
     content[len(content) // 2 : len(content) // 2 + 8] = bytes(8)
@@ -102,6 +103,55 @@ def test_all_are_found_at_once(plan):
     [more] = set(mistakes(plan, thorough=True)) - set(found)
     assert str(sixth) in more
     assert "damaged" in more
+
+
+def turned(path: Path, codes: str) -> None:
+    """Save a volume again along other axes, its affine saying so."""
+    image = nibabel.load(path)
+    image = nibabel.Nifti1Image(np.asarray(image.dataobj), image.affine)
+    nibabel.save(image.as_reoriented(ornt_transform(io_orientation(image.affine), axcodes2ornt(codes))), path)
+
+
+@pytest.mark.parametrize("thorough", [False, True])
+def test_what_is_turned_or_odd_is_noted(plan, thorough):
+    """And is no mistake; what forty sessions share is said once."""
+    tree = plan.config.tree
+    turned(tree.mask("subj01"), "LAS")
+    turned(tree.roi("subj01", "streams"), "PIR")
+    for session in plan.config.sessions("subj01"):
+        path = tree.betas("subj01", session)
+        image = nibabel.load(path)
+        nibabel.save(nibabel.Nifti1Image(np.asarray(image.dataobj), np.diag([1, 1, 1.8, 1])), path)
+    notes: list[str] = []
+    assert list(tree_checks.subject_mistakes(plan, "subj01", thorough, notes)) == []
+    assert len(notes) == 3, notes
+    for path, said, note in zip(
+        (tree.mask("subj01"), tree.roi("subj01", "streams"), tree.betas("subj01", 1)),
+        ("stored as LAS", "stored as PIR", "and 5 more: its header differs from that of"),
+        notes,
+        strict=True,
+    ):
+        assert note.startswith(str(path))
+        assert said in note
+
+
+def test_masks_by_region_are_held_to_the_mask(plan, tmp_path):
+    """Those of nsd.regions and of regions.sets; a mask of the user's that lies elsewhere ends the run."""
+    good, moved, vague = (tmp_path / f"{name}_subj01.nii.gz" for name in ("good", "moved", "vague"))
+    save(good, np.ones(SHAPE, np.uint8))
+    nibabel.save(nibabel.Nifti1Image(np.ones(SHAPE, np.uint8), np.diag([2, 2, 2, 1])), moved)
+    save(vague, np.full(SHAPE, 0.4, np.float32))
+    names = [str(path).replace("subj01", "{subject}") for path in (good, moved, vague)]
+    config = plan.config.model_copy(
+        update={
+            "nsd": plan.config.nsd.model_copy(update={"regions": names[:2]}),
+            "regions": plan.config.regions.model_copy(update={"sets": {"one": names[2:]}}),
+        }
+    )
+    found = list(tree_checks.subject_mistakes(Plan(config), "subj01", False))
+    assert len(found) == 2, found
+    assert f"{moved}: expected a volume on the grid of {plan.config.tree.mask('subj01')}" in found[0]
+    assert f"{vague}: expected whole numbers as labels, found 0.4" in found[1]
 
 
 def test_uncompressed_betas_cut_short(plan):

@@ -6,6 +6,8 @@ what a model leaves out is never read.
 """
 
 import os
+import pickle
+import re
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +19,8 @@ import torch
 from torch import nn
 
 from neural_recon.errors import InputError
+from neural_recon.file_kinds import SAFETENSORS, TORCH, explained
+from neural_recon.refusals import require_file
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -40,10 +44,10 @@ def read_tensors(path: str | os.PathLike[str], containing: str = "") -> dict[str
         InputError: the file is missing, cut short, or holds other things than named tensors.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: expected a file of weights, found none.")
+    require_file(path, "a file of weights", "found none.")
+    kind = SAFETENSORS if path.suffix == ".safetensors" else TORCH
     try:
-        if path.suffix == ".safetensors":
+        if kind == SAFETENSORS:
             with safetensors.safe_open(path, framework="pt") as file:
                 return {name: file.get_tensor(name) for name in file.keys() if containing in name}  # noqa: SIM118
         # files of torch before 1.6 are no zip archives, and cannot be mapped
@@ -52,10 +56,8 @@ def read_tensors(path: str | os.PathLike[str], containing: str = "") -> dict[str
             _check_stored(path)
         tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # a broken file raises many kinds
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(
-            f"{path}: expected a whole file of named tensors, found one that torch refuses ({reason})."
-        ) from error
+        what = f"a whole file of named tensors ({kind})"
+        raise (explained(path, error, what, kind) or _refused_by_torch(path, error)) from error
     if not isinstance(tensors, Mapping) or not all(
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in tensors.items()
     ):
@@ -68,6 +70,25 @@ def read_tensors(path: str | os.PathLike[str], containing: str = "") -> dict[str
                 f"{path}: expected plain numbers in {name}, found {tensor.layout} {tensor.dtype}."
             )
     return {name: tensor for name, tensor in tensors.items() if containing in name}
+
+
+def _refused_by_torch(path: Path, error: Exception) -> InputError:
+    """The sentence for a file of weights that does not load; torch's own advice is to load it unsafely."""
+    text = str(error)
+    if isinstance(error, pickle.UnpicklingError) and "Unsupported" in text:
+        name = re.search(r"GLOBAL (\S+)", text)
+        such = f", such as {name[1]}," if name else ""
+        return InputError(
+            f"{path}: expected named tensors only, found other Python objects{such} which could run code and "
+            "are not loaded; if you trust the file, save its state dict alone as safetensors "
+            "(docs/troubleshooting.md)."
+        )
+    reason = (text.splitlines() or [type(error).__name__])[0]
+    if text.startswith("Weights only load failed"):
+        reason = "the list of its tensors does not read"
+    return InputError(
+        f"{path}: expected a whole file of named tensors, found one that torch refuses ({reason})."
+    )
 
 
 def _check_stored(path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from neural_recon.errors import InputError
+from neural_recon.file_kinds import EMPTY, TEXT, explained
 from neural_recon.files import whole
 from neural_recon.texts import read_json
 from neural_recon.weights import HUB, Download
@@ -80,10 +81,12 @@ def stimulus_table(stimuli: str | os.PathLike[str], *more: str) -> pd.DataFrame:
     try:
         table = pd.read_csv(stimuli, usecols=columns, dtype=dtypes).sort_values("nsdId", ignore_index=True)
     except Exception as error:  # parsers raise many kinds: no such columns, not numbers, no table at all
-        raise InputError(
+        what = f"a table (CSV) with the columns {' and '.join(columns)}"
+        broken = InputError(
             f"{stimuli}: expected a table with the columns {' and '.join(columns)}, found none that reads "
             f"({error}); fetch it again."
-        ) from error
+        )
+        raise (explained(stimuli, error, what, TEXT, EMPTY) or broken) from error
     if not len(table) or not np.array_equal(table["nsdId"], np.arange(len(table))):
         raise InputError(
             f"{stimuli}: expected every NSD id from 0 on once, found {len(table)} rows that are not; "

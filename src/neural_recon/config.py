@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
+from neural_recon import places
 from neural_recon.config_sections import (
     DataAmount,
     Demo,
@@ -32,6 +33,7 @@ from neural_recon.config_sections import (
 )
 from neural_recon.errors import InputError, mistakes, quoted
 from neural_recon.nsd import PUBLISHED_SESSIONS, SESSIONS, Tree
+from neural_recon.refusals import is_there
 from neural_recon.texts import read_yaml
 
 ANNOTATIONS = ("captions_train2017.json", "captions_val2017.json")  # COCO's
@@ -60,6 +62,16 @@ class Config(Section):
     pathvars: dict[Literal["results", "logs", "benchmarks"], str] = Field(
         {}, description="Snakemake's path variables: results, logs, benchmarks."
     )
+
+    @model_validator(mode="after")
+    def _plain_paths(self) -> "Config":
+        for key, text in places.texts(self.model_dump()):
+            # the subject in a region's mask is filled in here, path variables in each other by Snakemake
+            known = {"nsd.regions": "{subject}", "regions": "{subject}", "pathvars": "<"}
+            plain = [text.replace(sign, "") for place, sign in known.items() if key.startswith(place)]
+            if wrong := places.fault(plain[0] if plain else text):
+                raise ValueError(f"{key}: {wrong} folder or file, or name a link to it")
+        return self
 
     @model_validator(mode="after")
     def _known_subjects(self) -> "Config":
@@ -159,7 +171,7 @@ def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any
 def read_recipe(name: str, folder: Path) -> dict[str, Any]:
     """The recipe `name`, from `folder`/config/recipes or as a path of its own."""
     path = Path(name) if name.endswith((".yaml", ".yml")) else folder / "config/recipes" / f"{name}.yaml"
-    if not path.is_file():
+    if not is_there(path, "a recipe"):
         known = ", ".join(sorted(p.stem for p in (folder / "config/recipes").glob("*.yaml")))
         along = f"recipes that come along are {known}" if known else "run this in the project's folder"
         raise InputError(f"recipe: expected the file {path}, found none; {along}.")
@@ -264,7 +276,7 @@ def read_raw(path: Path) -> dict[str, Any]:
     Raises:
         InputError: it is missing, or no mapping of YAML.
     """
-    if not path.is_file():
+    if not is_there(path, "a configuration"):
         raise InputError(
             f"{path}: expected a configuration, found no such file; run this in the project's folder, "
             "or correct the path."

@@ -16,7 +16,7 @@ TERMS = "https://naturalscenesdataset.org"
 class Section(BaseModel):
     """A part of the configuration."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Nsd(Section):

@@ -21,7 +21,9 @@ import pandas as pd
 
 from neural_recon.coco import stimulus_table
 from neural_recon.errors import InputError
+from neural_recon.file_kinds import JSON, another_kind
 from neural_recon.files import read_table
+from neural_recon.refusals import refusal
 
 logger = logging.getLogger(__name__)
 
@@ -159,16 +161,15 @@ def read_instances(
         table = pd.DataFrame(rows, columns=["image", "name", "x", "y", "w", "h", "crowd"])
         table["name"] = [names[category] for category in table["name"]]
     except OSError as error:
-        raise InputError(
-            f"{path}: expected COCO's instance annotations, found no such file ({error.strerror}); "
-            "nsd.instances names its folder."
-        ) from error
+        said = refusal(path, error, "COCO's instance annotations") or f"{path}: {error}."
+        raise InputError(f"{str(said)[:-1]}; nsd.instances names its folder.") from error
     except (ValueError, KeyError, TypeError, IndexError) as error:  # IndexError: the text ends too soon
-        raise InputError(
+        other = InputError(
             f"{path}: expected COCO's instances as JSON (images with id, width and height; annotations with "
             "image_id, category_id and bbox; categories with id and name), found something else "
             f"({type(error).__name__}: {error}); fetch it again."
-        ) from error
+        )
+        raise (another_kind(path, "COCO's instances as JSON", JSON) or other) from error
     return sizes, table.astype({"image": "int64", "crowd": bool})
 
 

@@ -11,12 +11,16 @@ import numpy as np
 import pandas as pd
 
 from neural_recon import __version__, decoders, generators, models, nsd, recording, weights
+from neural_recon.betas import doubtful_units, open_betas, units_of
 from neural_recon.config import Config
 from neural_recon.config_sections import SPACES
 from neural_recon.errors import InputError
+from neural_recon.file_kinds import NUMPY, look
 from neural_recon.files import read_hdf5, read_parameters, read_table, write_hdf5, write_text
+from neural_recon.grids import Grid
 from neural_recon.pictures import write_folder, write_sheet
 from neural_recon.reconstruct import base_images
+from neural_recon.refusals import is_there, refusal, require_file
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +28,10 @@ Zscore = Literal["train", "session"]
 ROWS = 10  # fewer give no mean and spread of a session
 SHEET = 12  # pictures on the sheet, the first ones
 UNCONDITIONAL = Path("features/unconditional.h5")  # in the results
-BETAS = (".nii.gz", ".nii", ".hdf5")
+BETAS = (".nii.gz", ".nii", ".hdf5", ".h5")
+ARRAYS = (".npy",)
 TABLES = (".tsv", ".parquet")
+OWN_ORDER = "none: the decoder's voxels in their order"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of a condition: it becomes a file's
 
 
@@ -40,28 +46,116 @@ class Prepared:
     constant: int
 
 
-def read_responses(path: str | Path, positions: np.ndarray, volume: tuple[int, ...]) -> np.ndarray:
-    """New responses in percent signal change, float32 (n_trials, p).
+@dataclass(frozen=True)
+class New:
+    """New responses, and how they were taken from their file."""
+
+    values: np.ndarray  # float32 (n_trials, p), percent signal change
+    units: str
+    axes: str
+
+
+def read_responses(path: str | Path, positions: np.ndarray, volume: Grid | tuple[int, ...]) -> np.ndarray:
+    """New responses in percent signal change, float32 (n_trials, p): the values of `new_responses`."""
+    return new_responses(path, positions, volume).values
+
+
+def new_responses(path: str | Path, positions: np.ndarray, volume: Grid | tuple[int, ...]) -> New:
+    """New responses in percent signal change, and how they were taken.
 
     Args:
-        path: betas as NSD writes them (sessions of NSD-synthetic and NSD-imagery too), any number of trials;
-            or a table, one row a trial and one column a voxel, in the order of `positions`.
+        path: betas as NSD writes them (sessions of NSD-synthetic and NSD-imagery too), or as floats or
+            scaled integers on the same grid, any number of trials; an array (`.npy`), (trials, voxels) in
+            the order of `positions` or (x, y, z, trials) of the decoder's volume; or a table, one row a
+            trial and one column a voxel, in the order of `positions`.
         positions: (p, 3) places x, y, z of the decoder's voxels, in C order, in a `volume` of that shape.
 
     Raises:
-        InputError: a file that is missing, cut short, of another volume or number of voxels, or not numbers.
+        InputError: a file that is missing, cut short, of another grid or number of voxels, of a type that
+            says nothing of its units, or not numbers.
     """
-    path = Path(path)
+    path, grid = Path(path), Grid.of(volume)
     if path.name.endswith(BETAS):
-        mask = np.zeros(volume, bool)
+        mask = np.zeros(grid.shape, bool)
         mask[tuple(positions.T)] = True
-        return nsd.read_betas(path, mask)
-    if path.suffix not in TABLES:
-        raise InputError(f"{path}: expected betas ({', '.join(BETAS)}) or a table ({', '.join(TABLES)}).")
-    table = read_table(path, what="a whole table")
-    if table.shape[1] != len(positions) or not len(table):
+        found = open_betas(path, grid, published=False)
+        return New(nsd.read_betas(path, mask, grid=grid, published=False), found.units, found.axes)
+    if path.suffix in ARRAYS:
+        new = _read_array(path, positions, grid)
+    elif path.suffix in TABLES:
+        new = New(_read_rows(path, len(positions)), "percent signal change, as stored", OWN_ORDER)
+    else:
         raise InputError(
-            f"{path}: expected a header, rows of trials and {len(positions)} columns, one for each voxel of "
+            f"{path}: expected betas ({', '.join(BETAS)}), an array ({', '.join(ARRAYS)}) or a table "
+            f"({', '.join(TABLES)})."
+        )
+    logger.info("%s: %d trials, %d voxels; %s; axes: %s", path, *new.values.shape, new.units, new.axes)
+    if doubt := doubtful_units(path, new.values, new.units):
+        logger.warning("%s", doubt)
+    return new
+
+
+def _read_array(path: Path, positions: np.ndarray, grid: Grid) -> New:
+    """Responses of a `.npy` file; nothing pickled is ever loaded."""
+    array = _open_array(path)
+    units, percent = units_of(path, array.dtype)
+    p = len(positions)
+    if array.ndim == 2 and array.shape[1] == p and len(array):
+        return New(percent(array), units, OWN_ORDER)
+    if array.ndim == 4 and array.shape[:3] == tuple(grid.shape) and array.shape[3]:
+        values = array[tuple(positions.T)].T
+        return New(percent(values), units, "an array names none, taken as those of the decoder's mask")
+    raise InputError(
+        f"{path}: expected (trials, {p}), the decoder's voxels in their order, or (x, y, z, trials) with the "
+        f"volume {tuple(grid.shape)}, found {array.shape}{_cure(array.shape, p, grid.shape)}."
+    )
+
+
+def _cure(shape: tuple[int, ...], p: int, volume: tuple[int, ...]) -> str:
+    """What would make an array of responses fit, as the end of a sentence, where that can be told."""
+    volume = tuple(volume)
+    if len(shape) >= 2 and shape[0] == p and all(n == 1 for n in shape[1:-1]):
+        return f"; save it with a row for each trial: betas.reshape({p}, -1).T"
+    if shape == (p,):
+        return "; save one trial as a row: betas[numpy.newaxis]"
+    if shape == volume:
+        return "; save one trial with a fourth axis: betas[..., numpy.newaxis]"
+    if len(shape) == 4 and shape[1:] == volume:
+        return "; save it with the trials last: numpy.moveaxis(betas, 0, -1)"
+    if len(shape) == 4 and shape[::-1][:3] == volume:
+        return "; save it with its axes reversed: betas.T"
+    return ""
+
+
+def _open_array(path: Path) -> np.ndarray:
+    """The array of a `.npy` file, still on disk."""
+    require_file(path, "an array (.npy)")
+    try:
+        return np.lib.format.open_memmap(path, mode="r")
+    except Exception as error:  # a broken header raises many kinds
+        if (said := refusal(path, error, "an array (.npy)")) is not None:
+            raise said from error
+        found = look(path)
+        if found.kind == "objects":
+            raise InputError(
+                f"{path}: expected an array of numbers, found pickled Python objects, such as GLMsingle's "
+                "TYPED_....npy, which are not opened here as they could run any program; where you trust the "
+                "file, take the responses out of it: numpy.save('betasmd.npy', "
+                "numpy.load(FILE, allow_pickle=True).item()['betasmd'])."
+            ) from error
+        reason = str(error) if found.kind == NUMPY else found.text
+        raise InputError(
+            f"{path}: expected a whole array as numpy.save writes it, found another kind of file, or one "
+            f"that is cut short ({reason}); write it again."
+        ) from error
+
+
+def _read_rows(path: Path, n_voxels: int) -> np.ndarray:
+    """Responses of a table, float32 (n_trials, n_voxels)."""
+    table = read_table(path, what="a whole table")
+    if table.shape[1] != n_voxels or not len(table):
+        raise InputError(
+            f"{path}: expected a header, rows of trials and {n_voxels} columns, one for each voxel of "
             f"the decoder, found {len(table)} rows and {table.shape[1]} columns."
         )
     if path.suffix == ".tsv" and _numbers(table.columns):
@@ -236,7 +330,8 @@ def decode(
     )
 
     shared = read_hdf5(kept["responses"], "x_y_z", "volume", "mean", "std")
-    raw = read_responses(betas, shared["x_y_z"], tuple(shared["volume"].tolist()))
+    new = new_responses(betas, shared["x_y_z"], decoders.grid(kept["responses"]))
+    raw = new.values
     conditions = read_conditions(average, len(raw)) if average else None
     prepared = prepare(raw, shared, trained, zscore or trained, conditions)
     scores = decoders.project(kept["responses"], prepared.rows)
@@ -255,7 +350,13 @@ def decode(
         "neural_recon_version": __version__,
         "configfile": str(configfile),
         "subject": subject,
-        "betas": {"path": str(betas), "bytes": betas.stat().st_size, "trials": len(raw)},
+        "betas": {
+            "path": str(betas),
+            "bytes": betas.stat().st_size,
+            "trials": len(raw),
+            "units": new.units,
+            "axes": new.axes,
+        },
         "average": str(average) if average else None,
         "zscore": zscore or trained,
         "voxels": {"all": raw.shape[1], "not_finite": prepared.not_finite, "constant": prepared.constant},
@@ -280,7 +381,7 @@ def find_decoders(config: Config, configfile: Path, results: Path, subject: str)
         raise InputError(f"--subject: expected one of {', '.join(config.subjects)}, found {subject}.")
     folder = results / "decoders" / subject
     kept = {name: folder / f"{name}.h5" for name in ("responses", *SPACES)}
-    absent = [path for path in kept.values() if not path.is_file()]
+    absent = [path for path in kept.values() if not is_there(path, "a decoder")]
     if absent:
         setting = "" if config.ridge.keep else f"set ridge.keep in {configfile}, then "
         targets = " ".join(map(str, [*(folder / f"{space}.h5" for space in SPACES), results / UNCONDITIONAL]))
@@ -302,7 +403,7 @@ def write_pictures(
     """Write what `decode` gives back; base and final are uint8 (n, H, W, 3)."""
     # first, so that a second call may write again where this one stopped
     write_text(folder / "provenance.json", json.dumps(provenance, indent=2) + "\n")
-    arrays = {space: _half(values) for space, values in features.items()}
+    arrays = {space: _half(values, space) for space, values in features.items()}
     write_hdf5(
         folder / "features.h5", {**arrays, "name": np.array(names)}, {"betas": provenance.get("betas")}
     )
@@ -320,7 +421,10 @@ def write_pictures(
     )
 
 
-def _half(values: np.ndarray) -> np.ndarray:
+def _half(values: np.ndarray, space: str) -> np.ndarray:
     """As float16, where a decoder's far prediction ends at its largest number."""
     largest = np.finfo(np.float16).max
+    far = np.count_nonzero(np.abs(values) > largest)
+    if far:
+        logger.warning("%s: %d of %d features lie beyond %g and end there", space, far, values.size, largest)
     return np.clip(values, -largest, largest).astype(np.float16)

@@ -26,7 +26,9 @@ from neural_recon.background import ahead
 from neural_recon.cross_validation import centred_columns, sample_columns
 from neural_recon.errors import InputError
 from neural_recon.files import dataset, new_hdf5, open_hdf5, read_hdf5, read_parameters, write_hdf5
+from neural_recon.grids import Grid
 from neural_recon.kernel import GRAM_BLOCK, Fit, Kernel
+from neural_recon.refusals import refusal
 
 logger = logging.getLogger(__name__)
 
@@ -110,10 +112,11 @@ def write_shared(
     path: str | Path,
     responses: Mapping[str, np.ndarray],
     positions: np.ndarray,
-    volume: tuple[int, int, int],
+    volume: tuple[int, ...],
     kernel: Kernel,
     keep: Keep,
     parameters: Mapping[str, Any],
+    affine: np.ndarray | None = None,
 ) -> None:
     """Write what the decoders of all spaces share.
 
@@ -122,11 +125,12 @@ def write_shared(
         positions: (p, 3) places x, y, z of the voxels, in C order, within a `volume` of that shape.
         kernel: of these responses.
         parameters: of the responses, `zscore` above all.
+        affine: (4, 4) of that volume; None: not known.
     """
     train = responses["train"]
     arrays: dict[str, np.ndarray] = {
         "x_y_z": positions.astype(np.int16),
-        "volume": np.array(volume, np.int32),
+        **Grid("", volume, affine).arrays(),
     }
     arrays |= {name: responses[name].astype(np.float32) for name in ("mean", "std")}
     if keep == "components":
@@ -137,6 +141,25 @@ def write_shared(
     # a decoder repeats it: files of two runs are not to be mixed
     digest = hashlib.sha256(np.ascontiguousarray(train).data).hexdigest()
     write_hdf5(path, arrays, {**parameters, "keep": keep, "responses_sha256": digest})
+
+
+def grid(shared: str | Path) -> Grid:
+    """Where the voxels of a subject's kept decoders lie: what a new scan is compared with.
+
+    Raises:
+        InputError: a file that is missing, cut short or not of `write_shared`.
+    """
+    with open_hdf5(shared) as file:
+        has_affine = "affine" in file  # versions before wrote none
+    arrays = read_hdf5(shared, "volume", *(["affine"] if has_affine else []))
+    found = Grid.of_arrays(f"the decoder {shared}", arrays["volume"], arrays.get("affine", np.zeros((4, 4))))
+    if found.affine is None:
+        logger.warning(
+            "%s: where the decoder's voxels lie is not known, so origin and voxel size of new scans are not "
+            "compared.",
+            shared,
+        )
+    return found
 
 
 def coefficient_blocks(
@@ -294,7 +317,8 @@ def predict(path: str | Path, shared: str | Path, scores: np.ndarray) -> np.ndar
                 product = scores[:, :rows] @ coefficients[:, part].astype(np.float32)
                 features[:, part] = arrays["offset"][part] + product * arrays["scale"][part]
         except OSError as error:
-            raise InputError(
+            damaged = InputError(
                 f"{path}: expected a whole file, found a damaged one ({error}); compute it again."
-            ) from error
+            )
+            raise (refusal(path, error, "a kept decoder") or damaged) from error
     return features

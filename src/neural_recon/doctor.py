@@ -3,20 +3,34 @@
 Every check runs, whatever the others found, so that one look shows all there is to mend.
 """
 
+import contextlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from neural_recon import metrics, models, networks, storage, tree_checks, verdicts, weights
+from neural_recon import (
+    comparison,
+    metrics,
+    models,
+    networks,
+    scoring,
+    storage,
+    tree_checks,
+    trials,
+    verdicts,
+    weights,
+)
 from neural_recon.config import Config, read_config
 from neural_recon.errors import InputError
 from neural_recon.generators import KINDS, unread_parts
 from neural_recon.plan import Plan
+from neural_recon.refusals import is_there, refusal, require_file
 
 DEFAULT = Path("config/demo.yaml")
 GB = 1e9
@@ -52,7 +66,11 @@ def examine(configfile: Path, folder: Path, thorough: bool = False) -> tuple[lis
         findings.append(Finding("configuration", "ok", f"{configfile}: recipe {config.recipe}, {subjects}"))
         plan = Plan(config)
         downloads, n_bytes = check_downloads(plan)
-        findings += [*check_data(plan, thorough), *downloads, *check_weights(config, table), *check_machine()]
+        findings += [*check_data(plan, thorough), *downloads, *check_weights(config, table)]
+        said = [one.text for one in findings if one.state == "wrong"]
+        findings += [one for one in check_tables(plan) if one.text not in said]
+        findings += check_files(plan, table, [one.text for one in findings if one.state == "wrong"])
+        findings += check_machine()
         findings += check_disk(plan, table, n_bytes)
     return findings, next_step(findings, configfile)
 
@@ -61,13 +79,8 @@ def check_data(plan: Plan, thorough: bool) -> Iterator[Finding]:
     """The NSD tree: what all subjects share, then each subject's own; what is missing, and what is wrong."""
     config, tree = plan.config, plan.config.tree
     if config.demo is None:
-        files = {
-            "design": tree.expdesign,
-            "stimuli": tree.stimuli,
-            **config.caption_files,
-            **config.content_files,
-        }
-        absent = {what: path for what, path in files.items() if not path.is_file()}
+        files = plan.shared_files()
+        absent = {what: path for what, path in files.items() if not _there(path)}
         no_root = not Path(tree.root).is_dir()
         text = ", ".join(f"no {what} ({path})" for what, path in absent.items())
         if absent and all(plan.fetches(path) for path in absent.values()):
@@ -80,15 +93,25 @@ def check_data(plan: Plan, thorough: bool) -> Iterator[Finding]:
         else:
             yield Finding("data", "ok", f"{tree.root}: {', '.join(files)}")
         yield from (Finding("data", "wrong", text) for text in tree_checks.shared_mistakes(plan))
+        yield from (Finding("data", "wrong", text) for text in tree_checks.content_mistakes(plan))
     else:
         yield Finding("data", "ok", f"simulated: the workflow writes {tree.root}")
     for subject in config.subjects:
         if config.demo is None:
-            yield _subject_files(config, subject)
-            mistakes = tree_checks.subject_mistakes(plan, subject, thorough)
+            yield _subject_files(plan, subject)
+            notes: list[str] = []
+            mistakes = list(tree_checks.subject_mistakes(plan, subject, thorough, notes))
+            # what is wrong with a file by itself is said once
+            own = [str(path) for _, path in plan.subject_files(subject)]
+            mistakes += [
+                text
+                for text in tree_checks.use_mistakes(plan, subject)
+                if not any(path in text and path in said for path in own for said in mistakes)
+            ]
             yield from (Finding(subject, "wrong", text) for text in mistakes)
+            yield from (Finding(subject, "note", text) for text in notes)
         # without the design there is no split to check, and that was said above
-        if config.demo is not None or tree.expdesign.is_file():
+        if config.demo is not None or _there(tree.expdesign):
             try:
                 plan.trials(subject)
             except InputError as error:
@@ -99,7 +122,7 @@ def check_data(plan: Plan, thorough: bool) -> Iterator[Finding]:
 def check_quality(config: Config, subject: str) -> Iterator[Finding]:
     """What an earlier run found of the sessions that are used."""
     table = config.results / f"quality/{subject}/sessions.tsv"
-    if table.is_file():
+    if _there(table):
         try:
             said = verdicts.require_agreement(table, subject, config.sessions(subject))
             yield Finding(f"quality of {subject}", "ok", f"{table}: {said}")
@@ -107,25 +130,103 @@ def check_quality(config: Config, subject: str) -> Iterator[Finding]:
             yield Finding(f"quality of {subject}", "wrong", str(error))
 
 
-def _subject_files(config: Config, subject: str) -> Finding:
-    tree, settings = config.tree, config.subjects[subject]
-    wanted, atlases = config.sessions(subject), config.nsd.atlases
+def _subject_files(plan: Plan, subject: str) -> Finding:
+    """What there is of a subject's files, in numbers."""
+    config, tree, settings = plan.config, plan.config.tree, plan.config.subjects[subject]
+    wanted, atlases, masks = config.sessions(subject), config.nsd.atlases, plan.region_files(subject)
     paths = {session: tree.betas(subject, session, settings.format) for session in wanted}
-    no_session = [str(session) for session, path in paths.items() if not path.is_file()]
-    no_atlas = [atlas for atlas in atlases if not tree.roi(subject, atlas).is_file()]
-    has_mask = tree.mask(subject).is_file()
-    sessions = f"{len(wanted) - len(no_session)} of {len(wanted)} sessions"
-    if no_session and len(no_session) < len(wanted):
-        sessions += f" (missing {', '.join(no_session)})"
-    regions = f"{len(atlases) - len(no_atlas)} of {len(atlases)} atlases"
-    if no_atlas and len(no_atlas) < len(atlases):
-        regions += f" (missing {', '.join(no_atlas)})"
-    text = f"{sessions}, {'mask' if has_mask else 'no mask'}, {regions}"
-    if not (no_session or no_atlas or not has_mask):
+    no_session = [str(session) for session, path in paths.items() if not _there(path)]
+    no_atlas = [atlas for atlas in atlases if not _there(tree.roi(subject, atlas))]
+    no_mask = [path for path in masks if not _there(Path(path))]
+    parts = [
+        _count(no_session, len(wanted), "sessions"),
+        "mask" if _there(tree.mask(subject)) else "no mask",
+        _count(no_atlas, len(atlases), "atlases"),
+    ]
+    if masks:
+        parts.append(_count(no_mask, len(masks), "regions' masks"))
+    if config.responses.noise_ceiling == "ncsnr":
+        parts.append("noise ceilings" if _there(tree.ncsnr(subject)) else "no noise ceilings")
+    absent = [path for _, path in plan.subject_files(subject) if not _there(path)]
+    text = ", ".join(parts)
+    if not absent:
         return Finding(subject, "ok", text)
-    if config.nsd.accept_terms:
+    if all(map(plan.fetches, absent)):
         return Finding(subject, "note", f"{text}; the rest will be fetched")
     return Finding(subject, "wrong", text)
+
+
+def _count(absent: list[str], n: int, what: str) -> str:
+    """How many of n there are, and where some are, which are missing."""
+    said = f"{n - len(absent)} of {n} {what}"
+    return said + f" (missing {', '.join(absent)})" if 0 < len(absent) < n else said
+
+
+def _there(path: Path) -> bool:
+    """Whether a file is there; of what cannot be reached `check_files` says why."""
+    try:
+        return is_there(path)
+    except InputError:
+        return True
+
+
+def check_files(plan: Plan, table: weights.Table, said: Iterable[str]) -> Iterator[Finding]:
+    """Every file that a run takes: there, or to be fetched, and open to us. What was said of one already is
+    not said again.
+
+    Args:
+        said: what was found wrong so far.
+    """
+    config = plan.config
+    files: dict[Path, str] = {}
+    with contextlib.suppress(InputError):  # of weights that are nowhere, and said of them
+        files.update((path, what) for what, path in plan.files(table))
+    fetched = {weights.MODELS / place for place in weights.missing(config.model_names, table)}
+    sentences = list(said)
+    alike: dict[str, list[str]] = {}  # a closed folder or a share that is gone is one thing to mend
+    for path, what in files.items():
+        if path in fetched or plan.fetches(path) or any(str(path) in one for one in sentences):
+            continue
+        sentence = _refused(path, what)
+        if sentence:
+            alike.setdefault(sentence.partition(", found ")[2].replace(str(path), ""), []).append(sentence)
+    for first, *others in alike.values():
+        more = f" (and {len(others)} more files)" if others else ""
+        yield Finding("files", "wrong", f"{first[:-1]}{more}.")
+
+
+def _refused(path: Path, what: str) -> str:
+    """Why a file cannot be read; nothing where it can."""
+    try:
+        require_file(path, what)
+        with path.open("rb") as file:
+            file.read(1)
+    except InputError as error:
+        return str(error)
+    except OSError as error:
+        return str(refusal(path, error, what) or f"{path}: expected {what}, found {error}.")
+    return ""
+
+
+def check_tables(plan: Plan) -> Iterator[Finding]:
+    """What a run reads beside the tree and the weights: lists of ids, a judge, other methods' scores."""
+    config = plan.config
+    readers: list[tuple[str, Callable[[], object]]] = [
+        ("scores of another method", partial(comparison.other_lines, [path])) for path in plan.other_scores()
+    ]
+    for name in ("train", "test"):
+        if path := getattr(config.split, name):
+            readers.append((f"split.{name}", partial(trials.read_ids, path)))
+    judge, scenes = config.evaluation.classifier, config.evaluation.scenes
+    if judge and scenes and config.demo is None:
+        readers.append(("evaluation.classifier", partial(scoring.Judge, judge, scenes)))
+    hparams = config.features.vdvae.hparams
+    readers.append(("features.vdvae.hparams", partial(models.read_hparams, hparams)))
+    for topic, read in readers:
+        try:
+            read()
+        except InputError as error:
+            yield Finding(topic, "wrong", str(error))
 
 
 def check_downloads(plan: Plan) -> tuple[list[Finding], float]:

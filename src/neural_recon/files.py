@@ -1,7 +1,6 @@
 """Files that appear only when whole, and carry what made them."""
 
 import contextlib
-import errno
 import glob
 import io
 import json
@@ -21,6 +20,8 @@ import pyarrow.parquet as pq
 
 from neural_recon import __version__
 from neural_recon.errors import InputError, quoted
+from neural_recon.file_kinds import HDF5, PARQUET, TEXT, another_kind, explained
+from neural_recon.refusals import refusal, refusals_named, require_file
 
 logger = logging.getLogger(__name__)
 
@@ -40,12 +41,12 @@ def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     network shares the server renames before it answers.
 
     Raises:
-        InputError: the disk is full, or a quota.
+        InputError: the disk is full, or a quota; or one may not write there.
     """
     path = Path(path)
     temporary = part_of(path)
     try:
-        with full_disk_named(path):
+        with refusals_named(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             with temporary.open("rb") as handle:
@@ -53,7 +54,8 @@ def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.replace(path)
         logger.info("-> %s", path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where it could not be made, or the share went away
+            temporary.unlink()
 
 
 def part_of(path: Path) -> Path:
@@ -69,22 +71,6 @@ def remove_parts(path: Path) -> None:
     for part in path.parent.glob(f".part-{'[0-9a-f]' * 12}-{glob.escape(path.name)}"):
         shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
         logger.warning("removed what a killed job left: %s", part)
-
-
-@contextlib.contextmanager
-def full_disk_named(path: Path) -> Iterator[None]:
-    """Turn the error of a full disk within the block into one sentence with the file and the disk."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        disk = path.parent.absolute()
-        while not os.path.ismount(disk) and disk != disk.parent:
-            disk = disk.parent
-        raise InputError(
-            f"{os.strerror(error.errno)}: {path}; free some space on the disk of {disk} and run again."
-        ) from error
 
 
 class _FullDisk(io.FileIO):
@@ -105,15 +91,19 @@ class _FullDisk(io.FileIO):
             while rest and self.refusal is None:
                 rest = rest[super().write(rest) :]
         except OSError as error:
-            self.refusal = error
+            self._refused(error)
         return size
 
     def truncate(self, size: int | None = None) -> int:
         try:
             return super().truncate(size)
         except OSError as error:
-            self.refusal = error
+            self._refused(error)
             return 0
+
+    def _refused(self, error: OSError) -> None:
+        error.filename = self.name
+        self.refusal = error
 
     def check(self) -> None:
         if self.refusal is not None:
@@ -172,18 +162,18 @@ def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading.
 
     Raises:
-        InputError: the file is missing, or cut short, or no HDF5 file; or what the block reads of it is
-            damaged.
+        InputError: the file is missing, or cut short, or no HDF5 file; or the system does not give it, as it
+            is open in another program; or what the block reads of it is damaged.
     """
-    if not Path(path).is_file():
-        raise InputError(f"{path}: expected an HDF5 file, found none.")
+    require_file(path, "an HDF5 file", "found none.")
     try:
         file = h5py.File(path, "r")
     except (OSError, RuntimeError, ValueError) as error:
-        raise InputError(
+        damaged = InputError(
             f"{path}: expected a whole HDF5 file, found one that cannot be opened ({error}); "
             "fetch or compute it again."
-        ) from error
+        )
+        raise (explained(path, error, "a whole HDF5 file", HDF5) or damaged) from error
     with file, whole_or_said(path):
         yield file
 
@@ -193,14 +183,17 @@ def whole_or_said(path: str | os.PathLike[str]) -> Iterator[None]:
     """Around what is read of an open HDF5 file.
 
     Raises:
-        InputError: for what the library raises where it finds damage.
+        InputError: for what the library raises where it finds damage, or the system does not go on reading.
     """
     try:
         yield
     except (OSError, RuntimeError, KeyError, UnicodeDecodeError) as error:
-        raise InputError(
+        if getattr(error, "filename", None) not in (None, os.fspath(path)):
+            raise  # of another file
+        damaged = InputError(
             f"{path}: expected a whole HDF5 file, found a damaged one ({error}); fetch or compute it again."
-        ) from error
+        )
+        raise (refusal(path, error, "a whole HDF5 file") or damaged) from error
 
 
 def dataset(
@@ -210,6 +203,7 @@ def dataset(
     ndim: int | None = None,
     kinds: str = NUMBERS,
     filled: bool = True,
+    meant: str = "",
 ) -> h5py.Dataset:
     """A dataset of an open HDF5 file, looked at before anything of it is read.
 
@@ -217,32 +211,34 @@ def dataset(
         ndim: how many axes it must have; None: any number.
         kinds: numpy's letters for the types it may have, "O" for strings.
         filled: all of it must have been written. Otherwise what was not reads as zeros.
+        meant: which file it must be, where people name it themselves; a file of another layout is whole, and
+            is not to be fetched again.
 
     Raises:
         InputError: there is none, it lies in another file, it is of another type or number of axes, or it
             declares more values than the file can hold.
     """
     again = "fetch or compute it again"
+    other = f"name {meant}" if meant else "this is another file, or of another version: compute it again"
     with whole_or_said(path):
         if name not in file:
-            names = sorted(map(str, file))
-            raise InputError(f"{path}: expected the dataset {name!r}, found {names}; {again}.")
+            raise InputError(f"{path}: expected the dataset {name!r}, found {_contents(file)}; {other}.")
         linked = not isinstance(file.get(name, getlink=True), h5py.HardLink)
         data: h5py.Dataset = None if linked else file[name]
         elsewhere = not isinstance(data, h5py.Dataset) or data.external or data.is_virtual
     if elsewhere or data.shape is None:
         raise InputError(
-            f"{path}: expected {name!r} to be a dataset in this file, found another thing; {again}."
+            f"{path}: expected {name!r} to be a dataset in this file, found another thing; {other}."
         )
     try:
         kind = data.dtype.kind
     except TypeError as error:  # a type that numpy does not have
-        raise InputError(f"{path}: expected numbers in {name!r}, found {error}; {again}.") from error
+        raise InputError(f"{path}: expected numbers in {name!r}, found {error}; {other}.") from error
     if kind not in kinds or (kind == "O" and not h5py.check_string_dtype(data.dtype)):
-        raise InputError(f"{path}: expected {name!r} of another type, found {data.dtype}; {again}.")
+        raise InputError(f"{path}: expected {name!r} of another type, found {data.dtype}; {other}.")
     if ndim is not None and data.ndim != ndim:
         raise InputError(
-            f"{path}: expected {name!r} with {ndim} axes, found the shape {data.shape}; {again}."
+            f"{path}: expected {name!r} with {ndim} axes, found the shape {data.shape}; {other}."
         )
     # before memory is asked for: a file of some kilobytes can declare any size
     with whole_or_said(path):
@@ -262,6 +258,18 @@ def dataset(
             "store it in smaller ones."
         )
     return data
+
+
+def _contents(file: h5py.File) -> str:
+    """Names and shapes of what lies at the top of an HDF5 file."""
+    names = sorted(map(str, file))
+    shapes = [
+        str(file[name].shape) if isinstance(file.get(name), h5py.Dataset) else "a group" for name in names[:9]
+    ]
+    if not names:
+        return "none at all"
+    more = f" and {len(names) - len(shapes)} more" if len(names) > len(shapes) else ""
+    return f"{names[:9]}{more} ({', '.join(shapes)})"
 
 
 def read_hdf5(path: str | os.PathLike[str], *names: str) -> dict[str, np.ndarray]:
@@ -339,10 +347,10 @@ def read_table(
         InputError: the file is missing, cut short or no table, or lacks a column.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: expected {what}, found no such file.")
+    require_file(path, what)
+    kind = PARQUET if path.suffix == ".parquet" else TEXT
     try:
-        if path.suffix == ".parquet":
+        if kind == PARQUET:
             with pq.ParquetFile(path) as file:  # some kilobytes can declare any number of equal rows
                 size = file.metadata.num_rows * file.metadata.num_columns
             if size > LARGEST_TABLE:
@@ -353,12 +361,13 @@ def read_table(
     except InputError:
         raise
     except Exception as error:  # parsers raise many kinds on a broken file
-        raise InputError(
+        damaged = InputError(
             f"{path}: expected {what}, found one that does not read ({error}); fetch or compute it again."
-        ) from error
+        )
+        raise (explained(path, error, what, kind) or damaged) from error
     missing = [name for name in columns if name not in table]
     if missing:
-        raise InputError(
+        raise another_kind(path, what, kind) or InputError(
             f"{path}: expected the columns {', '.join(missing)}, found {', '.join(map(str, table))}; "
             "fetch or compute it again."
         )

@@ -9,6 +9,8 @@ import hashlib
 import os
 from pathlib import Path
 
+from neural_recon.refusals import refusal
+
 WHOLE = 64 * 2**20  # bytes: files up to this are read whole, and captions
 BLOCKS, BLOCK = 64, 2**12  # of larger ones as many blocks, evenly spread, of so many bytes
 
@@ -23,9 +25,11 @@ def digest(path: str | os.PathLike[str]) -> str:
     """
     try:
         status = Path(path).stat()
+        return _digest(os.fspath(path), status.st_size, status.st_mtime_ns)
     except FileNotFoundError:
         return ""
-    return _digest(os.fspath(path), status.st_size, status.st_mtime_ns)
+    except OSError as error:
+        raise (refusal(path, error) or error) from error
 
 
 @functools.cache

@@ -16,6 +16,7 @@ import psutil
 
 from neural_recon import recording
 from neural_recon.errors import InputError
+from neural_recon.refusals import of_system
 
 WATCH = 0.5  # seconds between looks at whether Snakemake still runs
 
@@ -46,6 +47,8 @@ def start(job: Any) -> logging.Logger:
     def fail(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         nonlocal failed
         failed = True
+        if isinstance(error, OSError):
+            error = of_system(error) or error
         if isinstance(error, InputError):
             logger.error("%s", error)
             print(f"error in {job.rule}: {error}", file=sys.stderr)

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from neural_recon.errors import InputError
+from neural_recon.file_kinds import MATLAB, explained
 
 LARGEST = 64 * 2**20  # bytes of a file, also when inflated; NSD's experiment design has 1.5 million
 COMPRESSED = 15  # type of a variable that zlib packed
@@ -29,12 +30,17 @@ def read_whole_numbers(path: Path, names: Sequence[str]) -> list[np.ndarray]:
     except InputError:
         raise
     except Exception as error:  # scipy raises many kinds on a broken file
-        raise InputError(
+        damaged = InputError(
             f"{path}: expected a whole MATLAB file, found one that cannot be read ({error}); fetch it again."
-        ) from error
+        )
+        what = "a MATLAB file of version 7 at most"
+        raise (explained(path, error, what, MATLAB) or damaged) from error
     missing = [name for name in names if name not in content]
     if missing:
-        raise InputError(f"{path}: expected the variables {', '.join(names)}, found no {', '.join(missing)}.")
+        found = ", ".join(f"{name} {shape}" for name, shape, _ in scipy.io.whosmat(path)[:9]) or "none"
+        raise InputError(
+            f"{path}: expected the variables {', '.join(names)}, found no {', '.join(missing)} among {found}."
+        )
     return [_whole(path, name, content[name]) for name in names]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from neural_recon.errors import InputError, quoted
+from neural_recon.refusals import is_there, refusal
 from neural_recon.texts import read_json
 
 MOST_LAYERS = 1000  # a model is built layer by layer before its weights are compared with it
@@ -55,10 +56,11 @@ def described_by(folder: str | os.PathLike[str]) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
-        raise InputError(
+        unfit = InputError(
             f"{folder}: expected a configuration that makes a model, found one that does not "
             f"({type(error).__name__}: {error}); get the folder again."
-        ) from error
+        )
+        raise (refusal(folder, error, "a model's folder") or unfit) from error
 
 
 def find_weights(folder: str | os.PathLike[str]) -> Path:
@@ -71,7 +73,7 @@ def find_weights(folder: str | os.PathLike[str]) -> Path:
         f"{stem}{half}{end}" for end in (".safetensors", ".bin") for half in ("", ".fp16") for stem in STEMS
     ]
     for name in names:
-        if (Path(folder) / name).is_file():
+        if is_there(Path(folder) / name, "weights"):
             return Path(folder) / name
     found = sorted(path.name for path in Path(folder).glob("*")) or "nothing"
     raise InputError(f"{folder}: expected a weights file such as {names[0]}, found {found}.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -28,13 +28,31 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def read_hparams(path: str | Path) -> dict[str, Any]:
+    """The VDVAE's hyper-parameters, as those of a model that can be built.
+
+    Raises:
+        InputError: the file is missing, or no such JSON.
+    """
+    values = read_json(path, "the VDVAE's hyper-parameters")
+    from neural_recon.vdvae_blocks import Hparams
+
+    try:
+        Hparams.of(values)
+    except InputError:
+        raise
+    except Exception as error:  # what is no mapping, or has other values, raises many kinds
+        raise InputError(f"{path}: expected the VDVAE's hyper-parameters (JSON): {error}.") from error
+    return values
+
+
 def load_vdvae(weights: str | Path, hparams: str | Path, where: torch.device | None = None) -> VDVAE:
     """The VDVAE of a weights file and a JSON file of hyper-parameters.
 
     Raises:
         InputError: a file is missing, or the two do not belong together.
     """
-    values = read_json(hparams, "the VDVAE's hyper-parameters")
+    values = read_hparams(hparams)
     from neural_recon.vdvae import VDVAE
 
     try:

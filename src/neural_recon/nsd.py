@@ -14,16 +14,19 @@ import h5py
 import numpy as np
 import pandas as pd
 
+from neural_recon.betas import BETA_SCALE, check_betas, read_betas
 from neural_recon.errors import InputError
+from neural_recon.file_kinds import NUMPY, UNKNOWN, look
 from neural_recon.files import dataset, open_hdf5
 from neural_recon.matlab import read_whole_numbers
-from neural_recon.volumes import BETA_SCALE, check_betas, read_betas, read_labels, read_mask, read_ncsnr
+from neural_recon.refusals import is_there, refusal, require_file
+from neural_recon.volumes import read_grid, read_labels, read_mask, read_ncsnr
 
 __all__ = [
     "BETA_SCALE", "N_IMAGES", "PUBLISHED_IMAGES", "PUBLISHED_SESSIONS", "REGIONS", "SESSIONS",
-    "SESSIONS_DESIGNED", "TRIALS_PER_SESSION", "UNIONS", "Tree", "check_betas", "design_table", "find_region",
-    "is_mask_file", "mask_files", "read_betas", "read_captions", "read_design", "read_labels", "read_mask",
-    "read_ncsnr", "read_stimuli",
+    "SESSIONS_DESIGNED", "TRIALS_PER_SESSION", "UNIONS", "Tree", "check_betas", "check_filled",
+    "design_table", "find_region", "is_mask_file", "mask_files", "read_betas", "read_captions",
+    "read_design", "read_grid", "read_labels", "read_mask", "read_ncsnr", "read_stimuli", "shared_as_met",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -36,6 +39,8 @@ PUBLISHED_IMAGES = {"train": 8859, "test": 982}
 N_IMAGES = 73_000
 LARGEST_SIDE = 2048  # of a picture; NSD's have 425
 N_SHARED = 1000  # positions up to here of every subject's images are the shared ones
+STIMULI = "NSD's nsd_stimuli.hdf5, which has the dataset imgBrick (73000, 425, 425, 3)"
+CONVERT = "docs/troubleshooting.md shows how to make a table of strings (images, captions) of it"
 SHARED = "shared"  # the list of stimuli that all subjects see
 
 BUCKET_FOLDERS = ("nsddata", "nsddata_betas", "nsddata_stimuli")  # the others of the tree come from elsewhere
@@ -134,7 +139,7 @@ def read_design(expdesign: str | Path, subject: str, sessions: Sequence[int]) ->
 
 def _read_variables(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """masterordering (trials,), subjectim (8, images) and sharedix (shared images,), int64 and 1-based."""
-    if not path.is_file():
+    if not is_there(path, "NSD's experiment design"):
         raise InputError(f"{path}: expected NSD's experiment design, found no such file.")
     ordering, images, shared = read_whole_numbers(path, ("masterordering", "subjectim", "sharedix"))
     found = f"{ordering.shape} and {images.shape}"
@@ -214,6 +219,15 @@ def chunk_ids(expdesign: str | Path, stimuli: str, chunk: int, size: int) -> np.
     return ids[chunk * size : (chunk + 1) * size]
 
 
+def shared_as_met(expdesign: str | Path, sessions: int) -> np.ndarray:
+    """NSD ids (0-based) of the shared images of the first `sessions`, or of all if the design has fewer, in
+    the order in which they were first shown: the same for every subject.
+    """
+    ordering, images, _ = _read_variables(Path(expdesign))
+    shown = pd.unique(pd.Series(ordering[: sessions * TRIALS_PER_SESSION]))
+    return images[0, shown[shown <= N_SHARED] - 1] - 1
+
+
 def read_stimuli(path: str | Path, nsd_ids: Sequence[int] | np.ndarray, empty_ok: bool = False) -> np.ndarray:
     """Read pictures by their ids, in any order and with repetitions: uint8 (n, 425, 425, 3).
 
@@ -221,10 +235,10 @@ def read_stimuli(path: str | Path, nsd_ids: Sequence[int] | np.ndarray, empty_ok
     pictures that nothing later asks for.
 
     Raises:
-        InputError: the file is missing or cut short, an id lies outside it, or its picture was never filled
-            in (all zero, which no picture of NSD is).
+        InputError: the file is missing or cut short, an id lies outside it, or pictures were never filled in
+            (all zero, which no picture of NSD is).
     """
-    ids = np.asarray(nsd_ids, np.int64).ravel()
+    ids, empty = np.asarray(nsd_ids, np.int64).ravel(), []
     with open_hdf5(path) as file:
         brick = _brick(path, file)
         _check_ids(path, ids, len(brick))
@@ -233,14 +247,45 @@ def read_stimuli(path: str | Path, nsd_ids: Sequence[int] | np.ndarray, empty_ok
             try:
                 picture = brick[nsd_id]
             except OSError as error:
-                raise InputError(
+                damaged = InputError(
                     f"{path}: the file is damaged at image {nsd_id} ({error}); fetch it again."
-                ) from error
-            if not (empty_ok or picture.any()):
-                raise InputError(f"{path}: expected a picture for NSD id {nsd_id}, found an empty one.")
+                )
+                raise (refusal(path, error, "NSD's pictures") or damaged) from error
+            if not picture.any():
+                empty.append(int(nsd_id))
             pictures[ids == nsd_id] = picture
+    if empty and not empty_ok:
+        raise InputError(f"{_none_filled_in(path, empty, len(np.unique(ids)))}.")
     logger.info("%s: %d pictures", path, len(ids))
     return pictures
+
+
+def check_filled(path: str | Path, nsd_ids: Sequence[int] | np.ndarray, more: str = "") -> None:
+    """Look whether the pictures of ids are there, before any is used: one line of each is read, and all of
+    those whose line is black.
+
+    Args:
+        more: what else may be wrong, at the end of the message.
+
+    Raises:
+        InputError: as of `read_stimuli`, with the number of all that are empty.
+    """
+    ids = np.unique(np.asarray(nsd_ids, np.int64))
+    with open_hdf5(path) as file:
+        brick = _brick(path, file)
+        _check_ids(path, ids, len(brick))
+        middle = brick.shape[1] // 2
+        empty = [int(i) for i in ids if not brick[i, middle].any() and not brick[i].any()]
+    if empty:
+        raise InputError(f"{_none_filled_in(path, empty, len(ids))}{more}.")
+
+
+def _none_filled_in(path: str | Path, empty: Sequence[int], asked: int) -> str:
+    return (
+        f"{path}: expected a picture for NSD id {empty[0]}, found an empty one (all zero), as are "
+        f"{len(empty)} of the {asked} asked for; the file's download was not finished, or it is an excerpt "
+        "without them: fetch it again, or leave these images out"
+    )
 
 
 def check_stimuli(path: str | Path) -> None:
@@ -254,12 +299,12 @@ def check_stimuli(path: str | Path) -> None:
         if len(brick) != N_IMAGES:
             raise InputError(
                 f"{path}: expected imgBrick ({N_IMAGES}, height, width, 3), found imgBrick {brick.shape}; "
-                "fetch it again."
+                f"name {STIMULI}."
             )
 
 
 def _brick(path: str | Path, file: h5py.File) -> h5py.Dataset:
-    brick = dataset(path, file, "imgBrick", filled=False)
+    brick = dataset(path, file, "imgBrick", filled=False, meant=STIMULI)
     if (
         brick.ndim != 4
         or brick.shape[3] != 3
@@ -268,7 +313,7 @@ def _brick(path: str | Path, file: h5py.File) -> h5py.Dataset:
     ):
         raise InputError(
             f"{path}: expected imgBrick as uint8 (images, height, width, 3), at most {LARGEST_SIDE} pixels a "
-            f"side, found {brick.dtype} {brick.shape}; fetch it again."
+            f"side, found {brick.dtype} {brick.shape}; name {STIMULI}."
         )
     return brick
 
@@ -285,17 +330,27 @@ def read_captions(
             or an image has no caption at all.
     """
     ids = np.asarray(nsd_ids, np.int64).ravel()
-    if not Path(path).is_file():
-        raise InputError(f"{path}: expected the captions, found no such file.")
+    require_file(path, "the captions")
     try:
         table = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # a broken header raises many kinds
+        if (said := refusal(path, error, "the captions")) is not None:
+            raise said from error
+        found = look(path)
+        if found.kind in (NUMPY, UNKNOWN):  # numpy takes what it does not know for a pickle
+            reason = str(error) if found.kind == NUMPY else found.text
+            raise InputError(
+                f"{path}: expected a whole .npy file of strings, found one that cannot be read ({reason})."
+            ) from error
         raise InputError(
-            f"{path}: expected a whole .npy file of strings, found one that cannot be read ({error})."
+            f"{path}: expected a whole .npy file of strings, found one that cannot be read as such: "
+            f"{found.text}; {CONVERT}."
         ) from error
     if not isinstance(table, np.ndarray) or table.dtype.kind != "U" or table.ndim != 2:
-        found = f"{table.dtype} {table.shape}" if isinstance(table, np.ndarray) else "an archive"
-        raise InputError(f"{path}: expected strings (images, captions), found {found}.")
+        raise InputError(
+            f"{path}: expected strings (images, captions), one row for each NSD id, found "
+            f"{look(path).text}; {CONVERT}."
+        )
     _check_ids(path, ids, len(table))
     rows = np.ascontiguousarray(table[ids])
     codes = rows.view(np.dtype("u4").newbyteorder(rows.dtype.byteorder)) if rows.nbytes else rows
@@ -304,7 +359,11 @@ def read_captions(
     captions = [[str(caption) for caption in row if caption] for row in rows]
     empty = [int(nsd_id) for nsd_id, found in zip(ids, captions, strict=True) if not found]
     if empty and not empty_ok:
-        raise InputError(f"{path}: expected captions for every image, found none for NSD id {empty[0]}.")
+        raise InputError(
+            f"{path}: expected captions for every image, found none for NSD id {empty[0]}, as for "
+            f"{len(empty)} of the {len(ids)} asked for; take a file with all of them, or leave these images "
+            "out."
+        )
     return captions
 
 

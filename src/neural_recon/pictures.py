@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from neural_recon.feature_files import select_rows
-from neural_recon.files import full_disk_named, part_of, whole
+from neural_recon.files import part_of, whole
+from neural_recon.refusals import refusals_named
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ def write_folder(folder: str | Path, kinds: Mapping[str, Mapping[str, Any]]) -> 
     folder = Path(folder)
     temporary = part_of(folder)
     try:
-        with full_disk_named(folder):
+        with refusals_named(folder):
             for kind, arrays in kinds.items():
                 (temporary / kind).mkdir(parents=True)
                 for nsd_id, image in zip(arrays["nsd_id"], arrays["images"], strict=True):

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from neural_recon import nsd
+from neural_recon import nsd, weights
 from neural_recon.config import Config
 from neural_recon.config_sections import TERMS
 from neural_recon.errors import InputError
 from neural_recon.generators import KINDS, Generator
+from neural_recon.refusals import is_there
 from neural_recon.trials import read_lists, trial_table
 
 if TYPE_CHECKING:
@@ -113,12 +114,13 @@ class Plan:
         if self.config.demo is not None:
             return
         for what, path in self.tree_files():
-            if path.is_file() or self.fetches(path):
+            if is_there(path, what) or self.fetches(path):
                 continue
             offer = f" Or to fetch it, read the terms at {TERMS} and set nsd.accept_terms: true."
+            key = "nsd.instances or nsd.coco" if what.endswith("of COCO") else "nsd.root"
+            key = "evaluation.scenes" if what == "the scenes" else key
             raise InputError(
-                f"{path}: expected {what}, found no such file; is "
-                f"{'nsd.instances or nsd.coco' if what.endswith('of COCO') else 'nsd.root'} right?"
+                f"{path}: expected {what}, found no such file; is {key} right?"
                 + (offer if self.obtainable(path) else "")
             )
 
@@ -136,7 +138,7 @@ class Plan:
         if self.config.demo is not None:
             return []
         paths = dict.fromkeys(path for _, path in self.tree_files())
-        return [path for path in paths if not path.is_file() and self.fetches(path)]
+        return [path for path in paths if self.fetches(path) and _absent(path)]
 
     def missing_objects(self) -> dict[str, Path]:
         """Those of them that come from NSD's bucket, by their keys there."""
@@ -153,25 +155,63 @@ class Plan:
             bucket.fetch_object(key, expdesign)
 
     def tree_files(self) -> Iterator[tuple[str, Path]]:
-        """What the configuration reads of the NSD tree: (description, path)."""
+        """What the configuration reads of the NSD tree, and beside it: (description, path)."""
+        descriptions = {"design": "NSD's experiment design", "stimuli": "NSD's pictures"}
+        for what, path in self.shared_files().items():
+            yield descriptions.get(what, f"the {what}"), path
+        for name in self.config.subjects:
+            for what, path in self.subject_files(name):
+                yield f"{what} of {name}", path
+
+    def shared_files(self) -> dict[str, Path]:
+        """What all subjects share, by name."""
         tree = self.config.tree
-        yield "NSD's experiment design", tree.expdesign
-        yield "NSD's pictures", tree.stimuli
-        for what, path in self.config.caption_files.items():
-            yield f"the {what}", path
-        for what, path in self.config.content_files.items():
-            if what != "scenes":
-                yield f"the {what}", path
-        for name, subject in self.config.subjects.items():
-            yield f"the mask of {name}", tree.mask(name)
-            for atlas in self.config.nsd.atlases:
-                yield f"an atlas of {name}", tree.roi(name, atlas)
-            if self.config.responses.noise_ceiling == "ncsnr":
-                yield f"the noise ceilings of {name}", tree.ncsnr(name)
-            for mask in self.region_files(name):
-                yield f"a region's mask of {name}", Path(mask)
-            for session in self.config.sessions(name):
-                yield f"session {session} of {name}", tree.betas(name, session, subject.format)
+        files = {"design": tree.expdesign, "stimuli": tree.stimuli}
+        return {**files, **self.config.caption_files, **self.config.content_files}
+
+    def subject_files(self, name: str) -> Iterator[tuple[str, Path]]:
+        """What a subject has alone: (description, path)."""
+        tree, subject = self.config.tree, self.config.subjects[name]
+        yield "the mask", tree.mask(name)
+        for atlas in self.config.nsd.atlases:
+            yield "an atlas", tree.roi(name, atlas)
+        if self.config.responses.noise_ceiling == "ncsnr":
+            yield "the noise ceilings", tree.ncsnr(name)
+        for mask in self.region_files(name):
+            yield "a region's mask", Path(mask)
+        for session in self.config.sessions(name):
+            yield f"session {session}", tree.betas(name, session, subject.format)
+
+    def files(self, table: weights.Table) -> Iterator[tuple[str, Path]]:
+        """Everything that a run takes and does not write itself, weights to be fetched included:
+        (description, path). A test holds it together with what the rules name.
+
+        Raises:
+            InputError: weights that are neither an entry of the `table` nor there.
+        """
+        config = self.config
+        if config.demo is None:
+            yield from self.tree_files()
+        for name in ("train", "test"):
+            if path := getattr(config.split, name):
+                yield f"the list split.{name}", Path(path)
+        yield "the VDVAE's hyper-parameters", Path(config.features.vdvae.hparams)
+        yield "weights.vdvae", weights.locate("vdvae", config.weights.vdvae, table)
+        versatile = config.weights.versatile
+        weights.locate("versatile", versatile, table)
+        parts = (*weights.ENCODERS, *self.generator.parts)
+        for place in weights.painters(versatile, table, parts):
+            yield "a part of weights.versatile", Path(place)
+        for name, value in config.evaluation.networks.named.items():
+            yield f"the weights of {name}", weights.locate(name, value, table)
+        if config.evaluation.classifier:
+            yield "evaluation.classifier", Path(config.evaluation.classifier)
+        for path in self.other_scores():
+            yield "scores of another method", path
+
+    def other_scores(self) -> list[Path]:
+        """The tables of `neural-recon evaluate` that join the comparison."""
+        return sorted((self.config.results / "others").glob("*.tsv"))
 
     def region_files(self, subject: str) -> list[str]:
         """The mask files among the regions."""
@@ -227,3 +267,11 @@ class Plan:
         shared = np.unique(positions[positions < nsd.N_SHARED] // size)
         own = np.unique((positions[positions >= nsd.N_SHARED] - nsd.N_SHARED) // size)
         return [Chunk(nsd.SHARED, int(k)) for k in shared] + [Chunk(subject, int(k)) for k in own]
+
+
+def _absent(path: Path) -> bool:
+    """Whether a file is not there; what is there and cannot be reached is not to be fetched again."""
+    try:
+        return not is_there(path)
+    except InputError:
+        return False

@@ -33,6 +33,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from neural_recon.errors import InputError, first_mistake
+from neural_recon.refusals import refusal, require_file
 
 FOLDER = "provenance"  # below the results' folder
 CONFIGURATIONS, HASHES = "configurations", "hashes"  # below FOLDER, beside the records
@@ -219,15 +220,13 @@ def read_json(path: Path, kind: type[Kind]) -> Kind:
 
 
 def _text(path: Path, what: str) -> bytes:
-    if not path.is_file():
-        raise InputError(f"{path}: expected {what}, found none.")
+    require_file(path, what, "found none.")
     try:
         with path.open("rb") as file:
             text = file.read(LARGEST + 1)
     except OSError as error:
-        raise InputError(
-            f"{path}: expected {what}, found that it cannot be read ({error.strerror})."
-        ) from error
+        unknown = InputError(f"{path}: expected {what}, found that it cannot be read ({error.strerror}).")
+        raise (refusal(path, error, what) or unknown) from error
     if len(text) > LARGEST:
         raise InputError(f"{path}: expected {what}, found more than {LARGEST // 10**6} MB.")
     return text

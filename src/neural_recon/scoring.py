@@ -13,7 +13,7 @@ from neural_recon.baselines import KINDS
 from neural_recon.config_sections import SPACES
 from neural_recon.errors import InputError
 from neural_recon.evaluate import Scores
-from neural_recon.feature_files import read_rows, select_rows
+from neural_recon.feature_files import read_rows
 from neural_recon.files import read_hdf5, read_table
 from neural_recon.metrics import resize
 from neural_recon.networks import Judges
@@ -137,8 +137,7 @@ def score_subject(
         chunks = [path for path in files.features if Path(path).parent.name == space]
         true = read_rows(chunks, test_ids)
         for path in (path for path in files.predictions if Path(path).parent.name == space):
-            arrays = read_hdf5(path, "predictions", "nsd_id")
-            predicted = select_rows(path, arrays["predictions"], arrays["nsd_id"], test_ids)
+            predicted = read_rows(path, test_ids)
             scores.add_two_way(Path(path).stem, space, "two_way", test_ids, true, predicted)
             if space == "clip_vision":
                 scores.add_retrieval(Path(path).stem, space, test_ids, true, predicted)

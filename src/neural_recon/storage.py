@@ -85,7 +85,7 @@ def image_sizes(plan: Plan, versatile: Path) -> tuple[int, int, int]:
 def voxels(plan: Plan, subject: str) -> int:
     """Voxels of nsdgeneral: the mask's, the simulated ones, or about as many as NSD's subjects have."""
     try:
-        return int(read_mask(plan.config.tree.mask(subject)).sum())
+        return int(read_mask(plan.config.tree.mask(subject), notes=[]).sum())
     except InputError:
         if plan.config.demo is None:
             return TYPICAL_VOXELS

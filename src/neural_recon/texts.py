@@ -8,13 +8,15 @@ from typing import Any
 import yaml
 
 from neural_recon.errors import InputError
+from neural_recon.file_kinds import JSON, TEXT, another_kind
+from neural_recon.refusals import refusal
 
 LARGEST = 16 * 2**20  # characters; a tokenizer's vocabulary, the largest of these files, has one million
 MOST_BRACKETS = 1000  # of YAML; what they cost grows with the square of how deep they lie
 
 
 def read_text(path: str | os.PathLike[str], what: str, largest: int = LARGEST) -> str:
-    """A UTF-8 text file.
+    """A UTF-8 text file, without the byte-order mark that some editors put in front.
 
     Args:
         what: the file is expected to be, for the message.
@@ -24,12 +26,14 @@ def read_text(path: str | os.PathLike[str], what: str, largest: int = LARGEST) -
         InputError: the file is missing, no UTF-8, or too large.
     """
     try:
-        with Path(path).open(encoding="utf-8") as file:
+        with Path(path).open(encoding="utf-8-sig") as file:
             text = file.read(largest + 1)
     except OSError as error:
-        raise InputError(f"{path}: expected {what}, found no such file ({error.strerror}).") from error
+        unknown = InputError(f"{path}: expected {what}, found that it cannot be read ({error}).")
+        raise (refusal(path, error, what) or unknown) from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: expected {what} in UTF-8, found other bytes ({error}).") from error
+        other = InputError(f"{path}: expected {what} in UTF-8, found other bytes ({error}).")
+        raise (another_kind(path, what, TEXT, JSON) or other) from error
     if len(text) > largest:
         raise InputError(f"{path}: expected {what} of at most {largest} characters, found more.")
     return text
@@ -45,10 +49,11 @@ def read_json(path: str | os.PathLike[str], what: str, largest: int = LARGEST) -
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(
+        broken = InputError(
             f"{path}: expected {what} as JSON text, found one that does not parse "
             f"({type(error).__name__}: {error})."
-        ) from error
+        )
+        raise (another_kind(path, f"{what} as JSON text", JSON) or broken) from error
 
 
 def read_yaml(path: str | os.PathLike[str], what: str) -> Any:
@@ -63,7 +68,8 @@ def read_yaml(path: str | os.PathLike[str], what: str) -> Any:
     try:
         return yaml.safe_load(text)
     except Exception as error:  # beside its own, whatever a value such as 2001-99-99 raises where it is made
-        raise InputError(
+        broken = InputError(
             f"{path}: expected YAML for {what}, found text that does not parse "
             f"({type(error).__name__}: {error})."
-        ) from error
+        )
+        raise (another_kind(path, f"YAML for {what}", TEXT, JSON) or broken) from error

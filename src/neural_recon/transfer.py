@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from neural_recon.errors import InputError
+from neural_recon.refusals import FULL, number_of, writing_refused
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,8 @@ def failing_connection(destination: Path, source: str, error: BaseException) -> 
 
 def refusing_disk(destination: Path, error: OSError) -> InputError:
     """The sentence for a disk that is full or cannot be written."""
+    if number_of(error) not in FULL and (said := writing_refused(destination, error)):
+        return said
     return InputError(
         f"{destination}: expected to write it, found that the disk refuses ({error.strerror}); "
         "make room and try again (it goes on where it stopped)."

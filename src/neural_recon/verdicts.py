@@ -10,6 +10,7 @@ import pandas as pd
 from neural_recon import alignment
 from neural_recon.errors import InputError
 from neural_recon.files import read_table
+from neural_recon.refusals import is_there
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ def read_sessions(path: str | Path) -> pd.DataFrame:
     Raises:
         InputError: the file is missing, or no such table.
     """
-    if not Path(path).is_file():
+    if not is_there(path, "the table of sessions"):
         raise InputError(f"{path}: expected the table of sessions, found no such file; run the rule quality.")
     table = read_table(path, ["session", "verdict", "remark", "outlier"], "a table of sessions")
     words = table.columns.intersection(["reading", "remark", "outlier"])

@@ -4,6 +4,7 @@ Records may come from anywhere, so they are taken as data: outputs are looked fo
 only, only regular files are opened, and nothing is written.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -22,8 +23,9 @@ class Verdict:
     """What a check found.
 
     Attributes:
-        wrong: (state, sentence) of all that is not as recorded; states are "changed", "missing", "no record",
-            "bad record", "outdated" (made from other inputs than those that are there).
+        wrong: (state, sentence) of all that is not as recorded; states are "changed", "missing",
+            "unreadable" (the system does not give it), "no record", "bad record", "outdated" (made from other
+            inputs than those that are there).
         unchecked: inputs that are not there (results that were moved), a sentence each.
         files, size: outputs that are as recorded, and their bytes.
         by_time: large inputs that have no hash, so that size and time had to do.
@@ -140,7 +142,7 @@ class _Check:
         except FileNotFoundError:
             return "missing: recorded, but not there"
         except OSError as error:
-            return f"changed: it cannot be read ({error.strerror})"
+            return f"unreadable: it cannot be read ({error.strerror})"
         return "" if same else "changed: expected other bytes of the same number"
 
     def inputs(self, record: Record) -> None:
@@ -178,14 +180,17 @@ class _Check:
         found = self.seen[key]
         if found == "missing":
             self._unchecked(f"{one.path}: not there.", str(path))
+        elif found.startswith("unreadable: "):
+            self._unchecked(f"{one.path}: {found.removeprefix('unreadable: ')}.", str(path))
         elif found:
             self.verdict.wrong.append(("outdated", f"{record.output.path}: made from {one.path}; {found}."))
 
     def _look(self, path: Path, one: Input, time: int) -> str:
         try:
             status = path.stat()
-        except OSError:
-            return "missing"
+        except OSError as error:
+            absent = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+            return "missing" if absent else f"unreadable: it cannot be read ({error.strerror})"
         known = status.st_mtime_ns == time
         if one.sha256 is None:
             if (status.st_size, known) == (one.size, True):
@@ -194,7 +199,7 @@ class _Check:
         if known and status.st_size == one.size and not self.thorough and one.of in ("data", "file"):
             return ""
         found = self._found(path, one.size, one.sha256)
-        return found.partition(": ")[2]
+        return found if found.startswith("unreadable") else found.partition(": ")[2]
 
     def _unchecked(self, sentence: str, path: str) -> None:
         if path not in self.known_missing:

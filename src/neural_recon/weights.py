@@ -8,19 +8,27 @@ import os
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from neural_recon.errors import InputError, first_mistake, quoted
+from neural_recon.file_kinds import look
 from neural_recon.model_folders import part_files
+from neural_recon.refusals import kind_of
 from neural_recon.texts import read_yaml
 
 TABLE = Path("config/weights.yaml")  # in the project's folder
 MODELS = Path("resources/models")  # in the folder the workflow runs in
 HUB = "hub:"
+GENERATOR = "shi-labs/versatile-diffusion"  # on the hub, and in the table
+PARTS = ("image_unet", "text_unet", "vae", "image_encoder")  # of its folder; a recipe may do without some
+WEIGHTS = (".pth", ".pt", ".ckpt", ".th", ".bin", ".safetensors", ".tar")  # endings
+# of its folder, what encodes pictures, then captions
+ENCODERS = ("image_encoder", "image_processor", "text_encoder", "tokenizer")
 PROCESSORS = ("image_processor", "image_feature_extractor")
 # What each key of the configuration's section `weights` must be; those of `evaluation.networks` are files.
-KINDS = {"vdvae": "file", "versatile": "folder"}
+KINDS: dict[str, Literal["file", "folder"]] = {"vdvae": "file", "versatile": "folder"}
 NETWORK_FILES = {  # the published names
     "alexnet": "alexnet-owt-7be5be79.pth",
     "inception": "inception_v3_google-0cc3c7bd.pth",
@@ -105,22 +113,44 @@ def locate(key: str, value: str, table: Table) -> Path:
     Raises:
         InputError: `value` is neither an entry nor an existing path, or of the wrong kind.
     """
-    wanted = KINDS.get(key, "file")
+    wanted: Literal["file", "folder"] = KINDS.get(key, "file")
     place = f"weights.{key}" if key in KINDS else f"evaluation.networks.{key}"
     if value in table:
         files = table[value].files
         path, kind = (entry_folder(value), "folder") if len(files) > 1 else (_place(value, files[0]), "file")
     else:
         path = Path(value)
-        if not path.exists():
+        kind = kind_of(path, f"the {wanted} of {place}")
+        if kind == "nothing":
             raise InputError(
                 f"{place}: expected a name of {TABLE} ({', '.join(table)}) or an existing "
                 f"{wanted}, found {value!r}, which is neither; correct it, or put the {wanted} there."
             )
-        kind = "folder" if path.is_dir() else "file"
+        if kind == "folder" and key == "versatile":
+            _check_layout(place, path)
+    if kind == "file" and wanted == "folder":
+        raise _single_file(place, path)
     if kind != wanted:
-        raise InputError(f"{place}: expected a {wanted}, found the {kind} {path}; name the {wanted}.")
+        within = sorted(file.name for file in path.glob("*") if file.suffix in WEIGHTS)[:5]
+        such = f" (there are {', '.join(within)})" if within else ""
+        raise InputError(f"{place}: expected a {wanted}, found the {kind} {path}; name the {wanted}{such}.")
     return path
+
+
+def _check_layout(place: str, folder: Path) -> None:
+    """Raise an InputError where a folder has the single-file weights, and none of diffusers' parts."""
+    single = sorted(file for file in folder.glob("*") if file.suffix in (".pth", ".ckpt", ".pt"))
+    if single and not any((folder / part).is_dir() for part in PARTS):
+        raise _single_file(place, single[0])
+
+
+def _single_file(place: str, path: Path) -> InputError:
+    return InputError(
+        f"{place}: expected a folder, found the file {path} ({look(path).text}): single files, such as "
+        f"vd-four-flow-v1-0 of the first release, are not read; name {GENERATOR}, which is fetched, or a "
+        f"folder in the layout of diffusers ({', '.join(PARTS)}, ...): hf download {GENERATOR} --local-dir "
+        "FOLDER."
+    )
 
 
 def network_files(preset: str) -> dict[str, str]:

@@ -34,7 +34,7 @@ rule score_tables:
 rule comparison:
     input:
         # what `neural-recon evaluate` wrote: another file there makes the table stale
-        others=[str(path) for path in sorted((CONFIG.results / "others").glob("*.tsv"))],
+        others=[str(path) for path in PLAN.other_scores()],
         responses=expand(
             "<results>/responses/{subject}.h5", subject=sorted(CONFIG.subjects)
         ),

@@ -74,10 +74,10 @@ rule report:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
+        **sections(config),
         benchmarks=lambda wildcards: CONFIG.pathvars.get("benchmarks", "benchmarks"),
         code=code_of("report"),
         content=content_of(TREE.stimuli),
-        config=config,
         results=lambda wildcards: str(CONFIG.results),
         subjects=report_subjects,
     script:

@@ -8,6 +8,7 @@ rule ridge_kernel:
         "<logs>/ridge_kernel/{subject}.log",
     benchmark:
         "<benchmarks>/ridge_kernel/{subject}.tsv"
+    priority: PICTURES
     conda:
         "../../envs/environment.yaml"
     threads: 8
@@ -31,6 +32,7 @@ rule ridge_alpha:
         "<logs>/ridge_alpha/{subject}_{space}.log",
     benchmark:
         "<benchmarks>/ridge_alpha/{subject}_{space}.tsv"
+    priority: PICTURES
     conda:
         "../../envs/environment.yaml"
     threads: 8
@@ -65,6 +67,7 @@ rule ridge_predict:
         # decoded: the decoder; shuffled: the control, fitted on training pairs that do not belong together;
         # calibration_*: the decoder under another calibration
         pairs="decoded|shuffled|calibration_train|calibration_published",
+    priority: by_fit
     conda:
         "../../envs/environment.yaml"
     threads: 8

@@ -34,6 +34,7 @@ rule scores:
         "<logs>/scores/{subject}.log",
     benchmark:
         "<benchmarks>/scores/{subject}.tsv"
+    priority: SCORES
     conda:
         "../../envs/environment.yaml"
     resources:

@@ -3,7 +3,7 @@
 from neural_recon.decoders import write_shared
 from neural_recon.files import read_hdf5, read_parameters, read_table
 from neural_recon.jobs import start
-from neural_recon.nsd import read_mask
+from neural_recon.nsd import read_grid
 from neural_recon.ridge_files import read_kernel
 
 start(snakemake)
@@ -12,5 +12,5 @@ responses = read_hdf5(files.responses, "train", "mean", "std", "voxel")
 kernel, _, _ = read_kernel(files.kernel)
 positions = read_table(files.voxels)[list("xyz")].to_numpy()[responses["voxel"]]
 zscore = {"zscore": read_parameters(files.responses)["zscore"]}
-volume = read_mask(files.mask).shape
-write_shared(snakemake.output.shared, responses, positions, volume, kernel, keep, zscore)
+grid = read_grid(files.mask)
+write_shared(snakemake.output.shared, responses, positions, grid.shape, kernel, keep, zscore, grid.affine)

@@ -2,7 +2,7 @@
 
 from neural_recon.files import read_hdf5, read_table
 from neural_recon.jobs import start
-from neural_recon.nsd import read_ncsnr
+from neural_recon.nsd import read_grid, read_ncsnr
 from neural_recon.responses import prepare, write_responses
 from neural_recon.verdicts import require_agreement
 
@@ -11,7 +11,7 @@ require_agreement(snakemake.input.quality, snakemake.wildcards.subject)
 trials, voxels = (read_table(snakemake.input[name]) for name in ("trials", "voxels"))
 sessions = (read_hdf5(path, "betas")["betas"] for path in snakemake.input.betas)
 how = {name: snakemake.params[name] for name in ("zscore", "average")}
-files = snakemake.input.ncsnr
-ncsnr = read_ncsnr(files, voxels[list("xyz")].to_numpy()) if files else None
+files, grid = snakemake.input.ncsnr, read_grid(snakemake.input.mask)
+ncsnr = read_ncsnr(files, voxels[list("xyz")].to_numpy(), grid) if files else None
 prepared = prepare(sessions, trials, voxels, **how, ncsnr=ncsnr)
-write_responses(snakemake.output.responses, prepared, how)
+write_responses(snakemake.output.responses, prepared, how, grid)

@@ -102,7 +102,8 @@ class Results:
     data: dict[str, int | float]  # trials, images, repetitions
     dropped: dict[str, int]  # reason -> voxels
     kept: int
-    ceilings: dict[str, np.ndarray]  # region -> noise ceilings of its kept voxels
+    ceilings: dict[str, np.ndarray]  # region -> noise ceilings of its kept voxels, of those that have one
+    without_ceiling: int  # kept voxels that have none
     versions: dict[str, str]  # which result -> version of neural-recon that wrote it
 
     @property
@@ -169,6 +170,7 @@ def read(files: SubjectFiles) -> Results:
         },
         dropped={str(k): int(v) for k, v in read_parameters(files.responses).get("dropped", {}).items()},
         kept=len(responses["voxel"]),
+        without_ceiling=int(np.count_nonzero(~np.isfinite(responses["noise_ceiling"]))),
         ceilings=by_region(responses["noise_ceiling"], responses["voxel"], files.voxels),
         versions={
             name: written_by(path)
@@ -201,11 +203,13 @@ def if_there(path: Path) -> Path | None:
 
 
 def table(path: str | Path, columns: Iterable[str]) -> pd.DataFrame:
-    """Read a TSV or Parquet table that must have some columns."""
+    """Read a TSV or Parquet table that must have some columns; infinite numbers are none, as NaN is."""
     columns = list(columns)
     if Path(path).is_file() and Path(path).read_bytes()[:2] in (b"", b"\n"):  # of a table without columns
         return pd.DataFrame(columns=columns)
-    return read_table(path, columns)
+    frame = read_table(path, columns)
+    floats = frame.select_dtypes("floating")
+    return frame.assign(**floats.where(np.isfinite(floats)))
 
 
 def by_region(ceiling: np.ndarray, kept: np.ndarray, voxels: str | Path) -> dict[str, np.ndarray]:
@@ -278,9 +282,9 @@ def benchmarks(folder: str | Path | None, subjects: Iterable[str]) -> list[dict[
         frame = pd.concat([pd.read_csv(path, sep="\t", na_values=["-", "NA"]) for path in files])
         numbers = {c: pd.to_numeric(frame[c], errors="coerce") for c in ("s", "max_rss") if c in frame}
         memory = numbers.get("max_rss", pd.Series(dtype=float)).max()
-        seconds = float(numbers.get("s", pd.Series(dtype=float)).sum())
+        seconds = float(numbers.get("s", pd.Series(dtype=float)).sum(min_count=1))
         rules.append({"rule": rule.name, "jobs": len(files), "seconds": seconds, "memory": float(memory)})
-    return sorted(rules, key=lambda row: -row["seconds"])
+    return sorted(rules, key=lambda row: (np.isnan(row["seconds"]), -row["seconds"]))
 
 
 def versions() -> dict[str, str]:

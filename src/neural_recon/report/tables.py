@@ -76,6 +76,7 @@ def pairings(people: Sequence[Results]) -> dict[str, Any]:
 def feature_plot(people: Sequence[Results]) -> dict[str, Any] | None:
     summary = _summaries(people)
     features = summary[summary["picture"].isin(words.FEATURE_SPACES) & (summary["metric"] == "two_way")]
+    features = features[features["mean"].notna()]
     if features.empty:
         return None
     return {
@@ -155,6 +156,9 @@ def decoder(people: Sequence[Results]) -> dict[str, Any]:
     reasons = list(dict.fromkeys(reason for person in people for reason in person.dropped))
     facts = [(name, [_fact(person.data[name]) for person in people]) for name in people[0].data]
     facts.append(("voxels kept", [_fact(person.kept) for person in people]))
+    if any(person.without_ceiling for person in people):
+        counts = [_fact(person.without_ceiling) for person in people]
+        facts.append(("voxels kept, without a noise ceiling", counts))
     facts += [
         (f"voxels dropped: {r}", [_fact(person.dropped.get(r, 0)) for person in people]) for r in reasons
     ]
@@ -168,4 +172,4 @@ def decoder(people: Sequence[Results]) -> dict[str, Any]:
 
 
 def _fact(value: int | float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:.2f}"
+    return f"{value:,}" if isinstance(value, int) else words.number(value, 2)

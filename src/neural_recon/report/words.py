@@ -145,7 +145,7 @@ def variant_label(variant: str) -> str:
 
 def number(value: Any, digits: int = 3) -> str:
     """A score to three decimals, "–" for none."""
-    if value is None or not math.isfinite(value):
+    if not finite(value):
         return "–"
     text = f"{value:.{digits}f}"
     return f"−{text[1:]}" if text.startswith("-") and float(text) else text.lstrip("-")
@@ -153,21 +153,33 @@ def number(value: Any, digits: int = 3) -> str:
 
 def p_value(value: Any) -> str:
     """A p-value to three decimals."""
-    if value is None or not math.isfinite(value):
+    if not finite(value):
         return "–"
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def p_said(value: Any) -> str:
+    """A p-value in a sentence: "p < 0.001", "p = 0.012", "p not measured"."""
+    if not finite(value):
+        return "p not measured"
+    return f"p {'' if value < 0.001 else '= '}{p_value(value)}"
+
+
+def finite(value: Any) -> bool:
+    """Whether there is a number, and it is neither NaN nor infinite."""
+    return value is not None and math.isfinite(value)
+
+
 def alpha(value: Any) -> str:
     """A ridge penalty."""
-    if value is None or not math.isfinite(value):
+    if not finite(value):
         return "–"
     return f"{value:,.0f}" if value >= 10 else f"{value:g}"
 
 
 def duration(seconds: float) -> str:
     """Seconds for people."""
-    if not math.isfinite(seconds):
+    if not finite(seconds):
         return "–"
     if seconds < 100:
         return f"{seconds:.1f} s"
@@ -178,7 +190,7 @@ def duration(seconds: float) -> str:
 
 def megabytes(size: Any) -> str:
     """Bytes for people; "–" where they are not known."""
-    if not isinstance(size, int | float):
+    if not isinstance(size, int | float) or not finite(size):
         return "–"
     return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size:,} B"
 
