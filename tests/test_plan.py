@@ -150,14 +150,14 @@ def test_design_is_read_once_for_all_subjects_and_jobs(tmp_path, monkeypatch):
     raw["subjects"] = {subject: {"sessions": 2} for subject in ("subj01", "subj02")}
     real = Plan(Config.model_validate(resolve(raw, ROOT)))
     design.write(real.config.tree.expdesign, design.make(5, 2, 120, 380))
+    path = real.config.tree.expdesign
+    expected = {subject: nsd.read_design(path, subject, [1, 2]) for subject in raw["subjects"]}
     read, reading = [], nsd.read_experiment
     monkeypatch.setattr(nsd, "read_experiment", lambda path: read.append(path) or reading(path))
-    for subject in raw["subjects"]:
-        expected = nsd.read_design(real.config.tree.expdesign, subject, [1, 2])
-        read.clear() if subject == "subj01" else read.pop()
-        assert real.design(subject, [1, 2]).equals(expected)
+    for subject, frame in expected.items():
+        assert real.design(subject, [1, 2]).equals(frame)
         assert real.feature_chunks(subject) is real.feature_chunks(subject)
-    assert read == [real.config.tree.expdesign]
+    assert read == [path]
 
 
 def test_ids_that_all_jobs_share_refuse_to_be_changed():
