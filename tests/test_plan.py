@@ -7,6 +7,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from neural_recon import nsd
 from neural_recon.config import Config, resolve
 from neural_recon.demo import design
 from neural_recon.errors import InputError
@@ -141,3 +142,26 @@ def test_real_tree_is_read_where_there_is_no_demo(tmp_path):
     written = design.make(5, 2, 120, 380)
     design.write(real.config.tree.expdesign, written)
     assert real.test_ids("subj01").tolist() == np.sort(written.subjectim[0, :120] - 1).tolist()
+
+
+def test_design_is_read_once_for_all_subjects_and_jobs(tmp_path, monkeypatch):
+    raw = {**copy.deepcopy(RAW), "nsd": {"root": str(tmp_path)}}
+    del raw["demo"]
+    raw["subjects"] = {subject: {"sessions": 2} for subject in ("subj01", "subj02")}
+    real = Plan(Config.model_validate(resolve(raw, ROOT)))
+    design.write(real.config.tree.expdesign, design.make(5, 2, 120, 380))
+    path = real.config.tree.expdesign
+    expected = {subject: nsd.read_design(path, subject, [1, 2]) for subject in raw["subjects"]}
+    read, reading = [], nsd.read_experiment
+    monkeypatch.setattr(nsd, "read_experiment", lambda path: read.append(path) or reading(path))
+    for subject, frame in expected.items():
+        assert real.design(subject, [1, 2]).equals(frame)
+        assert real.feature_chunks(subject) is real.feature_chunks(subject)
+    assert read == [path]
+
+
+def test_ids_that_all_jobs_share_refuse_to_be_changed():
+    one = plan()
+    for ids in (one.test_ids("subj01"), one.control_ids("subj01"), one.picture_ids("subj01", "decoded")):
+        with pytest.raises(ValueError, match="read-only"):
+            ids[0] = 0

@@ -26,7 +26,8 @@ __all__ = [
     "BETA_SCALE", "N_IMAGES", "PUBLISHED_IMAGES", "PUBLISHED_SESSIONS", "REGIONS", "SESSIONS",
     "SESSIONS_DESIGNED", "TRIALS_PER_SESSION", "UNIONS", "Tree", "check_betas", "check_filled",
     "design_table", "find_region", "is_mask_file", "mask_files", "read_betas", "read_captions",
-    "read_design", "read_grid", "read_labels", "read_mask", "read_ncsnr", "read_stimuli", "shared_as_met",
+    "read_design", "read_experiment", "read_grid", "read_labels", "read_mask", "read_ncsnr", "read_stimuli",
+    "shared_as_met",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -130,15 +131,21 @@ def read_design(expdesign: str | Path, subject: str, sessions: Sequence[int]) ->
         InputError: no such file, subject or session, or a file without these variables.
     """
     path = Path(expdesign)
-    ordering, images, shared = _read_variables(path)
+    ordering, images, shared = read_experiment(path)
     frame = design_table(ordering, images, shared, subject, sessions)
     logger.info("%s: %s, sessions %s, %d trials of %d images",
                 path, subject, list(sessions), len(frame), frame["nsd_id"].nunique())  # fmt: skip
     return frame
 
 
-def _read_variables(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """masterordering (trials,), subjectim (8, images) and sharedix (shared images,), int64 and 1-based."""
+def read_experiment(expdesign: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The variables of `nsd_expdesign.mat`: masterordering (trials,), subjectim (8, images) and sharedix
+    (shared images,), int64 and 1-based, for `design_table`.
+
+    Raises:
+        InputError: no such file, or a file without these variables.
+    """
+    path = Path(expdesign)
     if not is_there(path, "NSD's experiment design"):
         raise InputError(f"{path}: expected NSD's experiment design, found no such file.")
     ordering, images, shared = read_whole_numbers(path, ("masterordering", "subjectim", "sharedix"))
@@ -213,7 +220,7 @@ def chunk_ids(expdesign: str | Path, stimuli: str, chunk: int, size: int) -> np.
         stimuli: "shared" or a subject.
         chunk: 0-based number of the chunk of `size` images; the last one of a list may be shorter.
     """
-    _, images, _ = _read_variables(Path(expdesign))
+    _, images, _ = read_experiment(expdesign)
     ids = images[0 if stimuli == SHARED else list(SESSIONS).index(stimuli)] - 1
     ids = ids[:N_SHARED] if stimuli == SHARED else ids[N_SHARED:]
     return ids[chunk * size : (chunk + 1) * size]
@@ -223,7 +230,7 @@ def shared_as_met(expdesign: str | Path, sessions: int) -> np.ndarray:
     """NSD ids (0-based) of the shared images of the first `sessions`, or of all if the design has fewer, in
     the order in which they were first shown: the same for every subject.
     """
-    ordering, images, _ = _read_variables(Path(expdesign))
+    ordering, images, _ = read_experiment(expdesign)
     shown = pd.unique(pd.Series(ordering[: sessions * TRIALS_PER_SESSION]))
     return images[0, shown[shown <= N_SHARED] - 1] - 1
 

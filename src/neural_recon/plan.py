@@ -58,7 +58,11 @@ class Plan:
         """One row a trial, as `nsd.read_design`."""
         if self._demo_design is not None:
             return self._demo_design.trials(subject, sessions)
-        return nsd.read_design(self.config.tree.expdesign, subject, sessions)
+        return nsd.design_table(*self._experiment, subject, sessions)
+
+    @functools.cached_property
+    def _experiment(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return nsd.read_experiment(self.config.tree.expdesign)
 
     @functools.cache  # noqa: B019 - one plan lives as long as the program
     def trials(self, subject: str) -> pd.DataFrame:
@@ -218,16 +222,18 @@ class Plan:
         sets = [self.config.nsd.regions, *self.config.regions.sets.values()]
         return sorted({path for names in sets for path in nsd.mask_files(names, subject).values()})
 
+    @functools.cache  # noqa: B019 - every job of a subject asks
     def test_ids(self, subject: str) -> np.ndarray:
-        """NSD ids of the subject's test images, ascending."""
+        """NSD ids of the subject's test images, ascending; not to be written to."""
         trials = self.trials(subject)
-        return np.unique(trials.loc[trials["split"] == "test", "nsd_id"])
+        return _fixed(np.unique(trials.loc[trials["split"] == "test", "nsd_id"]))
 
+    @functools.cache  # noqa: B019
     def control_ids(self, subject: str) -> np.ndarray:
         """The test images that the painted controls are made for: evenly spread over the test images."""
         ids = self.test_ids(subject)
         count = min(self.config.evaluation.control_images, len(ids))
-        return ids[np.linspace(0, len(ids) - 1, count).round().astype(int)]
+        return _fixed(ids[np.linspace(0, len(ids) - 1, count).round().astype(int)])
 
     @property
     def generator(self) -> type[Generator]:
@@ -259,14 +265,21 @@ class Plan:
         """The chunks of a variant's reconstructions."""
         return list(range(-(-len(self.picture_ids(subject, variant)) // self.config.generator.chunk)))
 
-    def feature_chunks(self, subject: str) -> list[Chunk]:
+    @functools.cache  # noqa: B019
+    def feature_chunks(self, subject: str) -> tuple[Chunk, ...]:
         """The chunks with the features of the subject's training and test images."""
         trials = self.trials(subject)
         positions = np.unique(trials.loc[trials["split"] != "unused", "position"]) - 1
         size = self.config.features.chunk
         shared = np.unique(positions[positions < nsd.N_SHARED] // size)
         own = np.unique((positions[positions >= nsd.N_SHARED] - nsd.N_SHARED) // size)
-        return [Chunk(nsd.SHARED, int(k)) for k in shared] + [Chunk(subject, int(k)) for k in own]
+        return (*(Chunk(nsd.SHARED, int(k)) for k in shared), *(Chunk(subject, int(k)) for k in own))
+
+
+def _fixed(ids: np.ndarray) -> np.ndarray:
+    """The same array, which refuses to be written to: all who ask for it share it."""
+    ids.setflags(write=False)
+    return ids
 
 
 def _absent(path: Path) -> bool:

@@ -9,10 +9,10 @@ from neural_recon import (
     coco,
     fingerprints,
     generators,
+    kept_digests,
     output_cache,
     places,
     slurm,
-    stages,
     terminal,
     weights,
 )

@@ -1,9 +1,11 @@
 # What makes a job stale beside its parameters and newer inputs: the code it runs, and what sources hold.
+CODE = kept_digests.KeptDigests(".snakemake", PROJECT / "workflow/scripts")
+
+
 def code_of(script):
     """What of the package's code a script runs, as a digest: a change reruns the rule (docs/reruns.md)."""
-    path = PROJECT / f"workflow/scripts/{script}.py"
     # for the rules that a job asks for, not for all of them
-    return lambda wildcards: stages.code(path)
+    return lambda wildcards: CODE.code(script)
 
 
 def source(path):

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import scipy.io
 
 from neural_recon import nsd
 from neural_recon.config_sections import Demo
@@ -85,6 +84,8 @@ def _order(rng: np.random.Generator, positions: np.ndarray, sessions: int) -> np
 
 def write(path: str | Path, design: Design) -> None:
     """Write `nsd_expdesign.mat`: rows of doubles, as NSD has them."""
+    import scipy.io  # takes long to import, and planning, which asks for the design alone, has no use for it
+
     buffer = io.BytesIO()
     scipy.io.savemat(
         buffer,
