@@ -1,8 +1,9 @@
 """How far decoders refitted on shuffled training pairs scatter around chance.
 
-    python benchmarks/shuffled_refits.py [--subject subj01] [--space clip_vision] [--refits 12]
+    python benchmarks/shuffled_refits.py [--subject subj01] [--space clip_vision] [--refits 100]
 
-after `make demo`; prints each refit's two-way identification of the test images, their mean and deviation.
+after `make demo`; prints each refit's two-way identification of the test images, their mean and deviation,
+and what the decoder itself reaches beside them. A run makes `evaluation.shuffled_refits`; here are more.
 """
 
 import argparse
@@ -10,29 +11,32 @@ from pathlib import Path
 
 import numpy as np
 
-from neural_recon import metrics, ridge
-from neural_recon.feature_files import FeatureTable, read_rows
-from neural_recon.files import read_hdf5
+from neural_recon.feature_files import FeatureTable
 from neural_recon.penalty import read_chosen
-from neural_recon.shuffling import shuffled_pairs
+from neural_recon.refits import against_refits
+from neural_recon.ridge_files import read_kernel
+from neural_recon.shuffled_refits import refit_scores
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--results", type=Path, default=Path("results"))
 parser.add_argument("--subject", default="subj01")
 parser.add_argument("--space", default="clip_vision")
-parser.add_argument("--refits", type=int, default=12)
+parser.add_argument("--refits", type=int, default=100)
+parser.add_argument("--calibration", default="train")
+parser.add_argument("--seed", type=int, default=0, help="of the run")
 arguments = parser.parse_args()
 
-data = read_hdf5(arguments.results / f"responses/{arguments.subject}.h5")
-alpha = read_chosen(arguments.results / f"ridge/{arguments.subject}/{arguments.space}/alpha.tsv")
-folder = arguments.results / f"features/{arguments.space}"
-chunks = sorted([*folder.glob("shared_*.h5"), *folder.glob(f"{arguments.subject}_*.h5")])
-truth = read_rows(chunks, data["test_ids"])
-scores = []
-for seed in range(arguments.refits):
-    pairs = shuffled_pairs(len(data["train_ids"]), seed)
-    targets = FeatureTable(chunks, data["train_ids"][pairs])
-    predictions = ridge.predict(data["train"], data["test"], targets, alpha, "train")
-    scores.append(metrics.two_way_identification(truth, predictions).mean())
-print(*(f"{score:.3f}" for score in scores))
-print(f"{np.mean(scores):.3f} +- {np.std(scores, ddof=1):.3f}")
+folder = arguments.results / f"ridge/{arguments.subject}"
+kernel, train_ids, test_ids = read_kernel(folder / "kernel.h5")
+alpha = read_chosen(folder / arguments.space / "alpha.tsv")
+features = arguments.results / f"features/{arguments.space}"
+chunks = sorted([*features.glob("shared_*.h5"), *features.glob(f"{arguments.subject}_*.h5")])
+train, true = (FeatureTable(chunks, ids) for ids in (train_ids, test_ids))
+table = refit_scores(
+    kernel, train_ids, train, true, alpha, arguments.calibration, arguments.refits, arguments.seed
+)
+null = table[(table["metric"] == "two_way") & (table["refit"] > 0)]["score"]
+found = against_refits(table, "two_way")
+print(*(f"{score:.3f}" for score in null))
+print(f"{np.mean(null):.3f} +- {np.std(null, ddof=1):.3f}")
+print(f"the decoder: {found['refit_score']:.3f}, z {found['refit_z']:.1f}, p {found['refit_p']:.3f}")
