@@ -619,6 +619,9 @@ def test_scores_of_features_stand_beside_refits_on_shuffled_pairs(made, tmp_path
     assert "0.200 at the least" in text
     # of r, where the decodable features stand
     assert len(re.findall(rf"4 shuffled refits 0\.00[23] ± {sd:.3f}", text)) == 3
+    # and where pictures painted from one of them are scored
+    assert "The shuffled decoder's pictures are painted from one of 4 refits" in text
+    assert f"VDVAE latents 0.550 among 3 others of 0.487 ± {others:.3f} (z = {z_painted:.1f}); CLIP" in text
     assert "re-paired p = 0.001" in text  # what the other p-value is
     assert not re.search(r"(?<!re-paired )p = 0\.001", text)
     assert "nan" not in text.lower().split()

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from neural_recon.comparison import METRICS
@@ -53,6 +54,7 @@ def score_table(person: Results, metrics: Sequence[str]) -> dict[str, Any]:
     order = [row for row in plots.rows_of(frame.assign(metric="any"), "any") if row in order]
     return {
         "subject": person.subject,
+        "painted": _painted_refit(person, [variant for variant, _ in order]),
         "metrics": [words.heading(metric) for metric in known],
         "rows": [
             (
@@ -63,6 +65,26 @@ def score_table(person: Results, metrics: Sequence[str]) -> dict[str, Any]:
             for row in order
         ],
     }
+
+
+def _painted_refit(person: Results, variants: Sequence[str]) -> str:
+    """Where the features of the shuffled decoder that pictures were painted from lie among other refits, ""
+    without such pictures or refits."""
+    scores = {space: person.score("shuffled", space, "two_way") for space in words.FEATURE_SPACES}
+    found = {space: score for space, score in scores.items() if score and not np.isnan(score["refits"])}
+    if "shuffled" not in variants or not found:
+        return ""
+    count = int(next(iter(found.values()))["refits"])
+    among = "; ".join(
+        f"{words.FEATURE_SPACES[space]} {words.number(score['refit_score'])} among {count} others of "
+        f"{words.number(score['refit_mean'])} ± {words.number(score['refit_sd'])} "
+        f"(z = {words.number(score['refit_z'], 1)})"
+        for space, score in found.items()
+    )
+    return (
+        f"The shuffled decoder's pictures are painted from one of {count + 1} refits, for which re-paired p "
+        f"is too small. Two-way identification by its predicted features: {among}."
+    )
 
 
 def pairings(people: Sequence[Results]) -> dict[str, Any]:
