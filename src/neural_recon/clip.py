@@ -23,6 +23,8 @@ from transformers import (
 
 from neural_recon import checkpoints, model_folders
 from neural_recon.errors import InputError
+from neural_recon.file_kinds import JSON, TEXT, another_kind
+from neural_recon.refusals import refusal
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -240,16 +242,18 @@ def _load(
 def _load_tokenizer(folder: Path, config: CLIPTextConfig) -> CLIPTokenizer | None:
     if not folder.is_dir():
         return None
-    if not ((folder / "tokenizer.json").is_file() or (folder / "vocab.json").is_file()):
+    known = [{"tokenizer.json"}, {"vocab.json", "merges.txt"}]
+    if not any(all((folder / name).is_file() for name in names) for names in known):
         found = sorted(path.name for path in folder.iterdir()) or "nothing"
         raise InputError(f"{folder}: expected tokenizer.json or vocab.json and merges.txt, found {found}.")
     try:
         tokenizer = CLIPTokenizer.from_pretrained(folder)
     except Exception as error:  # the library raises nothing more special
-        raise InputError(
+        unfit = InputError(
             f"{folder}: expected CLIP's vocabulary and merges, found files that do not fit together "
             f"({error}); get the folder again."
-        ) from error
+        )
+        raise (refusal(folder, error, "CLIP's tokenizer") or _odd_file(folder) or unfit) from error
     size = max([len(tokenizer), *(number + 1 for number in tokenizer.get_vocab().values())])
     if size > config.vocab_size:
         raise InputError(
@@ -257,6 +261,15 @@ def _load_tokenizer(folder: Path, config: CLIPTextConfig) -> CLIPTokenizer | Non
             f"found {size}; this is not the tokenizer of that encoder."
         )
     return tokenizer
+
+
+def _odd_file(folder: Path) -> InputError | None:
+    """The sentence for the first file of a tokenizer that is of another kind."""
+    for path in sorted(folder.glob("*")):
+        kinds = {".json": (JSON,), ".txt": (TEXT, JSON)}.get(path.suffix)
+        if kinds and (said := another_kind(path, "a part of CLIP's tokenizer", *kinds)):
+            return said
+    return None
 
 
 def _pixel_statistics(folder: Path, image_size: int) -> tuple[Sequence[float], Sequence[float]]:

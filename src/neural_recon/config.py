@@ -32,7 +32,7 @@ from neural_recon.config_sections import (
 )
 from neural_recon.errors import InputError, mistakes, quoted
 from neural_recon.nsd import PUBLISHED_SESSIONS, SESSIONS, Tree
-from neural_recon.refusals import is_there, require_file
+from neural_recon.refusals import is_there
 from neural_recon.texts import read_yaml
 
 ANNOTATIONS = ("captions_train2017.json", "captions_val2017.json")  # COCO's
@@ -265,8 +265,11 @@ def read_raw(path: Path) -> dict[str, Any]:
     Raises:
         InputError: it is missing, or no mapping of YAML.
     """
-    absent = "found no such file; run this in the project's folder, or correct the path."
-    require_file(path, "a configuration", absent)
+    if not is_there(path, "a configuration"):
+        raise InputError(
+            f"{path}: expected a configuration, found no such file; run this in the project's folder, "
+            "or correct the path."
+        )
     raw = read_yaml(path, "a configuration")
     if not isinstance(raw, dict):
         raise InputError(f"{path}: expected a configuration, found {quoted(raw)}.")

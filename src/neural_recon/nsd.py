@@ -19,7 +19,7 @@ from neural_recon.errors import InputError
 from neural_recon.file_kinds import NUMPY, UNKNOWN, look
 from neural_recon.files import dataset, open_hdf5
 from neural_recon.matlab import read_whole_numbers
-from neural_recon.refusals import refusal, require_file
+from neural_recon.refusals import is_there, refusal, require_file
 from neural_recon.volumes import read_grid, read_labels, read_mask, read_ncsnr
 
 __all__ = [
@@ -139,7 +139,8 @@ def read_design(expdesign: str | Path, subject: str, sessions: Sequence[int]) ->
 
 def _read_variables(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """masterordering (trials,), subjectim (8, images) and sharedix (shared images,), int64 and 1-based."""
-    require_file(path, "NSD's experiment design")
+    if not is_there(path, "NSD's experiment design"):
+        raise InputError(f"{path}: expected NSD's experiment design, found no such file.")
     ordering, images, shared = read_whole_numbers(path, ("masterordering", "subjectim", "sharedix"))
     found = f"{ordering.shape} and {images.shape}"
     ordering = ordering.ravel()
