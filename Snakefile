@@ -35,6 +35,12 @@ include: "workflow/rules/comparison.smk"
 include: "workflow/rules/report.smk"
 
 
+if MAIN:
+    terminal.say_the_end(
+        workflow, {"fetch": f"data in {TREE.root}, weights in {weights.MODELS}"}
+    )
+
+
 rule all:
     default_target: True
     input:

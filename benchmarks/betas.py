@@ -1,26 +1,33 @@
 """Reading a full-size session's betas within nsdgeneral: the usual way beside `neural_recon.nsd.read_betas`.
 
     python benchmarks/betas.py [--folder DIR] [--turns 2]
+    python benchmarks/betas.py --small      # a few voxels: whether it runs
 
 Writes a session of 81 x 104 x 83 x 750 (noise in a third of the volume, zero elsewhere: compressed about as
-large as NSD's 233 MB) in both published formats, once, and reads each in a process of its own: seconds and
-most resident memory, imports included in the memory. The usual way is `get_fdata` and masking.
+large as NSD's 233 MB) in both published formats, once, and reads each in a process of its own: seconds of the
+reading (without imports), and the process's most resident memory (with them). The usual way is `get_fdata`
+and masking. All three must come to the same sum.
 """
 
 import argparse
-import json
-import resource
-import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import nibabel
 import numpy as np
+import steps
+import table
 
 SHAPE, TRIALS, VOXELS = (81, 104, 83), 750, 15_724
+SMALL = (9, 10, 8), 12, 60
+
+
+USUAL = "`get_fdata` and masking, nii.gz"
+OURS = {"`read_betas`, nii.gz": "nii.gz", "`read_betas`, hdf5 (gzip, one chunk per trial)": "hdf5"}
+WAYS = (USUAL, *OURS)
 
 
 def usual(folder: Path) -> np.ndarray:
@@ -29,88 +36,74 @@ def usual(folder: Path) -> np.ndarray:
     return (nibabel.load(folder / "session.nii.gz").get_fdata()[mask] / 300).T
 
 
-def ours(folder: Path, suffix: str) -> np.ndarray:
+def reader(way: str, folder: Path, trials: int) -> Callable[[], np.ndarray]:
+    """What reads the betas, its imports done."""
+    if way == USUAL:
+        return lambda: usual(folder)
     from neural_recon.nsd import read_betas, read_mask
 
-    return read_betas(folder / f"session.{suffix}", read_mask(folder / "mask.nii.gz"), TRIALS)
+    session = folder / f"session.{OURS[way]}"
+    return lambda: read_betas(session, read_mask(folder / "mask.nii.gz"), trials)
 
 
-WAYS = {
-    "get_fdata and masking, nii.gz": usual,
-    "read_betas, nii.gz": lambda folder: ours(folder, "nii.gz"),
-    "read_betas, hdf5": lambda folder: ours(folder, "hdf5"),
-}
-
-
-def write(folder: Path) -> None:
+def write(folder: Path, shape: tuple[int, ...], trials: int, voxels: int) -> None:
     rng = np.random.default_rng(0)
-    grid = np.meshgrid(*[np.linspace(-1, 1, side) for side in SHAPE], indexing="ij")
+    grid = np.meshgrid(*[np.linspace(-1, 1, side) for side in shape], indexing="ij")
     head = np.square(grid).sum(0) < 0.85**2
-    volumes = np.zeros((TRIALS, *SHAPE[::-1]), np.int16)
+    volumes = np.zeros((trials, *shape[::-1]), np.int16)
     for trial in volumes:
         trial.T[head] = rng.normal(0, 450, head.sum())
-    mask = np.zeros(SHAPE, np.int16)
-    mask.ravel()[rng.permutation(np.flatnonzero(head))[:VOXELS]] = 1
+    mask = np.zeros(shape, np.int16)
+    mask.ravel()[rng.permutation(np.flatnonzero(head))[:voxels]] = 1
     nibabel.save(nibabel.Nifti1Image(mask, np.eye(4)), folder / "mask.nii.gz")
     with h5py.File(folder / "session.hdf5", "w") as file:
         file.create_dataset(
-            "betas", data=volumes, chunks=(1, *SHAPE[::-1]), compression="gzip", compression_opts=1
+            "betas", data=volumes, chunks=(1, *shape[::-1]), compression="gzip", compression_opts=1
         )
     # last: it says that all is there
     nibabel.save(nibabel.Nifti1Image(volumes.T, np.eye(4)), folder / "part.nii.gz")
     (folder / "part.nii.gz").rename(folder / "session.nii.gz")
 
 
-def measure(way: str, folder: Path) -> dict:
-    """Seconds, memory in MB, and a sum to compare; in a process of its own."""
-    return json.loads(itself("--way", way, "--folder", str(folder)))
+def read(way: str, folder: Path, trials: int) -> tuple[float, float]:
+    """Seconds, and a sum to compare."""
+    work = reader(way, folder, trials)
+    started = time.perf_counter()
+    betas = work()
+    seconds = time.perf_counter() - started
+    return seconds, float(betas.sum(dtype=np.float64))
 
 
-def itself(*arguments: str) -> bytes:
-    """The output of this script in a process of its own."""
-    return subprocess.run([sys.executable, __file__, *arguments], check=True, stdout=subprocess.PIPE).stdout
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def measure(arguments: argparse.Namespace) -> tuple[str, table.Table]:
+    shape, trials, voxels = SMALL if arguments.small else (SHAPE, TRIALS, VOXELS)
+    result = table.Table(
+        {"seconds": ".2f", "times faster": ".1f", "most memory, MB": ",.0f", "share of memory": ".1%"}, WAYS
     )
-    parser.add_argument("--folder", type=Path, help="keep the files here (1 GB); default: a temporary one")
-    parser.add_argument("--turns", type=int, default=2, help="the best of so many counts")
-    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
-    parser.add_argument("--write", action="store_true", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.write:
-        write(arguments.folder)
-        return
-    if arguments.way:
-        started = time.perf_counter()
-        betas = WAYS[arguments.way](arguments.folder)
-        seconds = time.perf_counter() - started
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-        print(json.dumps({"seconds": seconds, "MB": memory, "sum": float(betas.sum(dtype=np.float64))}))
-        return
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "session.nii.gz").is_file():
-            # not in this process: those it starts begin with its peak of memory
-            itself("--write", "--folder", str(folder))
-        print(f"session.nii.gz: {(folder / 'session.nii.gz').stat().st_size / 1e6:.0f} MB")
-        found = {way: [] for way in WAYS}
+            steps.apart(write, folder, shape, trials, voxels)
+        size = (folder / "session.nii.gz").stat().st_size / 1e6
+        found: dict[str, list[steps.Ran]] = {way: [] for way in WAYS}
         for _ in range(arguments.turns):  # by turns, so that other work disturbs all alike
             for way in WAYS:
-                found[way].append(measure(way, folder))
-    best = {way: min(results, key=lambda result: result["seconds"]) for way, results in found.items()}
-    plain = best["get_fdata and masking, nii.gz"]
-    for way, result in best.items():
-        assert np.isclose(result["sum"], plain["sum"], atol=1), (way, result, plain)
-        faster, share = plain["seconds"] / result["seconds"], result["MB"] / plain["MB"]
-        print(
-            f"{way}: {result['seconds']:.2f} s, {result['MB']:,.0f} MB; "
-            f"{faster:.1f} times, {share:.1%} of the memory"
-        )
+                found[way].append(steps.apart(read, way, folder, trials))
+    best = {way: min(turns, key=lambda turn: turn.result) for way, turns in found.items()}
+    plain = best[USUAL]
+    usual_seconds, total = plain.result
+    for way, turn in best.items():
+        seconds, mine = turn.result
+        if not np.isclose(mine, total, atol=1):
+            raise table.NoFigure(f"{way}: expected betas with the sum {total}, found {mine}.")
+        result.add(way, seconds, usual_seconds / seconds, turn.megabytes, turn.megabytes / plain.megabytes)
+    sides = " x ".join(map(str, (*shape, trials)))
+    said = f"A session of {sides} ({size:.3g} MB as nii.gz), {voxels:,d} voxels of it; best of "
+    return f"{said}{arguments.turns} turns.", result
 
 
 if __name__ == "__main__":
-    main()
+    options = table.parser(__doc__)
+    options.add_argument("--folder", type=Path, help="keep the files here (1 GB); default: a temporary one")
+    options.add_argument("--turns", type=int, default=2, help="the best of so many counts")
+    table.run(options, measure, small={"turns": 1})

@@ -1,9 +1,10 @@
 """Versatile Diffusion at its true size with random weights: the published loop beside this one.
 
-    python benchmarks/diffusion.py [--images 32] [--batch 16] [--compile]      # on a GPU
-    python benchmarks/diffusion.py --small --images 4 --batch 4                # a few seconds on a CPU
+    python benchmarks/diffusion.py [--images 32] [--batch 16] [--compile]         # on a GPU
+    python benchmarks/diffusion.py --small --images 4 --batch 4 --steps 50        # a minute on a CPU
+    python benchmarks/diffusion.py --small      # one picture, one step, few channels: whether it runs
 
-For each variant, in a process of its own: seconds an image and peak memory.
+For each variant, in a process of its own: seconds per image and peak memory.
 
 - published: one image at a time as the scripts of Brain-Diffuser do: half precision throughout (float32
   on a CPU), the unconditional contexts from CLIP for every image, keys and values of all contexts in every
@@ -14,49 +15,58 @@ The share is that of the device's rate for a large matrix product of the same pr
 """
 
 import argparse
-import json
 import math
-import subprocess
 import sys
 import time
-from pathlib import Path
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-import neural_recon  # noqa: F401  # isort: skip
 import numpy as np
-import torch
-from diffusers import DDIMScheduler
-from diffusers.models.attention_processor import AttnProcessor
-from torch.utils.flop_counter import FlopCounterMode
+import steps
+import table
 
-from neural_recon.clip import ClipContexts
-from neural_recon.dual_unet import DualUNet
-from neural_recon.reconstruct import enlarge, reconstruct
-from neural_recon.versatile import PUBLISHED_SCHEDULE, DualGuidedPipeline
+if TYPE_CHECKING:
+    import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from published_layouts import configurations
+# where the layouts of the published models are written down
+sys.path.insert(0, str(table.ROOT / "tests"))
 
 STRENGTH, MIXING, GUIDANCE = 0.75, 0.4, 7.5
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-HALF = torch.float16 if DEVICE.type == "cuda" else torch.float32
+# What takes seconds to import: once, for all variants. The script itself imports nothing of it at its top,
+# and no process that others are forked from looks for a GPU.
+LOADED = ("neural_recon", "torch", "diffusers", "transformers", "neural_recon.clip", "neural_recon.dual_unet",
+          "neural_recon.reconstruct", "neural_recon.versatile", "torch.utils.flop_counter")  # fmt: skip
+VARIANTS = ("published", "fast", "low")
+
+Paint = Callable[[np.ndarray, np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]], object]
 
 
-def build(part: str, small: bool, device: torch.device) -> torch.nn.Module:
+def device() -> "torch.device":
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def half() -> "torch.dtype":
+    import torch
+
+    return torch.float16 if device().type == "cuda" else torch.float32
+
+
+def build(part: str, small: bool, where: "torch.device") -> Any:
+    from published_layouts import configurations
+
+    from neural_recon.dual_unet import DualUNet
+
     make, config = configurations(small)[part]
-    with device:
+    with where:
         return (DualUNet(config) if part == "image_unet" else make(config)).eval()
-
-
-def pipeline(small: bool, memory: str) -> DualGuidedPipeline:
-    home = DEVICE if memory == "fast" else torch.device("cpu")
-    unet, vae = build("image_unet", small, home).to(HALF), build("vae", small, home)
-    for model in (unet, vae):
-        model.to(memory_format=torch.channels_last)
-    return DualGuidedPipeline(unet, vae, DDIMScheduler(**PUBLISHED_SCHEDULE), DEVICE, memory)
 
 
 def inputs(n: int, small: bool):
     """Base images and contexts of n pictures, and the unconditional contexts."""
+    from published_layouts import configurations
+
     rng, dim = np.random.default_rng(0), configurations(small)["image_unet"][1]["cross_attention_dim"]
 
     def tokens(*shape):
@@ -79,88 +89,118 @@ class PlainAttention:
         return attn.to_out[0]((weights @ value).transpose(1, 2).flatten(2))
 
 
-@torch.no_grad()
-def published(small: bool, steps: int):
+def published(small: bool, schedule_steps: int) -> Paint:
     """A function that paints n images one by one."""
-    unet, vae = build("image_unet", small, DEVICE).to(HALF), build("vae", small, DEVICE).to(HALF)
+    import torch
+    from diffusers import DDIMScheduler
+    from diffusers.models.attention_processor import AttnProcessor
+
+    from neural_recon.clip import ClipContexts
+    from neural_recon.reconstruct import enlarge
+    from neural_recon.versatile import PUBLISHED_SCHEDULE
+
+    where, dtype = device(), half()
+    unet, vae = build("image_unet", small, where).to(dtype), build("vae", small, where).to(dtype)
     for name, module in unet.image_unet.named_modules():
         if name.endswith((".attn1", ".attn2")):
             module.set_processor(AttnProcessor() if name.endswith(".attn1") else PlainAttention(name))
-    image_encoder = build("image_encoder", small, DEVICE)
-    text_encoder = build("text_encoder", small, DEVICE)
-    clip = ClipContexts(image_encoder.to(HALF), text_encoder.to(HALF), None)
+    image_encoder, text_encoder = (build(part, small, where) for part in ("image_encoder", "text_encoder"))
+    clip = ClipContexts(image_encoder.to(dtype), text_encoder.to(dtype), None)
     schedule = DDIMScheduler(**PUBLISHED_SCHEDULE)
-    start, timesteps = DualGuidedPipeline(unet, vae, schedule, DEVICE).schedule(STRENGTH, steps)
+    schedule.set_timesteps(schedule_steps)
+    rising, run = schedule.timesteps.flip(0), int(STRENGTH * schedule_steps)
+    start, timesteps = rising[run : run + 1], rising[:run].flip(0).tolist()
     grey = np.full((1, 224, 224, 3), 127, np.uint8)
     empty = torch.tensor([[0] + [2] * 76])
     size = unet.image_unet.config.sample_size * 8
 
     @torch.no_grad()
     def paint(base, vision, text, unconditional):
+        pictures = []
         for row in range(len(base)):
-            image = enlarge(base[row : row + 1], size).to(DEVICE, HALF)
+            image = enlarge(base[row : row + 1], size).to(where, dtype)
             posterior = vae.encode(image).latent_dist
             latents = posterior.sample() * vae.config.scaling_factor
-            latents = schedule.add_noise(latents, torch.randn_like(latents), torch.tensor([start]))
+            latents = schedule.add_noise(latents, torch.randn_like(latents), start)
             uncond = clip.vision_tokens(clip.pixels(grey)), clip.text_tokens(empty)
             given = [
-                torch.from_numpy(flat[row]).view(1, *none.shape[1:]).to(DEVICE, HALF)
+                torch.from_numpy(flat[row]).view(1, *none.shape[1:]).to(where, dtype)
                 for flat, none in zip((vision, text), unconditional, strict=True)
             ]
             contexts = [torch.cat(pair) for pair in zip(uncond, given, strict=True)]
             for timestep in timesteps:
-                when = torch.full((2,), timestep, device=DEVICE)
+                when = torch.full((2,), timestep, device=where)
                 prepared = unet.contexts(*contexts)
                 without, guided = unet(torch.cat([latents, latents]), when, prepared, MIXING).chunk(2)
                 eps = without + GUIDANCE * (guided - without)
                 latents = schedule.step(eps, timestep, latents, eta=0.0).prev_sample
-            vae.decode(latents / vae.config.scaling_factor, return_dict=False)[0].clamp(-1, 1).cpu()
+            found = vae.decode(latents / vae.config.scaling_factor, return_dict=False)[0]
+            pictures.append(found.clamp(-1, 1).cpu())
+        return torch.cat(pictures)
 
     return paint
 
 
-def ours(small: bool, steps: int, memory: str, batch: int, compiled: bool):
-    pipe = pipeline(small, memory)
+def ours(small: bool, schedule_steps: int, memory: str, batch: int, compiled: bool) -> Paint:
+    import torch
+    from diffusers import DDIMScheduler
+
+    from neural_recon.reconstruct import reconstruct
+    from neural_recon.versatile import PUBLISHED_SCHEDULE, DualGuidedPipeline
+
+    home = device() if memory == "fast" else torch.device("cpu")
+    unet, vae = build("image_unet", small, home).to(half()), build("vae", small, home)
+    for model in (unet, vae):
+        model.to(memory_format=torch.channels_last)
+    pipe = DualGuidedPipeline(unet, vae, DDIMScheduler(**PUBLISHED_SCHEDULE), device(), memory)
     if compiled:
         pipe.unet.compile()
 
     def paint(base, vision, text, unconditional):
         ids = np.arange(len(base))
-        settings = {"strength": STRENGTH, "mixing": MIXING, "guidance_scale": GUIDANCE, "steps": steps}
-        reconstruct(pipe, base, vision, text, unconditional, ids, 0, **settings, batch=batch)
+        settings = {
+            "strength": STRENGTH,
+            "mixing": MIXING,
+            "guidance_scale": GUIDANCE,
+            "steps": schedule_steps,
+        }
+        return reconstruct(pipe, base, vision, text, unconditional, ids, 0, **settings, batch=batch)
 
     return paint
 
 
-def measure(arguments: argparse.Namespace) -> None:
-    """Time one variant in this process, and print what was found as JSON."""
-    small, steps, variant = arguments.small, arguments.steps, arguments.variant
+def timed(variant: str, arguments: argparse.Namespace) -> tuple[float, float]:
+    """Seconds per image, and the peak of memory in GB (a GPU's where there is one)."""
+    import torch
+
+    small, gpu = arguments.small, device().type == "cuda"
     n = arguments.images if variant == "fast" else min(arguments.images, 4)
+    compiled = arguments.compile and variant == "fast"
     if variant == "published":
-        paint = published(small, steps)
+        paint = published(small, arguments.steps)
     else:
-        paint = ours(small, steps, variant, arguments.batch, arguments.compile and variant == "fast")
-    data = inputs(n, small)
-    warm = n if variant == "fast" and arguments.compile else min(n, arguments.batch)
-    if DEVICE.type == "cuda":  # libraries choose and load their kernels in the first pass
-        paint(*(part[:warm] for part in data[:3]), data[3])
+        paint = ours(small, arguments.steps, variant, arguments.batch, compiled)
+    *data, unconditional = inputs(n, small)
+    if gpu:  # libraries choose and load their kernels in the first pass
+        warm = n if compiled else min(n, arguments.batch)
+        paint(*(part[:warm] for part in data), unconditional)
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
-    paint(*data)
-    if DEVICE.type == "cuda":
+    pictures = paint(*data, unconditional)
+    if gpu:
         torch.cuda.synchronize()
     seconds = (time.perf_counter() - started) / n
-    if DEVICE.type == "cuda":
-        peak = torch.cuda.max_memory_reserved() / 1e9
-    else:
-        status = Path("/proc/self/status").read_text().split("VmHWM:")[1]
-        peak = int(status.split()[0]) * 1024 / 1e9
-    print(json.dumps({"seconds": seconds, "peak": peak}))
+    if len(pictures) != n or not np.isfinite(np.asarray(pictures)).all():
+        raise table.NoFigure(f"{variant}: expected {n} pictures of finite numbers, found others.")
+    return seconds, torch.cuda.max_memory_reserved() / 1e9 if gpu else steps.peak() / 1e3
 
 
-def operations(small: bool, steps: int) -> float:
+def operations(small: bool, schedule_steps: int) -> float:
     """Floating-point operations of one image."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
     meta = torch.device("meta")
     unet, vae = build("image_unet", small, meta), build("vae", small, meta)
     side, dim = unet.image_unet.config.sample_size, unet.image_unet.config.cross_attention_dim
@@ -175,59 +215,57 @@ def operations(small: bool, steps: int) -> float:
             with FlopCounterMode(display=False) as counter:
                 call()
             counts.append(counter.get_total_flops())
-    return counts[0] * int(STRENGTH * steps) + counts[1] + counts[2]
+    return counts[0] * int(STRENGTH * schedule_steps) + counts[1] + counts[2]
 
 
-def matrix_rate() -> float:
-    """Operations a second of a large matrix product, the best of five."""
-    size = 8192 if DEVICE.type == "cuda" else 4096
-    a, b = (torch.randn(size, size, device=DEVICE, dtype=HALF) for _ in range(2))
+def matrix_rate(size: int) -> tuple[float, str]:
+    """Operations a second of a large matrix product, the best of five; and on what."""
+    import torch
+
+    where, dtype = device(), half()
+    gpu = where.type == "cuda"
+    a, b = (torch.randn(size, size, device=where, dtype=dtype) for _ in range(2))
     best = math.inf
     for _ in range(5):
-        if DEVICE.type == "cuda":
+        if gpu:
             torch.cuda.synchronize()
         started = time.perf_counter()
         a @ b
-        if DEVICE.type == "cuda":
+        if gpu:
             torch.cuda.synchronize()
         best = min(best, time.perf_counter() - started)
-    return 2 * size**3 / best
+    name = torch.cuda.get_device_name() if gpu else f"CPU, {torch.get_num_threads()} threads"
+    precision = str(dtype).removeprefix("torch.")
+    return 2 * size**3 / best, f"{name}, torch {torch.__version__}, {precision}"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def measure(arguments: argparse.Namespace) -> tuple[str, table.Table]:
+    small, run = arguments.small, int(STRENGTH * arguments.steps)
+    if run < 1:
+        raise table.NoFigure(f"--steps: expected at least 2, of which one is run, found {arguments.steps}.")
+    result = table.Table(
+        {"s per image": ".3f", "times faster": ".1f", "peak GB": ".2f", "share of the matrix rate": ".1%"},
+        VARIANTS,
     )
-    parser.add_argument("--small", action="store_true", help="layers of a few channels")
-    parser.add_argument("--images", type=int, default=32)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--steps", type=int, default=50, help="of the full schedule")
-    parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--variant", choices=["published", "fast", "low"], help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.variant:
-        measure(arguments)
-        return
-    work, rate = operations(arguments.small, arguments.steps), matrix_rate()
-    name = (
-        torch.cuda.get_device_name() if DEVICE.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    )
-    precision = str(HALF).removeprefix("torch.")
-    print(f"{name}, torch {torch.__version__}: {rate / 1e12:.2f} TFLOP/s in {precision}")
-    print(f"{work / 1e12:.2f} TFLOP an image, {int(STRENGTH * arguments.steps)} steps")
-    print(f"{'variant':<12}{'s an image':>12}{'times faster':>14}{'peak GB':>10}{'share of rate':>15}")
+    work = steps.apart(operations, small, arguments.steps, loaded=LOADED).result
+    rate, name = steps.apart(matrix_rate, 512 if small else 8192, loaded=LOADED).result
     first = None
-    for variant in ("published", "fast", "low"):
-        command = [sys.executable, __file__, *sys.argv[1:], "--variant", variant]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        found = json.loads(done.stdout.splitlines()[-1])
-        first = first or found["seconds"]
-        share = work / found["seconds"] / rate
-        print(
-            f"{variant:<12}{found['seconds']:>12.3f}{first / found['seconds']:>14.2f}{found['peak']:>10.2f}"
-            f"{share:>15.1%}"
-        )
+    for variant in VARIANTS:
+        seconds, peak = steps.apart(timed, variant, arguments, loaded=LOADED).result
+        first = first or seconds
+        result.add(variant, seconds, first / seconds, peak, work / seconds / rate)
+    said = (
+        f"{name}: {rate / 1e12:.2f} TFLOP/s of matrix products; {work / 1e12:.3g} TFLOP per image, "
+        f"{run} steps; {arguments.images} images, batches of {arguments.batch}"
+        f"{', compiled' * arguments.compile}."
+    )
+    return said, result
 
 
 if __name__ == "__main__":
-    main()
+    options = table.parser(__doc__)
+    options.add_argument("--images", type=int, default=32)
+    options.add_argument("--batch", type=int, default=16)
+    options.add_argument("--steps", type=int, default=50, help="of the full schedule")
+    options.add_argument("--compile", action="store_true")
+    table.run(options, measure, small={"images": 1, "batch": 1, "steps": 2})

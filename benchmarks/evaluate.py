@@ -1,67 +1,64 @@
 """Pixel metrics of a folder of pictures: `neural-recon evaluate` beside a plain loop over scikit-image.
 
     python benchmarks/evaluate.py [--images 1000] [--size 425] [--preset brain_diffuser] [--sample 20]
+    python benchmarks/evaluate.py --small      # a few small pictures: whether it runs
 
-Writes random pictures (the worst case: noise does not compress) and their stimuli as PNG, and scores them in
-a process of its own: seconds, processor seconds (which other work on the machine changes less) and most
-resident memory, imports included in all. The loop reads, resizes and scores the first pictures of the same
-folders with Pillow, NumPy and scikit-image, without chance levels; its time for all, and with SSIM's
-re-pairings too, is extrapolated from that sample.
+Writes random stimuli (the worst case: noise does not compress) and noisy copies of them as PNG, and scores
+the copies in a process of its own: seconds, processor seconds (which other work on the machine changes less)
+and most resident memory, imports included in all. The loop reads, resizes and scores the first pictures of
+the same folders with Pillow, NumPy and scikit-image, without chance levels, and must come to the same scores;
+its time for all, and with SSIM's re-pairings too, is extrapolated from that sample.
 """
 
 import argparse
-import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+import steps
+import table
 from PIL import Image
-from skimage.color import rgb2gray
-from skimage.metrics import structural_similarity
 
-from neural_recon.evaluate import SAMPLED_REPAIRINGS
-from neural_recon.metrics import PRESETS
+PRESETS = ("brain_diffuser", "mindeye2")
+STEP = 7  # between ids, so that nobody takes them for positions
+
+
+def nsd_ids(images: int) -> list[int]:
+    return [3 + STEP * k for k in range(images)]
 
 
 def write(folder: Path, images: int, size: int) -> None:
     rng = np.random.default_rng(0)
     for kind in ("stimuli", "pictures"):
         (folder / kind).mkdir()
-        for nsd_id in range(images):
-            picture = Image.fromarray(rng.integers(0, 256, (size, size, 3), np.uint8))
-            picture.save(folder / kind / f"{nsd_id:05d}.png", compress_level=1)
+    for nsd_id in nsd_ids(images):
+        seen, noise = rng.integers(0, 256, (2, size, size, 3), np.uint8)
+        for kind, picture in (("stimuli", seen), ("pictures", seen // 2 + noise // 2)):
+            Image.fromarray(picture).save(folder / kind / f"{nsd_id:05d}.png", compress_level=1)
 
 
-def score(folder: Path, preset: str) -> dict:
-    """Seconds, memory in MB and the scores; in a process of its own."""
-    program = (
-        "import json, resource, sys; from pathlib import Path\n"
-        "from neural_recon.evaluate_folder import as_text, evaluate_folder\n"
-        "folder = Path(sys.argv[1])\n"
-        "summary, images = evaluate_folder(folder / 'pictures', folder / 'stimuli', sys.argv[2])\n"
-        "print(as_text(summary), file=sys.stderr)\n"
-        "used = resource.getrusage(resource.RUSAGE_SELF)\n"
-        "memory, busy = used.ru_maxrss * 1024 / 1e6, used.ru_utime + used.ru_stime\n"
-        "scores = {m: rows['value'].tolist() for m, rows in images.groupby('metric')}\n"
-        "print(json.dumps({'MB': memory, 'busy': busy, 'scores': scores}))"
-    )
-    started = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(folder), preset], check=True, stdout=subprocess.PIPE
-    )
-    return {"seconds": time.perf_counter() - started, **json.loads(done.stdout)}
+def evaluate(folder: Path, preset: str) -> tuple[dict[str, list[float]], int]:
+    """Scores by metric, and how often SSIM's pictures were re-paired."""
+    from neural_recon.evaluate_folder import evaluate_folder
+
+    # no weights there: no network runs
+    summary, images = evaluate_folder(folder / "pictures", folder / "stimuli", preset, folder=folder)
+    repairings = summary.set_index("metric")["repairings"]["ssim"]
+    return {metric: rows["value"].tolist() for metric, rows in images.groupby("metric")}, int(repairings)
 
 
-def plain_loop(folder: Path, preset: str, images: int) -> tuple[dict, dict]:
-    """Scores, and seconds for reading, PixCorr and SSIM, of the first pictures."""
+def plain_loop(folder: Path, preset: str, ids: list[int]) -> tuple[dict[str, list[float]], dict[str, float]]:
+    """Scores, and seconds for reading, PixCorr and SSIM."""
+    from skimage.color import rgb2gray
+    from skimage.metrics import structural_similarity
+
+    from neural_recon.metrics import PRESETS
+
     rule = PRESETS[preset]
     method = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[rule.method]
     scores, seconds = {"pixcorr": [], "ssim": []}, dict.fromkeys(("reading", "pixcorr", "ssim"), 0.0)
-    for nsd_id in range(images):
+    for nsd_id in ids:
         marks = [time.perf_counter()]
         pair = []
         for kind, sizes in (("stimuli", rule.truth_sizes), ("pictures", rule.picture_sizes)):
@@ -87,36 +84,50 @@ def plain_loop(folder: Path, preset: str, images: int) -> tuple[dict, dict]:
     return scores, seconds
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def measure(arguments: argparse.Namespace) -> tuple[str, table.Table]:
+    n, preset, ids = arguments.images, arguments.preset, nsd_ids(arguments.images)[: arguments.sample]
+    parts = {
+        "reading": "plain loop, one picture: reading and resizing",
+        "pixcorr": "plain loop, one picture: PixCorr",
+        "ssim": "plain loop, one picture: SSIM",
+    }
+    ours, alone = (
+        "**`neural-recon evaluate`, with intervals and chance**",
+        "plain loop, all, **extrapolated**",
     )
-    parser.add_argument("--images", type=int, default=1000)
-    parser.add_argument("--size", type=int, default=425, help="of the files")
-    parser.add_argument("--preset", choices=PRESETS, default="brain_diffuser")
-    parser.add_argument("--sample", type=int, default=20, help="pictures of the plain loop")
-    arguments = parser.parse_args()
-    n, sample = arguments.images, min(arguments.sample, arguments.images)
+    again = "plain loop, all, with SSIM's re-pairings, **extrapolated**"
+    result = table.Table(
+        {"seconds": ",.2f", "CPU seconds": ",.1f", "most memory, MB": ",.0f", "times ours": ",.1f"},
+        (ours, *parts.values(), alone, again),
+    )
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write(folder, n, arguments.size)
-        ours = score(folder, arguments.preset)
-        scores, seconds = plain_loop(folder, arguments.preset, sample)
+        mine = steps.apart(evaluate, folder, preset)
+        result.add(ours, mine.seconds, mine.busy, mine.megabytes, 1)
+        scores, seconds = steps.apart(plain_loop, folder, preset, ids).result
+    found, repairings = mine.result
     for metric, expected in scores.items():
-        np.testing.assert_allclose(ours["scores"][metric][:sample], expected, atol=1e-5)
-    print(f"{n} pictures of {arguments.size}, {arguments.preset}, with intervals and chance:")
-    load = os.getloadavg()[0]
-    print(
-        f"neural-recon evaluate: {ours['seconds']:.1f} s, of the processors {ours['busy']:.1f} s, "
-        f"{ours['MB']:,.0f} MB (load {load:.1f})"
+        difference = np.abs(np.subtract(found[metric][: len(ids)], expected)).max()
+        if not difference < 1e-5:
+            raise table.NoFigure(f"{metric}: expected the loop's scores, found a difference of {difference}.")
+    for part, row in parts.items():
+        result.add(row, seconds[part] / len(ids), *[table.NONE] * 3)
+    whole = sum(seconds.values()) * n / len(ids)
+    result.add(alone, whole, table.NONE, table.NONE, whole / mine.seconds)
+    whole += repairings * seconds["ssim"] * n / len(ids)
+    result.add(again, whole, table.NONE, table.NONE, whole / mine.seconds)
+    said = (
+        f"{n:,d} random pictures of {arguments.size} pixels a side, preset `{preset}`; the plain loop over "
+        f"scikit-image from {len(ids)} of them; SSIM re-paired {repairings} times."
     )
-    steps = ", ".join(f"{step} {1000 * value / sample:.0f} ms" for step, value in seconds.items())
-    print(f"plain loop, a picture (mean of {sample}): {steps}")
-    whole = sum(seconds.values()) * n / sample
-    print(f"plain loop, all {n}, without chance: {whole:.0f} s (extrapolated)")
-    again = whole + SAMPLED_REPAIRINGS * seconds["ssim"] * n / sample
-    print(f"the same with SSIM's {SAMPLED_REPAIRINGS} re-pairings: {again:.0f} s (extrapolated)")
+    return said, result
 
 
 if __name__ == "__main__":
-    main()
+    options = table.parser(__doc__)
+    options.add_argument("--images", type=int, default=1000)
+    options.add_argument("--size", type=int, default=425, help="of the files")
+    options.add_argument("--preset", choices=PRESETS, default="brain_diffuser")
+    options.add_argument("--sample", type=int, default=20, help="pictures of the plain loop")
+    table.run(options, measure, small={"images": 4, "size": 32, "sample": 2})

@@ -1,19 +1,23 @@
-"""How long a dry run for all of NSD takes: 8 subjects with all their sessions, three feature spaces, 20
-chunks of pictures a subject, and decoders of nine regions.
+"""How long a dry run takes: of the demo, and of all of NSD (8 subjects with all their sessions, three feature
+spaces, 20 chunks of pictures per subject, and decoders of nine regions).
+
+    python benchmarks/planning.py [--turns 3] [--keep DIR]
+    python benchmarks/planning.py --small      # of NSD one session of one subject: whether it runs
 
 Fabricates a tree that has NSD's names and, in empty space (sparse files of real sizes), no data; only the
-design is filled. Run from the project's folder; `--keep` names a folder to leave it all in.
+design is filled. The first turn is that of a project in which nothing ran yet. CPU time changes less than
+wall time with other work on the machine.
 """
 
 import argparse
 import os
-import resource
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+from typing import Any
 
+import steps
+import table
 import yaml
 
 from neural_recon.config import Config, resolve
@@ -21,16 +25,16 @@ from neural_recon.demo import design
 from neural_recon.nsd import SESSIONS
 from neural_recon.plan import Plan
 
-PROJECT = Path.cwd()
 # bytes of a session; other files are small
 SESSION = 500_000_000
+PARTS = ("workflow", "config", "envs", "resources", "Snakefile")  # of the project
 
 
-def settings(folder: Path) -> dict:
+def settings(root: Path, small: bool) -> dict[str, Any]:
     """The configuration of NSD for all subjects."""
-    config = yaml.safe_load((PROJECT / "config/nsd.yaml").read_text(encoding="utf-8"))
-    config["nsd"]["root"] = str(folder / "nsd")
-    config["subjects"] = {subject: {} for subject in SESSIONS}
+    config = yaml.safe_load((table.ROOT / "config/nsd.yaml").read_text(encoding="utf-8"))
+    config["nsd"]["root"] = str(root)
+    config["subjects"] = {"subj01": {"sessions": 1}} if small else {subject: {} for subject in SESSIONS}
     config["generator"] = {"chunk": 50}
     return config
 
@@ -44,32 +48,50 @@ def fabricate(config: Config) -> None:
     design.write(config.tree.expdesign, design.make(0, 40, 1000, 9000))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--keep", type=Path)
-    parser.add_argument("--turns", type=int, default=3)
-    arguments = parser.parse_args()
+def project(folder: Path) -> Path:
+    """A folder in which nothing ran yet, with the project's parts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in PARTS:
+        if not (folder / name).exists():
+            (folder / name).symlink_to(table.ROOT / name)
+    return folder
+
+
+def planned(folder: Path, *options: str) -> tuple[int, float, float]:
+    """Jobs, wall seconds and those of the processors of a dry run."""
+    words = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "rules", "--cores", "8",
+             "--snakefile", folder / "Snakefile", *options]  # fmt: skip
+    printed, seconds, busy = steps.command(words, folder)
+    totals = [line.split()[1] for line in printed.splitlines() if line.startswith("total")]
+    if not totals:
+        raise table.NoFigure(f"{folder}: expected the number of jobs from the dry run, found none.")
+    return int(totals[0]), seconds, busy
+
+
+def measure(arguments: argparse.Namespace) -> tuple[str, table.Table]:
+    everybody = f"{len(SESSIONS)} subjects with all sessions"
+    people = "one session of one subject" if arguments.small else everybody
+    turns = range(1, arguments.turns + 1)
+    result = table.Table(
+        {"jobs": ",d", "seconds": ".1f", "CPU seconds": ".1f", "load": ".1f"},
+        [f"{what}, turn {turn}" for what in ("demo", people) for turn in turns],
+    )
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
-        folder.mkdir(exist_ok=True)
-        config = settings(folder)
-        fabricate(Config.model_validate(resolve(config, PROJECT)))
-        for name in ("workflow", "config", "envs", "resources", "Snakefile"):
-            if not (folder / name).exists():
-                (folder / name).symlink_to(PROJECT / name)
-        (folder / "nsd.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-        command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "rules", "--cores", "8",
-                   "--snakefile", str(folder / "Snakefile"), "--configfile", "nsd.yaml"]  # fmt: skip
-        for _ in range(arguments.turns):
-            before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-            wall, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-            if done.returncode:
-                sys.exit(done.stdout + done.stderr)
-            jobs = next(line for line in done.stdout.splitlines() if line.startswith("total")).split()[1]
-            cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-            print(f"{jobs} jobs: {wall:.1f} s, {cpu:.1f} s of CPU, load {os.getloadavg()[0]:.1f}", flush=True)
+        config = settings(folder / "nsd", arguments.small)
+        fabricate(Config.model_validate(resolve(config, table.ROOT)))
+        (project(folder / "all") / "nsd.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+        for what, place, options in (
+            ("demo", project(folder / "demo"), ()),
+            (people, folder / "all", ("--configfile", "nsd.yaml")),
+        ):
+            for turn in turns:
+                result.add(f"{what}, turn {turn}", *planned(place, *options), os.getloadavg()[0])
+    return "`snakemake --dry-run`.", result
 
 
 if __name__ == "__main__":
-    main()
+    options = table.parser(__doc__)
+    options.add_argument("--keep", type=Path, help="a folder to leave it all in")
+    options.add_argument("--turns", type=int, default=3)
+    table.run(options, measure, small={"turns": 1})

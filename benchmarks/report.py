@@ -1,6 +1,7 @@
 """Size of the report, seconds to build it and to open it: two subjects of 982 test images at full size.
 
     python benchmarks/report.py [--images 982] [--folder DIR] [--chromium /usr/bin/chromium]
+    python benchmarks/report.py --small      # four images: whether it runs
 
 Pictures are made up so that they compress like photographs rather than like cartoons: the demo's scenes,
 enlarged to 512 and 425 pixels, under coloured noise whose amplitude falls with spatial frequency (1 / f^1.3),
@@ -10,7 +11,7 @@ start of navigation to the load event, and to the first card that the page's scr
 
 import argparse
 import dataclasses
-import resource
+import importlib.util
 import shutil
 import sys
 import tempfile
@@ -20,14 +21,12 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import steps
+import table
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-
-from made_up_results import CONFIGURATION, write_contents, write_subject
-
-from neural_recon import report
-from neural_recon.demo import scenes
+# where a run's results are made up
+sys.path.insert(0, str(table.ROOT / "tests"))
 
 SUBJECTS = ("subj01", "subj02")
 SIDE = {
@@ -44,12 +43,12 @@ SIDE = {
 class Painter:
     """Pictures like photographs: scenes under coloured noise."""
 
-    def __init__(self) -> None:
+    def __init__(self, noises: int) -> None:
         rng = np.random.default_rng(0)
         frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(1024), np.fft.rfftfreq(1024), indexing="ij"))
         frequency[0, 0] = 1
         self.noise = []
-        for _ in range(8):
+        for _ in range(noises):
             waves = rng.standard_normal((4, *frequency.shape, 2)) @ [1, 1j] / frequency**1.3
             grey, *colours = np.fft.irfft2(waves)
             noise = np.stack([grey + 0.3 * colour for colour in colours], axis=-1)
@@ -58,6 +57,8 @@ class Painter:
 
     def __call__(self, stream: int, nsd_id: int, side: int) -> np.ndarray:
         """uint8 (side, side, 3); the same arguments give the same picture."""
+        from neural_recon.demo import scenes
+
         rng = np.random.default_rng([stream, nsd_id])
         scene = Image.fromarray(scenes.render(scenes.sample(stream, nsd_id), 64))
         left, top = (int(v) for v in rng.integers(0, 1024 - side, 2))
@@ -75,9 +76,11 @@ def write(path: Path, ids: list[int], side: int, paint: Callable[[int], np.ndarr
     return path
 
 
-def make(folder: Path, count: int) -> tuple[list[report.SubjectFiles], Path, Path]:
-    """Results of two subjects, the stimuli, and what these show."""
-    rng, painter = np.random.default_rng(0), Painter()
+def make(folder: Path, count: int, noises: int) -> tuple[list, Path, Path]:
+    """Results of two subjects (`report.SubjectFiles`), the stimuli, and what these show."""
+    from made_up_results import write_contents, write_subject
+
+    rng, painter = np.random.default_rng(0), Painter(noises)
     ids = list(range(0, 3 * count, 3))
     stimuli = folder / "stimuli.hdf5"
     with h5py.File(stimuli, "w") as file:
@@ -124,30 +127,58 @@ def opened(page: Path, chromium: str) -> tuple[float, float]:
     return loaded / 1000, ready / 1000
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=982, help="test images a subject")
-    parser.add_argument("--folder", type=Path, help="where 3 GB may lie; kept")
-    parser.add_argument("--chromium", default=shutil.which("chromium"))
-    parser.add_argument("--turns", type=int, default=3)
-    arguments = parser.parse_args()
+def build(folder: Path, people: list, stimuli: Path, contents: Path) -> tuple[float, float]:
+    """Wall and processor seconds."""
+    from made_up_results import CONFIGURATION
+
+    from neural_recon import report
+
+    wall, cpu = time.perf_counter(), time.process_time()
+    report.build(folder / "report.html", people, stimuli, None, CONFIGURATION, contents=contents)
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def measure(arguments: argparse.Namespace) -> tuple[str, table.Table]:
+    n = arguments.images
+    size = f"size of the page, all {len(SUBJECTS) * n:,d} cards in it"
+    wall, cpu = "built in", "built in, of the processors"
+    memory = "most resident memory of the building process"
+    card, load = "opened in headless Chromium: first card", "opened in headless Chromium: load event"
+    result = table.Table({"figure": ",.1f", "unit": "s"}, (size, wall, cpu, memory, card, load))
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        people, stimuli, contents = make(folder, arguments.images)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        wall, cpu = time.perf_counter(), time.process_time()
-        report.build(folder / "report.html", people, stimuli, None, CONFIGURATION, contents=contents)
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        print(f"size {(folder / 'report.html').stat().st_size / 1e6:.1f} MB")
-        print(f"built in {wall:.0f} s ({cpu:.0f} s of CPU)")
-        print(f"peak memory {after / 1000:.0f} MB, {before / 1000:.0f} of it before")
-        if arguments.chromium:
+        made = steps.apart(make, folder, n, 1 if arguments.small else 8).result
+        built = steps.apart(build, folder, *made)
+        result.add(size, (folder / "report.html").stat().st_size / 1e6, "MB")
+        result.add(wall, built.result[0], "s")
+        result.add(cpu, built.result[1], "s")
+        result.add(memory, built.megabytes, "MB")
+        absent = None
+        if not arguments.chromium:
+            absent = "Chromium is not installed"
+        elif importlib.util.find_spec("playwright") is None:
+            absent = "playwright is not installed"
+        if absent:
+            result.absent(card, absent)
+            result.absent(load, absent)
+        else:
             turns = [opened(folder / "report.html", arguments.chromium) for _ in range(arguments.turns)]
             loaded, ready = min(turns)
-            print(f"opened: first card after {ready:.2f} s, load event after {loaded:.2f} s")
+            result.add(card, ready, "s")
+            result.add(load, loaded, "s")
+    said = (
+        f"{len(SUBJECTS)} subjects of {n} images, each with the picture seen, base and final image and "
+        "nearest training image, 100 of them with the ceiling, contexts only and the shuffled decoder; "
+        "pictures that compress like photographs."
+    )
+    return said, result
 
 
 if __name__ == "__main__":
-    main()
+    options = table.parser(__doc__)
+    options.add_argument("--images", type=int, default=982, help="test images per subject")
+    options.add_argument("--folder", type=Path, help="where 3 GB may lie; kept")
+    options.add_argument("--chromium", default=shutil.which("chromium") or shutil.which("google-chrome"))
+    options.add_argument("--turns", type=int, default=3)
+    table.run(options, measure, small={"images": 4, "turns": 1})

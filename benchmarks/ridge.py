@@ -1,15 +1,18 @@
 """How long the ridge stage takes at NSD's full size, and how long others take.
 
-    python benchmarks/ridge.py [--data FOLDER] [--scale 1] [--skip-others]
+    OMP_NUM_THREADS=2 python benchmarks/ridge.py [--data FOLDER] [--scale 1] [--skip-others]
+    python benchmarks/ridge.py --small      # --scale 0.005: whether it runs
 
 Writes random responses and features of one subject (8,859 training images, 982 test images, 15,724 voxels,
 347,680 features in chunk files of 500 images; 6.8 GB in a temporary folder, or in FOLDER, which is kept and
 used again), then measures, each stage in a process of its own:
 
-- the kernel, then every space from files to written predictions with both calibrations; wall time and peak
-  resident memory; seconds a feature in the three spaces, which differ in size;
+- the kernel, then every space from files to written predictions with both calibrations; wall time, start of
+  the process included, and peak resident memory; seconds by features in the three spaces, which differ in
+  size;
 - cross-validation of one space's penalty;
-- the scikit-learn loop of the published scripts: three of its fits of 768 features in float64;
+- the scikit-learn loop of the published scripts: three of its fits of 768 features in float64, whose
+  predictions must be ours;
 - himalaya's kernel ridge on 768 and on 3,072 features (where himalaya is installed).
 
 What others would take for all features is extrapolated, and marked so. `--scale 0.1` shrinks everything.
@@ -17,26 +20,33 @@ What others would take for all features is extrapolated, and marked so. `--scale
 
 import argparse
 import importlib.util
-import json
-import resource
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import h5py
 import numpy as np
+import steps
+import table
 
 SPACES = {"clip_text": 77 * 768, "vdvae": 91_168, "clip_vision": 257 * 768}
 ALPHAS = {"clip_text": 100_000, "vdvae": 50_000, "clip_vision": 60_000}
-TRAIN, TEST, VOXELS, CHUNK, FIT = 8859, 982, 15_724, 500, 768
+CALIBRATIONS = ("train", "published")
+TRAIN, TEST, VOXELS, CHUNK = 8859, 982, 15_724, 500
+FIT, FITS = 768, 3  # features of a fit of the published scripts, and how many of them are timed
+SAME = 0.9999  # the least that a feature's predictions by scikit-learn correlate with ours
+PRODUCT = 4096  # rows and columns of the matrices whose product tells how fast the machine is
 
 
 def sizes(scale: float) -> tuple[int, int, int, dict[str, int]]:
     """Training images, test images, voxels, and features by space."""
     n_train, n_test, voxels = (max(20, round(size * scale)) for size in (TRAIN, TEST, VOXELS))
     return n_train, n_test, voxels, {space: round(width * scale) for space, width in SPACES.items()}
+
+
+def features_of_a_fit(scale: float) -> int:
+    """768, or fewer where the space is too small for several fits."""
+    return min(FIT, sizes(scale)[3]["clip_vision"] // (FITS + 1))
 
 
 def write_data(data: Path, scale: float) -> None:
@@ -61,183 +71,206 @@ def write_data(data: Path, scale: float) -> None:
     (data / "scale").write_text(str(scale), encoding="ascii")
 
 
-def table(data: Path, space: str):
+def feature_table(data: Path, space: str, train_ids: np.ndarray):
     """A space's features of the training images."""
     from neural_recon.feature_files import FeatureTable
 
-    paths = sorted((data / space).glob("[0-9]*.h5"))
-    return FeatureTable(paths, np.arange(sizes(float((data / "scale").read_text()))[0]))
+    return FeatureTable(sorted((data / space).glob("[0-9]*.h5")), train_ids)
 
 
-def run_kernel(data: Path) -> dict:
+def responses(data: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Training and test responses, and the training images' ids."""
+    with h5py.File(data / "responses.h5") as file:
+        return file["train"][()], file["test"][()], file["train_ids"][()]
+
+
+# what the workflow's scripts of the same names do
+
+
+def kernel(data: Path) -> None:
     from neural_recon.files import read_hdf5
     from neural_recon.kernel import Kernel
     from neural_recon.ridge_files import write_kernel
 
-    arrays = read_hdf5(data / "responses.h5")
-    kernel = Kernel.of(arrays["train"], arrays["test"])
-    write_kernel(data / "kernel.h5", kernel, {k: arrays[k] for k in ("train_ids", "test_ids")})
-    return {}
+    arrays = read_hdf5(data / "responses.h5", "train", "test", "train_ids", "test_ids")
+    made = Kernel.of(arrays["train"], arrays["test"], images=arrays["train_ids"])
+    write_kernel(data / "kernel.h5", made, {name: arrays[name] for name in ("train_ids", "test_ids")})
 
 
-def run_predict(data: Path, space: str, calibration: str) -> dict:
+def predict(data: Path, space: str, calibration: str) -> None:
     from neural_recon.ridge_files import read_kernel, write_predictions
 
-    kernel, _, test_ids = read_kernel(data / "kernel.h5")
-    targets = table(data, space)
-    path = data / space / "decoded.h5"
-    write_predictions(path, kernel, targets, ALPHAS[space], calibration, 0, test_ids, {})
-    return {"features": targets.shape[1]}
+    read, train_ids, test_ids = read_kernel(data / "kernel.h5")
+    targets, ids = feature_table(data, space, train_ids), {"nsd_id": test_ids, "paired_id": train_ids}
+    write_predictions(
+        data / space / "decoded.h5", read, targets, ALPHAS[space], calibration, 0, ids, {"pairs": "decoded"}
+    )
 
 
-def run_alpha(data: Path, space: str) -> dict:
+def choose_alpha(data: Path, space: str) -> tuple[int, int]:
+    """How many penalties and folds were tried."""
     from neural_recon.config_sections import CrossValidation
     from neural_recon.penalty import cross_validated_curve
     from neural_recon.ridge_files import read_kernel
 
-    kernel, _, _ = read_kernel(data / "kernel.h5")
-    targets = table(data, space)
-    settings = CrossValidation()
-    cross_validated_curve(kernel, targets, targets.parts, **settings.model_dump(), seed=0)
-    return {"alphas": len(settings.alphas), "folds": settings.folds}
+    read, train_ids, _ = read_kernel(data / "kernel.h5")
+    targets = feature_table(data, space, train_ids)
+    settings = CrossValidation().model_dump()
+    curve = cross_validated_curve(read, targets, targets.parts, **settings, seed=0)
+    return curve["alpha"].nunique(), curve["fold"].nunique()
 
 
-def run_scikit(data: Path) -> dict:
-    """As the published scripts: one fit a token, in float64."""
+# others
+
+
+def scikit_learn(data: Path, features: int) -> tuple[list[float], float]:
+    """As the published scripts: one fit a token, in float64. Seconds of each, and the lowest correlation."""
     from sklearn.linear_model import Ridge
 
-    with h5py.File(data / "responses.h5") as file:
-        train, test = file["train"][()].astype(np.float64), file["test"][()].astype(np.float64)
+    train, test, train_ids = responses(data)
+    train, test = train.astype(np.float64), test.astype(np.float64)
     seconds, found = [], []
-    targets = table(data, "clip_vision")
-    for token in range(3):
-        y = targets[:, token * FIT : (token + 1) * FIT].astype(np.float64)
+    targets = feature_table(data, "clip_vision", train_ids)
+    for token in range(FITS):
+        y = targets[:, token * features : (token + 1) * features].astype(np.float64)
         began = time.perf_counter()
         model = Ridge(alpha=ALPHAS["clip_vision"], max_iter=10_000, fit_intercept=True).fit(train, y)
-        found.append(model.predict(test))
+        found.append(model.predict(test).reshape(len(test), -1))
         seconds.append(time.perf_counter() - began)
     # the same numbers? "published" calibration undoes scale and mean: compare correlations
+    theirs = np.concatenate(found, axis=1)
     with h5py.File(data / "clip_vision" / "decoded.h5") as file:
-        ours = file["predictions"][:, : 3 * FIT].astype(np.float64)
-    theirs = np.concatenate(found, axis=1)[:, : ours.shape[1]]
+        ours = file["predictions"][:, : theirs.shape[1]].astype(np.float64)
     ours, theirs = (a - a.mean(axis=0) for a in (ours, theirs))
     r = (ours * theirs).sum(axis=0) / np.sqrt((ours**2).sum(axis=0) * (theirs**2).sum(axis=0))
-    return {"fits": seconds, "features": FIT, "lowest_r": float(r.min())}
+    return seconds, float(r.min())
 
 
-def run_himalaya(data: Path) -> dict:
+def himalaya(data: Path, features: int) -> float:
+    """Seconds of one fit."""
     from himalaya.kernel_ridge import KernelRidge
 
-    with h5py.File(data / "responses.h5") as file:
-        train, test = file["train"][()], file["test"][()]
+    train, test, train_ids = responses(data)
     mean = train.mean(axis=0)
-    train, test, seconds = train - mean, test - mean, {}
-    for features in (FIT, 4 * FIT):
-        y = table(data, "clip_vision")[:, :features].astype(np.float32)
-        y -= y.mean(axis=0)
-        began = time.perf_counter()
-        KernelRidge(alpha=ALPHAS["clip_vision"]).fit(train, y).predict(test)
-        seconds[y.shape[1]] = time.perf_counter() - began
-    return {"fits": seconds}
-
-
-def run_rates(_data: Path) -> dict:
-    """Matrix products a second, in units of 1e9 operations."""
-    rates = {}
-    for dtype in (np.float32, np.float64):
-        a = np.ones((4096, 4096), dtype)
-        a @ a
-        began = time.perf_counter()
-        a @ a
-        rates[np.dtype(dtype).name] = 2 * 4096**3 / (time.perf_counter() - began) / 1e9
-    return rates
-
-
-STAGES = {
-    "kernel": run_kernel,
-    "predict": run_predict,
-    "alpha": run_alpha,
-    "scikit": run_scikit,
-    "himalaya": run_himalaya,
-    "rates": run_rates,
-}
-
-
-def stage(data: Path, *words: str) -> dict:
-    """Run one stage in a process of its own: what it returns, with wall seconds and peak memory in GB."""
-    command = [sys.executable, __file__, "--data", str(data), "--stage", *words]
+    train, test = train - mean, test - mean
+    y = feature_table(data, "clip_vision", train_ids)[:, :features].astype(np.float32)
+    y -= y.mean(axis=0)
     began = time.perf_counter()
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    found = json.loads(output.splitlines()[-1])
-    return {**found, "wall": time.perf_counter() - began}
+    KernelRidge(alpha=ALPHAS["clip_vision"]).fit(train, y).predict(test)
+    return time.perf_counter() - began
 
 
-def main(data: Path, scale: float, others: bool) -> None:
-    if not (data / "scale").exists() or float((data / "scale").read_text()) != scale:
-        write_data_here = [sys.executable, __file__, "--data", str(data), "--scale", str(scale), "--write"]
-        subprocess.run(write_data_here, check=True)
+def rates(size: int) -> dict[str, float]:
+    """Matrix products a second, in units of 1e9 operations, by type."""
+    found = {}
+    for dtype in (np.float32, np.float64):
+        a = np.ones((size, size), dtype)
+        a @ a
+        began = time.perf_counter()
+        a @ a
+        found[np.dtype(dtype).name] = 2 * size**3 / (time.perf_counter() - began) / 1e9
+    return found
+
+
+def rows(scale: float) -> dict[str, str]:
+    """The names of the table's rows, by what is measured."""
+    spaces, features = sizes(scale)[3], features_of_a_fit(scale)
+    total, tokens = sum(spaces.values()), spaces["clip_text"] + spaces["clip_vision"]
+    found = {"kernel": "kernel of the subject (once)"}
+    for name in CALIBRATIONS:
+        for space, width in spaces.items():
+            found[f"{name} {space}"] = f"calibration `{name}`, {width:,d} features"
+        found[f"{name} all"] = f"**calibration `{name}`, kernel and three spaces**"
+        found[f"{name} job"] = f"`{name}`, a job without its features"
+        found[f"{name} features"] = f"`{name}`, every 10,000 features"
+    return found | {
+        "alpha": "cross-validation of one space's alpha",
+        "scikit": f"scikit-learn, one fit of {features} features, float64 (mean of {FITS})",
+        "scikit all": f"scikit-learn, all {total / features:,.0f} such fits, **extrapolated**",
+        "scikit tokens": f"scikit-learn, {tokens / features:,.0f} fits of CLIP's tokens, **extrapolated**",
+        "himalaya few": f"himalaya, one fit of {features:,d} features",
+        "himalaya many": f"himalaya, one fit of {4 * features:,d} features",
+        "himalaya fits": f"himalaya, all in fits of {4 * features:,d}, **extrapolated**",
+        "himalaya one": "himalaya, all in one fit, **extrapolated** (whatever memory it would need)",
+    }
+
+
+def measure(arguments: argparse.Namespace) -> tuple[str, table.Table]:
+    with tempfile.TemporaryDirectory() as folder:
+        return measure_in(arguments.data or Path(folder), arguments.scale, arguments.skip_others)
+
+
+def measure_in(data: Path, scale: float, skip_others: bool) -> tuple[str, table.Table]:
+    if not (data / "scale").exists() or float((data / "scale").read_text(encoding="ascii")) != scale:
+        data.mkdir(parents=True, exist_ok=True)
+        steps.apart(write_data, data, scale)
     n_train, n_test, voxels, spaces = sizes(scale)
-    total = sum(spaces.values())
-    rates = stage(data, "rates")
-    print(f"{n_train} training and {n_test} test images, {voxels} voxels, {total} features")
-    print(f"matrix products: {rates['float32']:.0f} GFLOP/s float32, {rates['float64']:.0f} float64")
+    total, features = sum(spaces.values()), features_of_a_fit(scale)
+    names = rows(scale)
+    result = table.Table(
+        {"seconds": ",.1f", "most memory, GB": ".2f", "times `published`": ",.1f"}, names.values()
+    )
+    rate = steps.apart(rates, max(256, round(PRODUCT * min(scale, 1)))).result
 
-    def say(name: str, one: dict, more: str = "") -> None:
-        print(f"{name}: {more}{one['wall']:.1f} s, {one['memory']:.2f} GB", flush=True)
+    def add(key: str, seconds: float, megabytes: float | None = None, of: float | None = None) -> None:
+        memory = table.NONE if megabytes is None else megabytes / 1e3
+        result.add(names[key], seconds, memory, table.NONE if of is None else seconds / of)
 
-    kernel = stage(data, "kernel")
-    say("kernel", kernel)
-    ours = {}
-    for calibration in ("train", "published"):
-        found = {space: stage(data, "predict", space, calibration) for space in spaces}
-        for space, one in found.items():
-            say(f"{calibration}, {space}", one, f"{one['features']} features, ")
-        features, seconds = zip(*((one["features"], one["wall"]) for one in found.values()), strict=True)
-        slope, fixed = np.polyfit(features, seconds, 1)
-        print(f"{calibration}: {fixed:.1f} s a job and {1e4 * slope:.2f} s for every 10,000 features")
-        ours[calibration] = kernel["wall"] + sum(seconds)
-        memory = max(one["memory"] for one in (kernel, *found.values()))
-        say(f"{calibration}, kernel and three spaces", {"wall": ours[calibration], "memory": memory})
-    alpha = stage(data, "alpha", "vdvae")
-    say("cross-validation of one space", alpha, f"{alpha['alphas']} alphas, {alpha['folds']} folds, ")
-    if not others:
-        return
+    once, ours = steps.apart(kernel, data), {}
+    add("kernel", once.seconds, once.megabytes)
+    for name in CALIBRATIONS:
+        found = {space: steps.apart(predict, data, space, name) for space in spaces}
+        for space, step in found.items():
+            add(f"{name} {space}", step.seconds, step.megabytes)
+        seconds = [step.seconds for step in found.values()]
+        ours[name] = once.seconds + sum(seconds)
+        add(f"{name} all", ours[name], max(step.megabytes for step in (once, *found.values())))
+        slope, fixed = np.polyfit([*spaces.values()], seconds, 1)
+        add(f"{name} job", fixed)
+        add(f"{name} features", 1e4 * slope)
+    alpha = steps.apart(choose_alpha, data, "vdvae")
+    add("alpha", alpha.seconds, alpha.megabytes)
+    alphas, folds = alpha.result
 
-    def compare(name: str, seconds: float) -> None:
-        ratio = seconds / ours["published"]
-        print(f"  EXTRAPOLATED, {name}: {seconds:.0f} s, {ratio:.1f} times ours", flush=True)
+    speeds = " / ".join(table.figure(rate[kind], ".0f", kind) for kind in ("float32", "float64"))
+    said = (
+        f"{n_train:,d} training and {n_test:,d} test images, {voxels:,d} voxels, {total:,d} features in "
+        "float16 files; wall time from files to written predictions, each job's start included; matrix "
+        f"products at {speeds} GFLOP/s (float32 / float64); {alphas} alphas in {folds} folds."
+    )
+    if skip_others:
+        for key in names:
+            if key.startswith(("scikit", "himalaya")):
+                result.absent(names[key], "left out (--skip-others)")
+        return said, result
 
-    scikit = stage(data, "scikit")
-    say("scikit-learn", scikit, f"fits of {FIT}: {', '.join(f'{s:.1f}' for s in scikit['fits'])} s; in all ")
-    print(f"  its predictions correlate with ours at {scikit['lowest_r']:.6f} or more")
-    fits = total / scikit["features"]
-    compare(f"{fits:.0f} fits", float(np.mean(scikit["fits"])) * fits)
+    # the last calibration's predictions are there
+    published = ours[CALIBRATIONS[-1]]
+    step = steps.apart(scikit_learn, data, features)
+    each, lowest = float(np.mean(step.result[0])), step.result[1]
+    if not lowest >= SAME:
+        raise table.NoFigure(f"expected scikit-learn to predict the same, found a correlation of {lowest}.")
+    said += f" Scikit-learn's predictions correlate with ours at {lowest:.6f} or more in every feature."
+    add("scikit", each, step.megabytes)
+    add("scikit all", each * total / features, of=published)
+    add("scikit tokens", each * (spaces["clip_text"] + spaces["clip_vision"]) / features, of=published)
     if importlib.util.find_spec("himalaya") is None:
-        print("himalaya is not installed")
-        return
-    himalaya = stage(data, "himalaya")
-    (few, short), (many, long) = ((int(k), v) for k, v in himalaya["fits"].items())
-    say("himalaya", himalaya, f"{few} features {short:.1f} s, {many} features {long:.1f} s; in all ")
-    compare(f"fits of {many}", long * total / many)
-    compare("one fit, if memory allowed", short + (long - short) / (many - few) * (total - few))
+        for key in names:
+            if key.startswith("himalaya"):
+                result.absent(names[key], "himalaya is not installed")
+        return said, result
+    few, many = (steps.apart(himalaya, data, number) for number in (features, 4 * features))
+    add("himalaya few", few.result, few.megabytes)
+    add("himalaya many", many.result, many.megabytes)
+    add("himalaya fits", many.result * total / (4 * features), of=published)
+    more = (many.result - few.result) / (3 * features)  # seconds a feature
+    add("himalaya one", few.result + more * (total - features), of=published)
+    return said, result
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--skip-others", action="store_true")
-    parser.add_argument("--stage", nargs="+", help=argparse.SUPPRESS)
-    parser.add_argument("--write", action="store_true", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.write:
-        write_data(arguments.data, arguments.scale)
-    elif arguments.stage:
-        result = STAGES[arguments.stage[0]](arguments.data, *arguments.stage[1:])
-        result["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-        print(json.dumps(result))
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            main(arguments.data or Path(folder), arguments.scale, not arguments.skip_others)
+    options = table.parser(__doc__)
+    options.add_argument("--data", type=Path, help="keep the files here, and use them again")
+    options.add_argument("--scale", type=float, default=1.0)
+    options.add_argument("--skip-others", action="store_true", help="neither scikit-learn nor himalaya")
+    table.run(options, measure, small={"scale": 0.005})

@@ -1,18 +1,26 @@
 """What the jobs of the workflow cost before they compute: CPU seconds of each script's imports, and of
 reading the Snakefile, which every job on another machine does once more.
 
-CPU time, not wall time, so that other work on the machine counts little; the best of `--turns`. Run from the
-project's folder.
+    python benchmarks/startup.py [--turns 3]
+    python benchmarks/startup.py --small      # of two scripts: whether it runs
+
+CPU time, not wall time, so that other work on the machine counts little; the best of `--turns`. The heavy
+packages that the imports brought are listed beside.
 """
 
 import argparse
 import ast
-import resource
-import subprocess
 import sys
 from pathlib import Path
 
+import steps
+import table
+
 HEAVY = ("torch", "transformers", "diffusers", "sklearn", "matplotlib", "scipy.stats", "pandas", "boto3")
+SNAKEMAKE = {
+    "Snakemake's own imports": ["-c", "import snakemake.cli"],
+    "Snakemake with the Snakefile read": ["-m", "snakemake", "--list-rules"],
+}
 
 
 def imports(script: Path) -> str:
@@ -24,30 +32,28 @@ def imports(script: Path) -> str:
                       f"print(*[name for name in {HEAVY} if name in sys.modules])"])  # fmt: skip
 
 
-def cpu_seconds(command: list[str]) -> tuple[float, str]:
-    """CPU seconds of a command, and what it printed."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout
+def best(words: list[str], turns: int) -> tuple[float, str]:
+    """CPU seconds of the cheapest of some turns, and what it printed."""
+    found = (steps.command([sys.executable, *words], table.ROOT) for _ in range(turns))
+    return min((busy, printed) for printed, _, busy in found)
 
 
-def best(command: list[str], turns: int) -> tuple[float, str]:
-    """The cheapest of some turns."""
-    return min(cpu_seconds(command) for _ in range(turns))
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--turns", type=int, default=3)
-    turns = parser.parse_args().turns
-    for script in sorted(Path("workflow/scripts").glob("*.py")):
-        seconds, heavy = best([sys.executable, "-c", imports(script)], turns)
-        print(f"{script.stem:24} {seconds:5.2f}  {heavy.strip()}", flush=True)
-    snakemake = best([sys.executable, "-c", "import snakemake.cli"], turns)[0]
-    listed = best([sys.executable, "-m", "snakemake", "--list-rules"], turns)[0]
-    print(f"Snakemake's own imports {snakemake:.2f}, with the Snakefile read {listed:.2f}")
+def measure(arguments: argparse.Namespace) -> tuple[str, table.Table]:
+    every = sorted((table.ROOT / "workflow/scripts").glob("*.py"))
+    scripts = every[: arguments.scripts]
+    result = table.Table(
+        {"CPU seconds": ".2f", "heavy packages": "s"}, [*(f"`{path.stem}`" for path in scripts), *SNAKEMAKE]
+    )
+    for script in scripts:
+        seconds, heavy = best(["-c", imports(script)], arguments.turns)
+        result.add(f"`{script.stem}`", seconds, heavy.strip() or "none")
+    for row, words in SNAKEMAKE.items():
+        result.add(row, best(words, arguments.turns)[0], table.NONE)
+    return f"{len(scripts)} of {len(every)} scripts, best of {arguments.turns} turns.", result
 
 
 if __name__ == "__main__":
-    main()
+    options = table.parser(__doc__)
+    options.add_argument("--turns", type=int, default=3)
+    options.add_argument("--scripts", type=int, help="only the first so many; default: all")
+    table.run(options, measure, small={"turns": 1, "scripts": 2})

@@ -37,7 +37,8 @@ class NotRun:
 
 DRY = Here("-n")
 BENCHMARK = (
-    "takes minutes to hours, or a GPU: benchmarks/README.md has its figures, or says that they are open"
+    "takes minutes to hours, or a GPU: benchmarks/README.md has its figures, or says that they are open; "
+    "tests/test_benchmarks.py runs it at its smallest size"
 )
 
 COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
@@ -135,6 +136,12 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     ),
     "neural-recon evaluate --reconstructions PICTURES --stimuli NSD --preset brain_diffuser "
     "--output scores.tsv": Elsewhere("tests/test_evaluate_folder.py", '"evaluate", "--reconstructions"'),
+    "neural-recon evaluate --reconstructions results/versatile_diffusion/subj01 --stimuli NSD "
+    "--preset brain_diffuser --ids brain_diffuser --output scores.tsv": Elsewhere(
+        "tests/test_name_questions.py", "ids=script"
+    ),
+    "neural-recon evaluate --reconstructions pictures --stimuli NSD --preset mindeye2 --ids mindeye2 "
+    "--output scores.tsv": Elsewhere("tests/test_name_questions.py", 'ids="mindeye2"'),
     "neural-recon verify results": Elsewhere(
         "tests/test_provenance.py", '["verify", str(project / "results")]'
     ),
@@ -149,7 +156,7 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "python benchmarks/startup.py": NotRun(BENCHMARK),
     "python benchmarks/planning.py": NotRun(BENCHMARK),
     "python benchmarks/report.py": NotRun(BENCHMARK),
-    "python benchmarks/diffusion.py --small --images 4 --batch 4": NotRun(BENCHMARK),
+    "python benchmarks/diffusion.py --small --images 4 --batch 4 --steps 50": NotRun(BENCHMARK),
     "python benchmarks/diffusion.py": NotRun(BENCHMARK),
     "python benchmarks/vdvae.py": NotRun(BENCHMARK),
     "OMP_NUM_THREADS=2 python benchmarks/vdvae.py --turns 2": NotRun(BENCHMARK),

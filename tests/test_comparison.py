@@ -81,7 +81,7 @@ def test_other_methods_come_in(tmp_path):
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("", "No columns"),
+        ("", "an empty file"),
         ("a\tb\n1\t2\n", "no method, preset, metric"),
         ("method\tpreset\tmetric\tmean\tn\n", "no rows"),
     ],

@@ -55,6 +55,11 @@ def test_configuration_wins_over_recipe(raw):
         (("weights", "vae"), "here", "unknown key weights.vae"),
         (("weights",), {"versatile": 3}, "weights.versatile.*found 3"),
         (("recipe",), "brain_diffusor", "brain_diffusor.yaml.*brain_diffuser"),
+        (("nsd", "root"), "my {nsd}", "nsd.root: expected no braces, .* found 'my {nsd}'; rename"),
+        (("nsd", "root"), "my <nsd>", "nsd.root: expected no <...>, .* found 'my <nsd>'; rename"),
+        (("pathvars",), {"logs": "a } b"}, "pathvars.logs: expected no braces"),
+        (("weights",), {"vdvae": "/a/{b}/vdvae.th"}, "weights.vdvae: expected no braces"),
+        (("split",), {"train": "{all}.txt", "test": "test.txt"}, "split.train: expected no braces"),
     ],
 )
 def test_mistakes_are_one_sentence(raw, place, value, message):
@@ -65,6 +70,12 @@ def test_mistakes_are_one_sentence(raw, place, value, message):
     with pytest.raises(InputError, match=message) as caught:
         config.resolve(raw, ROOT)
     assert "\n" not in str(caught.value)
+
+
+def test_placeholders_that_are_filled_in_are_no_braces(raw):
+    raw["regions"] = {"sets": {"mine": ["masks/{subject}.nii.gz"]}}
+    raw["pathvars"] = {"results": "<base>/results"}
+    config.resolve(raw, ROOT)
 
 
 def test_sessions_of_the_data_set_limit_those_asked_for():

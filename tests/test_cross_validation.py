@@ -88,6 +88,80 @@ def test_the_edge_of_the_grid_is_warned_of(rng, caplog):
     assert "edge of the grid" in caplog.text
 
 
+@pytest.mark.parametrize(("n", "p"), [(40, 90), (60, 9), (50, 50)])
+def test_the_scale_of_a_kernel_is_its_mean_eigenvalue(rng, n, p):
+    X, X_test, _ = ridge_problem(rng, n, p)
+    X = X.astype(float) * rng.uniform(0.5, 3, p)
+    values = np.linalg.svd(X - X.mean(axis=0), compute_uv=False) ** 2
+    # n images, centred, span n - 1 dimensions: as many voxels or more leave the last value zero
+    expected = values.sum() / (p if p < n - 1 else n)
+    assert Kernel.of(X, X_test).scale == pytest.approx(expected, rel=1 / n)
+
+
+@pytest.mark.parametrize(("n", "p"), [(60, 9), (60, 150)])
+def test_penalties_follow_the_scale_of_the_responses(rng, n, p):
+    """On few voxels a grid of absolute values had its best at an edge."""
+    X = rng.standard_normal((n, p)).astype(np.float32)
+    Y = X[:, :5] @ rng.standard_normal((5, 8)) + 4 * rng.standard_normal((n, 8))
+    results = [cross_validate(Kernel.of(size * X, X[:2]), Y) for size in (0.01, 1, 300)]
+    scale = Kernel.of(X, X[:2]).scale
+    assert set(np.round(scale * 10.0 ** np.arange(-1, 3), 3)) <= {
+        round(a, 3) for a in scale * 10 ** (np.arange(-2, 5) / 2)
+    }
+    for size, result in zip((0.01, 1, 300), results, strict=True):
+        np.testing.assert_allclose(result.alphas / (size**2 * scale), results[1].alphas / scale, rtol=0.06)
+        assert len(result.alphas) >= 7
+        # rounded to two digits, so that a table says them in full
+        assert all(float(f"{alpha:.2g}") == alpha for alpha in result.alphas)
+        assert result.alphas[0] < result.best[0] < result.alphas[-1]
+        best, expected = (found.scores[0].mean(axis=0).max() for found in (result, results[1]))
+        assert best == pytest.approx(expected, abs=0.01)
+    again = cross_validate(Kernel.of(X, X[:2]), Y)
+    np.testing.assert_array_equal(again.scores, results[1].scores)
+
+
+def test_the_grid_grows_while_the_best_lies_at_an_edge_but_not_for_ever(rng, caplog):
+    n, p = 80, 20
+    X = rng.standard_normal((n, p))
+    clear = X @ rng.standard_normal((p, 6))
+    some = X[:, :3] @ rng.standard_normal((3, 6)) + 2 * rng.standard_normal((n, 6))
+    noise = rng.standard_normal((n, 6))
+    kernel = Kernel.of(X, X[:2])
+    ordinary = cross_validate(kernel, some)
+    assert len(ordinary.alphas) == 7
+    assert not caplog.records
+    faint = clear + 0.7 * rng.standard_normal((n, 6))
+    small = cross_validate(kernel, faint)
+    assert 7 < len(small.alphas) < 13
+    assert small.best[0] > small.alphas[0] < kernel.scale / 20
+    assert not caplog.records
+    with caplog.at_level(logging.WARNING):
+        endless = cross_validate(kernel, clear)
+        assert len(endless.alphas) == 13
+        assert endless.best[0] == endless.alphas[0]
+        assert "lies on the edge of the grid" in caplog.text
+        assert "try a wider one" not in caplog.text  # nobody gave it
+        caplog.clear()
+        nothing = cross_validate(kernel, noise)
+        assert nothing.scores.mean(axis=1).max() < 0
+        assert "The best R^2 of 1 of 1 parts is below 0" in caplog.text
+        assert len(nothing.alphas) <= 13
+    # one alpha a part: the grid is wide enough for each
+    both = cross_validate(kernel, np.concatenate([faint, some], axis=1), parts=[6, 6])
+    assert both.best.tolist() == [small.best[0], ordinary.best[0]]
+    np.testing.assert_array_equal(both.alphas, small.alphas)
+
+
+def test_penalties_that_are_given_are_tried_and_no_others(rng):
+    X = rng.standard_normal((60, 20))
+    Y = X @ rng.standard_normal((20, 8))  # would like the smallest
+    assert cross_validate(Kernel.of(X, X[:2]), Y, [1e5, 1e4, 1e5]).alphas.tolist() == [1e4, 1e5]
+    curve = penalty.cross_validated_curve(Kernel.of(X, X[:2]), Y, [8], None, 3, 9, "space", 0)
+    assert curve["alpha"].nunique() == 13
+    with pytest.raises(ValueError, match="differ between training images, found none"):
+        cross_validate(Kernel.of(np.zeros((60, 20)), X[:2]), Y)
+
+
 def test_folds_hold_every_row_out_once_and_keep_groups_together(rng):
     groups = rng.integers(0, 9, 40)
     splits = make_folds(40, 4, 5, groups)

@@ -336,3 +336,32 @@ def test_base_images_alone_need_no_weights_of_the_generator():
     for kind, state in (("base_only", "ok"), ("contexts_only", "wrong")):
         config = {**REAL, "weights": {"versatile": "versatile"}, "generator": {"kind": kind}}
         assert examine(config)[0]["weights.versatile"][0] == state
+
+
+def test_a_link_to_a_share_that_is_gone_is_one_thing_to_mend():
+    Path("nsd").symlink_to("/mnt/gone")
+    Path("mine.yaml").write_text(yaml.safe_dump(REAL), encoding="utf-8")
+    findings, _ = doctor.examine(Path("mine.yaml"), Path())
+    [said] = [one.text for one in findings if one.topic == "files"]
+    assert "found a symbolic link to what is not there (nsd -> /mnt/gone)" in said
+    assert said.endswith(" more files).")
+
+
+def test_what_a_run_takes_beside_the_tree_is_read():
+    write_tree("nsd")
+    Path("results/others").mkdir(parents=True)
+    Path("results/others/a_native.tsv").write_text("a\tb\n1\t2\n", encoding="utf-8")
+    Path("hparams.json").write_text("{}", encoding="utf-8")
+    more = {
+        "responses": {"noise_ceiling": "ncsnr"},
+        "regions": {"sets": {"own": ["own_{subject}.nii.gz"]}},
+        "features": {"vdvae": {"hparams": "hparams.json"}},
+        "split": {"train": "ids.txt"},
+    }
+    found, _ = examine({**REAL, **more})
+    assert found["subj01"][0] == "wrong"
+    findings, _ = doctor.examine(Path("mine.yaml"), Path())
+    texts = [one.text for one in findings if one.state == "wrong"]
+    for name in ("ncsnr.nii.gz", "a_native.tsv", "hparams.json", "ids.txt"):
+        assert any(name in text for text in texts), name
+    assert "2 of 2 sessions, mask, 2 of 2 atlases, 0 of 1 regions' masks, no noise ceilings" in texts

@@ -261,3 +261,19 @@ def test_regions_and_paths():
     assert str(tree.betas("subj05", 3)) == f"{folder}/betas_session03.nii.gz"
     assert str(tree.ncsnr("subj05")) == f"{folder}/ncsnr.nii.gz"
     assert str(tree.mask("subj05")) == "/nsd/nsddata/ppdata/subj05/func1pt8mm/roi/nsdgeneral.nii.gz"
+
+
+def test_empty_stimuli_are_all_counted(tmp_path, rng):
+    """However far apart they are asked for; a picture with a black middle line is none of them."""
+    pictures = rng.integers(1, 255, (20, 9, 9, 3), np.uint8)
+    pictures[[4, 7, 11]], pictures[2, 4] = 0, 0
+    with h5py.File(tmp_path / "stimuli.hdf5", "w") as file:
+        file["imgBrick"] = pictures
+    said = r"expected a picture for NSD id 4, found an empty one \(all zero\), as are 3 of the 10 asked for"
+    for reader in (nsd.read_stimuli, nsd.check_filled):
+        with pytest.raises(InputError, match=rf"{said}; .*fetch it again"):
+            reader(tmp_path / "stimuli.hdf5", [11, 2, 7, *range(9), 4])
+    nsd.check_filled(tmp_path / "stimuli.hdf5", [2, 3, 19])
+    assert not nsd.read_stimuli(tmp_path / "stimuli.hdf5", [7], empty_ok=True).any()
+    with pytest.raises(InputError, match="within 0 to 19, found 20"):
+        nsd.check_filled(tmp_path / "stimuli.hdf5", [20])

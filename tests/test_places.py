@@ -23,8 +23,9 @@ DESIGN = "nsd/nsddata/experiments/nsd/nsd_expdesign.mat"
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A project in a folder that nobody expects."""
-    return make_project(tmp_path_factory.mktemp("places") / "größe π x")
+    """A project in a folder that nobody expects: all of a keyboard but braces and the slash."""
+    name = "größe π;`c`#d:e,f=g>h<?i!j\tk(l) m~ 'n' \"o\" $HOME &p\nq*[r]\\ %j |^"
+    return make_project(tmp_path_factory.mktemp("places") / name)
 
 
 @pytest.mark.slow
@@ -35,6 +36,33 @@ def test_a_folder_of_any_name(project):
     assert done.returncode == 0, done.stdout + done.stderr
     assert (project / "results/trials/subj01.parquet").is_file()
     assert len(nsd.read_design(project / DESIGN, "subj01", [1])) == 750
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["a {b} c", "a {{b}}", "a {", "}"])
+def test_braces_in_the_project_s_path_are_refused(tmp_path, name):
+    """Snakemake would end in a NameError, or leave results without their records."""
+    folder = make_project(tmp_path / name)
+    done = snakemake(folder, "--dry-run", config=SMALL)
+    said = done.stdout + done.stderr
+    assert done.returncode == 1, said
+    assert (
+        f"folder of the project: expected no braces, which Snakemake takes for wildcards, found '{folder}'"
+        in said
+    )
+    assert "Traceback" not in said
+
+
+@pytest.mark.slow
+def test_braces_in_the_working_folder_do_no_harm(project, tmp_path):
+    folder = tmp_path / "a {b} {{c}}"
+    folder.mkdir()
+    target = "results/trials/subj01.parquet"
+    (folder / "resources").symlink_to(project / "resources")
+    done = snakemake(project, target, "--directory", str(folder), config=SMALL)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert verify(folder / "results").wrong == []
+    assert (folder / target).is_file()
 
 
 @pytest.mark.slow

@@ -382,3 +382,20 @@ def test_job_removes_what_a_killed_one_left_of_the_same_outputs(tmp_path, monkey
     assert all(part.exists() for part in others)
     verdict = verify(folder / "results")
     assert (verdict.wrong, verdict.files) == ([], 4)
+
+
+def test_what_cannot_be_read_is_not_called_changed(project, monkeypatch):
+    """An unreadable result, and an input on a share that does not answer."""
+    real = Path.stat
+
+    def stat(path: Path, **how):
+        if path.name == "small.hdf5":
+            raise OSError(116, "Stale file handle", str(path))
+        if path.name == "scores.tsv":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, **how)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    found = verify(project / "results")
+    assert found.wrong == [("unreadable", "scores.tsv: it cannot be read (Permission denied).")]
+    assert found.unchecked == ["nsd/small.hdf5: it cannot be read (Stale file handle)."]

@@ -16,7 +16,7 @@ from neural_recon.demo.scenes import render, sample
 from neural_recon.errors import InputError
 from neural_recon.files import write_table
 from neural_recon.nsd import Tree
-from neural_recon.quality import CONSTANT, NAN, dropped, examine
+from neural_recon.quality import CONSTANT, NAN, Repetitions, dropped, examine
 from neural_recon.report.quality import build
 
 TRIALS = 240
@@ -53,6 +53,19 @@ def cortex(n_voxels=60) -> pd.DataFrame:
 def verdict(betas, table, seed=0) -> list[str]:
     """The verdict on each session."""
     return examine(betas, table, cortex(betas[0].shape[1]), seed).sessions["verdict"].tolist()
+
+
+def test_sums_over_repetitions_are_neither_read_half_full_nor_filled_twice(rng):
+    images, counts = np.repeat(np.arange(4), 2), pd.Series(2, index=range(4))
+    trials = rng.standard_normal((8, 5)).astype(np.float32)
+    sums = Repetitions(counts, 5)
+    sums.add(images[:5], trials[:5])
+    with pytest.raises(ValueError, match="1 images lack trials"):
+        sums.table(0.5)
+    sums.add(images[5:], trials[5:])
+    assert sums.table(0.5)["noise_ceiling"].notna().all()
+    with pytest.raises(ValueError, match="image 0 has more than 2 trials"):
+        sums.add(images, trials)
 
 
 @pytest.mark.parametrize("repeats", [2, 3, 5])

@@ -1,5 +1,8 @@
 """From predicted features to pictures, with tiny random models."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -220,6 +223,147 @@ def test_contexts_of_another_model_are_one_sentence(pipeline, inputs):
         paint(pipeline, {**inputs, "unconditional": narrow}, range(5))
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"vision": ("row", np.nan)}, "image 7: expected vision contexts of finite numbers, found others"),
+        ({"text": ("row", np.inf)}, "image 7: expected text contexts of finite numbers, found others"),
+        ({"vision": slice(4)}, r"vision contexts: expected one row for each of 5 images.*found 4"),
+        ({"text": [0, 1, 2, 3, 4, 4]}, r"text contexts: expected one row for each of 5 images.*found 6"),
+        ({"base": slice(4)}, r"base images: expected uint8 \(5, H, W, 3\).*found uint8 \(4, 8, 8, 3\)"),
+        ({"base": [0, 1, 2, 3, 4, 4]}, r"base images: expected uint8 \(5, H, W, 3\)"),
+        ({"base": "float"}, r"base images: expected uint8 .*found float32"),
+    ],
+)
+def test_what_does_not_belong_to_these_images_is_one_sentence(pipeline, inputs, change, message):
+    given = dict(inputs)
+    for name, how in change.items():
+        values = given[name].copy()
+        if how == "float":
+            values = values.astype(np.float32) / 255
+        elif isinstance(how, tuple):
+            values[1, 3] = how[1]
+        else:
+            values = values[how]
+        given[name] = values
+    with pytest.raises(InputError, match=message):
+        reconstruct(pipeline, **given, nsd_ids=IDS, seed=0, **SETTINGS, batch=2)
+
+
+def test_a_context_without_guidance_that_is_no_number_is_one_sentence(pipeline, inputs):
+    vision, text = inputs["unconditional"]
+    with pytest.raises(InputError, match="text context without guidance: expected finite numbers"):
+        paint(pipeline, {**inputs, "unconditional": (vision, text * np.nan)}, range(5))
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"strength": 0}, "strength"),
+        ({"strength": 0.2}, "strength"),
+        ({"strength": np.nan}, "strength"),
+        ({"mixing": 1.5}, "mixing"),
+        ({"mixing": np.nan}, "mixing"),
+        ({"guidance_scale": -1.0}, "guidance_scale"),
+        ({"guidance_scale": np.inf}, "guidance_scale"),
+        ({"steps": 0}, "steps"),
+        ({"steps": 1001}, "steps"),
+        ({"steps": 4.0}, "steps"),
+    ],
+)
+def test_settings_out_of_range_paint_nothing(pipeline, inputs, settings, name):
+    with pytest.raises(ValueError, match=rf"^{name}: expected .*, found "):
+        paint(pipeline, inputs, range(5), **settings)
+
+
+@pytest.fixture
+def stages(inputs):
+    """The three stages with what they take, to be changed."""
+    contexts = [torch.tensor(inputs["vision"]).view(5, 3, 12), torch.tensor(inputs["text"]).view(5, 2, 12)]
+    contexts += [torch.tensor(none) for none in inputs["unconditional"]]
+    guided = {"contexts": contexts, **SETTINGS}
+    start = {"base": torch.zeros(5, 3, 16, 16), "strength": 0.75, "steps": 4}
+    return {
+        "noised": start | {"generators": [seeds.generator(0, i, "test") for i in range(5)]},
+        "denoise": guided | {"latents": torch.zeros(5, 4, 8, 8)},
+        "denoised": guided | {"latents": torch.zeros(5, 4, 8, 8)},
+        "decode": {"latents": torch.zeros(5, 4, 8, 8)},
+        "encode": {"base": torch.zeros(5, 3, 16, 16)},
+    }
+
+
+@pytest.mark.parametrize(
+    ("stage", "change", "name"),
+    [
+        ("noised", {"strength": 0.0}, "strength"),
+        ("noised", {"base": torch.full((5, 3, 16, 16), 255.0)}, "base"),
+        ("noised", {"base": torch.full((5, 3, 16, 16), torch.nan)}, "base"),
+        ("noised", {"base": None}, "base"),
+        ("noised", {"generators": []}, "generators"),
+        ("noised", {"generators": None}, "noise"),
+        ("noised", {"noise": torch.full((5, 4, 8, 8), torch.inf)}, "noise"),
+        ("noised", {"noise": torch.zeros(5, 4, 8, 4)}, "noise"),
+        ("encode", {"base": torch.zeros(5, 3, 16, 15)}, "base"),
+        ("encode", {"base": torch.zeros(0, 3, 16, 16)}, "base"),
+        ("encode", {"generators": [None] * 4}, "generators"),
+        ("decode", {"latents": torch.zeros(5, 3, 8, 8)}, "latents"),
+        ("decode", {"latents": torch.full((5, 4, 8, 8), torch.nan)}, "latents"),
+        *(
+            (stage, change, name)
+            for stage in ("denoise", "denoised")
+            for change, name in (
+                ({"latents": torch.zeros(4, 4, 8, 8)}, "vision"),
+                ({"latents": torch.full((5, 4, 8, 8), torch.nan)}, "latents"),
+                ({"strength": 0.0}, "strength"),
+                ({"mixing": -0.1}, "mixing"),
+                ({"contexts": (0, torch.full((5, 3, 12), torch.nan))}, "vision"),
+                ({"contexts": (1, torch.zeros(5, 2, 6))}, "text"),
+                ({"contexts": (2, None)}, "uncond_vision"),
+                ({"contexts": (3, torch.zeros(1, 3, 12))}, "uncond_text"),
+            )
+        ),
+    ],
+)
+def test_each_stage_checks_what_it_takes(pipeline, stages, stage, change, name):
+    given = stages[stage] | change
+    if "contexts" in change:
+        place, other = change["contexts"]
+        given["contexts"] = [other if k == place else c for k, c in enumerate(stages[stage]["contexts"])]
+    with pytest.raises(ValueError, match=rf"^{name}: expected .*, found "):
+        getattr(pipeline, stage)(**given)
+
+
+def test_stages_take_what_the_checks_are_for(pipeline, stages):
+    for stage, given in stages.items():
+        found = list(getattr(pipeline, stage)(**given))
+        assert len(found) == (3 if stage == "denoise" else 5)
+
+
+@pytest.mark.parametrize("path", ["reconstruct", "call", "denoised"])
+def test_of_all_steps_latents_only_those_in_use_are_kept(pipeline, inputs, stages, monkeypatch, path):
+    references, most = [], []
+    whole = pipeline.scheduler.step
+
+    def step(*arguments, **settings):
+        gc.collect()
+        most.append(sum(reference() is not None for reference in references))
+        found = whole(*arguments, **settings)
+        references.append(weakref.ref(found.prev_sample))
+        return found
+
+    monkeypatch.setattr(pipeline.scheduler, "step", step)
+    if path == "reconstruct":
+        paint(pipeline, inputs, range(5), steps=24)
+    elif path == "denoised":
+        pipeline.denoised(**stages["denoised"] | {"steps": 24})
+    else:
+        contexts = stages["denoised"]["contexts"]
+        pipeline(None, *contexts, **SETTINGS | {"steps": 18}, noise=torch.zeros(5, 4, 8, 8))
+    assert len(most) == 18
+    # at each step those that go in, and none of those before
+    assert max(most) == 1
+
+
 def test_keys_and_values_of_contexts_are_computed_once(pipeline, inputs, monkeypatch):
     calls = []
     whole = pipeline.unet.contexts
@@ -283,3 +427,6 @@ def test_base_images_are_decoded_latents():
     np.testing.assert_array_equal(images, model.decode(latents.astype(np.float32)))
     assert off_by(images[0], images[1]) > 0
     np.testing.assert_array_equal(images[1:], base_images(model, latents[1:]))
+    latents[1, 5] = np.nan
+    with pytest.raises(InputError, match=r"expected latents of finite numbers, found others in 1 of 3 rows"):
+        base_images(model, latents)

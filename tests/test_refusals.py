@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from neural_recon import refusals
+from neural_recon import files, refusals
 from neural_recon.errors import InputError
 
 SAID = {
@@ -167,7 +167,7 @@ def test_what_is_no_file(tmp_path):
 AS_NOBODY = """
 import os, sys
 from pathlib import Path
-from neural_recon import refusals
+from neural_recon import files, refusals
 from neural_recon.errors import InputError
 os.setgid(65534), os.setuid(65534)
 for name in sys.argv[1:]:
@@ -235,3 +235,29 @@ def test_a_folder_or_file_in_the_way_of_what_is_written(tmp_path):
         with pytest.raises(OSError) as caught:  # noqa: PT011
             act(path)
         assert expected in str(refusals.writing_refused(path, caught.value))
+
+
+def test_what_is_written_where_one_may_not(tmp_path):
+    """Each way of writing says so in one sentence, and leaves nothing."""
+    (tmp_path / "taken.tsv").mkdir()
+    (tmp_path / "file").touch()
+    (tmp_path / "gone").symlink_to("/mnt/gone")
+    for place, expected in (
+        ("taken.tsv", "found a folder of that name"),
+        ("file/below.tsv", "found that no folder can be made where"),
+        ("gone/a.tsv", f"where {tmp_path}/gone is"),
+        ("x" * 240 + ".tsv", "a name that is too long"),
+    ):
+        with pytest.raises(InputError, match="expected to write it") as caught:
+            files.write_text(tmp_path / place, "x")
+        assert expected in str(caught.value)
+    with pytest.raises(InputError, match="found a folder of that name"):
+        files.write_hdf5(tmp_path / "taken.tsv", {"x": np.zeros(3)}, {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "gone", "taken.tsv"]
+
+
+def test_errors_of_what_is_read_while_writing_are_not_blamed_on_the_result(tmp_path):
+    with pytest.raises(FileNotFoundError), files.whole(tmp_path / "a") as part:
+        part.write_bytes((tmp_path / "source").read_bytes())
+    with pytest.raises(PermissionError), files.whole(tmp_path / "a"):
+        raise PermissionError(13, "Permission denied", "/elsewhere/b")

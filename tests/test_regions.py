@@ -137,7 +137,10 @@ def test_region_beats_random_voxels_where_it_has_the_signal(problem):
     responses, features, ridge = problem
     seen = np.random.default_rng(1).integers(0, 255, (30, 3, 3, 3), np.uint8)
     args = (responses, features, ridge, seen, Eye(), Judges("native", Eye()), 100, 0)
-    table, single, images = regions.score_region(np.arange(12), *args)
+    columns = {"own": np.arange(12), "empty": np.arange(30, 42)}
+    scored = dict(regions.score_regions(columns, *args))
+    assert list(scored) == list(columns)
+    table, single, images = scored["own"]
     assert set(table["decoder"]) == {regions.REGION, regions.RANDOM}
     assert (table["voxels"] == 12).all()
     assert images[regions.REGION].shape == (30, 3, 3, 3)
@@ -154,7 +157,7 @@ def test_region_beats_random_voxels_where_it_has_the_signal(problem):
     assert (own["p"] < 0.01).all()
     np.testing.assert_allclose(table["chance"], 0.5, atol=0.05)
     # the other way round: voxels that carry nothing are at chance, and lose
-    empty, *_ = regions.score_region(np.arange(30, 42), *args)
+    empty = scored["empty"].table
     own = empty[(empty["decoder"] == regions.REGION) & (empty["space"] != "base")]
     np.testing.assert_allclose(own["score"], 0.5, atol=4 / np.sqrt(12 * 30))
 

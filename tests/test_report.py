@@ -37,7 +37,9 @@ from PIL import Image
 from neural_recon import __version__, report
 from neural_recon.config_sections import Generator
 from neural_recon.errors import InputError
+from neural_recon.evaluate import Scores
 from neural_recon.files import write_table
+from neural_recon.refits import by_metric
 from neural_recon.report import album, controls, gallery, plots, results, tables, words
 from neural_recon.report.page import render
 
@@ -557,7 +559,10 @@ def test_groups_of_features_have_a_line_and_a_penalty_each(made, tmp_path):
     report.build(output, [files], stimuli, tmp_path / "benchmarks", CONFIGURATION)
     text = " ".join(Page(output.read_text(encoding="utf-8")).text.split())
     assert "10 to 7,000" in text
-    assert "cross-validated, 2 folds, 2 groups of features; at the end of the range" in text
+    assert (
+        "cross-validated, 2 folds, 2 groups of features; best at the end of the range in 2 of 2 groups"
+        in text
+    )
     assert words.number((10 * 0.503 + 20 * 0.803) / 30) in text
 
 
@@ -572,6 +577,127 @@ def test_scores_of_single_targets_stand_beside_ceiling_and_control(made):
     assert "CLIP vision tokens in the picture" in text
     assert "How much data is enough" not in text
     assert "with fewer voxels or trials" in text
+
+
+def write_refits(path, decoder=0.71, null=(0.55, 0.48, 0.52, 0.46)):
+    """Scores of refits as `shuffled_refits` writes them; the first is the painted control's."""
+    rows = [
+        {"refit": k, "metric": metric, "score": score - shift, "features": 96}
+        for metric, shift in (("two_way", 0), ("r", 0.5), ("above", 0.4))
+        for k, score in enumerate((decoder, *null))
+    ]
+    write_table(path, pd.DataFrame(rows))
+    return path
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_scores_of_features_stand_beside_refits_on_shuffled_pairs(made, tmp_path):
+    _, (files, _), stimuli = made
+    refits = {space: write_refits(tmp_path / f"{space}.tsv") for space in SPACES}
+    scores = Scores("subj01", 0, 100)
+    scores.summary = pd.read_csv(files.summary, sep="\t").assign(not_measured="").to_dict("records")
+    for space, path in refits.items():
+        table = pd.read_csv(path, sep="\t")
+        for variant in ("decoded", "shuffled"):
+            scores.add_refits(variant, space, by_metric(table, variant))
+    for row in scores.summary:  # of one space all features are scored, of the others a sample
+        if (row["variant"], row["picture"], row["metric"]) == ("decoded", "vdvae", "two_way"):
+            row["mean"] = 0.71
+    write_table(files.summary, scores.summary_table())
+    found = pd.read_csv(files.summary, sep="\t").set_index(["variant", "picture", "metric"])
+    assert found["refits"].notna().sum() == 6
+    files = dataclasses.replace(files, refits=refits)
+    report.build(tmp_path / "r.html", [files], stimuli, None, CONFIGURATION)
+    text = Page((tmp_path / "r.html").read_text(encoding="utf-8")).text
+    sd, others = np.std([0.55, 0.48, 0.52, 0.46], ddof=1), np.std([0.48, 0.52, 0.46], ddof=1)
+    z, z_painted = (0.71 - 0.5025) / sd, (0.55 - 0.4867) / others
+    assert f"4 shuffled refits 0.502 ± {sd:.3f}: none reaches it, z = {z:.1f}, p = 0.200" in text
+    assert text.count("(by a sample of features, by which this is 0.710): none reaches it") == 2
+    assert f"one of 4 shuffled refits, the others 0.487 ± {others:.3f}" in text
+    assert f"none reaches it, z = {z_painted:.1f}, p = 0.250" in text
+    assert "4 times; mean ± standard deviation of their scores" in text
+    assert "0.200 at the least" in text
+    # of r, where the decodable features stand
+    assert len(re.findall(rf"4 shuffled refits 0\.00[23] ± {sd:.3f}", text)) == 3
+    assert "re-paired p = 0.001" in text  # what the other p-value is
+    assert not re.search(r"(?<!re-paired )p = 0\.001", text)
+    assert "nan" not in text.lower().split()
+
+
+@pytest.mark.parametrize(
+    ("count", "reach", "said"), [(20, 0, "none reaches it"), (20, 1, "1 reaches it"), (3, 2, "2 reach it")]
+)
+def test_how_many_refits_reach_a_score(count, reach, said):
+    row = {"mean": 0.6, "refits": count, "refit_score": 0.6, "refit_mean": 0.5, "refit_sd": np.nan,
+           "refit_z": np.nan, "refit_p": round((1 + reach) / (1 + count), 6)}  # fmt: skip
+    assert said in words.refits(row)
+    assert "± –" in words.refits(row)
+    assert words.refits({"mean": 0.6, "refits": np.nan}) == words.refits({"mean": 0.6}) == ""
+
+
+def penalty_curve(path, scores, alphas=(10.0, 300.0, 7000.0), groups=1):
+    best = np.argmax(scores)
+    write_table(path, pd.DataFrame([
+        {"group": g + 1, "features": 10, "alpha": a, "fold": f, "score": s, "chosen": k == best}
+        for g in range(groups) for k, (a, s) in enumerate(zip(alphas, scores, strict=True)) for f in (1, 2)
+    ]))  # fmt: skip
+    return path
+
+
+def bare(text):
+    """The words of a part of a page."""
+    return " ".join(
+        re.sub(r"</?(?:b|small)\b[^>]*>", "", re.sub(r"</?(?!b>|small)[^>]+>", " ", text)).split()
+    )
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_a_penalty_at_an_edge_or_below_zero_is_said_in_words(made, tmp_path):
+    """Beside the scores of its subject and space, and at the head of the page."""
+    _, (files, other), stimuli = made
+    fixed = pd.DataFrame(
+        [{"group": 1, "features": None, "alpha": 5e4, "fold": 0, "score": None, "chosen": True}]
+    )
+    write_table(tmp_path / "fixed.tsv", fixed)
+    targets = pd.read_csv(files.targets["clip_text"], sep="\t")
+    write_table(tmp_path / "targets.tsv", targets.assign(r2_ridge=-0.0312))
+    alphas = {
+        "vdvae": penalty_curve(tmp_path / "below.tsv", [-0.009, -0.0021, -0.004]),
+        "clip_vision": penalty_curve(tmp_path / "edge.tsv", [0.08, 0.03, 0.01]),
+        "clip_text": tmp_path / "fixed.tsv",
+    }
+    people = [
+        dataclasses.replace(
+            files, alphas=alphas, targets={**files.targets, "clip_text": tmp_path / "targets.tsv"}
+        ),
+        dataclasses.replace(
+            other,
+            alphas={**other.alphas, "vdvae": penalty_curve(tmp_path / "parts.tsv", [-3, -2, -1], groups=4)},
+        ),
+    ]
+    report.build(tmp_path / "r.html", people, stimuli, None, CONFIGURATION)
+    html_text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    text = Page(html_text).text
+    sentences = (
+        "subj01, VDVAE latents: The best held-out R² is −0.0021: with every penalty tried, held-out training "
+        "images are predicted worse than by their mean.",
+        "subj01, CLIP vision: The best penalty is the smallest of those tried (10 to 7,000); a smaller one "
+        "may predict better.",
+        "subj01, CLIP text: The penalty is fixed by the configuration, and the median R² of uncalibrated "
+        "predictions over the test images is −0.0312",
+        "subj02, VDVAE latents: In 4 of 4 groups the best penalty is the largest of those tried",
+        "subj02, VDVAE latents: In 4 of 4 groups the best held-out R² is below 0, −1.0000 at the lowest",
+    )
+    for sentence in sentences:
+        assert sentence in text, sentence
+        for anchor in ("metrics", "decodable"):
+            assert sentence in bare(html_text.split(f'id="{anchor}"')[1].split("<h2")[0]), anchor
+    head = bare(html_text.split('class="caveats">')[1].split("</dl>")[0])
+    assert "subj01, VDVAE latents: best R² below 0; subj01, CLIP vision: best at the end of the range" in head
+    assert "subj01, CLIP text: test R² below 0" in head
+    report.build(tmp_path / "good.html", [other], stimuli, None, CONFIGURATION)
+    text = Page((tmp_path / "good.html").read_text(encoding="utf-8")).text
+    assert not any(word in text for word in ("below 0;", "at the end of the range", "may predict better"))
 
 
 def test_no_token_map_where_tokens_fill_no_square(made, tmp_path):

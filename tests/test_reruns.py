@@ -175,7 +175,7 @@ def _(run):
 
 # ridge_predict: decoded, under the other calibration, and its shuffled control
 @change("`ridge.alpha` of `clip_text`", ridge_alpha=1, ridge_predict=3, target_scores=1, leaks=1,
-        data_amount_subject=1, held_out_clusters=1)  # fmt: skip
+        data_amount_subject=1, held_out_clusters=1, shuffled_refits=1)  # fmt: skip
 def _(run):
     return run.stale(ridge={"alpha": {"clip_text": 3000}})
 
@@ -211,7 +211,7 @@ def _(run):
     return run.stale(seed=1)
 
 
-@change("a list in `regions.sets`", region_decoder=1, region_synthetic=1)
+@change("a list in `regions.sets`", region_decoders=1, region_synthetic=1)
 def _(run):
     return run.stale(regions={"sets": {"V1": ["V1", "V2"]}})
 
@@ -219,6 +219,11 @@ def _(run):
 @change("`regions.amplitude`")
 def _(run):
     return run.stale(regions={"amplitude": 2.0})
+
+
+@change("`evaluation.shuffled_refits`", shuffled_refits=3, scores=1)
+def _(run):
+    return run.stale(evaluation={"shuffled_refits": 5})
 
 
 @change("`evaluation.repairings`", scores=1)

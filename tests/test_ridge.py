@@ -10,10 +10,10 @@ import pytest
 from conftest import ridge_problem, scikit_ridge
 
 from neural_recon import kernel, ridge
-from neural_recon.backends import NumPy, Torch
+from neural_recon.backends import NumPy, SpentError, Torch
 from neural_recon.cross_validation import cross_validate
 from neural_recon.files import read_parameters
-from neural_recon.kernel import Kernel
+from neural_recon.kernel import Fit, Kernel
 from neural_recon.ridge_files import read_kernel, write_kernel, write_predictions
 from neural_recon.shuffling import shuffled_pairs
 
@@ -232,6 +232,32 @@ def test_torch_computes_what_numpy_does(rng, n, p):
     np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-6)
     with pytest.raises(ValueError, match="lost in rounding"):
         torch.factor(np.full((9, 9), 1e9), 1e-9)
+
+
+@pytest.mark.parametrize("backend", [NumPy(), Torch("cpu")])
+@pytest.mark.parametrize(("n", "p"), [(40, 90), (60, 9)])
+@pytest.mark.parametrize("last", ["coefficients", "residual_maker"])
+def test_a_fit_whose_factor_is_used_up_gives_no_garbage(rng, backend, n, p, last):
+    """An inverse takes the factor's memory: the weights after it were wrong, without a word."""
+    X, X_test, _ = ridge_problem(rng, n, p)
+    fit = Fit(Kernel.of(X, X_test), 5.0, backend)
+    weights, left_out = fit.weights(), fit.left_out_weights([np.array([3])])
+    np.testing.assert_array_equal(fit.weights(), weights)
+    np.testing.assert_array_equal(fit.left_out_weights([np.array([3])]), left_out)
+    getattr(fit, last)()
+    for again in (fit.weights, fit.coefficients, fit.residual_maker, lambda: fit.left_out_weights([[3]])):
+        with pytest.raises(SpentError, match="used up by an inverse"):
+            again()
+
+
+def test_predictions_taken_once_are_not_taken_again_as_fewer(rng):
+    X, X_test, Y = ridge_problem(rng, 20, 30)
+    blocks = ridge.predict_blocks(Kernel.of(X, X_test), Y, 5.0, block=4)
+    next(blocks)
+    with pytest.raises(ValueError, match="an iterator used before"):
+        ridge.together(blocks)  # without the first four columns
+    with pytest.raises(ValueError, match="an iterator used before"):
+        ridge.together(blocks)
 
 
 def test_without_a_gpu_torch_is_not_imported():

@@ -17,7 +17,7 @@ from neural_recon.demo.classifier import SceneClassifier
 from neural_recon.demo.scenes import BACKGROUNDS, KINDS, render, sample
 from neural_recon.errors import InputError
 from neural_recon.feature_files import write_chunk
-from neural_recon.files import write_hdf5
+from neural_recon.files import write_hdf5, write_table
 from neural_recon.networks import Judges
 from neural_recon.scoring import SPACES, Judge, score_subject
 
@@ -100,7 +100,14 @@ def subject(tmp_path, stimuli, weights, scenes, rng):
         },
         {},
     )
+    refits = []
+    for space in SPACES:
+        refits.append(tmp_path / f"ridge/{space}/shuffled_refits.tsv")
+        names = ("two_way", "retrieval_image") if space == "clip_vision" else ("two_way",)
+        rows = [(k, name, score, 50) for name in names for k, score in enumerate((1.0, 0.6, 0.5, 0.4))]
+        write_table(refits[-1], pd.DataFrame(rows, columns=["refit", "metric", "score", "features"]))
     return SimpleNamespace(
+        refits=refits,
         trials=tmp_path / "trials.parquet",
         stimuli=tmp_path / "stimuli.hdf5",
         base=[
@@ -152,6 +159,16 @@ def test_every_score_of_a_subject(subject, stimuli, scenes):
     for space in SPACES:
         assert mean["decoded", space, "two_way"] == 1
         assert 0.2 < mean["shuffled", space, "two_way"] < 0.8
+        # beside them what refits on shuffled pairs reach; the shuffled decoder is one of these
+        decoder, painted = (table.loc[variant, space, "two_way"] for variant in ("decoded", "shuffled"))
+        assert decoder[["refits", "refit_score", "refit_p"]].tolist() == [3, 1.0, 0.25]
+        assert decoder["refit_mean"] == pytest.approx(0.5)
+        assert decoder["refit_z"] == pytest.approx(5)
+        assert painted[["refits", "refit_score"]].tolist() == [2, 0.6]
+        assert painted["refit_p"] == pytest.approx(1 / 3)
+    assert table.loc["decoded", "clip_vision", "retrieval_image"]["refits"] == 3
+    assert pd.isna(table.loc["decoded", "clip_vision", "retrieval_brain"]["refits"])
+    assert table[~table.index.get_level_values("picture").isin(SPACES)]["refits"].isna().all()
     assert table["n"]["swapped"].tolist() == [4] * len(table["n"]["swapped"])
     assert table["n"]["mean_image", "baseline", "pixcorr"] == 8
     # the mean of the training images, not of the test images

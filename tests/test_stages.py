@@ -41,14 +41,14 @@ def more(text: str) -> str:
 
 def test_ridge_code_marks_what_fits_and_no_feature(stale):
     rules = stale(more, "ridge.py")
-    assert {"ridge_kernel", "ridge_alpha", "ridge_predict", "data_amount", "region_decoder"} <= rules
+    assert {"ridge_kernel", "ridge_alpha", "ridge_predict", "data_amount", "region_decoders"} <= rules
     assert not {"betas", "responses", "trials", "scores"} & rules
     assert not [rule for rule in rules if rule.startswith(("features", "demo"))]
 
 
 def test_metrics_code_marks_what_scores(stale):
     rules = stale(more, "metrics.py")
-    assert {"scores", "data_amount", "region_decoder", "report"} <= rules
+    assert {"scores", "data_amount", "region_decoders", "report"} <= rules
     assert not {"betas", "responses", "ridge_predict", "reconstruct", "base_images"} & rules
 
 
@@ -76,7 +76,7 @@ def test_loader_of_one_model_brings_no_other():
     assert {"versatile.py", "dual_unet.py"} <= modules("reconstruct")
     assert not {"vdvae.py", "clip.py"} & modules("reconstruct")
     # an import inside a function that the script uses
-    assert "reconstruct.py" in modules("region_decoder")
+    assert "reconstruct.py" in modules("region_decoders")
     assert "reconstruct.py" not in modules("region_scores")
 
 

@@ -14,7 +14,7 @@ HEAVY = ("torch", "transformers", "diffusers", "sklearn", "scipy.stats", "matplo
 NEEDS = {
     ("torch",): (
         "base_images", "control_pictures", "features_clip_text", "features_clip_vision", "features_vdvae",
-        "reconstruct", "region_decoder", "region_pictures", "scores", "unconditional_contexts",
+        "reconstruct", "region_decoders", "region_pictures", "scores", "unconditional_contexts",
     ),
     ("matplotlib",): ("figure", "quality_page", "report"),
     ("boto3",): ("fetch_nsd",),

@@ -88,5 +88,15 @@ def test_published_figures_stand_beside_ours(tmp_path, preset):
     assert "0.986" in text
     assert text.count("0.75 refined + 0.25 blurry") == 2
     assert (comparison.NATIVE in text) == (comparison.SIMULATED in text) == (preset == "native")
+    assert comparison.QUESTIONED not in text
+    theirs = pd.DataFrame(
+        {"method": "theirs", "preset": preset, "metric": ["pixcorr"], "mean": [0.01], "n": 9}
+    )
+    write_table(tmp_path / "t.tsv", theirs.assign(questioned="the names are 0 to 8; nothing fits"))
+    lines = [comparison.published(), ours, comparison.other_lines([tmp_path / "t.tsv"])]
+    write_table(tmp_path / "c.parquet", comparison.together(lines))
+    html = render("published.html", {"published": published.section(people)})
+    assert "<b>questioned: the names are 0 to 8</b>" in html
+    assert "may have been scored against the wrong images" in html
     people[0].files.comparison = None
     assert published.section(people) is None

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from neural_recon import texts
 from neural_recon.errors import InputError
 from neural_recon.trials import read_ids, read_lists, trial_table
 
@@ -74,6 +75,37 @@ def test_lists_of_ids(tmp_path):
         read_ids(path)
     with pytest.raises(InputError, match="no such file"):
         read_ids(tmp_path / "none.txt")
+
+
+@pytest.mark.parametrize(
+    ("step", "words"), [(1, "30 of the ids one lower"), (-1, "30 of the ids one higher")]
+)
+def test_lists_that_count_from_elsewhere(step, words):
+    """They keep what lies by chance on images that were shown, so that a range or a count finds nothing."""
+    rng = np.random.default_rng(0)
+    seen = np.sort(rng.permutation(73_000)[:10_000])
+    design = pd.DataFrame({"session": 1, "trial": 1, "nsd_id": seen, "shared": np.arange(10_000) < 1000})
+    given = seen[5::333][:30]
+    assert (trial_table(design, test_ids=given)["split"] == "test").sum() == 30
+    with pytest.raises(InputError, match=rf"test ids: .* of 30, and {words}; ids count from 0, NSD's own"):
+        trial_table(design, test_ids=given + step)
+    # a list may name other subjects' images as well
+    others = np.setdiff1d(np.arange(73_000), seen)[::2]
+    assert (trial_table(design, train_ids=np.r_[seen[100:], others])["split"] == "train").sum() == 9900
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_byte_order_mark_is_no_part_of_a_list(tmp_path, mark):
+    (tmp_path / "ids.txt").write_text(f"{mark}17\r\n4\r\n", encoding="utf-8", newline="")
+    (tmp_path / "clusters.tsv").write_text(f"{mark}nsd_id\tsplit\n3\ttrain\n5\ttest\n", encoding="utf-8")
+    (tmp_path / "a.json").write_text(f'{mark}{{"a": 1}}', encoding="utf-8")
+    (tmp_path / "a.yaml").write_text(f"{mark}a: 1\n", encoding="utf-8")
+    assert read_ids(tmp_path / "ids.txt").tolist() == [17, 4]
+    assert [part.tolist() for part in read_lists(None, None, tmp_path / "clusters.tsv")] == [[3], [5]]
+    assert texts.read_json(tmp_path / "a.json", "x") == texts.read_yaml(tmp_path / "a.yaml", "x") == {"a": 1}
+    (tmp_path / "ids.txt").write_text("17\n4\n", encoding="utf-16")
+    with pytest.raises(InputError, match="in UTF-8, found other bytes"):
+        read_ids(tmp_path / "ids.txt")
 
 
 def test_lists_from_clusters(tmp_path):

@@ -121,7 +121,7 @@ def check(responses: Arrays, images: Arrays) -> pd.DataFrame:
             "reading_z": [look.other.z for look in looks.values()],
         }
     )
-    logger.info("alignment of sessions:\n%s", table.to_string(index=False))
+    logger.info("alignment of sessions:\n%s", table.to_string(index=False, na_rep="not measured"))
     return table
 
 

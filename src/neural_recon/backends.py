@@ -1,7 +1,8 @@
 """Where the heavy steps of a ridge regression run: NumPy and SciPy on the CPU, or torch on a GPU.
 
 A backend has five steps. Arrays go in and come out as NumPy's, except that `load` may keep one on the
-device, for many products with it. Cholesky factors are float64 and belong to the backend that made them.
+device, for many products with it. Cholesky factors are float64 and belong to the backend that made them; an
+inverse takes the place of its factor, which raises when it is used again.
 """
 
 from pathlib import Path
@@ -17,6 +18,33 @@ BLOCK = 1024  # rows mirrored at a time
 SINGULAR = 1e-12  # of the largest diagonal element: below it, rounding leaves no four digits of a prediction
 
 
+class SpentError(RuntimeError):
+    """Something is used again that was used up."""
+
+
+class Factor:
+    """A Cholesky factor that an inverse may overwrite: until then `array`, afterwards an error."""
+
+    def __init__(self, array: Any):
+        self._array = array
+
+    @property
+    def array(self) -> Any:
+        """The factor, in its backend's own layout.
+
+        Raises:
+            SpentError: it was taken.
+        """
+        if self._array is None:
+            raise SpentError("this Cholesky factor was used up by an inverse: factor the matrix again.")
+        return self._array
+
+    def take(self) -> Any:
+        """The factor, for its last use."""
+        array, self._array = self.array, None
+        return array
+
+
 class Backend(Protocol):
     def load(self, array: np.ndarray) -> Any:
         """The array where products with it are fast; it can be sliced and transposed."""
@@ -24,18 +52,26 @@ class Backend(Protocol):
     def matmul(self, a: Any, b: Any) -> np.ndarray:
         """a @ b, of arrays or loaded ones."""
 
-    def factor(self, matrix: np.ndarray, alpha: float) -> Any:
+    def factor(self, matrix: np.ndarray, alpha: float) -> Factor:
         """Cholesky factor of matrix + alpha I, for a symmetric float64 matrix, which is kept.
 
         Raises:
             ValueError: the sum is singular in float64.
         """
 
-    def solve(self, factor: Any, right: np.ndarray) -> np.ndarray:
-        """(matrix + alpha I)^-1 right, float64 (n, k)."""
+    def solve(self, factor: Factor, right: np.ndarray) -> np.ndarray:
+        """(matrix + alpha I)^-1 right, float64 (n, k).
 
-    def inverse(self, factor: Any) -> np.ndarray:
-        """(matrix + alpha I)^-1, float64 (n, n); uses the factor up."""
+        Raises:
+            SpentError: the factor was used up.
+        """
+
+    def inverse(self, factor: Factor) -> np.ndarray:
+        """(matrix + alpha I)^-1, float64 (n, n); takes the factor, whose memory it may become.
+
+        Raises:
+            SpentError: the factor was used up.
+        """
 
 
 class NumPy:
@@ -47,19 +83,19 @@ class NumPy:
     def matmul(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return a @ b
 
-    def factor(self, matrix: np.ndarray, alpha: float) -> np.ndarray:
+    def factor(self, matrix: np.ndarray, alpha: float) -> Factor:
         shifted = np.array(matrix, np.float64, order="C")
         shifted.flat[:: len(shifted) + 1] += alpha
         # .T: symmetric, and the Fortran order that LAPACK overwrites in place
         factor, info = lapack.dpotrf(shifted.T, lower=1, clean=0, overwrite_a=1)
         _check(info, np.diagonal(factor), np.diagonal(matrix).max() + alpha, alpha)
-        return factor
+        return Factor(factor)
 
-    def solve(self, factor: np.ndarray, right: np.ndarray) -> np.ndarray:
-        return lapack.dpotrs(factor, right, lower=1)[0]
+    def solve(self, factor: Factor, right: np.ndarray) -> np.ndarray:
+        return lapack.dpotrs(factor.array, right, lower=1)[0]
 
-    def inverse(self, factor: np.ndarray) -> np.ndarray:
-        inverse = lapack.dpotri(factor, lower=1, overwrite_c=1)[0]
+    def inverse(self, factor: Factor) -> np.ndarray:
+        inverse = lapack.dpotri(factor.take(), lower=1, overwrite_c=1)[0]
         mirror(inverse)
         return inverse
 
@@ -78,18 +114,18 @@ class Torch:
     def matmul(self, a: "np.ndarray | torch.Tensor", b: "np.ndarray | torch.Tensor") -> np.ndarray:
         return (self.load(a) @ self.load(b)).cpu().numpy()
 
-    def factor(self, matrix: np.ndarray, alpha: float) -> "torch.Tensor":
+    def factor(self, matrix: np.ndarray, alpha: float) -> Factor:
         shifted = self.torch.tensor(matrix, dtype=self.torch.float64, device=self.device)
         shifted.diagonal().add_(alpha)
         factor, info = self.torch.linalg.cholesky_ex(shifted)
         _check(int(info), factor.diagonal().cpu().numpy(), np.diagonal(matrix).max() + alpha, alpha)
-        return factor
+        return Factor(factor)
 
-    def solve(self, factor: "torch.Tensor", right: np.ndarray) -> np.ndarray:
-        return self.torch.cholesky_solve(self.load(right), factor).cpu().numpy()
+    def solve(self, factor: Factor, right: np.ndarray) -> np.ndarray:
+        return self.torch.cholesky_solve(self.load(right), factor.array).cpu().numpy()
 
-    def inverse(self, factor: "torch.Tensor") -> np.ndarray:
-        return self.torch.cholesky_inverse(factor).cpu().numpy()
+    def inverse(self, factor: Factor) -> np.ndarray:
+        return self.torch.cholesky_inverse(factor.take()).cpu().numpy()
 
 
 def choose() -> Backend:

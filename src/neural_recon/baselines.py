@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from neural_recon.errors import InputError
 from neural_recon.feature_files import FeatureTable, select_rows
 from neural_recon.files import new_hdf5, open_hdf5
 from neural_recon.metrics import resize, resize_through
@@ -46,6 +47,9 @@ def nearest_images(predicted: Targets, true: Targets, block: int = 4096) -> tupl
 
     Pearson's r over the D features, from sums over blocks of columns; a constant row has r = 0. Of several
     equally near rows the first is taken.
+
+    Raises:
+        InputError: features that are not finite, which would be near to nothing.
     """
     (n, width), m = predicted.shape, true.shape[0]
     if true.shape[1] != width:
@@ -58,6 +62,13 @@ def nearest_images(predicted: Targets, true: Targets, block: int = 4096) -> tupl
         for which, side in enumerate(sides):
             sums[which] += side.sum(axis=1, dtype=np.float64)
             squares[which] += np.einsum("ij,ij->i", side, side, dtype=np.float64)
+    for name, sum_of_squares in zip(("predicted", "true"), squares, strict=True):
+        wrong = np.count_nonzero(~np.isfinite(sum_of_squares))
+        if wrong:
+            raise InputError(
+                f"{name} features: expected finite numbers, found others for {wrong} of "
+                f"{len(sum_of_squares)} images; compute them again."
+            )
     products -= np.outer(sums[0], sums[1]) / width
     lengths = [np.sqrt(np.maximum(sq - s**2 / width, 0)) for s, sq in zip(sums, squares, strict=True)]
     scale = np.outer(*lengths)

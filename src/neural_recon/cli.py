@@ -1,5 +1,6 @@
 """The command `neural-recon`: a door to the package for each of its subcommands."""
 
+import contextlib
 import logging
 import shlex
 import shutil
@@ -188,7 +189,11 @@ def evaluate(
         ),
     ] = None,
     configfile: Annotated[
-        Path, typer.Option(help="The configuration of the run whose comparison they join (without --output).")
+        Path,
+        typer.Option(
+            help="The configuration of the run whose comparison they join (without --output); its test "
+            "images are tried where the pictures' names are questioned."
+        ),
     ] = Path("config/demo.yaml"),
     weights: Annotated[
         Path,
@@ -203,6 +208,21 @@ def evaluate(
         ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="The method's name; default: the folder's.")] = None,
+    names: Annotated[
+        Literal["ids", "ids_from_1"] | None,
+        typer.Option(
+            help="What numbers as names are: NSD ids from 0, or from 1. Default: from 0, and questioned "
+            "where they look like positions in a list."
+        ),
+    ] = None,
+    ids: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="The names of the reconstructions are positions in a list: a text file with the 0-based NSD "
+            "id of each, one a line; or brain_diffuser or mindeye2, for the order of these scripts.",
+        ),
+    ] = None,
 ) -> None:
     """Score a folder of pictures, from whatever method, with intervals and chance levels."""
     from neural_recon import evaluate_folder  # takes seconds to import
@@ -210,15 +230,25 @@ def evaluate(
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     name = name or reconstructions.resolve().name
-    given = (reconstructions, stimuli, preset, name, clip, weights)
+    given = (reconstructions, stimuli, preset, name, clip, weights, names, ids)
+    joins = ""
     if output is None:
         output, summary = evaluate_folder.evaluate_into(read_config(configfile, Path.cwd()), *given)
+        joins = (
+            f"The next run with --configfile {configfile} takes this table up in its comparison and report "
+            f"({output}); remove it, or give --output, to keep it out.\n"
+        )
     elif output.suffix != ".tsv":
         raise InputError(f"{output}: expected a name that ends in .tsv.")
     else:
-        summary, images = evaluate_folder.evaluate_folder(*given)
+        config = None
+        with contextlib.suppress(InputError):  # only its test images could be asked for
+            config = read_config(configfile, Path.cwd())
+        summary, images = evaluate_folder.evaluate_folder(*given, config)
         evaluate_folder.write_scores(output, summary, images)
-    typer.echo(f"{evaluate_folder.as_text(summary)}\n\nscores: {output}")
+    typer.echo(f"{evaluate_folder.as_text(summary)}\n\n{joins}scores: {output}")
+    if summary["questioned"].iloc[0]:
+        typer.echo(f"warning: {output} is questioned: {summary['questioned'].iloc[0]}", err=True)
 
 
 @app.command()

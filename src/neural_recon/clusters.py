@@ -27,10 +27,21 @@ def class_tokens(paths: Sequence[str | Path], nsd_ids: np.ndarray) -> np.ndarray
 
 
 def cluster_labels(features: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Which of `count` clusters, from 0, each row of (n, d) belongs to: k-means on rows of length 1."""
+    """Which of `count` clusters, from 0, each row of (n, d) belongs to: k-means on rows of length 1.
+
+    Raises:
+        InputError: a row without a direction.
+    """
     from sklearn.cluster import KMeans  # takes long to import, and few jobs cluster
 
-    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    length = np.linalg.norm(features, axis=1, keepdims=True)
+    if not np.all(length > 0):
+        wrong = np.count_nonzero(~(length > 0))
+        raise InputError(
+            f"CLIP vision's class tokens: expected vectors with a direction, found {wrong} of "
+            f"{len(features)} that are zero or no numbers; are the weights those of this model?"
+        )
+    unit = features / length
     return KMeans(count, n_init=4, random_state=seed).fit_predict(unit)
 
 

@@ -5,6 +5,7 @@ stands as "unknown". Nothing here is computed from a picture: a figure that nobo
 "not measured".
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neural_recon.errors import InputError
+from neural_recon.errors import InputError, quoted
 from neural_recon.evaluate import better
 from neural_recon.files import read_hdf5, read_table
 
@@ -37,6 +38,7 @@ COLUMNS = [*DESCRIPTION, *METRICS]
 PUBLISHED, OURS, OTHER = "published", "this run", "other method"
 UNKNOWN, NOT_MEASURED = "unknown", "not measured"
 NATIVE = "not comparable: preset native compares at the pictures' own size"
+QUESTIONED = "questioned: "  # before what is doubtful about another method's names
 SIMULATED = "simulated: no brain, no photograph"
 
 
@@ -127,11 +129,15 @@ def _shared(values: Sequence[float]) -> float | str:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else f"{value:.2f}".rstrip("0").rstrip(".")
+    if isinstance(value, str):
+        return value
+    return f"{value:.2f}".rstrip("0").rstrip(".") if math.isfinite(value) else UNKNOWN
 
 
 def other_lines(paths: Iterable[str | Path]) -> pd.DataFrame:
-    """Other methods' pictures as `neural-recon evaluate` scored them: a line a file.
+    """Other methods' pictures as `neural-recon evaluate` scored them: one line per file.
+
+    What the scoring questioned stands in the note.
 
     Raises:
         InputError: a file is no such table.
@@ -147,20 +153,45 @@ def other_lines(paths: Iterable[str | Path]) -> pd.DataFrame:
                 f"{path}: expected a table of neural-recon evaluate with the columns {', '.join(wanted)}, "
                 f"found {found}; score the pictures again, or take the file out."
             )
+        table = _checked(path, table)
         first = table.iloc[0]
         described = dict.fromkeys(DESCRIPTION, UNKNOWN) | {
             "line": str(first["method"]), "kind": OTHER, "source": f"scored here: {Path(path).name}",
             "preset": str(first["preset"]), "test_images": _text(float(table["n"].max())),
-            "note": NATIVE if first["preset"] == "native" else "",
+            "note": _note(first),
         }  # fmt: skip
         values = table.drop_duplicates("metric").set_index("metric")["mean"].reindex(METRICS)
         rows.append({**described, **values})
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def _note(first: Mapping[str, Any]) -> str:
+    """Why another method's line is not to be compared, or not to be trusted: the first of its rows."""
+    doubt = first.get("questioned")
+    doubts = [QUESTIONED + doubt] if isinstance(doubt, str) and doubt else []
+    return "; ".join([*doubts, *([NATIVE] if first["preset"] == "native" else [])])
+
+
+def _checked(path: str | Path, table: pd.DataFrame) -> pd.DataFrame:
+    """A table of other pictures' scores with finite numbers, or none, as means and numbers of pictures, and
+    "unknown" where it does not name the method or the preset."""
+    for name in ("mean", "n"):
+        numbers = pd.to_numeric(table[name], errors="coerce")
+        wrong = table[name][(numbers.isna() & table[name].notna()) | np.isinf(numbers)]
+        if len(wrong):
+            raise InputError(
+                f"{path}: expected numbers, or nothing, in the column {name}, found {quoted(wrong.iloc[0])}; "
+                "score the pictures again, or take the file out."
+            )
+        table = table.assign(**{name: numbers})
+    words = table[["method", "preset"]].astype(object)
+    return table.assign(**words.where(words.notna(), UNKNOWN))
+
+
 def for_people(table: pd.DataFrame) -> pd.DataFrame:
     """The comparison with "not measured" where a number is missing."""
     numbers = {
-        metric: table[metric].map(lambda v: NOT_MEASURED if pd.isna(v) else f"{v:.4g}") for metric in METRICS
+        metric: table[metric].map(lambda v: f"{v:.4g}" if math.isfinite(v) else NOT_MEASURED)
+        for metric in METRICS
     }
     return table.assign(**numbers)

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
+from neural_recon import places
 from neural_recon.config_sections import (
     DataAmount,
     Demo,
@@ -61,6 +62,16 @@ class Config(Section):
     pathvars: dict[Literal["results", "logs", "benchmarks"], str] = Field(
         {}, description="Snakemake's path variables: results, logs, benchmarks."
     )
+
+    @model_validator(mode="after")
+    def _plain_paths(self) -> "Config":
+        for key, text in places.texts(self.model_dump()):
+            # the subject in a region's mask is filled in here, path variables in each other by Snakemake
+            known = {"nsd.regions": "{subject}", "regions": "{subject}", "pathvars": "<"}
+            plain = [text.replace(sign, "") for place, sign in known.items() if key.startswith(place)]
+            if wrong := places.fault(plain[0] if plain else text):
+                raise ValueError(f"{key}: {wrong} folder or file, or name a link to it")
+        return self
 
     @model_validator(mode="after")
     def _known_subjects(self) -> "Config":

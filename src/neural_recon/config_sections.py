@@ -16,7 +16,7 @@ TERMS = "https://naturalscenesdataset.org"
 class Section(BaseModel):
     """A part of the configuration."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Nsd(Section):
@@ -173,8 +173,10 @@ class Weights(Section):
 class CrossValidation(Section):
     """How alpha is chosen within the training set."""
 
-    alphas: list[Annotated[float, Field(gt=0)]] = Field(
-        [1e2, 1e3, 1e4, 3e4, 1e5, 3e5, 1e6], min_length=2, description="The penalties to try."
+    alphas: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2)] | None = Field(
+        None,
+        description="The penalties to try, these and no others; null: from a tenth to a hundred times the "
+        "kernel's mean eigenvalue, two per decade, and further while the best lies at an edge.",
     )
     folds: Annotated[int, Field(ge=2)] = Field(5, description="Folds, over images.")
     targets: Annotated[int, Field(ge=1)] = Field(1024, description="Features scored, a seeded sample.")
@@ -292,6 +294,11 @@ class Evaluation(Section):
     )
     networks: Networks = Networks()
     repairings: Annotated[int, Field(ge=100)] = Field(1000, description="Random re-pairings a control.")
+    shuffled_refits: Annotated[int, Field(ge=2)] = Field(
+        20,
+        description="Refits of each decoder on shuffled training pairs: their scores are the null of the "
+        "features' scores; p is 1 / (1 + refits) at the least.",
+    )
     control_images: Annotated[int, Field(ge=2)] = Field(
         100,
         description="Test images that the painted controls are for: true-feature ceiling, swapped contexts, "

@@ -1,7 +1,13 @@
-"""Choosing a ridge penalty on held-out training images, for all features or for each part of a space."""
+"""Choosing a ridge penalty on held-out training images, for all features or for each part of a space.
+
+What a penalty does depends on the eigenvalues of the kernel, which grow with the voxels and the images. So
+the penalties to try are, unless they are given, multiples of the kernel's mean eigenvalue: from a tenth to a
+hundred times it, two per decade, and further on either side while the best of a part lies at that edge, up to
+`FURTHER` more. They are rounded to two digits.
+"""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,13 +20,15 @@ from neural_recon.ridge import Targets, centred, check_alphas
 logger = logging.getLogger(__name__)
 
 STRIP = 64  # neighbouring columns read together when targets are sampled
+STEPS = range(-2, 5)  # of half a decade, from the kernel's mean eigenvalue
+FURTHER = 6  # steps more at either side: three decades
 
 Split = tuple[np.ndarray, np.ndarray]  # rows to train on, rows held out
 
 
 @dataclass(frozen=True)
 class CvResult:
-    """What every penalty scored.
+    """What every penalty scored, `alphas` ascending.
 
     `scores` (parts, folds, alphas) is the mean R^2 over a part's sampled targets, NaN where none of them
     varies; `best` (parts,) the alpha with the highest mean over folds.
@@ -35,7 +43,7 @@ class CvResult:
 def cross_validate(
     kernel: Kernel,
     targets: Targets,
-    alphas: Sequence[float] | np.ndarray,
+    alphas: Sequence[float] | np.ndarray | None = None,
     folds: int = 5,
     n_targets: int = 1024,
     seed: int = 0,
@@ -46,12 +54,12 @@ def cross_validate(
 
     The score of a target is R^2 (about the held-out images' own mean, as `sklearn.metrics.r2_score`); one
     constant in a fold is left out there. All folds come out of one factor an alpha (see `kernel`). A warning
-    is logged where the best alpha is the smallest or largest tried.
+    is logged where the best alpha is the smallest or largest tried, or does not reach an R^2 of 0.
 
     Args:
         kernel: of n training images.
         targets: (n, any number), one row an image.
-        alphas: penalties to try.
+        alphas: penalties to try, these and no others; None: by the kernel's scale, as above.
         n_targets: how many targets to sample over all parts (all, if there are fewer), in strips of
             neighbouring columns since features lie on disk row by row.
         seed: draws the folds and the targets.
@@ -68,8 +76,8 @@ def cross_validate(
             f"targets {targets.shape} do not fit: expected one row for each of {kernel.n_train} training "
             f"images, and parts that sum up to its columns, not to {parts.sum()}."
         )
-    alphas = np.unique(np.asarray(alphas, np.float64))
-    check_alphas(alphas)
+    if alphas is not None:
+        check_alphas(np.asarray(alphas, np.float64))
     backend = backend or backends.choose()
     starts = np.cumsum(parts) - parts
     samples = [
@@ -85,32 +93,79 @@ def cross_validate(
     totals[[np.ptp(y[rows], axis=0) == 0 for rows in held_out]] = np.nan
     if not np.all(np.any(totals > 0, axis=1)):
         raise ValueError("targets: every sampled column is constant in a fold, nothing can be scored.")
-    scores = np.full((len(parts), folds, len(alphas)), np.nan)
-    overall = np.full((folds, len(alphas)), np.nan)
-    for which, alpha in enumerate(alphas):
+
+    def score(alpha: float) -> tuple[np.ndarray, np.ndarray]:
+        """R^2 (parts, folds), and over all targets (folds,)."""
         maker = Fit(kernel, alpha, backend).residual_maker()
         residuals = backend.matmul(maker, y)
+        scores, overall = np.full((len(parts), folds), np.nan), np.empty(folds)
         for fold, rows in enumerate(held_out):
             errors = np.linalg.solve(maker[np.ix_(rows, rows)], residuals[rows])
             r2 = 1 - np.mean(errors**2, axis=0) / totals[fold]
-            overall[fold, which] = np.nanmean(r2)
+            overall[fold] = np.nanmean(r2)
             for part in range(len(parts)):
                 mine = r2[part_of == part]
                 if not np.all(np.isnan(mine)):
-                    scores[part, fold, which] = np.nanmean(mine)
-        logger.info("alpha %g: R^2 %.5f", alpha, overall[:, which].mean())
+                    scores[part, fold] = np.nanmean(mine)
+        logger.info("alpha %g: R^2 %.5f", alpha, overall.mean())
+        return scores, overall
 
-    means = scores.mean(axis=1)
-    # a part that cannot be scored takes what is best for all
-    means = np.where(np.isnan(means), overall.mean(axis=0), means)
-    best = means.argmax(axis=1)
-    edges = np.count_nonzero((best == 0) | (best == len(alphas) - 1))
-    if len(alphas) > 1 and edges:
+    if alphas is None:
+        found = _while_at_an_edge(kernel.scale, score)
+    else:
+        found = {alpha: score(alpha) for alpha in np.unique(np.asarray(alphas, np.float64)).tolist()}
+    means, best = _best(found)
+    edges = np.count_nonzero((best == 0) | (best == len(found) - 1))
+    if len(found) > 1 and edges:
         logger.warning(
-            "The best alpha of %d of %d parts lies on the edge of the grid (%g to %g): try a wider one.",
-            edges, len(parts), alphas[0], alphas[-1],
+            "The best alpha of %d of %d parts lies on the edge of the grid (%g to %g)%s.",
+            edges, len(parts), min(found), max(found),
+            "" if alphas is None else ": try a wider one, or leave ridge.cross_validation.alphas out",
         )  # fmt: skip
-    return CvResult(scores, alphas, alphas[best], columns)
+    below = np.count_nonzero(means.max(axis=1) < 0)
+    if below:
+        logger.warning(
+            "The best R^2 of %d of %d parts is below 0: no alpha predicts held-out images better than their "
+            "mean does.",
+            below, len(parts),
+        )  # fmt: skip
+    tried = np.array(sorted(found))
+    return CvResult(np.stack([found[a][0] for a in tried], axis=-1), tried, tried[best], columns)
+
+
+Scores = dict[
+    float, tuple[np.ndarray, np.ndarray]
+]  # alpha -> R^2 (parts, folds), and of all targets (folds,)
+
+
+def _best(found: Scores) -> tuple[np.ndarray, np.ndarray]:
+    """Mean R^2 over folds (parts, alphas), alphas ascending, and where each part's best lies (parts,)."""
+    means = np.stack([found[alpha][0].mean(axis=1) for alpha in sorted(found)], axis=1)
+    overall = np.array([found[alpha][1].mean() for alpha in sorted(found)])
+    # a part that cannot be scored takes what is best for all
+    means = np.where(np.isnan(means), overall, means)
+    return means, means.argmax(axis=1)
+
+
+def _while_at_an_edge(scale: float, score: Callable[[float], tuple[np.ndarray, np.ndarray]]) -> Scores:
+    """Score penalties around a kernel's scale, and further ones while a part's best lies at an edge."""
+    if not scale > 0:
+        raise ValueError("responses: expected some that differ between training images, found none.")
+
+    def alpha(step: int) -> float:
+        return float(f"{scale * 10 ** (step / 2):.2g}")
+
+    first, last = STEPS[0], STEPS[-1]
+    found = {alpha(step): score(alpha(step)) for step in STEPS}
+    while True:
+        _, best = _best(found)
+        lower = bool(np.any(best == 0)) and first > STEPS[0] - FURTHER
+        higher = bool(np.any(best == len(found) - 1)) and last < STEPS[-1] + FURTHER
+        if not lower and not higher:
+            return found
+        first, last = first - lower, last + higher
+        for step in [first] * lower + [last] * higher:
+            found[alpha(step)] = score(alpha(step))
 
 
 def make_folds(n: int, folds: int, seed: int, groups: np.ndarray | None = None) -> list[Split]:

@@ -238,7 +238,7 @@ def write_pictures(
     """Write what `decode` gives back; base and final are uint8 (n, H, W, 3)."""
     # first, so that a second call may write again where this one stopped
     write_text(folder / "provenance.json", json.dumps(provenance, indent=2) + "\n")
-    arrays = {space: _half(values) for space, values in features.items()}
+    arrays = {space: _half(values, space) for space, values in features.items()}
     write_hdf5(
         folder / "features.h5", {**arrays, "name": np.array(names)}, {"betas": provenance.get("betas")}
     )
@@ -256,7 +256,10 @@ def write_pictures(
     )
 
 
-def _half(values: np.ndarray) -> np.ndarray:
+def _half(values: np.ndarray, space: str) -> np.ndarray:
     """As float16, where a decoder's far prediction ends at its largest number."""
     largest = np.finfo(np.float16).max
+    far = np.count_nonzero(np.abs(values) > largest)
+    if far:
+        logger.warning("%s: %d of %d features lie beyond %g and end there", space, far, values.size, largest)
     return np.clip(values, -largest, largest).astype(np.float16)

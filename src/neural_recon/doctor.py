@@ -30,7 +30,7 @@ from neural_recon.config import Config, read_config
 from neural_recon.errors import InputError
 from neural_recon.generators import KINDS, unread_parts
 from neural_recon.plan import Plan
-from neural_recon.refusals import is_there, refusal
+from neural_recon.refusals import is_there, refusal, require_file
 
 DEFAULT = Path("config/demo.yaml")
 GB = 1e9
@@ -66,8 +66,9 @@ def examine(configfile: Path, folder: Path, thorough: bool = False) -> tuple[lis
         findings.append(Finding("configuration", "ok", f"{configfile}: recipe {config.recipe}, {subjects}"))
         plan = Plan(config)
         downloads, n_bytes = check_downloads(plan)
-        findings += [*check_data(plan, thorough), *check_tables(plan), *downloads]
-        findings += check_weights(config, table)
+        findings += [*check_data(plan, thorough), *downloads, *check_weights(config, table)]
+        said = [one.text for one in findings if one.state == "wrong"]
+        findings += [one for one in check_tables(plan) if one.text not in said]
         findings += check_files(plan, table, [one.text for one in findings if one.state == "wrong"])
         findings += check_machine()
         findings += check_disk(plan, table, n_bytes)
@@ -181,23 +182,30 @@ def check_files(plan: Plan, table: weights.Table, said: Iterable[str]) -> Iterat
     with contextlib.suppress(InputError):  # of weights that are nowhere, and said of them
         files.update((path, what) for what, path in plan.files(table))
     fetched = {weights.MODELS / place for place in weights.missing(config.model_names, table)}
-    sentences, absent = list(said), []
+    sentences = list(said)
+    alike: dict[str, list[str]] = {}  # a closed folder or a share that is gone is one thing to mend
     for path, what in files.items():
         if path in fetched or plan.fetches(path) or any(str(path) in one for one in sentences):
             continue
-        try:
-            if is_there(path, what):
-                with path.open("rb") as file:
-                    file.read(1)
-            else:
-                absent.append(f"{path}: expected {what}, found no such file")
-        except InputError as error:
-            yield Finding("files", "wrong", str(error))
-        except OSError as error:
-            yield Finding("files", "wrong", str(refusal(path, error, what) or f"{path}: {error}"))
-    if absent:
-        more = f" (and {len(absent) - 1} more)" if len(absent) > 1 else ""
-        yield Finding("files", "wrong", f"{absent[0]}{more}.")
+        sentence = _refused(path, what)
+        if sentence:
+            alike.setdefault(sentence.partition(", found ")[2].replace(str(path), ""), []).append(sentence)
+    for first, *others in alike.values():
+        more = f" (and {len(others)} more files)" if others else ""
+        yield Finding("files", "wrong", f"{first[:-1]}{more}.")
+
+
+def _refused(path: Path, what: str) -> str:
+    """Why a file cannot be read; nothing where it can."""
+    try:
+        require_file(path, what)
+        with path.open("rb") as file:
+            file.read(1)
+    except InputError as error:
+        return str(error)
+    except OSError as error:
+        return str(refusal(path, error, what) or f"{path}: expected {what}, found {error}.")
+    return ""
 
 
 def check_tables(plan: Plan) -> Iterator[Finding]:

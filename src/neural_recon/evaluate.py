@@ -6,7 +6,7 @@ a row too, without numbers, that says why.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 LARGEST_MATRIX = 128  # pictures wider than this are too many pixels for SSIM between all pairs
 SAMPLED_REPAIRINGS = 20
+RETRIEVED = "clip_vision"  # the space whose predictions are scored by retrieval, too
 
 # name -> the two (variant, picture) whose images are compared, first minus second
 COMPARISONS = {
@@ -100,6 +101,17 @@ class Scores:
             }
         )
         logger.info("%s %s %s: %.4f (re-paired %.4f)", variant, picture, metric, values.mean(), chance[0])
+
+    def add_refits(self, variant: str, picture: str, refits: Mapping[str, Mapping[str, float]]) -> None:
+        """Put beside scores of features that were added what refits on shuffled pairs reach.
+
+        Args:
+            refits: metric -> columns, as of `refits.by_metric`; of other metrics than were added
+                nothing is taken.
+        """
+        for row in self.summary:
+            if (row["variant"], row["picture"]) == (variant, picture):
+                row |= refits.get(str(row["metric"]), {})
 
     def add_unmeasured(self, variant: str, picture: str, metric: str, n: int, reason: str) -> None:
         """Note that a score of n pictures could not be measured, and why: a row without numbers."""
@@ -227,10 +239,12 @@ class Scores:
     def summary_table(self) -> pd.DataFrame:
         """One row a score, with interval (95 %, over images) and chance.
 
-        `better` is "higher" or "lower"; `not_measured` the reason of a row without numbers, else empty.
+        `better` is "higher" or "lower"; `not_measured` the reason of a row without numbers, else empty. With
+        `add_refits` the columns it brings follow, empty for other scores.
         """
         table = pd.DataFrame(self.summary)
-        return table.astype({"repairings": "Int64"}) if len(table) else table
+        counts = [name for name in ("repairings", "refits") if name in table]
+        return table.astype(dict.fromkeys(counts, "Int64"))
 
     def comparisons(self, base_is_final: bool = False) -> pd.DataFrame:
         """Paired permutation tests of `COMPARISONS` on every metric both sides have.

@@ -1,12 +1,14 @@
 """Score a folder of pictures, from whatever method, against what was seen, as this project scores its own.
 
 Pictures are PNG or JPEG files named by their image's NSD id (0-based, as everywhere here), with or without
-leading zeros: `00123.png` and `123.jpg` are both image 123. Files of other kinds, hidden ones and subfolders
-are passed over.
+leading zeros: `00123.png` and `123.jpg` are both image 123. `picture_names` has the other names there are.
+Files of other kinds, hidden ones and subfolders are passed over.
 """
 
+import contextlib
 import logging
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
@@ -15,28 +17,25 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from neural_recon import __version__, metrics, nsd, recording, weights
+from neural_recon import __version__, metrics, name_questions, nsd, recording, weights
 from neural_recon.config import Config
 from neural_recon.errors import InputError
 from neural_recon.evaluate import Scores
-from neural_recon.file_kinds import PICTURE, explained
 from neural_recon.files import write_table
 from neural_recon.models import device, load_clip
 from neural_recon.networks import METRICS, Judges, store
+from neural_recon.picture_files import TURNED, one_size, picture_files, picture_paths, read_picture
+from neural_recon.picture_names import PUBLISHED, Naming, Numbers, read_positions
 from neural_recon.refusals import kind_of
-from neural_recon.similarity import RADIUS
 
 logger = logging.getLogger(__name__)
 
 PresetName = Literal["brain_diffuser", "mindeye2", "native"]
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
-FORMATS = ("PNG", "JPEG")  # whatever the name says, no other reader is to run: one of them starts a program
-MOST_PIXELS = 4096**2  # of a picture; published ones have 1024 a side at most
-MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")  # 8 bits a channel, or fewer
 THREADS = 4  # decoding and resizing leave the interpreter free
 # pictures read at a time; what is kept of each is the preset's size in 8 bits, and the networks' features
 BLOCK = 64
+NAMES = "; names are NSD ids, counted from 0, unless --names or --ids says what else they are"
 SEED, REPAIRINGS = 0, 1000
 GENERATOR = "shi-labs--versatile-diffusion"  # where the workflow fetches it to, below the folder of weights
 
@@ -48,6 +47,9 @@ def evaluate_folder(
     name: str | None = None,
     clip: Path | None = None,
     folder: Path = weights.MODELS,
+    numbers: Numbers | None = None,
+    ids: str | Path | None = None,
+    config: Config | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Score a folder of pictures.
 
@@ -62,17 +64,24 @@ def evaluate_folder(
         clip: Versatile Diffusion folder whose CLIP identifies the pictures; default: that in `folder`.
         folder: of the networks' weights, under their published names, there or one folder below. What is not
             there is not measured.
+        numbers: what numbers as names are, in both folders: NSD ids from 0 or from 1. Default: from 0, and
+            questioned where they look like positions.
+        ids: they are positions instead, in the folder of pictures alone: the file that lists each position's
+            NSD id, or a published script (`picture_names.PUBLISHED`).
+        config: whose test images are tried as a list of positions where the names are questioned.
 
     Returns:
-        The summary, one row a metric with interval (95 %, over images), chance (`shuffled`: pictures
-        re-paired at random) and p; what could not be measured has the reason in `not_measured`. And the
-        scores, one row a metric and image.
+        The summary, one row per metric with interval (95 %, over images), chance (`shuffled`: pictures
+        re-paired at random) and p; what could not be measured has the reason in `not_measured`, and
+        `questioned` says what is doubtful about the pictures' names, of all metrics alike. And the scores,
+        one row per metric and image.
 
     Raises:
         InputError: a folder without pictures or with one only, a name that is no id, an id twice or without a
             stimulus, or a picture that cannot be read.
     """
-    files = picture_files(reconstructions)
+    naming = _naming(reconstructions, stimuli, numbers, ids)
+    files = picture_files(reconstructions, naming)
     if len(files) < 2:
         only = next(iter(files.values())).name
         raise InputError(
@@ -81,13 +90,14 @@ def evaluate_folder(
         )
     nsd_ids = np.array(sorted(files))
     name = name or Path(reconstructions).resolve().name
-    read_truth = _reader(stimuli, nsd_ids)
+    shown = _Stimuli(stimuli, numbers)
+    shown.check(nsd_ids)
     rule = metrics.PRESETS[preset]
-    own = () if rule.picture_sizes else (_one_size(files),)
+    own = () if rule.picture_sizes else (one_size(files),)
     judges = find_judges(preset, folder, clip)
 
     pictures, found = _gather(_reader_of(files), nsd_ids, rule.picture_sizes or own, judges, "picture")
-    truth, seen = _gather(read_truth, nsd_ids, rule.truth_sizes or own, judges, "truth")
+    truth, seen = _gather(shown.read, nsd_ids, rule.truth_sizes or own, judges, "truth")
     scores = Scores(name, SEED, REPAIRINGS)
     scores.add_sized(name, preset, nsd_ids, truth, pictures, rule.ssim)
     for metric in METRICS:
@@ -97,6 +107,11 @@ def evaluate_folder(
             scores.add_unmeasured(name, preset, metric, len(nsd_ids), judges.missing[metric])
 
     summary = scores.summary_table().drop(columns=["subject", "variant", "picture"])
+    pixcorr = summary[summary["metric"] == "pixcorr"].iloc[0].to_dict()
+    same_names = shown.files is not None and set(shown.files) == set(files)
+    summary["questioned"] = name_questions.question(
+        pixcorr, files, naming, same_names, pictures, shown.small, lambda: shown.orders(config, len(files))
+    )
     images = scores.image_table()[["metric", "nsd_id", "value"]]
     for table in (summary, images):
         table.insert(0, "method", name)
@@ -150,6 +165,8 @@ def evaluate_into(
     name: str,
     clip: Path | None = None,
     folder: Path = weights.MODELS,
+    numbers: Numbers | None = None,
+    ids: str | Path | None = None,
 ) -> tuple[Path, pd.DataFrame]:
     """Score a folder of pictures, as `evaluate_folder`, into the results of a configuration, with records of
     what was read; where the table is, and the summary.
@@ -161,31 +178,41 @@ def evaluate_into(
     begun = recording.begin_command(
         "evaluate",
         {"method": name},
-        {"preset": preset},
+        {"preset": preset} | {key: str(value) for key, value in (("names", numbers), ("ids", ids)) if value},
         config.model_dump(mode="json"),
         [output, output.with_suffix(".parquet")],
-        _files_read(reconstructions, stimuli, preset, clip, folder),
+        _files_read(reconstructions, stimuli, preset, clip, folder, numbers, ids),
     )
-    summary, images = evaluate_folder(reconstructions, stimuli, preset, name, clip, folder)
+    summary, images = evaluate_folder(
+        reconstructions, stimuli, preset, name, clip, folder, numbers, ids, config
+    )
     write_scores(output, summary, images)
     recording.finish(begun)
     return output, summary
 
 
 def _files_read(
-    reconstructions: Path, stimuli: Path, preset: PresetName, clip: Path | None, folder: Path
+    reconstructions: Path,
+    stimuli: Path,
+    preset: PresetName,
+    clip: Path | None,
+    folder: Path,
+    numbers: Numbers | None,
+    ids: str | Path | None,
 ) -> dict[str, list[Path]]:
     """The files that `evaluate_folder` reads when it is called so, by what they are to it."""
-    pictures, seen = picture_files(reconstructions), _stimuli_file(stimuli)
+    pictures = picture_files(reconstructions, _naming(reconstructions, stimuli, numbers, ids))
+    seen, design = _stimuli_file(stimuli), _expdesign(stimuli)
     shown = [seen]
     if seen.is_dir():
-        every = picture_files(seen)
+        every = picture_files(seen, Naming(numbers))
         shown = [every[i] for i in pictures if i in every]
     files, encoders = _weights(preset, folder, clip)
     parts = weights.model_files(str(encoders), {}, ("image_encoder", "image_processor")) if encoders else []
     return {
         "reconstructions": list(pictures.values()),
         "stimuli": shown,
+        "ids": [] if ids is None else [design] if str(ids) in PUBLISHED and design else [Path(ids)],
         "weights": [*files.values(), *map(Path, parts)],
     }
 
@@ -207,96 +234,94 @@ def as_text(summary: pd.DataFrame) -> str:
     ]
     for row in summary.itertuples():
         metric = row.metric + (" (lower)" if row.better == "lower" else "")
-        if row.not_measured:
-            lines.append(f"{metric:30}not measured: {row.not_measured}")
+        if row.not_measured or not math.isfinite(row.mean):
+            lines.append(f"{metric:30}not measured: {row.not_measured or 'no reason was given'}")
             continue
         interval = f"{row.ci_low:.4f} to {row.ci_high:.4f}"
         chance = f"{row.shuffled:.4f} ± {row.shuffled_sd:.4f}"
         lines.append(f"{metric:30}{row.mean:8.4f}   {interval:20}{chance:20}{row.p:.2g} ({row.repairings})")
+    if first["questioned"]:
+        lines += ["", *(f"QUESTIONED: {doubt}" for doubt in first["questioned"].split("; "))]
     return "\n".join(lines)
 
 
-def picture_files(folder: Path) -> dict[int, Path]:
-    """The pictures of a folder by NSD id.
+def _naming(reconstructions: Path, stimuli: Path, numbers: Numbers | None, ids: str | Path | None) -> Naming:
+    """What the names of the pictures are, as it was said."""
+    if ids is None:
+        return Naming(numbers)
+    if numbers is not None:
+        raise InputError("--ids says that names are positions, --names that they are ids: give one of them.")
+    return read_positions(ids, _expdesign(stimuli), len(picture_paths(Path(reconstructions))))
 
-    Raises:
-        InputError: no such folder, no pictures, a picture's name that is no id, or two for one id.
-    """
-    folder = Path(folder)
-    if kind_of(folder, "a folder of pictures") != "folder":
-        raise InputError(f"{folder}: expected a folder of pictures, found none.")
-    files: dict[int, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in SUFFIXES or path.name.startswith(".") or path.is_dir():
-            continue
-        if not (path.stem.isascii() and path.stem.isdigit()) or int(path.stem) >= nsd.N_IMAGES:
+
+class _Stimuli:
+    """What was seen, by NSD id: NSD's HDF5, or a folder of pictures."""
+
+    def __init__(self, stimuli: Path, numbers: Numbers | None):
+        self.given = Path(stimuli)
+        self.path = _stimuli_file(stimuli)
+        kind = kind_of(self.path, "stimuli")
+        if kind == "nothing":
             raise InputError(
-                f"{path}: expected the image's NSD id from 0 to {nsd.N_IMAGES - 1} as the name, such as "
-                f"00123{path.suffix}, found {path.stem!r}."
+                f"{self.path}: expected a folder of stimuli, or the stimuli's HDF5 file of an NSD tree, "
+                "found neither."
             )
-        other = files.setdefault(int(path.stem), path)
-        if other != path:
+        self.files = None if kind == "file" else picture_files(self.path, Naming(numbers))
+        self.seen: dict[int, np.ndarray | None] = {}  # of `small`
+
+    def check(self, nsd_ids: np.ndarray) -> None:
+        """Raise an InputError unless each image has its stimulus."""
+        if self.files is None:
+            nsd.check_filled(self.path, nsd_ids, NAMES)
+            return
+        absent = [int(i) for i in nsd_ids if i not in self.files]
+        if absent:
             raise InputError(
-                f"{folder}: expected one picture of image {int(path.stem)}, "
-                f"found {other.name} and {path.name}."
+                f"{self.path}: expected a stimulus for each picture, found none for image {absent[0]} "
+                f"({len(absent)} of {len(nsd_ids)} are missing){NAMES}."
             )
-    if not files:
-        raise InputError(
-            f"{folder}: expected pictures ({', '.join(SUFFIXES)}) named by NSD id, such as 00123.png, "
-            "found none."
-        )
-    return files
 
+    def read(self, nsd_ids: np.ndarray) -> Sequence[Image.Image]:
+        if self.files is not None:
+            return _reader_of(self.files)(nsd_ids)
+        return [Image.fromarray(picture) for picture in nsd.read_stimuli(self.path, nsd_ids)]
 
-def read_picture(path: Path) -> Image.Image:
-    """A picture as 8-bit RGB.
+    def small(self, nsd_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which of any images there are, (n,) bool, and these at the size of `name_questions`."""
+        size = name_questions.SMALL
+        new = np.array([i for i in np.unique(nsd_ids) if i not in self.seen], np.int64)
+        for start in range(0, len(new), BLOCK):
+            block = new[start : start + BLOCK]
+            for nsd_id, picture in zip(block, self._some(block), strict=True):
+                small = (
+                    None if picture is None else metrics.resize_through(picture[None], (size,), "bilinear")
+                )
+                self.seen[int(nsd_id)] = small
+        found = [self.seen[int(i)] for i in nsd_ids]
+        there = [picture for picture in found if picture is not None]
+        empty = np.empty((0, size, size, 3), np.uint8)
+        return np.array([picture is not None for picture in found], bool), np.concatenate([empty, *there])
 
-    Raises:
-        InputError: it cannot be read, has more than 8 bits a channel, or is transparent somewhere.
-    """
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            _check_pixels(path, image.size)
-            image.load()
-    except InputError:
-        raise
-    except Exception as error:  # a broken picture raises many kinds
-        damaged = InputError(
-            f"{path}: expected a whole picture, found one that cannot be read ({error}); write it again."
-        )
-        raise (explained(path, error, "a whole picture (PNG or JPEG)", PICTURE) or damaged) from error
-    if image.mode not in MODES:
-        raise InputError(f"{path}: expected an RGB or grey picture of 8 bits, found mode {image.mode}.")
-    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
-        raise InputError(f"{path}: expected an opaque picture, found a transparent one; fill its background.")
-    return image.convert("RGB")
+    def _some(self, nsd_ids: np.ndarray) -> list[np.ndarray | None]:
+        """Pictures, and None for those that are not there or cannot be read: nobody asked to score them."""
+        if self.files is not None:
+            some: list[np.ndarray | None] = []
+            for nsd_id in nsd_ids:
+                picture = None
+                if nsd_id in self.files:
+                    with contextlib.suppress(InputError):
+                        picture = np.asarray(read_picture(self.files[nsd_id]))
+                some.append(picture)
+            return some
+        try:
+            pictures = nsd.read_stimuli(self.path, nsd_ids, empty_ok=True)
+        except InputError:  # of other images than those asked for: outside the file, or damaged
+            return [None] * len(nsd_ids)
+        return [picture if picture.any() else None for picture in pictures]
 
-
-def _check_pixels(path: Path, size: tuple[int, int]) -> None:
-    if size[0] * size[1] > MOST_PIXELS:
-        raise InputError(
-            f"{path}: expected a picture of at most {MOST_PIXELS} pixels, found {size[0]} x {size[1]}; "
-            "make it smaller."
-        )
-
-
-def _reader(stimuli: Path, nsd_ids: np.ndarray) -> Callable[[np.ndarray], Sequence[Image.Image]]:
-    """What reads the stimuli of some ids."""
-    path = _stimuli_file(stimuli)
-    if kind_of(path, "stimuli") == "file":
-        return lambda ids: [Image.fromarray(picture) for picture in nsd.read_stimuli(path, ids)]
-    if not path.is_dir():
-        raise InputError(
-            f"{path}: expected a folder of stimuli, or the stimuli's HDF5 file of an NSD tree, found neither."
-        )
-    files = picture_files(path)
-    absent = [int(i) for i in nsd_ids if i not in files]
-    if absent:
-        raise InputError(
-            f"{path}: expected a stimulus for each picture, found none for image {absent[0]} "
-            f"({len(absent)} of {len(nsd_ids)} are missing)."
-        )
-    return _reader_of(files)
+    def orders(self, config: Config | None, n: int) -> Mapping[str, name_questions.Reading]:
+        """Lists of test images that could be meant."""
+        return name_questions.known_orders(self.path, _expdesign(self.given), config, n)
 
 
 def _stimuli_file(stimuli: Path) -> Path:
@@ -306,35 +331,19 @@ def _stimuli_file(stimuli: Path) -> Path:
     return whole if path.is_dir() and whole.exists() else path
 
 
+def _expdesign(stimuli: Path) -> Path | None:
+    """The experiment design of the tree that the stimuli lie in."""
+    path = _stimuli_file(stimuli).absolute()
+    roots = [root for root in path.parents if nsd.Tree(root).stimuli == path]
+    return nsd.Tree(roots[0]).expdesign if roots else None
+
+
 def _reader_of(files: dict[int, Path]) -> Callable[[np.ndarray], Sequence[Image.Image]]:
     def read(ids: np.ndarray) -> list[Image.Image]:
         with ThreadPoolExecutor(THREADS) as pool:
             return list(pool.map(read_picture, [files[i] for i in ids]))
 
     return read
-
-
-def _one_size(files: dict[int, Path]) -> int:
-    """The side of all pictures, from their headers."""
-    first: tuple[int, int] | None = None
-    for path in files.values():
-        try:
-            with Image.open(path, formats=FORMATS) as image:
-                size = image.size
-        except Exception as error:
-            other = InputError(f"{path}: expected a picture, found a file that is none ({error}).")
-            raise (explained(path, error, "a picture (PNG or JPEG)", PICTURE) or other) from error
-        _check_pixels(path, size)
-        first = first or size
-        if size != first or size[0] != size[1] or size[0] <= 2 * RADIUS:
-            raise InputError(
-                f"{path}: expected square pictures of one size above {2 * RADIUS} pixels for the preset "
-                f"native, found {size[0]} x {size[1]} beside {first[0]} x {first[1]}; another preset resizes "
-                "them."
-            )
-    if first is None:
-        raise ValueError("files: expected at least one picture, found none")
-    return first[0]
 
 
 def _gather(
@@ -349,11 +358,19 @@ def _gather(
     stack = np.empty((n, sizes[-1], sizes[-1], 3), np.uint8)
     found: dict[str, np.ndarray] = {}
 
+    turned = 0
     for start in range(0, len(nsd_ids), BLOCK):
-        images = [np.asarray(image) for image in read(nsd_ids[start : start + BLOCK])]
+        block = read(nsd_ids[start : start + BLOCK])
+        turned += sum(image.info.get(TURNED, False) for image in block)
+        images = [np.asarray(image) for image in block]
         with ThreadPoolExecutor(THREADS) as pool:
             resized = pool.map(lambda image: metrics.resize_through(image[None], sizes, method), images)
             stack[start : start + BLOCK] = np.concatenate(list(resized))
         for metric, values in judges.features(images, side).items():
             store(found, metric, values, start, n)
+    if turned:
+        kind = {"picture": "pictures", "truth": "stimuli"}[side]
+        logger.warning(
+            "%d of %d %s are not stored upright (EXIF orientation): scored upright.", turned, n, kind
+        )
     return stack, found

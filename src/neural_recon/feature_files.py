@@ -138,14 +138,21 @@ def read_rows(paths: str | Path | Sequence[str | Path], nsd_ids: Sequence[int] |
     """Rows (n, D) of some images: from chunk files (a list of paths), or from a file of predictions.
 
     Raises:
-        InputError: an image that is not there.
+        InputError: an image that is not there, or predictions that are not finite.
     """
     if not isinstance(paths, str | Path):
         return FeatureTable(paths, np.asarray(nsd_ids))[:, :].astype(np.float32)
     with open_hdf5(paths) as file:
         predictions = dataset(paths, file, "predictions", 2, "f")
         ids = whole_numbers(paths, "nsd_id", read_hdf5(paths, "nsd_id")["nsd_id"], len(predictions))
-        return np.stack([predictions[row] for row in _rows_of(paths, ids, nsd_ids)])
+        rows = np.stack([predictions[row] for row in _rows_of(paths, ids, nsd_ids)])
+    wrong = np.count_nonzero(~np.isfinite(rows).all(axis=1))
+    if wrong:
+        raise InputError(
+            f"{paths}: expected predictions of finite numbers, found others for {wrong} of {len(rows)} "
+            "images; compute it again."
+        )
+    return rows
 
 
 def select_rows(

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from neural_recon import __version__
 from neural_recon.errors import InputError, quoted
 from neural_recon.file_kinds import HDF5, PARQUET, TEXT, another_kind, explained
-from neural_recon.refusals import FULL, number_of, refusal, require_file, writing_refused
+from neural_recon.refusals import refusal, refusals_named, require_file
 
 logger = logging.getLogger(__name__)
 
@@ -71,38 +71,6 @@ def remove_parts(path: Path) -> None:
     for part in path.parent.glob(f".part-{'[0-9a-f]' * 12}-{glob.escape(path.name)}"):
         shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
         logger.warning("removed what a killed job left: %s", part)
-
-
-@contextlib.contextmanager
-def refusals_named(path: Path) -> Iterator[None]:
-    """Turn what the system says within the block, where `path` is written, into one sentence.
-
-    That the disk is full, or another refusal that names the file, its part or a folder above it. Others are
-    of what the block reads.
-    """
-    try:
-        yield
-    except OSError as error:
-        if number_of(error) not in FULL and not _is_about(path, error):
-            raise
-        raise (writing_refused(path, error) or error) from error
-
-
-def _is_about(path: Path, error: OSError) -> bool:
-    """Whether an error names a file, the part that it is written to, or a folder above it."""
-    named = [Path(name) for name in (error.filename, error.filename2) if isinstance(name, str)]
-    for name in named:
-        places = (name, *name.parents)
-        own = any(place == path or _is_part(place, path) for place in places)
-        if own and isinstance(error, FileNotFoundError):
-            return not path.parent.is_dir()  # else the block wrote nothing
-        if own or name in path.parents:
-            return True
-    return False
-
-
-def _is_part(place: Path, path: Path) -> bool:
-    return place.parent == path.parent and place.name.startswith(".part-") and place.name.endswith(path.name)
 
 
 class _FullDisk(io.FileIO):

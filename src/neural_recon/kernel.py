@@ -55,6 +55,15 @@ class Kernel:
         return len(self.test)
 
     @property
+    def scale(self) -> float:
+        """The mean eigenvalue of the system, over the directions in which the training responses differ.
+
+        Of z-scored responses about the number of voxels or, with fewer voxels than images, of images: a
+        penalty of this size halves what is fitted along an average direction.
+        """
+        return float(np.trace(self.system)) / len(self.system)
+
+    @property
     def image_rows(self) -> list[np.ndarray]:
         """The training rows of each image."""
         if self.images is None:
@@ -126,6 +135,9 @@ class Kernel:
 class Fit:
     """The ridge regression of one alpha.
 
+    `coefficients` and `residual_maker` come last: an inverse takes the place of the factor, and what is asked
+    for afterwards raises `backends.SpentError`.
+
     Raises:
         ValueError: the penalised system is singular in float64.
     """
@@ -142,9 +154,11 @@ class Fit:
 
     def coefficients(self) -> np.ndarray:
         """M, float32 (q, n_train): M Y multiplies an image's row of `Kernel.test`, whose q columns are
-        training images or, with a basis, voxels. Uses the factor up."""
+        training images or, with a basis, voxels. The fit is used up."""
         if self.kernel.basis is not None:
-            return self.backend.solve(self.factor, self.kernel.basis.T).astype(np.float32)
+            found = self.backend.solve(self.factor, self.kernel.basis.T).astype(np.float32)
+            self.factor.take()  # or an order would work with few voxels that fails with many
+            return found
         inverse = self.backend.inverse(self.factor)
         inverse -= inverse.mean(axis=1, keepdims=True)  # so the mean of Y drops out
         return inverse.astype(np.float32)
@@ -172,9 +186,11 @@ class Fit:
         return w.astype(np.float32)
 
     def residual_maker(self) -> np.ndarray:
-        """R, float64 (n_train, n_train); uses the factor up."""
+        """R, float64 (n_train, n_train). The fit is used up."""
         if self.kernel.basis is not None:
-            return self._residual_rows(np.arange(self.kernel.n_train))
+            residual = self._residual_rows(np.arange(self.kernel.n_train))
+            self.factor.take()  # as in `coefficients`
+            return residual
         residual = self.backend.inverse(self.factor)
         residual *= self.alpha
         residual -= residual.mean(axis=1, keepdims=True)

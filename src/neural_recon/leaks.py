@@ -322,9 +322,10 @@ def _size(check: Check) -> float:
 def require(table: pd.DataFrame, subject: str) -> None:
     """Raise an InputError on the first check of `table_of` that fails."""
     for row in table[table["verdict"] == FAILS].itertuples():
+        found = f"{row.difference:.3g}" if np.isfinite(row.difference) else "not comparable"
         raise InputError(
             f"{subject}: expected no trace of the test set, found one in the check “{row.check}” "
-            f"({row.compared}: {row.difference:.3g}, at most {row.tolerance:g} allowed); the files of this "
+            f"({row.compared}: {found}, at most {row.tolerance:g} allowed); the files of this "
             "subject do not belong together or the workflow leaks: compute them again, and report it if it "
             "stays."
         )

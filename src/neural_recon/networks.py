@@ -36,6 +36,7 @@ import torch
 from torch import nn
 
 from neural_recon import checkpoints, metrics, weights
+from neural_recon.errors import InputError
 
 if TYPE_CHECKING:
     from neural_recon.clip import ClipContexts
@@ -146,10 +147,19 @@ class Judges:
         Args:
             images: uint8 (H, W, 3) each, of any sizes under a published preset.
             side: whether they are what was seen, or what was made of it.
+
+        Raises:
+            InputError: a network gives NaN or infinity.
         """
         found: dict[str, np.ndarray] = {}
         for start in range(0, len(images), BATCH):
             for metric, values in self._batch(images[start : start + BATCH], side).items():
+                wrong = np.count_nonzero(~np.isfinite(values).all(axis=1))
+                if wrong:
+                    raise InputError(
+                        f"{METRICS[metric][0]}: expected features of finite numbers, found others for "
+                        f"{wrong} of {len(values)} pictures; are its weights whole, and its own?"
+                    )
                 store(found, metric, values, start, len(images))
         return found
 

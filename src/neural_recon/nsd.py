@@ -24,9 +24,9 @@ from neural_recon.volumes import read_grid, read_labels, read_mask, read_ncsnr
 
 __all__ = [
     "BETA_SCALE", "N_IMAGES", "PUBLISHED_IMAGES", "PUBLISHED_SESSIONS", "REGIONS", "SESSIONS",
-    "SESSIONS_DESIGNED", "TRIALS_PER_SESSION", "UNIONS", "Tree", "check_betas", "design_table", "find_region",
-    "is_mask_file", "mask_files", "read_betas", "read_captions", "read_design", "read_grid", "read_labels",
-    "read_mask", "read_ncsnr", "read_stimuli",
+    "SESSIONS_DESIGNED", "TRIALS_PER_SESSION", "UNIONS", "Tree", "check_betas", "check_filled",
+    "design_table", "find_region", "is_mask_file", "mask_files", "read_betas", "read_captions",
+    "read_design", "read_grid", "read_labels", "read_mask", "read_ncsnr", "read_stimuli", "shared_as_met",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -219,6 +219,15 @@ def chunk_ids(expdesign: str | Path, stimuli: str, chunk: int, size: int) -> np.
     return ids[chunk * size : (chunk + 1) * size]
 
 
+def shared_as_met(expdesign: str | Path, sessions: int) -> np.ndarray:
+    """NSD ids (0-based) of the shared images of the first `sessions`, or of all if the design has fewer, in
+    the order in which they were first shown: the same for every subject.
+    """
+    ordering, images, _ = _read_variables(Path(expdesign))
+    shown = pd.unique(pd.Series(ordering[: sessions * TRIALS_PER_SESSION]))
+    return images[0, shown[shown <= N_SHARED] - 1] - 1
+
+
 def read_stimuli(path: str | Path, nsd_ids: Sequence[int] | np.ndarray, empty_ok: bool = False) -> np.ndarray:
     """Read pictures by their ids, in any order and with repetitions: uint8 (n, 425, 425, 3).
 
@@ -226,10 +235,10 @@ def read_stimuli(path: str | Path, nsd_ids: Sequence[int] | np.ndarray, empty_ok
     pictures that nothing later asks for.
 
     Raises:
-        InputError: the file is missing or cut short, an id lies outside it, or its picture was never filled
-            in (all zero, which no picture of NSD is).
+        InputError: the file is missing or cut short, an id lies outside it, or pictures were never filled in
+            (all zero, which no picture of NSD is).
     """
-    ids = np.asarray(nsd_ids, np.int64).ravel()
+    ids, empty = np.asarray(nsd_ids, np.int64).ravel(), []
     with open_hdf5(path) as file:
         brick = _brick(path, file)
         _check_ids(path, ids, len(brick))
@@ -242,11 +251,41 @@ def read_stimuli(path: str | Path, nsd_ids: Sequence[int] | np.ndarray, empty_ok
                     f"{path}: the file is damaged at image {nsd_id} ({error}); fetch it again."
                 )
                 raise (refusal(path, error, "NSD's pictures") or damaged) from error
-            if not (empty_ok or picture.any()):
-                raise InputError(f"{path}: expected a picture for NSD id {nsd_id}, found an empty one.")
+            if not picture.any():
+                empty.append(int(nsd_id))
             pictures[ids == nsd_id] = picture
+    if empty and not empty_ok:
+        raise InputError(f"{_none_filled_in(path, empty, len(np.unique(ids)))}.")
     logger.info("%s: %d pictures", path, len(ids))
     return pictures
+
+
+def check_filled(path: str | Path, nsd_ids: Sequence[int] | np.ndarray, more: str = "") -> None:
+    """Look whether the pictures of ids are there, before any is used: one line of each is read, and all of
+    those whose line is black.
+
+    Args:
+        more: what else may be wrong, at the end of the message.
+
+    Raises:
+        InputError: as of `read_stimuli`, with the number of all that are empty.
+    """
+    ids = np.unique(np.asarray(nsd_ids, np.int64))
+    with open_hdf5(path) as file:
+        brick = _brick(path, file)
+        _check_ids(path, ids, len(brick))
+        middle = brick.shape[1] // 2
+        empty = [int(i) for i in ids if not brick[i, middle].any() and not brick[i].any()]
+    if empty:
+        raise InputError(f"{_none_filled_in(path, empty, len(ids))}{more}.")
+
+
+def _none_filled_in(path: str | Path, empty: Sequence[int], asked: int) -> str:
+    return (
+        f"{path}: expected a picture for NSD id {empty[0]}, found an empty one (all zero), as are "
+        f"{len(empty)} of the {asked} asked for; the file's download was not finished, or it is an excerpt "
+        "without them: fetch it again, or leave these images out"
+    )
 
 
 def check_stimuli(path: str | Path) -> None:
@@ -320,7 +359,11 @@ def read_captions(
     captions = [[str(caption) for caption in row if caption] for row in rows]
     empty = [int(nsd_id) for nsd_id, found in zip(ids, captions, strict=True) if not found]
     if empty and not empty_ok:
-        raise InputError(f"{path}: expected captions for every image, found none for NSD id {empty[0]}.")
+        raise InputError(
+            f"{path}: expected captions for every image, found none for NSD id {empty[0]}, as for "
+            f"{len(empty)} of the {len(ids)} asked for; take a file with all of them, or leave these images "
+            "out."
+        )
     return captions
 
 

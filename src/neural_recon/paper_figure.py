@@ -1,5 +1,6 @@
 """A figure for papers: a subject's pictures, columns chosen by a rule that its caption states."""
 
+import logging
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from neural_recon.nsd import read_stimuli
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
+
+logger = logging.getLogger(__name__)
 
 DPI = 300
 WIDTH = 7.2  # inches: two columns of most journals
@@ -81,13 +84,17 @@ def read_scores(path: str | Path, subject: str, metric: str) -> pd.Series:
         InputError: the final images have no such score.
     """
     table = read_table(path)
-    final = table[(table["variant"] == "decoded") & (table["picture"] == "final")].dropna(subset="value")
+    every = table[(table["variant"] == "decoded") & (table["picture"] == "final")]
+    final = every[np.isfinite(every["value"])]
     scores = final[final["metric"] == metric].set_index("nsd_id")["value"].sort_index()
     if scores.empty:
         raise InputError(
             f"figure.score: expected a score of {subject}'s final images "
             f"({', '.join(sorted(final['metric'].unique()))}), found {metric!r}."
         )
+    without = np.count_nonzero(every["metric"] == metric) - len(scores)
+    if without:
+        logger.warning("%s: %d test images without a finite %s are left out", subject, without, metric)
     return scores
 
 

@@ -22,7 +22,7 @@ def cross_validated_curve(
     kernel: Kernel,
     features: ridge.Targets,
     parts: Sequence[int] | np.ndarray,
-    alphas: Sequence[float],
+    alphas: Sequence[float] | None,
     folds: int,
     targets: int,
     groups: str,
@@ -30,8 +30,9 @@ def cross_validated_curve(
 ) -> pd.DataFrame:
     """Columns group, features (how many it has), fold, alpha, score, chosen.
 
-    The score is the mean R^2 of held-out training images over the sampled targets. `groups` is "space", or
-    "parts" for groups made of the features' `parts` (widths).
+    The score is the mean R^2 of held-out training images over the sampled targets. Without `alphas` they
+    follow the kernel's scale (`cross_validation`). `groups` is "space", or "parts" for groups made of the
+    features' `parts` (widths).
     """
     widths = cross_validation.pooled(parts, 1 if groups == "space" else 32)
     result = cross_validation.cross_validate(kernel, features, alphas, folds, targets, seed, widths)

@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from neural_recon.feature_files import select_rows
-from neural_recon.files import part_of, refusals_named, whole
+from neural_recon.files import part_of, whole
+from neural_recon.refusals import refusals_named
 
 logger = logging.getLogger(__name__)
 

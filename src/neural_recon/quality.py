@@ -19,11 +19,13 @@ import pandas as pd
 
 from neural_recon import alignment, nsd
 from neural_recon.errors import InputError
-from neural_recon.responses import noise_ceiling
+from neural_recon.noise_ceilings import noise_ceiling
 from neural_recon.verdicts import judged
 
 logger = logging.getLogger(__name__)
 
+REPEATED = 3  # images seen at least twice, or there is no reliability
+ROUNDING = 1e-12  # a variance below this share of the mean square is none
 SAMPLE = 2000  # voxels that sessions are compared by: 240 MB for 40 sessions
 NAN, CONSTANT = "not a number in a session", "constant in a session"
 
@@ -33,7 +35,7 @@ class Quality:
     """What was found of one subject."""
 
     sessions: pd.DataFrame  # a row a session: figures, verdict, remark, outlier
-    regions: pd.DataFrame  # a row a region, all voxels first
+    regions: pd.DataFrame  # a row a region, all voxels first; medians are over those `measured`
     voxels: pd.DataFrame  # a row a voxel: r_halves, reliability, noise_ceiling, dropped
 
 
@@ -90,9 +92,17 @@ def examine(
         sample, {session: table["nsd_id"].to_numpy() for session, table in groups.items()}
     )
     test = trials.loc[trials["split"] == "test", "nsd_id"].unique()
+    if not len(test):
+        raise InputError("test images: expected at least one, found none; add sessions or change the ids.")
     found = repetitions.table(float(np.mean(1 / repetitions.counts.loc[test])))
     dropped = np.select([has_nan, constant & ~has_nan], [NAN, CONSTANT], "")
     found.loc[np.flatnonzero(dropped != ""), :] = np.nan  # the regions' rows follow and keep theirs
+    unmeasured = np.isnan(found["reliability"].to_numpy()[: len(voxels)]) & (dropped == "")
+    if repetitions.n_images >= REPEATED and unmeasured.any():
+        logger.warning(
+            "%d of %d voxels without a reliability: they do not vary over the repeated images",
+            unmeasured.sum(), np.count_nonzero(dropped == ""),
+        )  # fmt: skip
     by_voxel = pd.concat([voxels, found.iloc[: len(voxels)], pd.Series(dropped, name="dropped")], axis=1)
     return Quality(
         judged(pd.DataFrame(figures).merge(aligned, on="session")),
@@ -114,16 +124,23 @@ class Repetitions:
         self.n_columns = n_columns
         # image -> trials seen, their sum, and that of the first half until the second is whole
         self.waiting: dict[int, tuple[int, np.ndarray, np.ndarray | None]] = {}
+        self.done: set[int] = set()
         self.halves = np.zeros((5, n_columns))  # sums of a, b, a^2, b^2, a b
         self.squares, self.between, self.total = np.zeros((3, n_columns))
         self.n_images = self.n_trials = 0
 
     def add(self, images: np.ndarray, responses: np.ndarray) -> None:
-        """Take a session: images (n_trials,), responses (n_trials, n_columns), in the order shown."""
+        """Take a session: images (n_trials,), responses (n_trials, n_columns), in the order shown.
+
+        Raises:
+            ValueError: an image has more trials than were counted.
+        """
         for image, response in zip(images.tolist(), responses, strict=True):
             count = int(self.counts[image])
             if count < 2:
                 continue
+            if image in self.done:
+                raise ValueError(f"image {image} has more than {count} trials: add every session once.")
             half = count // 2
             seen, whole, first = self.waiting.pop(image, (0, np.float32(0), None))
             seen, whole = seen + 1, whole + response
@@ -138,6 +155,7 @@ class Repetitions:
             if seen < count:
                 self.waiting[image] = (seen, whole, first)
                 continue
+            self.done.add(image)
             whole = whole.astype(np.float64)
             self.total += whole
             self.between += whole**2 / count
@@ -145,18 +163,27 @@ class Repetitions:
             self.n_trials += count
 
     def table(self, inverse_repetitions: float) -> pd.DataFrame:
-        """A row a voxel: r_halves, reliability, noise_ceiling; nan with fewer than three repeated images.
+        """A row a voxel: r_halves, reliability, noise_ceiling; nan with fewer than three repeated images, the
+        first two also where a half does not vary over these.
 
         Args:
             inverse_repetitions: mean of 1 / repetitions of the averages that the noise ceiling is for.
+
+        Raises:
+            ValueError: trials of repeated images are still to come.
         """
+        if self.waiting:
+            raise ValueError(f"{len(self.waiting)} images lack trials: add every session before the table.")
         nan = np.full(self.n_columns, np.nan)
-        if self.n_images < 3:
+        if self.n_images < REPEATED:
             logger.warning("no reliability: fewer than three images were shown more than once")
             return pd.DataFrame({"r_halves": nan, "reliability": nan, "noise_ceiling": nan})
         a, b, aa, bb, ab = self.halves / self.n_images
-        with np.errstate(invalid="ignore", divide="ignore"):
-            r = (ab - a * b) / np.sqrt((aa - a * a) * (bb - b * b))
+        spread = [squares - mean * mean for squares, mean in ((aa, a), (bb, b))]
+        # what is left of equal numbers is rounding, and its correlation means nothing
+        varies = (spread[0] > ROUNDING * aa) & (spread[1] > ROUNDING * bb)
+        product = np.where(varies, spread[0] * spread[1], 1.0)
+        r = np.where(varies, (ab - a * b) / np.sqrt(product), np.nan)
         ceiling = noise_ceiling(
             self.squares, self.between, self.total, self.n_trials, self.n_images, inverse_repetitions
         )
@@ -177,13 +204,15 @@ def regions_of(voxels: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
 def _region_table(
     regions: Mapping[tuple[str, str], np.ndarray], by_voxel: pd.DataFrame, means: pd.DataFrame
 ) -> pd.DataFrame:
-    """Medians over a region's voxels, and the reliability of its mean response."""
+    """Medians over a region's voxels that have a reliability, how many these are (`measured`), and the
+    reliability of its mean response."""
     kept = (by_voxel["dropped"] == "").to_numpy()
     rows, figures = [], ["r_halves", "reliability", "noise_ceiling"]
     for (atlas, region), inside in regions.items():
         part = by_voxel[inside & kept]
-        rows.append((atlas, region, int(inside.sum()), len(part), *part[figures].median()))
-    table = pd.DataFrame(rows, columns=["atlas", "region", "voxels", "kept", *figures])
+        measured = part.dropna(subset="reliability")
+        rows.append((atlas, region, int(inside.sum()), len(part), len(measured), *measured[figures].median()))
+    table = pd.DataFrame(rows, columns=["atlas", "region", "voxels", "kept", "measured", *figures])
     return table.assign(
         mean_response_r_halves=means["r_halves"].to_numpy(),
         mean_response_reliability=means["reliability"].to_numpy(),

@@ -27,7 +27,17 @@ OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 
 
 def base_images(model: VDVAE, latents: np.ndarray) -> np.ndarray:
-    """Base images uint8 (n, H, W, 3) of predicted latents (n, D); layers not given take the prior's mean."""
+    """Base images uint8 (n, H, W, 3) of predicted latents (n, D); layers not given take the prior's mean.
+
+    Raises:
+        InputError: latents that are not finite, which would be decoded to pictures of nothing.
+    """
+    wrong = int((~np.isfinite(latents).all(axis=1)).sum())
+    if wrong:
+        raise InputError(
+            f"base images: expected latents of finite numbers, found others in {wrong} of "
+            f"{len(latents)} rows; predict the features again."
+        )
     return np.asarray(model.decode(latents.astype(np.float32)))
 
 
@@ -65,7 +75,7 @@ def reconstruct(
     batch: int,
     draw: int = 0,
 ) -> np.ndarray:
-    """Paint reconstructions, one seeded generator an image.
+    """Paint reconstructions, one seeded generator an image: the stages of `DualGuidedPipeline`'s call.
 
     All images are encoded, then all denoised, then all decoded, so that a part of the model that must move
     (memory "low") moves once. Where memory runs out, a stage goes on in smaller batches.
@@ -83,11 +93,24 @@ def reconstruct(
         uint8 (n, H, W, 3) at the generator's size.
 
     Raises:
-        InputError: a picture came out black or not as numbers, or even one image needs too much memory.
+        InputError: contexts or base images that are not of these images or this generator, or hold NaN or
+            infinity; a picture came out black or not as numbers; even one image needs too much memory.
+        ValueError: another argument out of its range, as the pipeline's call says.
     """
+    n, strength = len(nsd_ids), 1.0 if base is None else strength
+    if base is not None and (base.dtype != np.uint8 or base.ndim != 4 or base.shape[::3] != (n, 3)):
+        raise InputError(
+            f"base images: expected uint8 ({n}, H, W, 3), one per image to paint, found {base.dtype} "
+            f"{base.shape}; decode them again."
+        )
     contexts = []
     for name, flat, none in zip(("vision", "text"), (vision, text), unconditional, strict=True):
         width = pipeline.context_width
+        if len(flat) != n:
+            raise InputError(
+                f"{name} contexts: expected one row for each of {n} images to paint, found {len(flat)}; "
+                "predict the features again."
+            )
         if none.shape[2] != width or flat.shape[1] != none.shape[1] * width:
             raise InputError(
                 f"{name} contexts: expected {none.shape[1]} tokens of {width} values, as the generator has, "
@@ -95,10 +118,14 @@ def reconstruct(
                 "features and generator must come from the same weights.versatile."
             )
         contexts.append(torch.from_numpy(np.asarray(flat, np.float32)).view(-1, *none.shape[1:]))
+        _check_finite(contexts[-1], nsd_ids, f"{name} contexts", "predict the features again")
+        if not np.isfinite(none).all():
+            raise InputError(
+                f"{name} context without guidance: expected finite numbers, found others; compute it again."
+            )
     no_vision, no_text = (torch.as_tensor(none, dtype=torch.float32) for none in unconditional)
 
     purpose = f"reconstruction, draw {draw}" if draw else "reconstruction"
-    n, strength = len(nsd_ids), 1.0 if base is None else strength
 
     def noised(part: slice) -> torch.Tensor:
         generators = [seeds.generator(seed, int(i), purpose) for i in nsd_ids[part]]
@@ -107,7 +134,7 @@ def reconstruct(
 
     def denoised(part: slice) -> torch.Tensor:
         given = (contexts[0][part], contexts[1][part], no_vision, no_text)
-        *_, last = pipeline.denoise(latents[part], given, strength, mixing, guidance_scale, steps)
+        last = pipeline.denoised(latents[part], given, strength, mixing, guidance_scale, steps)
         _check_finite(last, nsd_ids[part], "latents")
         return last.cpu()
 
@@ -166,11 +193,11 @@ def _in_batches(
     return torch.cat(rows)
 
 
-def _check_finite(values: torch.Tensor, nsd_ids: np.ndarray, what: str) -> None:
+def _check_finite(values: torch.Tensor, nsd_ids: np.ndarray, what: str, advice: str = MEND) -> None:
     finite = values.isfinite().flatten(1).all(1).cpu().numpy()
     if not finite.all():
         wrong = np.asarray(nsd_ids)[~finite]
-        raise InputError(f"{_pictures(wrong)}: expected {what} of finite numbers, found others; {MEND}.")
+        raise InputError(f"{_pictures(wrong)}: expected {what} of finite numbers, found others; {advice}.")
 
 
 def _pictures(nsd_ids: np.ndarray) -> str:

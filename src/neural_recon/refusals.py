@@ -5,10 +5,12 @@ whole for all one knows: nobody is told to fetch 40 GB again for it. Libraries h
 their own: the number of the error is taken from the exception, or from its text.
 """
 
+import contextlib
 import errno
 import os
 import re
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -109,6 +111,21 @@ def writing_refused(path: str | os.PathLike[str], error: OSError) -> InputError 
     return InputError(f"{path}: expected to write it, {found}; {way}.")
 
 
+@contextlib.contextmanager
+def refusals_named(path: Path) -> Iterator[None]:
+    """Turn what the system says within the block, where `path` is written, into one sentence.
+
+    That the disk is full, or another refusal that names the file, its part or a folder above it. Others are
+    of what the block reads.
+    """
+    try:
+        yield
+    except OSError as error:
+        if number_of(error) not in FULL and not _is_about(path, error):
+            raise
+        raise (writing_refused(path, error) or error) from error
+
+
 def of_system(error: OSError) -> InputError | None:
     """The sentence for an error that nobody turned into one where it arose; None: it names no file."""
     if not isinstance(error.filename, str):
@@ -161,6 +178,23 @@ def require_file(
     """Raise the InputError "PATH: expected WHAT, ABSENT" unless there is a file, or that of `is_there`."""
     if not is_there(path, what):
         raise InputError(f"{path}: expected {what}, {absent}")
+
+
+def _is_about(path: Path, error: OSError) -> bool:
+    """Whether an error names a file, the part that it is written to, or a folder above it."""
+    named = [Path(name) for name in (error.filename, error.filename2) if isinstance(name, str)]
+    for name in named:
+        places = (name, *name.parents)
+        own = any(place == path or _is_part(place, path) for place in places)
+        if own and isinstance(error, FileNotFoundError):
+            return not path.parent.is_dir()  # else the block wrote nothing
+        if own or name in path.parents:
+            return True
+    return False
+
+
+def _is_part(place: Path, path: Path) -> bool:
+    return place.parent == path.parent and place.name.startswith(".part-") and place.name.endswith(path.name)
 
 
 def _odd(path: Path, what: str, found: str) -> InputError:

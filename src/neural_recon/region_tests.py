@@ -22,7 +22,7 @@ def joined(regions: Mapping[str, pd.DataFrame], everything: pd.DataFrame) -> pd.
     each of `OTHERS`.
 
     Args:
-        regions: region -> table of `regions.score_region`'s images.
+        regions: region -> table of `regions.score_regions`' single images.
         everything: `Scores.image_table` of the decoder from all voxels.
     """
     decoded = everything[(everything["variant"] == "decoded") & everything["picture"].isin(SPACES)]

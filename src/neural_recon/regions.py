@@ -8,8 +8,8 @@ voxels associate with a region. Nothing is standardised across regions.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,16 @@ SYNTHETIC_ID = -1
 
 SCORES = ["region", "decoder", "voxels", "space", "score", "low", "high", "chance", "chance_sd", "p",
           "n"]  # fmt: skip
+
+
+class Scored(NamedTuple):
+    """What decoding from one region gives."""
+
+    # two-way identification per decoder of predicted features in each space, and of base images in CLIP's
+    # space ("base"); the columns of `SCORES` but `region`
+    table: pd.DataFrame
+    single: pd.DataFrame  # scores of single images, `Scores.image_table` with the decoder as variant
+    images: dict[str, np.ndarray]  # base images uint8 (n_test, h, w, 3), by decoder
 
 
 def columns_of(
@@ -97,18 +107,19 @@ def share_alpha(
     """The penalty of a decoder from a share of the voxels.
 
     The kernel of z-scored voxels grows with their number, so a penalty that was given for all voxels is
-    multiplied by the share: it stays the same a voxel. With "cv" the penalties to try are scaled so, and one
-    is chosen anew.
+    multiplied by the share: it stays the same a voxel. With "cv" one is chosen anew: of the penalties that
+    were given to try, scaled so, or by the scale of the region's own kernel.
     """
     if alpha != "cv":
         return float(alpha) * share
-    tried = [share * value for value in cross_validation["alphas"]]
+    given = cross_validation["alphas"]
+    tried = None if given is None else [share * value for value in given]
     settings = {**cross_validation, "alphas": tried}
     return chosen_alpha(cross_validated_curve(kernel, features, features.parts, **settings, seed=seed))
 
 
-def score_region(
-    columns: np.ndarray,
+def score_regions(
+    columns: Mapping[str, np.ndarray],
     responses: Mapping[str, np.ndarray],
     features: Mapping[str, Sequence[str]],
     ridge: Mapping[str, Any],
@@ -117,52 +128,50 @@ def score_region(
     judges: Judges,
     repairings: int,
     seed: int,
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, np.ndarray]]:
-    """Decode from one region, and from as many random voxels, and score both.
+) -> Iterator[tuple[str, Scored]]:
+    """Decode from each region, and from as many random voxels, and score both.
 
     Args:
-        columns: the region's columns of the responses.
+        columns: each region's columns of the responses.
         responses: train (n_train, p), test (n_test, p), train_ids, test_ids.
         features: space -> chunk files.
         ridge: the configuration's section.
         seen: uint8 (n_test, H, W, 3), the test images.
         judges: with CLIP alone.
 
-    Returns:
-        Two-way identification of predicted features a space, and of base images in CLIP's space ("base"),
-        with the columns of `SCORES` but `region`. The scores of single images, `Scores.image_table` with the
-        decoder as variant. And the base images uint8 (n_test, h, w, 3) by decoder.
+    Yields:
+        (region, its scores), in the order of `columns`.
     """
     # here, so that neither torch nor scores concern those who use another function
     from neural_recon.evaluate import Scores
     from neural_recon.reconstruct import base_images
 
-    train, test = responses["train"], responses["test"]
-    share = len(columns) / train.shape[1]
-    decoders = {REGION: columns, RANDOM: random_columns(train.shape[1], len(columns), seed)}
-    kernels = {
-        name: Kernel.of(train[:, chosen], test[:, chosen], images=responses["train_ids"])
-        for name, chosen in decoders.items()
-    }
-    scores, images = Scores("", seed, repairings), {}
-    test_ids = responses["test_ids"]
-    for space, paths in features.items():
-        targets = FeatureTable(paths, responses["train_ids"])
-        truth = FeatureTable(paths, test_ids)[:, :].astype(np.float32)
-        for name, kernel in kernels.items():
-            alpha = share_alpha(
-                ridge["alpha"][space], share, kernel, targets, ridge["cross_validation"], seed
-            )
-            found = together(predict_blocks(kernel, targets, alpha, ridge["calibration"], seed))
-            scores.add_two_way(name, space, "two_way", test_ids, truth, found)
-            if space == "vdvae":
-                images[name] = base_images(vdvae, found)
+    train, test, test_ids = (responses[key] for key in ("train", "test", "test_ids"))
     embedded = judges.features(seen, "truth")
-    for name, pictures in images.items():
-        for metric, found in judges.features(pictures, "picture").items():
-            scores.add_two_way(name, "base", metric, test_ids, embedded[metric], found)
-    table = as_table(scores.summary_table(), len(columns))
-    return table, scores.image_table().drop(columns="subject"), images
+    for region, own in columns.items():
+        share = len(own) / train.shape[1]
+        decoders = {REGION: own, RANDOM: random_columns(train.shape[1], len(own), seed)}
+        kernels = {
+            name: Kernel.of(train[:, chosen], test[:, chosen], images=responses["train_ids"])
+            for name, chosen in decoders.items()
+        }
+        scores, images = Scores("", seed, repairings), {}
+        for space, paths in features.items():
+            targets = FeatureTable(paths, responses["train_ids"])
+            truth = FeatureTable(paths, test_ids)[:, :].astype(np.float32)
+            for name, kernel in kernels.items():
+                alpha = share_alpha(
+                    ridge["alpha"][space], share, kernel, targets, ridge["cross_validation"], seed
+                )
+                found = together(predict_blocks(kernel, targets, alpha, ridge["calibration"], seed))
+                scores.add_two_way(name, space, "two_way", test_ids, truth, found)
+                if space == "vdvae":
+                    images[name] = base_images(vdvae, found)
+        for name, pictures in images.items():
+            for metric, features_found in judges.features(pictures, "picture").items():
+                scores.add_two_way(name, "base", metric, test_ids, embedded[metric], features_found)
+        table = as_table(scores.summary_table(), len(own))
+        yield region, Scored(table, scores.image_table().drop(columns="subject"), images)
 
 
 def as_table(summary: pd.DataFrame, n_voxels: int) -> pd.DataFrame:
@@ -179,7 +188,7 @@ def collect(summary: pd.DataFrame, n_voxels: int, regions: Mapping[str, pd.DataF
     Args:
         summary: of `scoring.score_subject`.
         n_voxels: that it was decoded from.
-        regions: region -> table of `score_region`.
+        regions: region -> table of `score_regions`.
     """
     features = (summary["metric"] == "two_way") | (
         (summary["metric"] == "clip_two_way") & (summary["picture"] == "base")
@@ -222,18 +231,18 @@ def how_unusual(
     the amplitude in standard deviations (over the training images) of the region's mean response: voxels of
     a region hardly ever rise all together.
     """
-    median = np.median(np.linalg.norm(test, axis=1))
+    median = float(np.median(np.linalg.norm(test, axis=1)))
     norms = np.linalg.norm(synthetic, axis=1)
     rows = [{"region": ZERO, "voxels": 0, "norm": 0.0, "norm_ratio": 0.0, "mean_sd": 0.0}]
     for (name, chosen), response, norm in zip(columns.items(), synthetic[1:], norms[1:], strict=True):
-        spread = train[:, chosen].mean(1, dtype=np.float64).std(ddof=1)
+        spread = float(train[:, chosen].mean(1, dtype=np.float64).std(ddof=1))
         rows.append(
             {
                 "region": name,
                 "voxels": len(chosen),
                 "norm": float(norm),
-                "norm_ratio": float(norm / median),
-                "mean_sd": float(response[chosen].mean() / spread),
+                "norm_ratio": float(norm) / median if median > 0 else np.nan,
+                "mean_sd": float(response[chosen].mean()) / spread if spread > 0 else np.nan,
             }
         )
     return pd.DataFrame(rows)

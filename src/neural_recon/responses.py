@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from neural_recon import nsd
+from neural_recon import noise_ceilings, nsd
 from neural_recon.errors import InputError
 from neural_recon.files import write_hdf5
 from neural_recon.grids import Grid
@@ -140,7 +140,8 @@ class Responses:
     voxel: np.ndarray  # int64 (n_kept,): rows of the voxel table
     mean: np.ndarray  # float32 (n_kept,), of the training rows
     std: np.ndarray
-    noise_ceiling: np.ndarray  # float32 (n_kept,): share of variance, 0 to 1, for the test images' averages
+    noise_ceiling: np.ndarray  # float32 (n_kept,): share of variance, 0 to 1, for the test images' averages;
+    # NaN where there is none: without repetitions, or without a finite ncsnr
     dropped: dict[str, int]  # reason -> voxels
 
 
@@ -168,10 +169,11 @@ def prepare(
         average: False: the training rows are single trials, in the order they were shown, and their mean and
             std z-score; test images are averaged all the same.
         ncsnr: (n_voxels,) signal-to-noise ratios to take the noise ceiling from instead, as NSD gives them.
+            Voxels without a finite one are counted in the log and have the ceiling NaN.
 
     Raises:
-        InputError: betas that do not fit the tables, a session without training trials to z-score by, or no
-            voxel with signal.
+        InputError: betas that do not fit the tables, a session without training trials to z-score by, no
+            test image, no voxel with signal, or a negative ncsnr.
     """
     if zscore not in ("train", "session"):
         raise InputError(f'zscore: expected "train" or "session", found {zscore!r}.')
@@ -183,6 +185,11 @@ def prepare(
     is_train[row_of] = used["split"] == "train"
     counts = np.bincount(row_of)
     n_voxels = len(voxels)
+    if is_train.all():
+        raise InputError("test images: expected at least one, found none; add sessions or change the ids.")
+    inverse_repetitions = np.mean(1 / counts[~is_train])
+    # before the sessions are read, which takes long
+    given = None if ncsnr is None else noise_ceilings.of_ncsnr(ncsnr, inverse_repetitions)
 
     sums = np.zeros((len(images), n_voxels), np.float32)
     kinds = ("test",) if average else ("test", "train")
@@ -215,11 +222,9 @@ def prepare(
             repeated = betas[(rows >= 0) & (counts[rows] > 1)].astype(np.float64)
             squares += (repeated**2).sum(0)
             total += repeated.sum(0)
-    inverse_repetitions = np.mean(1 / counts[~is_train])
-    if ncsnr is None:
-        ceiling = _noise_ceiling(sums, squares, total, counts, inverse_repetitions)
-    else:
-        ceiling = (ncsnr**2 / (ncsnr**2 + inverse_repetitions)).astype(np.float32)
+    ceiling = (
+        noise_ceilings.of_sums(sums, squares, total, counts, inverse_repetitions) if given is None else given
+    )
 
     sums /= counts[:, None].astype(np.float32)
     if average:
@@ -262,12 +267,18 @@ def prepare(
         dropped=dropped,
     )
     logger.info(
-        "%d training rows and %d test images, %d voxels, median noise ceiling %.3f",
+        "%d training rows and %d test images, %d voxels, %s",
         len(result.train_ids),
         len(result.test_ids),
         len(kept),
-        np.median(result.noise_ceiling),
+        noise_ceilings.median_in_words(result.noise_ceiling),
     )
+    if ncsnr is not None and not np.isfinite(result.noise_ceiling).all():
+        without = np.count_nonzero(~np.isfinite(result.noise_ceiling))
+        logger.warning(
+            "%d of %d voxels without a noise ceiling: ncsnr.nii.gz has no finite number there",
+            without, len(kept),
+        )  # fmt: skip
     return result
 
 
@@ -306,54 +317,6 @@ def _same_number(sessions: Iterable[np.ndarray], expected: int) -> Iterator[np.n
             f"sessions: expected the betas of the trial table's {expected} sessions, found "
             f"{'more' if found > expected else found}."
         )
-
-
-def _noise_ceiling(
-    sums: np.ndarray,
-    squares: np.ndarray,
-    total: np.ndarray,
-    counts: np.ndarray,
-    inverse_repetitions: float | np.floating,
-) -> np.ndarray:
-    """Noise ceiling (n_voxels,) as share of variance; nan without repetitions.
-
-    ncsnr^2 = signal variance / noise variance, ceiling = ncsnr^2 / (ncsnr^2 + mean of 1 / repetitions).
-    """
-    many = counts > 1
-    n_images, n_trials = int(many.sum()), int(counts[many].sum())
-    if n_images < 2:
-        logger.warning("no noise ceiling: fewer than two images were shown more than once")
-        return np.full(sums.shape[1], np.nan, np.float32)
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        between = np.zeros(sums.shape[1])
-        for image in np.flatnonzero(many):  # row by row: a float64 copy of all sums would double the memory
-            between += sums[image].astype(np.float64) ** 2 / counts[image]
-    return noise_ceiling(squares, between, total, n_trials, n_images, inverse_repetitions)
-
-
-def noise_ceiling(
-    squares: np.ndarray,
-    between: np.ndarray,
-    total: np.ndarray,
-    n_trials: int,
-    n_images: int,
-    inverse_repetitions: float | np.floating,
-) -> np.ndarray:
-    """Noise ceiling (n_voxels,) as share of variance, from sums over the trials of repeated images.
-
-    Args:
-        squares: sum of squares over trials.
-        between: sum over images of (sum over its trials)^2 / repetitions.
-        total: sum over trials.
-        n_trials, n_images: how many.
-        inverse_repetitions: mean of 1 / repetitions of the averages it is for.
-    """
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        noise = np.maximum(squares - between, 0) / (n_trials - n_images)
-        everything = (squares - total**2 / n_trials) / (n_trials - 1)
-        signal = np.maximum(everything - noise, 0)
-        ceiling = signal / (signal + noise * inverse_repetitions)
-    return np.where(signal == 0, 0, ceiling).astype(np.float32)
 
 
 def write_responses(

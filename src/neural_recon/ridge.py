@@ -9,7 +9,7 @@ float64, the product with Y float32. Responses come z-scored from the caller.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -74,8 +74,21 @@ def predict(
 
 
 def together(blocks: Iterator[tuple[int, np.ndarray]]) -> np.ndarray:
-    """What `predict_blocks` yields in one array, float32 (n_test, n_targets)."""
-    return np.concatenate([part for _, part in blocks], axis=1)
+    """What `predict_blocks` yields in one array, float32 (n_test, n_targets).
+
+    Raises:
+        ValueError: the iterator was used before, in part or to its end.
+    """
+    parts, width = [], 0
+    for start, part in blocks:
+        if start != width:
+            break
+        parts.append(part)
+        width += part.shape[1]
+    else:
+        if parts:
+            return np.concatenate(parts, axis=1)
+    raise ValueError("blocks: expected predictions from the first column on, found an iterator used before.")
 
 
 def predict_blocks(
@@ -119,58 +132,90 @@ def predict_blocks(
     Raises:
         ValueError: as `predict`; or fewer than 2 images to take statistics over.
     """
-    n_train, n_targets = targets.shape
-    if n_train != kernel.n_train:
-        raise ValueError(
-            f"targets {targets.shape} do not fit: expected one row for each of {kernel.n_train} images."
-        )
-    if calibration not in ("train", "published", "none"):
-        raise ValueError(f'calibration must be "train", "published" or "none", not {calibration!r}.')
-    images = kernel.image_rows
-    reference = {"train": len(images), "published": kernel.n_test, "none": 2}[calibration]
-    if reference < 2:
-        raise ValueError(
-            f'calibration="{calibration}" needs at least 2 images to take statistics over, not {reference}.'
-        )
-    alphas, group = np.unique(np.broadcast_to(alpha, (n_targets,)), return_inverse=True)
-    check_alphas(alphas)
-    backend = backend or backends.choose()
-    sample = calibration_sample(len(images), seed) if calibration == "train" else np.empty(0, np.int64)
+    _check_rows(targets, kernel.n_train)
+    return Solution(kernel, alpha, targets.shape[1], calibration, seed, backend).blocks(targets, block)
 
-    weights = []
-    for value in alphas:
-        fit = Fit(kernel, value, backend)
-        w = fit.weights()
-        if len(sample):
-            w = np.concatenate([w, fit.left_out_weights([images[k] for k in sample])])
-        weights.append(backend.load(w))
-        del fit
-    logger.info(
-        "%d targets from %d responses to %d images, %d test images, %d alphas",
-        n_targets, n_train, len(images), kernel.n_test, len(alphas),
-    )  # fmt: skip
 
-    def blocks() -> Iterator[tuple[int, np.ndarray]]:
+class Solution:
+    """What predicts any features of a kernel's training rows: W of each penalty, without a feature in it.
+
+    Features in another order of the rows, as of a control fitted on shuffled pairs, need no other factor.
+
+    Args:
+        kernel, calibration, seed, backend: as of `predict_blocks`.
+        alpha: one penalty, or (n_targets,).
+
+    Raises:
+        ValueError: as of `predict_blocks`.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        alpha: float | np.ndarray,
+        n_targets: int,
+        calibration: Calibration = "train",
+        seed: int = 0,
+        backend: Backend | None = None,
+    ):
+        if calibration not in ("train", "published", "none"):
+            raise ValueError(f'calibration must be "train", "published" or "none", not {calibration!r}.')
+        images = kernel.image_rows
+        reference = {"train": len(images), "published": kernel.n_test, "none": 2}[calibration]
+        if reference < 2:
+            raise ValueError(
+                f'calibration="{calibration}" needs at least 2 images to take statistics over, '
+                f"not {reference}."
+            )
+        alphas, self.group = np.unique(np.broadcast_to(alpha, (n_targets,)), return_inverse=True)
+        check_alphas(alphas)
+        self.calibration, self.backend = calibration, backend or backends.choose()
+        self.n_train, self.n_test, self.n_images = kernel.n_train, kernel.n_test, len(images)
+        sample = calibration_sample(len(images), seed) if calibration == "train" else np.empty(0, np.int64)
+        self.weights = []
+        for value in alphas:
+            fit = Fit(kernel, value, self.backend)
+            w = fit.weights()
+            if len(sample):
+                w = np.concatenate([w, fit.left_out_weights([images[k] for k in sample])])
+            self.weights.append(self.backend.load(w))
+            del fit
+
+    def blocks(self, targets: Targets, block: int = 4096) -> Iterator[tuple[int, np.ndarray]]:
+        """Predict these targets (n_train, n_targets); block and what is yielded as of `predict_blocks`.
+
+        Raises:
+            ValueError: targets of other rows or columns, NaN or infinity in them.
+        """
+        n_train, n_targets = targets.shape
+        _check_rows(targets, self.n_train)
+        if n_targets != len(self.group):
+            raise ValueError(f"targets {targets.shape} do not fit: expected {len(self.group)} columns.")
+        logger.info(
+            "%d targets from %d responses to %d images, %d test images, %d alphas",
+            n_targets, n_train, self.n_images, self.n_test, len(self.weights),
+        )  # fmt: skip
         strips = (
             centred(targets, start, min(start + block, n_targets))
             for start in _logged(range(0, n_targets, block))
         )
-        for strip in ahead(strips):
-            groups = group[strip.start : strip.start + block]
-            found = np.unique(groups)
-            predictions = np.empty((kernel.n_test, len(groups)), np.float32)
-            for which in found:
-                columns = slice(None) if len(found) == 1 else np.flatnonzero(groups == which)
-                offset = backend.matmul(weights[which], strip.values[:, columns])
-                offset, left_out = offset[: kernel.n_test], offset[kernel.n_test :]
-                if calibration != "none":
-                    reference = left_out if calibration == "train" else offset
-                    mean, scale = calibration_statistics(reference, strip.std[columns])
-                    offset = (offset - mean) * scale
-                predictions[:, columns] = offset + strip.mean[columns].astype(np.float32)
-            yield strip.start, predictions
+        return ahead((strip.start, self._predicted(strip)) for strip in ahead(strips))
 
-    return ahead(blocks())
+    def _predicted(self, strip: Centred) -> np.ndarray:
+        """The test images' features (n_test, b) of one block."""
+        groups = self.group[strip.start : strip.start + strip.values.shape[1]]
+        found = np.unique(groups)
+        predictions = np.empty((self.n_test, len(groups)), np.float32)
+        for which in found:
+            columns = slice(None) if len(found) == 1 else np.flatnonzero(groups == which)
+            offset = self.backend.matmul(self.weights[which], strip.values[:, columns])
+            offset, left_out = offset[: self.n_test], offset[self.n_test :]
+            if self.calibration != "none":
+                reference = left_out if self.calibration == "train" else offset
+                mean, scale = calibration_statistics(reference, strip.std[columns])
+                offset = (offset - mean) * scale
+            predictions[:, columns] = offset + strip.mean[columns].astype(np.float32)
+        return predictions
 
 
 def calibration_sample(n_images: int, seed: int) -> np.ndarray:
@@ -189,7 +234,7 @@ def calibration_error(n_images: int) -> dict[str, float]:
     return {"mean": float(rest / np.sqrt(taken)), "spread": float(rest / np.sqrt(2 * taken))}
 
 
-def shuffled_images(ids: np.ndarray, seed: int) -> np.ndarray:
+def shuffled_images(ids: np.ndarray, seed: int | Sequence[int]) -> np.ndarray:
     """Each row's image replaced by another of them (n,), for a refit on pairs that do not belong together;
     repetitions of an image get the same other one."""
     images, which = np.unique(ids, return_inverse=True)
@@ -236,6 +281,11 @@ def calibration_statistics(reference: np.ndarray, wanted: np.ndarray) -> tuple[n
     known = spread > 1e-10 * wanted  # what is below is rounding; so a constant feature keeps its mean
     scale = np.divide(wanted, spread, out=np.zeros_like(wanted), where=known)
     return mean, scale.astype(np.float32)
+
+
+def _check_rows(targets: Targets, n: int) -> None:
+    if targets.shape[0] != n:
+        raise ValueError(f"targets {targets.shape} do not fit: expected one row for each of {n} images.")
 
 
 def _logged(steps: range) -> Iterator[int]:

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from neural_recon import refits
 from neural_recon.baselines import KINDS
 from neural_recon.config_sections import SPACES
 from neural_recon.errors import InputError
-from neural_recon.evaluate import Scores
-from neural_recon.feature_files import read_rows, select_rows
+from neural_recon.evaluate import RETRIEVED, Scores
+from neural_recon.feature_files import read_rows
 from neural_recon.files import read_hdf5, read_table
 from neural_recon.metrics import resize
 from neural_recon.networks import Judges
@@ -74,7 +75,8 @@ def score_subject(
 
     Args:
         files: named inputs of the rule `scores`: trials, stimuli, base, final, baselines, predictions,
-            features (chunks of all spaces) and judge (weights and scenes, or empty).
+            refits (a table a space), features (chunks of all spaces) and judge (weights and scenes, or
+            empty).
         judges: networks that compare pictures under the preset. CLIP also conditions, in the demo and with
             the published weights; therefore the demo's judge of objects beside it.
         evaluation: the configuration's section.
@@ -137,11 +139,14 @@ def score_subject(
         chunks = [path for path in files.features if Path(path).parent.name == space]
         true = read_rows(chunks, test_ids)
         for path in (path for path in files.predictions if Path(path).parent.name == space):
-            arrays = read_hdf5(path, "predictions", "nsd_id")
-            predicted = select_rows(path, arrays["predictions"], arrays["nsd_id"], test_ids)
+            predicted = read_rows(path, test_ids)
             scores.add_two_way(Path(path).stem, space, "two_way", test_ids, true, predicted)
-            if space == "clip_vision":
+            if space == RETRIEVED:
                 scores.add_retrieval(Path(path).stem, space, test_ids, true, predicted)
+        for path in (path for path in files.refits if Path(path).parent.name == space):
+            table = read_table(path, refits.COLUMNS)
+            for variant in refits.VARIANTS:
+                scores.add_refits(variant, space, refits.by_metric(table, variant))
     for metric, reason in judges.missing.items():
         scores.add_unmeasured("decoded", "final", metric, len(test_ids), reason)
     return scores

@@ -23,9 +23,19 @@ def generator(run_seed: int, nsd_id: int, purpose: str) -> torch.Generator:
 
 def normal(generators: Sequence[torch.Generator], shape: Sequence[int]) -> torch.Tensor:
     """Standard normal draws (n, *shape) in float32 on the CPU, each image's from its own generator."""
+    _check_own(generators)
     return torch.stack([torch.randn(tuple(shape), generator=generator) for generator in generators])
 
 
 def uniform(generators: Sequence[torch.Generator], shape: Sequence[int]) -> torch.Tensor:
     """Uniform draws (n, *shape) from [0, 1) in float32 on the CPU, each image's from its own generator."""
+    _check_own(generators)
     return torch.stack([torch.rand(tuple(shape), generator=generator) for generator in generators])
+
+
+def _check_own(generators: Sequence[torch.Generator]) -> None:
+    """Raise a ValueError where images share a generator: their draws would depend on batch and order."""
+    if len({id(generator) for generator in generators}) < len(generators):
+        raise ValueError(
+            f"generators: expected one of its own for each of {len(generators)} images, found one twice."
+        )

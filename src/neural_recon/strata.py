@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from neural_recon import statistics
+from neural_recon import metrics, statistics
 from neural_recon.errors import InputError
 from neural_recon.evaluate import better
 
@@ -38,9 +38,11 @@ TRENDS = ["subject", "by", "variant", "picture", "metric", "better", "n", "stati
 
 
 def nearest(test: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The most similar training image: test (n, d), train (m, d) -> cosine (n,), row of train (n,)."""
-    unit = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (test, train)]
-    cosine = unit[0] @ unit[1].T
+    """The most similar training image: test (n, d), train (m, d) -> cosine (n,), row of train (n,).
+
+    A row of zeros has the cosine 0 with all, and a warning.
+    """
+    cosine = metrics.cosine_matrix(test, train)
     row = cosine.argmax(1)
     return cosine[np.arange(len(row)), row], row
 

@@ -35,6 +35,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from neural_recon.errors import InputError
 from neural_recon.kernel import Kernel
 from neural_recon.ridge import Targets, predict_blocks
 
@@ -71,6 +72,10 @@ def score_targets(
         One row a target: part (1-based), r and r2 of the predictions as written, r2_ridge of uncalibrated
         ones, ceiling (of r), and re_paired: the share of re-pairings whose r lies above `chance_level`.
         All are NaN where the truth does not vary over the test images; the ceiling also without repetitions.
+
+    Raises:
+        InputError: fewer than 3 test images, or predictions that are not finite.
+        ValueError: arguments that do not fit each other.
     """
     n, width = true.shape
     trials = np.bincount(trial_image, minlength=n)
@@ -79,8 +84,13 @@ def score_targets(
             f"expected features of one width: train {train.shape}, true {true.shape}, written "
             f"{written.shape}, parts of {sum(parts)} in all, and trials of {n} images, not {len(trials)}."
         )
-    if n < 3 or not trials.all():
-        raise ValueError(f"expected at least 3 test images with a trial each, found {np.sum(trials > 0)}.")
+    if n < 3:
+        raise InputError(
+            f"test images: expected at least 3 to correlate predictions over, found {n}; add sessions or "
+            "change the ids."
+        )
+    if not trials.all():
+        raise ValueError(f"expected {n} test images with a trial each, found {np.sum(trials > 0)}.")
     rng = np.random.default_rng(seed)
     pairings = [rng.permutation(n) for _ in range(REPAIRINGS)]
     level = chance_level(n)
@@ -89,9 +99,15 @@ def score_targets(
         columns = slice(start, start + single.shape[1])
         truth = np.asarray(true[:, columns], np.float64)
         found = np.asarray(written[:, columns], np.float64)
+        wrong = np.count_nonzero(~np.isfinite(found).all(axis=0))
+        if wrong:
+            raise InputError(
+                f"predictions: expected finite numbers, found others in {wrong} of {found.shape[1]} features "
+                f"from column {start} on; compute them again."
+            )
         varies = np.ptp(truth, axis=0) > 0
         average, noise = _averaged(single, trial_image, trials)
-        z_truth, z_found = _standardised(truth), _standardised(found)
+        z_truth, z_found = standardised(truth), standardised(found)
         short = z_truth.astype(np.float32), z_found.astype(np.float32)  # re-pairings are counted only
         above = sum(np.einsum("ij,ij->j", short[0][rows], short[1]) > level for rows in pairings)
         scores = {
@@ -109,8 +125,13 @@ def score_targets(
     constant = int(table["r"].isna().sum())
     if constant:
         logger.warning("%d of %d targets do not vary over the test images: not scored", constant, width)
-    logger.info("median r %.4f, median ceiling %.4f", table["r"].median(), table["ceiling"].median())
+    logger.info("%s, %s", _median(table["r"], "r"), _median(table["ceiling"], "ceiling"))
     return table
+
+
+def _median(scores: pd.Series, name: str) -> str:
+    """The median over the targets that were scored, in words."""
+    return f"median {name} {scores.median():.4f}" if scores.notna().any() else f"{name} not measured"
 
 
 def chance_level(n: int) -> float:
@@ -165,7 +186,7 @@ def _ceiling(average: np.ndarray, noise: np.ndarray, inverse_trials: np.floating
     return np.sqrt(np.maximum(1 - noise_share, 0))
 
 
-def _standardised(x: np.ndarray) -> np.ndarray:
+def standardised(x: np.ndarray) -> np.ndarray:
     """Columns of mean 0 and length 1, so that products are r; zero where constant: as r 0."""
     x = x - x.mean(axis=0)
     length = np.sqrt(np.einsum("ij,ij->j", x, x))

@@ -16,7 +16,7 @@ MOST_BRACKETS = 1000  # of YAML; what they cost grows with the square of how dee
 
 
 def read_text(path: str | os.PathLike[str], what: str, largest: int = LARGEST) -> str:
-    """A UTF-8 text file.
+    """A UTF-8 text file, without the byte-order mark that some editors put in front.
 
     Args:
         what: the file is expected to be, for the message.
@@ -26,7 +26,7 @@ def read_text(path: str | os.PathLike[str], what: str, largest: int = LARGEST) -
         InputError: the file is missing, no UTF-8, or too large.
     """
     try:
-        with Path(path).open(encoding="utf-8") as file:
+        with Path(path).open(encoding="utf-8-sig") as file:
             text = file.read(largest + 1)
     except OSError as error:
         unknown = InputError(f"{path}: expected {what}, found that it cannot be read ({error}).")

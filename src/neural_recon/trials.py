@@ -15,6 +15,9 @@ from neural_recon.texts import read_text
 
 logger = logging.getLogger(__name__)
 
+# that a list counts from elsewhere: standard deviations; images all of which chance hardly ever shows
+SURE, FEW = 4, 5
+
 
 def trial_table(
     design: pd.DataFrame,
@@ -28,7 +31,8 @@ def trial_table(
     less the listed images.
 
     Raises:
-        InputError: an id in both lists or outside NSD, or a split without any image shown in the sessions.
+        InputError: an id in both lists or outside NSD, a list that evidently counts from 1, or a split
+            without any image shown in the sessions.
     """
     ids, shown = design["nsd_id"].to_numpy(), set(design["nsd_id"])
     asked = {"train": train_ids, "test": test_ids}
@@ -42,9 +46,11 @@ def trial_table(
         outside = given[(given < 0) | (given >= nsd.N_IMAGES)]
         if outside.size:
             raise InputError(
-                f"{name} ids: expected NSD ids within 0 to {nsd.N_IMAGES - 1}, found {outside[0]}."
+                f"{name} ids: expected NSD ids within 0 to {nsd.N_IMAGES - 1}, found {outside[0]}; ids count "
+                "from 0, NSD's own names from 1."
             )
         absent = len(set(given.tolist()) - shown)
+        _check_count(name, given, design["nsd_id"].unique())
         if absent:
             logger.warning(
                 "%d of the %d listed %s images were not shown in these sessions", absent, len(given), name
@@ -71,6 +77,27 @@ def trial_table(
         part = table[table["split"] == name]
         logger.info("%s: %d images, %d trials", name, part["nsd_id"].nunique(), len(part))
     return table
+
+
+def _check_count(name: str, given: np.ndarray, shown: np.ndarray) -> None:
+    """Whether a list counts from elsewhere: far more of the ids one lower, or one higher, were shown.
+
+    A list may name images of other subjects, so what was not shown is no mistake by itself. But a list that
+    counts from 1 keeps a seventh of its images by chance, as a subject saw 10,000 of 73,000.
+
+    Raises:
+        InputError: it does: all of the others were shown and not half of these, or more by `SURE` standard
+            deviations of what chance would do.
+    """
+    as_given = int(np.isin(given, shown).sum())
+    for step, words in ((-1, "one lower"), (1, "one higher")):
+        moved = int(np.isin(given + step, shown).sum())
+        every = moved == len(given) >= FEW and 2 * as_given < moved
+        if every or moved - as_given > SURE * np.sqrt(moved + as_given):
+            raise InputError(
+                f"{name} ids: expected images shown in these sessions, found {as_given} of {len(given)}, and "
+                f"{moved} of the ids {words}; ids count from 0, NSD's own names from 1: write the list so."
+            )
 
 
 def read_ids(path: str | Path) -> np.ndarray:

@@ -5,6 +5,7 @@ attention blocks of the text UNet are all that the generation of images needs.
 """
 
 import os
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -14,12 +15,12 @@ from diffusers import AutoencoderKL, DDIMScheduler
 from torch import nn
 
 from neural_recon import checkpoints, model_folders, seeds
+from neural_recon import diffusion_arguments as arguments
+from neural_recon.diffusion_arguments import Given
 from neural_recon.dual_unet import Contexts, DualUNet
 from neural_recon.noise_steps import steps_run
 
 Memory = Literal["fast", "low"]
-# contexts: vision, text, and the unconditional ones of both
-Given = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor | None]
 
 # What a folder's scheduler configuration leaves open is as published.
 PUBLISHED_SCHEDULE = {
@@ -148,14 +149,15 @@ class DualGuidedPipeline:
             None if array is None else torch.as_tensor(array)
             for array in (base, uncond_vision, uncond_text, noise)
         )
-        uncond = (uncond_vision, uncond_text)
-        self._check(
-            base, vision, text, uncond, strength, mixing, guidance_scale, steps, generators, noise, output
-        )
+        contexts = (vision, text, uncond_vision, uncond_text)
+        # each stage checks what it takes; here all is checked before the first of them computes
+        arguments.check_strength(strength)
         strength = 1.0 if base is None else strength
+        self._check_start(len(vision), base, strength, steps, generators, noise)
+        arguments.check_guidance(len(vision), contexts, self.context_width, mixing, guidance_scale)
+        arguments.expect(output in ("image", "latents"), "output", "'image' or 'latents'", output)
         latents = self.noised(base, strength, steps, generators, noise)
-        contexts = (vision, text, *uncond)
-        *_, latents = self.denoise(latents, contexts, strength, mixing, guidance_scale, steps)
+        latents = self.denoised(latents, contexts, strength, mixing, guidance_scale, steps)
         return self.decode(latents) if output == "image" else latents.cpu()
 
     def schedule(self, strength: float, steps: int) -> tuple[int | None, list[int]]:
@@ -163,7 +165,18 @@ class DualGuidedPipeline:
 
         The noise level is one step above the first denoised one, as in the published code (its
         `stochastic_encode` takes step `int(strength * steps)`, its `decode` starts one below).
+
+        Raises:
+            ValueError: a strength out of range or of less than one step, or another number of steps than
+                the model was trained with allows.
         """
+        arguments.check_strength(strength)
+        most = self.scheduler.config.num_train_timesteps
+        arguments.expect(
+            isinstance(steps, int) and 1 <= steps <= most, "steps", f"a whole number, 1 to {most}", steps
+        )
+        enough = steps_run(strength, steps) >= 1
+        arguments.expect(enough, "strength", f"at least 1 / steps = {1 / steps:g}", strength)
         self.scheduler.set_timesteps(steps)
         rising = self.scheduler.timesteps.flip(0).tolist()
         if strength == 1:
@@ -180,16 +193,12 @@ class DualGuidedPipeline:
         generators: Sequence[torch.Generator] | None = None,
         noise: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """The float32 latents (n, 4, h, w) that denoising starts from; arguments as in a call."""
-        start, _ = self.schedule(strength, steps)
-        z0 = None
-        if start is not None:
-            if base is None:
-                raise ValueError("base: expected pictures, as strength is below 1, found None")
-            z0 = self.encode(base, generators)
+        """The float32 latents (n, 4, h, w) that denoising starts from; arguments and errors as in a call."""
+        n = next((len(given) for given in (base, noise, generators) if given is not None), 0)
+        start = self._check_start(n, base, strength, steps, generators, noise)
+        z0 = None if start is None or base is None else self.encode(base, generators)
         if noise is None:
-            if generators is None:
-                raise ValueError("noise: expected noise or generators, found None")
+            assert generators is not None  # checked above
             noise = seeds.normal(generators, self._latent_shape(base))
         noise = noise.to(self.device, torch.float32)
         return noise if z0 is None else self.scheduler.add_noise(z0, noise, torch.tensor([start]))
@@ -199,7 +208,12 @@ class DualGuidedPipeline:
         """Scaled float32 latents (n, 4, h, w) of images (n, 3, H, W) in [-1, 1].
 
         The mean of the autoencoder's posterior, or a draw from it with one CPU generator an image.
+
+        Raises:
+            ValueError: an argument has another shape or range.
         """
+        arguments.check_base(len(base), base, self.scale_factor)
+        arguments.check_generators(len(base), generators)
         self._bring(self.vae)
         posterior = self.vae.encode(_image_layout(base, self.device)).latent_dist
         latents = posterior.mean
@@ -207,7 +221,22 @@ class DualGuidedPipeline:
             latents = latents + posterior.std * seeds.normal(generators, latents.shape[1:]).to(latents.device)
         return latents * self.vae.config.scaling_factor
 
-    @torch.no_grad()
+    def denoised(
+        self,
+        latents: torch.Tensor,
+        contexts: Given,
+        strength: float,
+        mixing: float,
+        guidance_scale: float,
+        steps: int,
+    ) -> torch.Tensor:
+        """The float32 latents (n, 4, h, w) after the last step; arguments and errors as of `denoise`.
+
+        Those of the steps before it are let go as soon as the next ones are there.
+        """
+        run = self.denoise(latents, contexts, strength, mixing, guidance_scale, steps)
+        return deque(run, maxlen=1).pop()
+
     def denoise(
         self,
         latents: torch.Tensor,
@@ -217,7 +246,7 @@ class DualGuidedPipeline:
         guidance_scale: float,
         steps: int,
     ) -> Iterator[torch.Tensor]:
-        """Yield the float32 latents (n, 4, h, w) after each step.
+        """Yield the float32 latents (n, 4, h, w) after each step, for who looks at them all: see `denoised`.
 
         Args:
             latents: (n, 4, h, w), noised to `strength`.
@@ -225,9 +254,25 @@ class DualGuidedPipeline:
                 are computed once. With guidance both passes go through the UNet as one batch, the
                 unconditional one first.
             strength, mixing, guidance_scale, steps: as in a call.
+
+        Raises:
+            ValueError: an argument has another shape or range; before the first step is asked for.
         """
-        self._bring(self.unet)
         _, timesteps = self.schedule(strength, steps)
+        arguments.check_latents(latents, self.vae.config.latent_channels)
+        arguments.check_guidance(len(latents), contexts, self.context_width, mixing, guidance_scale)
+        return self._steps(latents, contexts, timesteps, mixing, guidance_scale)
+
+    @torch.no_grad()
+    def _steps(
+        self,
+        latents: torch.Tensor,
+        contexts: Given,
+        timesteps: Sequence[int],
+        mixing: float,
+        guidance_scale: float,
+    ) -> Iterator[torch.Tensor]:
+        self._bring(self.unet)
         dtype, guided = self.unet.image_unet.dtype, guidance_scale != 1
         prepared = self._prepared(contexts, guided)
         latents = _image_layout(latents, self.device)
@@ -247,8 +292,8 @@ class DualGuidedPipeline:
         given = self.unet.contexts(vision.to(self.device, dtype), text.to(self.device, dtype))
         if not guided:
             return given
-        if uncond_vision is None or uncond_text is None:
-            raise ValueError("contexts: expected unconditional ones, as guidance_scale is not 1, found None")
+        assert uncond_vision is not None  # checked, as guidance_scale is not 1
+        assert uncond_text is not None
         without = self.unet.contexts(uncond_vision.to(self.device, dtype), uncond_text.to(self.device, dtype))
 
         def both(which: str, part: int) -> torch.Tensor:
@@ -259,7 +304,12 @@ class DualGuidedPipeline:
 
     @torch.no_grad()
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """Float32 images (n, 3, H, W) in [-1, 1], on the CPU, of scaled latents (n, 4, h, w)."""
+        """Float32 images (n, 3, H, W) in [-1, 1], on the CPU, of scaled latents (n, 4, h, w).
+
+        Raises:
+            ValueError: latents of another shape, or NaN or infinity among them.
+        """
+        arguments.check_latents(latents, self.vae.config.latent_channels)
         self._bring(self.vae)
         latents = _image_layout(latents, self.device) / self.vae.config.scaling_factor
         return self.vae.decode(latents, return_dict=False)[0].clamp(-1, 1).cpu()
@@ -288,73 +338,27 @@ class DualGuidedPipeline:
         sides = (size, size) if base is None else (side // self.scale_factor for side in base.shape[2:])
         return (self.vae.config.latent_channels, *sides)
 
-    def _check(
+    def _check_start(
         self,
+        n: int,
         base: torch.Tensor | None,
-        vision: torch.Tensor,
-        text: torch.Tensor,
-        uncond: tuple[torch.Tensor | None, torch.Tensor | None],
         strength: float,
-        mixing: float,
-        guidance_scale: float,
         steps: int,
         generators: Sequence[torch.Generator] | None,
         noise: torch.Tensor | None,
-        output: str,
-    ) -> None:
-        n, dim = len(vision), self.context_width
-        for name, context, rows in (
-            ("vision", vision, (n,)),
-            ("text", text, (n,)),
-            ("uncond_vision", uncond[0], (1, n)),
-            ("uncond_text", uncond[1], (1, n)),
-        ):
-            if context is None:
-                _expect(guidance_scale == 1, name, "a context, as guidance_scale is not 1", None)
-                continue
-            fits = context.ndim == 3 and len(context) in rows and context.shape[2] == dim
-            _expect(fits, name, f"({' or '.join(map(str, rows))}, tokens, {dim})", tuple(context.shape))
-            _expect(bool(torch.isfinite(context).all()), name, "finite numbers", "NaN or infinity")
-        for name, one, other in (("uncond_vision", uncond[0], vision), ("uncond_text", uncond[1], text)):
-            if one is not None:
-                _expect(one.shape[1] == other.shape[1], name, f"{other.shape[1]} tokens", one.shape[1])
-        _expect(0 < strength <= 1, "strength", "a number in (0, 1]", strength)
-        _expect(0 <= mixing <= 1, "mixing", "a number in [0, 1]", mixing)
-        _expect(guidance_scale >= 0, "guidance_scale", "a number >= 0", guidance_scale)
-        most = self.scheduler.config.num_train_timesteps
-        _expect(isinstance(steps, int) and 1 <= steps <= most, "steps", f"a whole number, 1 to {most}", steps)
-        enough = base is None or steps_run(strength, steps) >= 1
-        _expect(enough, "strength", f"at least 1 / steps = {1 / steps:g}", strength)
-        _expect(output in ("image", "latents"), "output", "'image' or 'latents'", output)
+    ) -> int | None:
+        """Check what n images start from; gives the timestep they are noised to, None for pure noise."""
+        start, _ = self.schedule(strength, steps)
+        arguments.expect(base is not None or start is None, "base", "pictures, as strength is below 1", None)
         if base is not None:
-            fits = (
-                base.ndim == 4
-                and base.shape[:2] == (n, 3)
-                and not any(s % self.scale_factor for s in base.shape[2:])
-            )
-            _expect(
-                fits, "base", f"({n}, 3, H, W), H and W multiples of {self.scale_factor}", tuple(base.shape)
-            )
-            low, high = base.min().item(), base.max().item()
-            _expect(low >= -1.001 and high <= 1.001, "base", "values in [-1, 1]", f"[{low:g}, {high:g}]")
-        if generators is not None:
-            _expect(len(generators) == n, "generators", f"{n}, one an image", len(generators))
-        else:
-            _expect(noise is not None, "noise", "noise or generators", None)
-        if noise is not None:
-            shape = (n, *self._latent_shape(base))
-            if base is None:  # then it is the noise that gives the size
-                shape = (*shape[:2], *noise.shape[2:])
-            _expect(noise.ndim == 4 and tuple(noise.shape) == shape, "noise", shape, tuple(noise.shape))
+            arguments.check_base(n, base, self.scale_factor)
+        arguments.check_generators(n, generators)
+        arguments.check_noise(n, noise, generators, self._latent_shape(base), any_size=base is None)
+        return start
 
 
 def _image_layout(images: torch.Tensor, device: torch.device) -> torch.Tensor:
     return images.to(device, torch.float32).contiguous(memory_format=torch.channels_last)
-
-
-def _expect(condition: bool, name: str, expected: object, found: object) -> None:
-    if not condition:
-        raise ValueError(f"{name}: expected {expected}, found {found}")
 
 
 def _renamed(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

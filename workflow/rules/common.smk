@@ -10,7 +10,10 @@ from neural_recon import (
     fingerprints,
     generators,
     output_cache,
+    places,
+    slurm,
     stages,
+    terminal,
     weights,
 )
 from neural_recon.config import ANNOTATIONS, Config, resolve
@@ -24,12 +27,17 @@ from neural_recon.plan import Plan
 if not sys.executable.startswith("'"):
     sys.executable = shlex.quote(sys.executable)
 
+MAIN = workflow.is_main_process and workflow.modifier.is_main_snakefile()
+if MAIN:
+    terminal.shorten(workflow)
+
 # The folder of this project, which is not that of a workflow that uses it as a module.
 PROJECT = Path(workflow.current_basedir).parents[1]
 
 given = config.get("generator", {})  # before recipe and defaults
 # A user's mistake in the configuration or the design ends here, in one sentence.
 try:
+    places.check(folder_of_the_project=PROJECT, Python_interpreter=sys.executable)
     # the resolved configuration, defaults and recipe included, is what rules look their parameters up in
     config.update(resolve(config, PROJECT))
     # those in force, also where another workflow that uses this one as a module sets them
@@ -40,6 +48,7 @@ try:
     CONFIG = Config.model_validate(config)
     PLAN = Plan(CONFIG)
     if workflow.is_main_process:  # what a job on another machine need not do again
+        slurm.guard()
         PLAN.check_files()
         PLAN.fetch_design()
         PLAN.check()
@@ -77,6 +86,15 @@ ENCODERS = weights.ENCODERS
 CACHED = workflow.enable_cache
 if CACHED:
     output_cache.name_sources_by_digest()
+
+
+# What people look at first is computed first: pictures, then the scores, then all further controls.
+PICTURES, SCORES = 20, 10
+
+
+def by_fit(wildcards):
+    """The decoder's own pictures before those of its controls."""
+    return PICTURES if "decoded" in wildcards else SCORES
 
 
 # On a cluster these seconds are spent beside Snakemake: a job of their own would wait longer than it runs.

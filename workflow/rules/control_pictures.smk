@@ -13,6 +13,7 @@ rule baselines:
         "<logs>/baselines/{subject}.log",
     benchmark:
         "<benchmarks>/baselines/{subject}.tsv"
+    priority: SCORES
     conda:
         "../../envs/environment.yaml"
     threads: 8
@@ -54,6 +55,7 @@ rule control_pictures:
         "<logs>/control_pictures/{subject}.log",
     benchmark:
         "<benchmarks>/control_pictures/{subject}.tsv"
+    priority: SCORES
     conda:
         "../../envs/environment.yaml"
     resources:

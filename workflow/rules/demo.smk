@@ -10,6 +10,7 @@ if CONFIG.demo is not None:
             "<logs>/demo_experiment.log",
         benchmark:
             "<benchmarks>/demo_experiment/all.tsv"
+        priority: PICTURES
         conda:
             "../../envs/environment.yaml"
         resources:
@@ -29,6 +30,7 @@ if CONFIG.demo is not None:
             "<logs>/demo_stimuli.log",
         benchmark:
             "<benchmarks>/demo_stimuli/all.tsv"
+        priority: PICTURES
         conda:
             "../../envs/environment.yaml"
         threads: 2
@@ -51,6 +53,7 @@ if CONFIG.demo is not None:
             "<logs>/demo_subject/{subject}.log",
         benchmark:
             "<benchmarks>/demo_subject/{subject}.tsv"
+        priority: PICTURES
         conda:
             "../../envs/environment.yaml"
         resources:
@@ -72,6 +75,7 @@ if CONFIG.demo is not None:
             "<logs>/demo_signals/{subject}.log",
         benchmark:
             "<benchmarks>/demo_signals/{subject}.tsv"
+        priority: PICTURES
         conda:
             "../../envs/environment.yaml"
         resources:
@@ -98,6 +102,7 @@ if CONFIG.demo is not None:
             "<logs>/demo_betas/{subject}_{session}.log",
         benchmark:
             "<benchmarks>/demo_betas/{subject}_{session}.tsv"
+        priority: PICTURES
         conda:
             "../../envs/environment.yaml"
         resources:

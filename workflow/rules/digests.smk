@@ -22,3 +22,11 @@ def content_of(*paths):
         return [fingerprints.digest(place) for place in places]
 
     return digests
+
+
+def sections(settings):
+    """The sections of a configuration as a parameter each: of a change Snakemake shows that section, not all."""
+    return {
+        f"config_{name}": lambda wildcards, section=section: section
+        for name, section in settings.items()
+    }

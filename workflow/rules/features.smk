@@ -12,6 +12,7 @@ rule features_vdvae:
     benchmark:
         "<benchmarks>/features_vdvae/{stimuli}_{chunk}.tsv"
     cache: CACHED
+    priority: PICTURES
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -43,6 +44,7 @@ rule features_clip_vision:
     benchmark:
         "<benchmarks>/features_clip_vision/{stimuli}_{chunk}.tsv"
     cache: CACHED
+    priority: PICTURES
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -74,6 +76,7 @@ rule features_clip_text:
     benchmark:
         "<benchmarks>/features_clip_text/{stimuli}_{chunk}.tsv"
     cache: CACHED
+    priority: PICTURES
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -101,6 +104,7 @@ rule unconditional_contexts:
     benchmark:
         "<benchmarks>/unconditional_contexts/all.tsv"
     cache: CACHED
+    priority: PICTURES
     conda:
         "../../envs/environment.yaml"
     resources:

@@ -58,6 +58,7 @@ if CONFIG.nsd.coco:
             "<logs>/captions.log",
         benchmark:
             "<benchmarks>/captions/all.tsv"
+        priority: PICTURES
         conda:
             "../../envs/environment.yaml"
         resources:

@@ -18,6 +18,7 @@ rule base_images:
         # what the latents come from: the decoder (also under the other calibration), the control fitted on
         # shuffled pairs, the picture itself
         variant="decoded|shuffled|true_features|calibration_train|calibration_published",
+    priority: by_fit
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -47,6 +48,7 @@ rule reconstruct:
     wildcard_constraints:
         # swapped: the image's own base, another image's contexts
         variant="decoded|true_features|swapped",
+    priority: by_fit
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -83,6 +85,7 @@ rule collect_reconstructions:
         "<benchmarks>/collect_reconstructions/{subject}_{variant}.tsv"
     wildcard_constraints:
         variant="decoded|true_features|swapped",
+    priority: by_fit
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -106,6 +109,7 @@ rule pictures:
         "<logs>/pictures/{subject}.log",
     benchmark:
         "<benchmarks>/pictures/{subject}.tsv"
+    priority: PICTURES
     conda:
         "../../envs/environment.yaml"
     resources:

@@ -12,7 +12,7 @@ rule quality:
         "<logs>/quality/{subject}.log",
     benchmark:
         "<benchmarks>/quality/{subject}.tsv"
-    priority: 10
+    priority: PICTURES + 1
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -44,7 +44,7 @@ rule quality_page:
     benchmark:
         "<benchmarks>/quality_page/{subject}.tsv"
     # before responses, which wrong sessions stop
-    priority: 10
+    priority: PICTURES + 1
     conda:
         "../../envs/environment.yaml"
     resources:

@@ -1,5 +1,6 @@
 # What single regions tell. No other stage depends on these rules; the report shows them.
-rule region_decoder:
+# All sets in one job per subject: responses, networks and the embedded test images are loaded once.
+rule region_decoders:
     input:
         responses="<results>/responses/{subject}.h5",
         voxels="<results>/voxels/{subject}.parquet",
@@ -13,36 +14,38 @@ rule region_decoder:
         hparams=lookup("features/vdvae/hparams", within=config),
         clip=ancient(model_files(*ENCODERS[:2])),
     output:
-        scores="<results>/regions/{subject}/{region}/scores.tsv",
-        single="<results>/regions/{subject}/{region}/images.parquet",
-        images="<results>/regions/{subject}/{region}/base_images.h5",
+        scores=expand("<results>/regions/{{subject}}/{region}/scores.tsv", region=SETS),
+        single=expand(
+            "<results>/regions/{{subject}}/{region}/images.parquet", region=SETS
+        ),
+        images=expand(
+            "<results>/regions/{{subject}}/{region}/base_images.h5", region=SETS
+        ),
     log:
-        "<logs>/region_decoder/{subject}_{region}.log",
+        "<logs>/region_decoders/{subject}.log",
     benchmark:
-        "<benchmarks>/region_decoder/{subject}_{region}.tsv"
-    wildcard_constraints:
-        region="|".join(SETS) or "none",
+        "<benchmarks>/region_decoders/{subject}.tsv"
     conda:
         "../../envs/environment.yaml"
     threads: 8
     resources:
         gpu=1,
         mem_mb=growing(8000),
-        runtime=growing(20),
+        runtime=growing(10 + 10 * len(SETS)),
     params:
-        code=code_of("region_decoder"),
+        code=code_of("region_decoders"),
         content=content_of(TREE.stimuli, VDVAE, *model_files(*ENCODERS[:2])),
         models=lambda wildcards: VERSATILE,
         preset=lookup("evaluation/preset", within=config),
-        regions=lambda wildcards: SETS[wildcards.region],
         repairings=lookup("evaluation/repairings", within=config),
         ridge={
             key: config["ridge"][key]
             for key in ("alpha", "calibration", "cross_validation")
         },
         seed=lookup("seed", within=config),
+        sets=lookup("regions/sets", within=config),
     script:
-        "../scripts/region_decoder.py"
+        "../scripts/region_decoders.py"
 
 
 rule region_scores:

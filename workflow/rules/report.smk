@@ -5,6 +5,9 @@ rule report:
             table=["images.parquet", "summary.tsv", "tests.tsv"],
         ),
         curves=report_files("<results>/ridge/{subject}/{space}/alpha.tsv", space=SPACES),
+        refits=report_files(
+            "<results>/ridge/{subject}/{space}/shuffled_refits.tsv", space=SPACES
+        ),
         targets=report_files("<results>/targets/{subject}/{space}.tsv", space=SPACES),
         data_amount=(
             report_files("<results>/data_amount/{subject}.tsv")
@@ -74,10 +77,10 @@ rule report:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
+        **sections(config),
         benchmarks=lambda wildcards: CONFIG.pathvars.get("benchmarks", "benchmarks"),
         code=code_of("report"),
         content=content_of(TREE.stimuli),
-        config=config,
         results=lambda wildcards: str(CONFIG.results),
         subjects=report_subjects,
     script:

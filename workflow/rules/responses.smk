@@ -8,6 +8,7 @@ rule trials:
         "<logs>/trials/{subject}.log",
     benchmark:
         "<benchmarks>/trials/{subject}.tsv"
+    priority: PICTURES
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -34,6 +35,7 @@ rule voxels:
         "<logs>/voxels/{subject}.log",
     benchmark:
         "<benchmarks>/voxels/{subject}.tsv"
+    priority: PICTURES
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -59,7 +61,7 @@ rule betas:
     benchmark:
         "<benchmarks>/betas/{subject}_{session}.tsv"
     # before features: a damaged session is to show at once
-    priority: 10
+    priority: PICTURES + 1
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -91,6 +93,7 @@ rule responses:
         "<logs>/responses/{subject}.log",
     benchmark:
         "<benchmarks>/responses/{subject}.tsv"
+    priority: PICTURES
     conda:
         "../../envs/environment.yaml"
     resources:

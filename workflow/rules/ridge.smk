@@ -8,6 +8,7 @@ rule ridge_kernel:
         "<logs>/ridge_kernel/{subject}.log",
     benchmark:
         "<benchmarks>/ridge_kernel/{subject}.tsv"
+    priority: PICTURES
     conda:
         "../../envs/environment.yaml"
     threads: 8
@@ -31,6 +32,7 @@ rule ridge_alpha:
         "<logs>/ridge_alpha/{subject}_{space}.log",
     benchmark:
         "<benchmarks>/ridge_alpha/{subject}_{space}.tsv"
+    priority: PICTURES
     conda:
         "../../envs/environment.yaml"
     threads: 8
@@ -65,6 +67,7 @@ rule ridge_predict:
         # decoded: the decoder; shuffled: the control, fitted on training pairs that do not belong together;
         # calibration_*: the decoder under another calibration
         pairs="decoded|shuffled|calibration_train|calibration_published",
+    priority: by_fit
     conda:
         "../../envs/environment.yaml"
     threads: 8
@@ -82,6 +85,35 @@ rule ridge_predict:
         seed=lookup("seed", within=config),
     script:
         "../scripts/ridge_predict.py"
+
+
+# The null of a decoder's scores: refits of it on shuffled pairs, by the weights that it has.
+rule shuffled_refits:
+    input:
+        kernel="<results>/ridge/{subject}/kernel.h5",
+        features=feature_files,
+        curve="<results>/ridge/{subject}/{space}/alpha.tsv",
+    output:
+        table="<results>/ridge/{subject}/{space}/shuffled_refits.tsv",
+    log:
+        "<logs>/shuffled_refits/{subject}_{space}.log",
+    benchmark:
+        "<benchmarks>/shuffled_refits/{subject}_{space}.tsv"
+    priority: SCORES
+    conda:
+        "../../envs/environment.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=growing(6000),
+        runtime=growing(30),
+    params:
+        calibration=lookup("ridge/calibration", within=config),
+        code=code_of("shuffled_refits"),
+        refits=lookup("evaluation/shuffled_refits", within=config),
+        seed=lookup("seed", within=config),
+    script:
+        "../scripts/shuffled_refits.py"
 
 
 # Decoders kept for new scans (ridge.keep, `neural-recon decode`): what a subject's spaces share, and each space's.

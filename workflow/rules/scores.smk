@@ -16,6 +16,9 @@ rule scores:
             space=SPACES,
             variant=["decoded", "shuffled", RECALIBRATED],
         ),
+        refits=expand(
+            "<results>/ridge/{{subject}}/{space}/shuffled_refits.tsv", space=SPACES
+        ),
         features=lambda wildcards: [
             path for space in SPACES for path in feature_files(wildcards, space)
         ],
@@ -34,6 +37,7 @@ rule scores:
         "<logs>/scores/{subject}.log",
     benchmark:
         "<benchmarks>/scores/{subject}.tsv"
+    priority: SCORES
     conda:
         "../../envs/environment.yaml"
     resources:

@@ -23,7 +23,7 @@ subjects = [
         final=results / f"reconstructions/{subject}/decoded.h5",
         true_features=results / f"reconstructions/{subject}/true_features.h5",
         controls={name: results / f"controls/{subject}/{name}.tsv" for name in CONTROLS if name in tables},
-        regions=results / f"regions/{subject}" if params.config["regions"]["sets"] else None,
+        regions=results / f"regions/{subject}" if snakemake.config["regions"]["sets"] else None,
         strata=results / f"strata/{subject}.tsv",
         comparison=results / "scores/comparison.parquet" if snakemake.input.comparison else None,
         quality=results / f"quality/{subject}/sessions.tsv",
@@ -36,12 +36,13 @@ subjects = [
             if name in painted
         },
         alphas={space: results / f"ridge/{subject}/{space}/alpha.tsv" for space in SPACES},
+        refits={space: results / f"ridge/{subject}/{space}/shuffled_refits.tsv" for space in SPACES},
         targets={space: results / f"targets/{subject}/{space}.tsv" for space in SPACES},
-        data_amount=results / f"data_amount/{subject}.tsv" if params.config["data_amount"] else None,
+        data_amount=results / f"data_amount/{subject}.tsv" if snakemake.config["data_amount"] else None,
     )
     for subject, mask in zip(params.subjects, snakemake.input.masks, strict=True)
 ]
 build(
-    snakemake.output.page, subjects, snakemake.input.stimuli, params.benchmarks, params.config,
+    snakemake.output.page, subjects, snakemake.input.stimuli, params.benchmarks, snakemake.config,
     contents=snakemake.input.content or None, provenance=if_there(results / "provenance"),
 )  # fmt: skip

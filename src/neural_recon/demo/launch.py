@@ -7,12 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from neural_recon import terminal
 from neural_recon.errors import InputError
 
 # Rules that take many cores for NSD; the demo is small enough for one each.
 WIDE = (
     *("demo_stimuli", "ridge_kernel", "ridge_alpha", "ridge_predict", "target_scores", "data_amount_subject"),
-    *("region_decoder", "region_synthetic", "baselines", "held_out_clusters", "leaks"),
+    *("region_decoders", "region_synthetic", "baselines", "held_out_clusters", "leaks", "shuffled_refits"),
 )
 MOST_CORES = 4  # more only wait for each other in the demo
 
@@ -52,7 +53,7 @@ def run(folder: Path, cores: int, subject: str | None, dry_run: bool) -> int:
         0 done, 130 interrupted, 1 failed, of which Snakemake has said more.
     """
     # libraries look nothing up by themselves: the demo needs no network
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", terminal.SAYS_ITSELF: "1"}
     process = subprocess.Popen(command(cores, subject, dry_run), cwd=folder, env=environment)
     interrupted = []
     # Snakemake ends its jobs in its own time. Ctrl-C reaches it from the terminal, `kill` is passed on.

@@ -11,9 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from neural_recon.report.plots import GREY, INK, MARKERS, SPACE_COLOURS, STYLE, uri
+from neural_recon.refits import by_metric
+from neural_recon.report import penalties
+from neural_recon.report.plots import GREY, INK, MARKERS, SPACE_COLOURS, STYLE, largest, uri
 from neural_recon.report.results import Results
-from neural_recon.report.words import FEATURE_SPACES
+from neural_recon.report.words import FEATURE_SPACES, finite, number
 
 CEILING = "#56718A"
 PARTS = {"vdvae": "layer", "clip_vision": "token (1: class)", "clip_text": "token"}
@@ -26,14 +28,22 @@ def decodable(people: Sequence[Results]) -> dict[str, Any] | None:
     people = [person for person in people if person.targets]
     if not people:
         return None
+    rows = [
+        (
+            person.subject,
+            FEATURE_SPACES[space],
+            table[table["part"] == 0].iloc[0].to_dict(),
+            by_metric(person.refits[space], "decoded") if space in person.refits else {},
+        )
+        for person in people
+        for space, table in person.targets.items()
+    ]
     return {
         "parts": _parts(people),
         "map": _token_map(people),
-        "rows": [
-            (person.subject, FEATURE_SPACES[space], table[table["part"] == 0].iloc[0].to_dict())
-            for person in people
-            for space, table in person.targets.items()
-        ],
+        "rows": rows,
+        "no_ceiling": any(not finite(row["ceiling"]) for _, _, row, _ in rows),
+        "remarks": penalties.remarks(people),
     }
 
 
@@ -102,7 +112,7 @@ def _token_map(people: Sequence[Results]) -> str | None:
             ):
                 values = table[name].to_numpy(float)
                 shown = axes.imshow(values[1:].reshape(side, side), vmin=0, vmax=1, cmap="viridis")
-                axes.set(xticks=[], yticks=[], title=title, xlabel=f"class token {values[0]:.2f}")
+                axes.set(xticks=[], yticks=[], title=title, xlabel=f"class token {number(values[0], 2)}")
         bar = figure.colorbar(shown, ax=panels, shrink=0.85, pad=0.01)
         bar.ax.axhline(float(table["chance"].iloc[0]), color="white", lw=1.4)
         bar.outline.set_visible(False)
@@ -116,7 +126,7 @@ def _curves(tables: dict[str, pd.DataFrame], spaces: Sequence[str]) -> str:
     with matplotlib.rc_context({**STYLE, "ytick.major.size": 3}):
         figure = Figure(figsize=(3.3 * len(spaces) + 0.6, 0.5 + 2.6 * len(kinds)), layout="constrained")
         panels = figure.subplots(len(kinds), len(spaces), sharex="row", sharey=True, squeeze=False)
-        best = max(float(table["high"].max()) for table in tables.values())
+        best = largest((table["high"] for table in tables.values()), 0.5)
         top = min(1 - (1 - best) / 2, 0.9995)
         for row, kind in zip(panels, kinds, strict=True):
             for axes, space in zip(row, spaces, strict=True):

@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from neural_recon.report.amount import TICKS
-from neural_recon.report.plots import GREY, INK, MARKERS, SPACE_COLOURS, STYLE, uri
+from neural_recon.report.plots import GREY, INK, MARKERS, SPACE_COLOURS, STYLE, largest, uri
 from neural_recon.report.results import Results
-from neural_recon.report.words import FEATURE_SPACES, heading, number, p_value
+from neural_recon.report.words import FEATURE_SPACES, heading, number, p_said
 
 MAIN = "clip_two_way"
 SPACE = "clip_vision"  # of the table's one figure; all spaces stand below it
@@ -72,7 +72,7 @@ def _held_out(person: Results) -> list[str]:
     if not {"random", "clusters"} <= set(rows.index):
         return []
     p = rows.loc["clusters", "p_difference"]
-    return [f"{CUTS[cut]} {number(rows.loc[cut, 'score'])}" for cut in CUTS] + [_p(p)]
+    return [f"{CUTS[cut]} {number(rows.loc[cut, 'score'])}" for cut in CUTS] + [p_said(p)]
 
 
 def _checks(person: Results) -> list[str]:
@@ -151,10 +151,6 @@ _QUESTIONS = (
 )
 
 
-def _p(p: float) -> str:
-    return f"p {'' if p < 0.001 else '= '}{p_value(p)}"
-
-
 def _draw_columns(table: pd.DataFrame) -> list[str]:
     return [name for name in table.columns if name.startswith("seed")]
 
@@ -209,8 +205,8 @@ def _clusters(people: Sequence[Results]) -> dict[str, Any] | None:
 def _cluster_plot(tables: dict[str, pd.DataFrame]) -> str:
     """Identification under both cuts: a panel a space, a line a subject; chance as a grey band."""
     spaces = [s for s in FEATURE_SPACES if any((table["space"] == s).any() for table in tables.values())]
-    best = max(float(table["high"].max()) for table in tables.values())
-    worst = min(float(table["low"].min()) for table in tables.values())
+    best = largest((table["high"] for table in tables.values()), 1)
+    worst = -largest((-table["low"] for table in tables.values()), 0)
     bottom = max(min(0.4, 0.95 * worst), 0.0005)  # below chance and all that is drawn; a logit axis has no 0
     top = min(1 - (1 - best) / 2, 0.9995)
     with matplotlib.rc_context({**STYLE, "ytick.major.size": 3}):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from neural_recon.comparison import METRICS
-from neural_recon.report import gallery, words
+from neural_recon.report import gallery, penalties, words
 from neural_recon.report.results import Results
 
 
@@ -34,6 +34,7 @@ def caveats(people: Sequence[Results], configuration: Mapping[str, Any]) -> list
     if preset:
         sizes = "at the pictures' own size" if preset == "native" else "sizes and SSIM as published under it"
         found.append(("Preset", f"{preset}: {sizes}. Figures compare under the same preset only."))
+    found.append(("Penalty", penalties.in_short(people)))
     found.append(("Leakage", _leakage(ridge.get("calibration"), preparation)))
     found.append(("Not measured", not_measured(people)))
     return [(what, how) for what, how in found if how]

@@ -134,10 +134,13 @@ def render(template: str, content: Mapping[str, Any]) -> str:
     environment.filters.update(
         number=words.number,
         p_value=words.p_value,
+        p_said=words.p_said,
+        refits=words.refits,
         duration=words.duration,
         alpha=words.alpha,
         megabytes=words.megabytes,
     )
+    environment.tests["finite"] = words.finite
     return environment.get_template(template).render(content)
 
 

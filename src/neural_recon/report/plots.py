@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
@@ -57,6 +57,12 @@ def uri(figure: Figure) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def largest(columns: Iterable[pd.Series], otherwise: float) -> float:
+    """The largest finite number of some columns; without any `otherwise`."""
+    numbers = [column[np.isfinite(column.to_numpy(float))] for column in columns]
+    return max((float(found.max()) for found in numbers if len(found)), default=otherwise)
 
 
 def rows_of(summary: pd.DataFrame, metric: str) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from neural_recon.comparison import COLUMNS, METRICS, NATIVE, OURS
+from neural_recon.comparison import COLUMNS, METRICS, NATIVE, OURS, QUESTIONED
 from neural_recon.evaluate import better
 from neural_recon.report import results
 from neural_recon.report.results import Results
@@ -21,6 +21,7 @@ def section(people: Sequence[Results]) -> dict[str, Any] | None:
         row
         | {
             "main": row["kind"] == OURS,
+            "questioned": row["note"].startswith(QUESTIONED),
             "cells": [None if pd.isna(row[name]) else row[name] for name in METRICS],
         }
         for row in table.to_dict("records")
@@ -28,5 +29,6 @@ def section(people: Sequence[Results]) -> dict[str, Any] | None:
     return {
         "rows": rows,
         "metrics": [(title, better(name)) for name, title in METRICS.items()],
+        "questioned": any(row["questioned"] for row in rows),
         "native": any(NATIVE in row["note"] for row in rows),
     }

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from neural_recon import alignment, verdicts
 from neural_recon.files import write_text
-from neural_recon.quality import Quality, dropped, regions_of
+from neural_recon.quality import REPEATED, Quality, dropped, regions_of
 from neural_recon.report import plots
 from neural_recon.report.brain import brain_map
 from neural_recon.report.page import render
@@ -38,6 +38,7 @@ def build(output: str | Path, subject: str, found: Quality, labels: np.ndarray, 
         demo: whether the subject is simulated.
     """
     sessions, voxels = found.sessions, found.voxels
+    figures = sessions[["agreement", "agreement_z", "reading_r", "reading_z", "mean", "spread"]]
     content = {
         "subject": subject,
         "demo": demo,
@@ -45,10 +46,12 @@ def build(output: str | Path, subject: str, found: Quality, labels: np.ndarray, 
         "state": state(sessions),
         "mend": verdicts.mend(sessions, subject),
         "sessions": [{**row, "look": kind(row["verdict"])} for row in sessions.to_dict("records")],
+        "dashes": bool(figures.isna().any(axis=None)),
         "session_plot": session_plot(sessions),
         "regions": found.regions.to_dict("records"),
         "names": dict(zip(regions_of(_atlases(voxels)), _names(voxels), strict=True)),
         "reliability": reliability_plot(voxels),
+        "unmeasured": unmeasured(voxels),
         "map": brain_map(voxels, labels),
         "voxels": len(voxels),
         "dropped": dropped(voxels),
@@ -76,6 +79,25 @@ def state(sessions: pd.DataFrame) -> str:
     return "note" if (sessions["verdict"] != verdicts.OK).any() or (sessions["outlier"] != "").any() else "ok"
 
 
+def unmeasured(voxels: pd.DataFrame) -> str:
+    """How many of the voxels with data have no reliability, and why; empty where all have one."""
+    kept = voxels["dropped"] == ""
+    n, without = int(kept.sum()), int((kept & voxels["reliability"].isna()).sum())
+    if not n:
+        return "Reliability and noise ceiling are not measured: no voxel has data in every session."
+    if without == n:
+        return (
+            f"Reliability and noise ceiling are not measured: fewer than {REPEATED} images were shown at "
+            "least twice, or no voxel varies over these."
+        )
+    return (
+        f"Of {n:,} voxels with data {without:,} have no reliability, as their responses do not vary over the "
+        "repeated images; medians are over the others."
+        if without
+        else ""
+    )
+
+
 def session_plot(sessions: pd.DataFrame) -> str:
     """A panel each for mean, spread and agreement; a dot a session."""
     x = np.arange(len(sessions))
@@ -90,7 +112,8 @@ def session_plot(sessions: pd.DataFrame) -> str:
                 half = verdicts.OUTLIER * spread / 0.6745
                 axes.axhspan(middle - half, middle + half, color="#f0f3f5", lw=0, zorder=0)
             if name == "agreement":
-                sd = np.abs(values / sessions["agreement_z"].to_numpy(float))
+                z = sessions["agreement_z"].to_numpy(float)  # r over its sd; without either no bar
+                sd = np.abs(np.divide(values, z, out=np.full(len(z), np.nan), where=np.abs(z) > 0))
                 axes.bar(x, 4 * sd, 0.5, -2 * sd, color="#c3c9cf", lw=0, zorder=1)
             for verdict, (marker, face, edge) in LOOKS.items():
                 mine = (sessions["verdict"].map(kind) == verdict).to_numpy()

@@ -80,7 +80,7 @@ def dots(scores: pd.DataFrame) -> str:
                 _dot(axes, _cell(scores, region, RANDOM, space), place + 0.2, plots.GREY, "white")
             axes.set(title=title, ylim=(len(regions) - 0.5, -0.5), yticks=range(len(regions)))
         panels[0].set_yticklabels([f"{name} ({sizes[name]:,})" for name in regions])
-        panels[0].set_xlim(float(scores["low"].min()) - 0.02, 1.01)
+        panels[0].set_xlim(-plots.largest([-scores["low"]], 0) - 0.02, 1.01)
         figure.supxlabel("two-way identification", fontsize=9.5)
         return plots.uri(figure)
 
@@ -107,7 +107,7 @@ def heat_map(scores: pd.DataFrame, tests: pd.DataFrame) -> str:
 
     own = grid(REGION)
     difference = own - grid(RANDOM)
-    largest = max(0.02, float(np.nanmax(np.abs(difference))))
+    largest = max(0.02, plots.largest([pd.Series(np.abs(difference).ravel())], 0))
     with matplotlib.rc_context({**plots.STYLE, "axes.spines.left": False, "axes.spines.bottom": False}):
         figure = Figure(figsize=(9.5, 1.4 + 0.36 * len(regions)), layout="constrained")
         panels = figure.subplots(1, 2, sharey=True)

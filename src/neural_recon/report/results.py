@@ -13,6 +13,7 @@ import pandas as pd
 
 from neural_recon import nsd, single_stage
 from neural_recon.files import dataset, open_hdf5, read_hdf5, read_parameters, read_table, whole_numbers
+from neural_recon.refits import COLUMNS as REFIT_COLUMNS
 
 PACKAGES = ("torch", "diffusers", "transformers", "numpy", "snakemake")
 
@@ -33,6 +34,7 @@ SUMMARY = [
     "p",
     "repairings",
 ]
+REFITS = ("refits", "refit_score", "refit_mean", "refit_sd", "refit_z", "refit_p")
 TESTS = ["subject", "comparison", "metric", "first", "second", "n", "p"]
 IMAGES = ["variant", "picture", "metric", "nsd_id", "value"]
 TARGETS = ["part", "targets", "r", "r_q25", "r_q75", "ceiling", "r2", "r2_ridge", "chance", "above"]
@@ -76,6 +78,7 @@ class SubjectFiles:
     contexts_only: Path | str | None = None  # reconstructions without the base image
     alphas: Mapping[str, Path | str] = field(default_factory=dict)  # space -> table of the penalties tried
     targets: Mapping[str, Path | str] = field(default_factory=dict)  # space -> scores by layer or token
+    refits: Mapping[str, Path | str] = field(default_factory=dict)  # space -> scores of shuffled refits
     data_amount: Path | str | None = None  # scores of refits on less data
     controls: Mapping[str, Path | str] = field(default_factory=dict)  # of CONTROLS -> table
     regions: Path | None = None  # folder of the regions' results
@@ -97,12 +100,14 @@ class Results:
     images: pd.DataFrame
     alphas: dict[str, pd.DataFrame]
     targets: dict[str, pd.DataFrame]
+    refits: dict[str, pd.DataFrame]
     data_amount: pd.DataFrame | None
     controls: dict[str, pd.DataFrame]
     data: dict[str, int | float]  # trials, images, repetitions
     dropped: dict[str, int]  # reason -> voxels
     kept: int
-    ceilings: dict[str, np.ndarray]  # region -> noise ceilings of its kept voxels
+    ceilings: dict[str, np.ndarray]  # region -> noise ceilings of its kept voxels, of those that have one
+    without_ceiling: int  # kept voxels that have none
     versions: dict[str, str]  # which result -> version of neural-recon that wrote it
 
     @property
@@ -157,6 +162,7 @@ def read(files: SubjectFiles) -> Results:
         images=table(files.images, IMAGES),
         alphas={space: table(path, ALPHA) for space, path in files.alphas.items()},
         targets={space: table(path, TARGETS) for space, path in files.targets.items()},
+        refits={space: table(path, REFIT_COLUMNS) for space, path in files.refits.items()},
         data_amount=None if files.data_amount is None else table(files.data_amount, AMOUNT),
         controls={name: table(path, CONTROLS[name]) for name, path in files.controls.items()},
         data={
@@ -169,6 +175,7 @@ def read(files: SubjectFiles) -> Results:
         },
         dropped={str(k): int(v) for k, v in read_parameters(files.responses).get("dropped", {}).items()},
         kept=len(responses["voxel"]),
+        without_ceiling=int(np.count_nonzero(~np.isfinite(responses["noise_ceiling"]))),
         ceilings=by_region(responses["noise_ceiling"], responses["voxel"], files.voxels),
         versions={
             name: written_by(path)
@@ -185,8 +192,9 @@ def read(files: SubjectFiles) -> Results:
 def _summary(path: str | Path) -> pd.DataFrame:
     """The summary; tables from before `not_measured` measured all they have."""
     frame = table(path, SUMMARY)
-    reasons = frame["not_measured"].fillna("").astype(str) if "not_measured" in frame else ""
-    return frame.assign(not_measured=reasons)
+    reasons = frame["not_measured"].astype(object).fillna("").astype(str) if "not_measured" in frame else ""
+    refits = {name: np.nan for name in REFITS if name not in frame}  # no features, or from before there were
+    return frame.assign(not_measured=reasons, **refits)
 
 
 def written_by(path: str | Path) -> str:
@@ -201,11 +209,13 @@ def if_there(path: Path) -> Path | None:
 
 
 def table(path: str | Path, columns: Iterable[str]) -> pd.DataFrame:
-    """Read a TSV or Parquet table that must have some columns."""
+    """Read a TSV or Parquet table that must have some columns; infinite numbers are none, as NaN is."""
     columns = list(columns)
     if Path(path).is_file() and Path(path).read_bytes()[:2] in (b"", b"\n"):  # of a table without columns
         return pd.DataFrame(columns=columns)
-    return read_table(path, columns)
+    frame = read_table(path, columns)
+    floats = frame.select_dtypes("floating")
+    return frame.assign(**floats.where(np.isfinite(floats)))
 
 
 def by_region(ceiling: np.ndarray, kept: np.ndarray, voxels: str | Path) -> dict[str, np.ndarray]:
@@ -278,9 +288,9 @@ def benchmarks(folder: str | Path | None, subjects: Iterable[str]) -> list[dict[
         frame = pd.concat([pd.read_csv(path, sep="\t", na_values=["-", "NA"]) for path in files])
         numbers = {c: pd.to_numeric(frame[c], errors="coerce") for c in ("s", "max_rss") if c in frame}
         memory = numbers.get("max_rss", pd.Series(dtype=float)).max()
-        seconds = float(numbers.get("s", pd.Series(dtype=float)).sum())
+        seconds = float(numbers.get("s", pd.Series(dtype=float)).sum(min_count=1))
         rules.append({"rule": rule.name, "jobs": len(files), "seconds": seconds, "memory": float(memory)})
-    return sorted(rules, key=lambda row: -row["seconds"])
+    return sorted(rules, key=lambda row: (np.isnan(row["seconds"]), -row["seconds"]))
 
 
 def versions() -> dict[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from neural_recon.metrics import CANDIDATES, DRAWS
-from neural_recon.report import plots, words
+from neural_recon.report import penalties, plots, words
 from neural_recon.report.results import Results
 
 RETRIEVAL = ("retrieval_image", "retrieval_brain")
@@ -23,6 +23,7 @@ def section(people: Sequence[Results]) -> dict[str, Any] | None:
         return None
     images = {int(score["n"]) for _, _, scores in rows for score in scores if score}
     return {
+        "remarks": penalties.remarks(people, SPACE),
         "titles": [words.metric_title(metric) for metric in RETRIEVAL],
         "rows": rows,
         "candidates": sorted({min(n, CANDIDATES) for n in images}),

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -32,7 +33,7 @@ def section(people: Sequence[Results]) -> dict[str, Any] | None:
     if not people:
         return None
     files = {person.subject: person.files.strata for person in people if person.files.strata is not None}
-    tables = {subject: results.table(path, STRATA) for subject, path in files.items()}
+    tables = {subject: _strata_table(path) for subject, path in files.items()}
     trends = pd.concat(
         [results.table(path.with_name(f"{subject}_trends.tsv"), TRENDS) for subject, path in files.items()]
     )
@@ -53,6 +54,12 @@ def section(people: Sequence[Results]) -> dict[str, Any] | None:
         "fewest": FEWEST,
         "nearest": any((table["variant"] == "nearest_image").any() for table in tables.values()),
     }
+
+
+def _strata_table(path: Path) -> pd.DataFrame:
+    """The strata of a subject; what has no figure says why."""
+    table = results.table(path, STRATA)
+    return table.assign(not_measured=table["not_measured"].astype(object).fillna(""))
 
 
 def _metrics(table: pd.DataFrame) -> list[str]:

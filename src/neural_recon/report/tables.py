@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from neural_recon.comparison import METRICS
-from neural_recon.report import gallery, plots, words
+from neural_recon.report import gallery, penalties, plots, words
 from neural_recon.report.results import Results
 
 MAIN_METRICS = tuple(dict.fromkeys(["clip_two_way", "object", "background", *METRICS]))  # in this order
@@ -76,11 +75,23 @@ def pairings(people: Sequence[Results]) -> dict[str, Any]:
 def feature_plot(people: Sequence[Results]) -> dict[str, Any] | None:
     summary = _summaries(people)
     features = summary[summary["picture"].isin(words.FEATURE_SPACES) & (summary["metric"] == "two_way")]
+    features = features[features["mean"].notna()]
     if features.empty:
         return None
+    refitted = features["refit_sd"].notna()
+    refits = features.loc[refitted, "refits"]
+    # what a decoder that knows nothing may reach; re-pairings scatter less
+    null = features.assign(
+        shuffled=features["refit_mean"].where(refitted, features["shuffled"]),
+        shuffled_sd=features["refit_sd"].where(refitted, features["shuffled_sd"]),
+    )
+    grey = (
+        f" Grey: mean ± 2 standard deviations of {refits.max():.0f} refits on shuffled pairs; without them, "
+        "of random pairings."
+    )
     return {
-        "source": plots.scores(features, "two_way", [person.subject for person in people]),
-        "caption": words.metric_caption("two_way"),
+        "source": plots.scores(null, "two_way", [person.subject for person in people]),
+        "caption": words.metric_caption("two_way") + (grey if refitted.any() else ""),
         "alt": "Two-way identification of predicted features by space and subject; numbers in the table",
     }
 
@@ -98,6 +109,8 @@ def feature_table(people: Sequence[Results]) -> dict[str, Any]:
             for p in people
             for v in variants
         ],
+        "refits": frame["refits"].max() if frame["refits"].notna().any() else None,
+        "remarks": penalties.remarks(people),
     }
 
 
@@ -123,44 +136,18 @@ def tests(people: Sequence[Results]) -> list[dict[str, Any]]:
 
 def decoder(people: Sequence[Results]) -> dict[str, Any]:
     """Penalties, voxels and trials."""
-    spaces = list(dict.fromkeys(space for person in people for space in person.alphas))
-    penalties = []
-    for person in people:
-        for space in spaces:
-            if space not in person.alphas or person.alphas[space].empty:
-                continue
-            curve = person.alphas[space]
-            tried = curve["score"].notna().any()
-            chosen = curve[plots.is_true(curve["chosen"])]
-            best = chosen if len(chosen) else curve if not tried else curve.iloc[:0]
-            scored = best.dropna(subset=["score"])
-            how = f"cross-validated, {curve['fold'].nunique()} folds" if tried else "fixed"
-            if curve["group"].nunique() > 1:
-                how += f", {curve['group'].nunique()} groups of features"
-            penalties.append(
-                {
-                    "subject": person.subject,
-                    "space": words.FEATURE_SPACES.get(space, space),
-                    "alpha": float(best["alpha"].min()) if len(best) else None,
-                    "largest": float(best["alpha"].max()) if len(best) else None,
-                    "score": float(np.average(scored["score"], weights=scored["features"]))
-                    if len(scored)
-                    else None,
-                    "how": how,
-                    "edge": bool(
-                        tried and best["alpha"].isin([curve["alpha"].min(), curve["alpha"].max()]).any()
-                    ),
-                }
-            )
     reasons = list(dict.fromkeys(reason for person in people for reason in person.dropped))
     facts = [(name, [_fact(person.data[name]) for person in people]) for name in people[0].data]
     facts.append(("voxels kept", [_fact(person.kept) for person in people]))
+    if any(person.without_ceiling for person in people):
+        counts = [_fact(person.without_ceiling) for person in people]
+        facts.append(("voxels kept, without a noise ceiling", counts))
     facts += [
         (f"voxels dropped: {r}", [_fact(person.dropped.get(r, 0)) for person in people]) for r in reasons
     ]
     return {
         "curves": plots.alpha_curves({person.subject: person.alphas for person in people}),
-        "penalties": penalties,
+        "penalties": penalties.rows(people),
         "ceilings": plots.noise_ceilings({person.subject: person.ceilings for person in people}),
         "subjects": [person.subject for person in people],
         "facts": facts,
@@ -168,4 +155,4 @@ def decoder(people: Sequence[Results]) -> dict[str, Any]:
 
 
 def _fact(value: int | float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:.2f}"
+    return f"{value:,}" if isinstance(value, int) else words.number(value, 2)

@@ -145,7 +145,7 @@ def variant_label(variant: str) -> str:
 
 def number(value: Any, digits: int = 3) -> str:
     """A score to three decimals, "–" for none."""
-    if value is None or not math.isfinite(value):
+    if not finite(value):
         return "–"
     text = f"{value:.{digits}f}"
     return f"−{text[1:]}" if text.startswith("-") and float(text) else text.lstrip("-")
@@ -153,21 +153,57 @@ def number(value: Any, digits: int = 3) -> str:
 
 def p_value(value: Any) -> str:
     """A p-value to three decimals."""
-    if value is None or not math.isfinite(value):
+    if not finite(value):
         return "–"
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def p_said(value: Any) -> str:
+    """A p-value in a sentence: "p < 0.001", "p = 0.012", "p not measured"."""
+    if not finite(value):
+        return "p not measured"
+    return f"p {'' if value < 0.001 else '= '}{p_value(value)}"
+
+
+def finite(value: Any) -> bool:
+    """Whether there is a number, and it is neither NaN nor infinite."""
+    return value is not None and math.isfinite(value)
+
+
+def refits(score: Mapping[str, Any], variant: str = "") -> str:
+    """What refits on shuffled pairs make of a score, "" without them.
+
+    Args:
+        score: a row of the summary.
+        variant: its label; the shuffled decoder is one of the refits itself.
+    """
+    count = score.get("refits")
+    if count is None or not finite(count):
+        return ""
+    p, k = float(score["refit_p"]), int(count)
+    reach = round(p * (1 + k)) - 1
+    which = f"one of {k + 1} shuffled refits, the others" if variant == _VARIANTS["shuffled"] else (
+        f"{k} shuffled refits"
+    )  # fmt: skip
+    of = ""
+    if number(score["refit_score"]) != number(score["mean"]):
+        of = f" (by a sample of features, by which this is {number(score['refit_score'])})"
+    return (
+        f"{which} {number(score['refit_mean'])} ± {number(score['refit_sd'])}{of}: {reach or 'none'} "
+        f"reach{'es' if reach <= 1 else ''} it, z = {number(score['refit_z'], 1)}, p = {p_value(p)}"
+    )
+
+
 def alpha(value: Any) -> str:
     """A ridge penalty."""
-    if value is None or not math.isfinite(value):
+    if not finite(value):
         return "–"
     return f"{value:,.0f}" if value >= 10 else f"{value:g}"
 
 
 def duration(seconds: float) -> str:
     """Seconds for people."""
-    if not math.isfinite(seconds):
+    if not finite(seconds):
         return "–"
     if seconds < 100:
         return f"{seconds:.1f} s"
@@ -178,7 +214,7 @@ def duration(seconds: float) -> str:
 
 def megabytes(size: Any) -> str:
     """Bytes for people; "–" where they are not known."""
-    if not isinstance(size, int | float):
+    if not isinstance(size, int | float) or not finite(size):
         return "–"
     return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size:,} B"
 
@@ -318,11 +354,13 @@ def notes(
         )
     found.append((
         "Chance is measured",
-        "Chance levels are the mean score of the same pictures paired at random with the pictures seen; p is "
-        "the share of such pairings that do at least as well. “Shuffled decoder” is a decoder refitted on "
-        "training pairs put together at random: features and pictures that know nothing of the picture "
-        "seen. It is one refit: by chance one may align with what many "
-        "pictures share (their brightness, say), so it scatters around chance more than re-pairings do.",
+        "Chance levels are the mean score of the same pictures paired at random with the pictures seen; "
+        "re-paired p is the share of such pairings that do at least as well. “Shuffled decoder” is a decoder "
+        "refitted on training pairs put together at random: features and pictures that know nothing of the "
+        "picture seen. One refit may by chance align with what many pictures share (their brightness, say), "
+        "so refits scatter around chance more than re-pairings do, and re-paired p is too small for a single "
+        "refit. Therefore the scores of predicted features stand beside many refits, with a p and z of their "
+        "own. Pictures are painted for one of these refits only: no spread of refits is known for them.",
     ))  # fmt: skip
     if ceiling:
         found.append((

@@ -1,4 +1,4 @@
-"""Decode from one region, and from as many random voxels; score both."""
+"""Decode from each region, and from as many random voxels; score both."""
 
 from neural_recon import regions
 from neural_recon.files import read_hdf5, write_hdf5, write_table
@@ -8,10 +8,10 @@ from neural_recon.networks import Judges
 from neural_recon.nsd import read_stimuli
 
 start(snakemake)
-params, files, name = snakemake.params, snakemake.input, snakemake.wildcards.region
+params, files, output = snakemake.params, snakemake.input, snakemake.output
 responses = read_hdf5(files.responses, "train", "test", "train_ids", "test_ids")
-columns = regions.read_columns(files, {name: params.regions}, snakemake.wildcards.subject)[name]
-table, single, images = regions.score_region(
+columns = regions.read_columns(files, params.sets, snakemake.wildcards.subject)
+decoded = regions.score_regions(
     columns,
     responses,
     {space: files[space] for space in params.ridge["alpha"]},
@@ -22,7 +22,8 @@ table, single, images = regions.score_region(
     params.repairings,
     params.seed,
 )
-write_table(snakemake.output.scores, table)
-write_table(snakemake.output.single, single)
-arrays = {"images": images[regions.REGION], "random": images[regions.RANDOM]}
-write_hdf5(snakemake.output.images, {**arrays, "nsd_id": responses["test_ids"]}, {"regions": params.regions})
+for (name, scored), *paths in zip(decoded, output.scores, output.single, output.images, strict=True):
+    write_table(paths[0], scored.table)
+    write_table(paths[1], scored.single)
+    arrays = {"images": scored.images[regions.REGION], "random": scored.images[regions.RANDOM]}
+    write_hdf5(paths[2], {**arrays, "nsd_id": responses["test_ids"]}, {"regions": params.sets[name]})

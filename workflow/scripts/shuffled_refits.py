@@ -1,0 +1,26 @@
+"""Score refits of one space's decoder on shuffled pairs: the null of its scores."""
+
+from neural_recon.evaluate import RETRIEVED
+from neural_recon.feature_files import FeatureTable
+from neural_recon.files import write_table
+from neural_recon.jobs import start
+from neural_recon.penalty import read_chosen
+from neural_recon.ridge_files import read_kernel
+from neural_recon.shuffled_refits import refit_scores
+
+start(snakemake)
+params = snakemake.params
+kernel, train_ids, test_ids = read_kernel(snakemake.input.kernel)
+train, true = (FeatureTable(snakemake.input.features, ids) for ids in (train_ids, test_ids))
+table = refit_scores(
+    kernel,
+    train_ids,
+    train,
+    true,
+    read_chosen(snakemake.input.curve),
+    params.calibration,
+    params.refits,
+    params.seed,
+    retrieval=snakemake.wildcards.space == RETRIEVED,
+)
+write_table(snakemake.output.table, table)
