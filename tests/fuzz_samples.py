@@ -26,11 +26,11 @@ from neural_recon import (
     checkpoints,
     coco,
     config,
-    decode,
     decoders,
     evaluate_folder,
     files,
     models,
+    new_scans,
     nsd,
     penalty,
     ridge_files,
@@ -182,7 +182,7 @@ def betas(path: Path) -> None:
 
 
 def new_betas(path: Path) -> None:
-    found = decode.read_responses(path, POSITIONS, Grid("the decoder", VOLUME, np.eye(4)))
+    found = new_scans.read_responses(path, POSITIONS, Grid("the decoder", VOLUME, np.eye(4)))
     assert found.ndim == 2
     assert found.shape[1] == P
     assert len(found)
@@ -267,7 +267,7 @@ def clusters(path: Path) -> None:
 
 
 def conditions(path: Path) -> None:
-    assert decode.read_conditions(path, TRIALS).index.isin(range(TRIALS)).all()
+    assert new_scans.read_conditions(path, TRIALS).index.isin(range(TRIALS)).all()
 
 
 def pictures(path: Path) -> None:

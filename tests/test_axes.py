@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
-from neural_recon import decode, decoders, nsd
+from neural_recon import decoders, new_scans, nsd
 from neural_recon.errors import InputError
 from neural_recon.files import read_hdf5
 from neural_recon.grids import Grid
@@ -94,7 +94,7 @@ def test_what_is_only_turned_is_brought_back(tmp_path, grid, labels, rng, caplog
     nsd.check_betas(tmp_path / name, grid, 5)
     expected = betas[labels == 2].T / np.float32(300)
     np.testing.assert_array_equal(nsd.read_betas(tmp_path / name, labels == 2, 5, grid), expected)
-    found = decode.new_responses(tmp_path / name, places, grid)
+    found = new_scans.new_responses(tmp_path / name, places, grid)
     np.testing.assert_array_equal(found.values, expected)
     assert found.axes == f"{codes} in the file, brought into RAS"
 
@@ -144,7 +144,7 @@ def test_another_place_is_refused(tmp_path, grid, labels, affine, said):
         assert part in str(caught.value)
     scan = save(tmp_path / "scan.nii.gz", np.ones((*SHAPE, 2), np.int16), affine, qform=False)
     with pytest.raises(InputError, match=r"scan.nii.gz: expected a volume on the grid of .*nsdgeneral"):
-        decode.new_responses(scan, np.argwhere(labels == 2), grid)
+        new_scans.new_responses(scan, np.argwhere(labels == 2), grid)
 
 
 @pytest.mark.parametrize(("affine", "said"), ELSEWHERE.values(), ids=ELSEWHERE)
@@ -309,7 +309,7 @@ def test_a_kept_decoder_knows_its_grid(tmp_path, rng, labels):
     with pytest.raises(
         InputError, match=r"scan.nii.gz: .*the grid of the decoder .*responses.h5, found the first"
     ):
-        decode.new_responses(scan, np.argwhere(labels == 2), grid)
+        new_scans.new_responses(scan, np.argwhere(labels == 2), grid)
 
 
 def test_a_decoder_of_an_earlier_version_compares_what_it_can(tmp_path, rng, labels, caplog):
@@ -321,7 +321,7 @@ def test_a_decoder_of_an_earlier_version_compares_what_it_can(tmp_path, rng, lab
     assert "origin and voxel size of new scans are not compared" in caplog.text
     betas = rng.integers(-900, 900, (*SHAPE, 5)).astype(np.int16)
     nibabel.save(turned(nibabel.Nifti1Image(betas, AFFINE), "LAS"), tmp_path / "scan.nii.gz")
-    found = decode.read_responses(tmp_path / "scan.nii.gz", np.argwhere(labels == 2), grid)
+    found = new_scans.read_responses(tmp_path / "scan.nii.gz", np.argwhere(labels == 2), grid)
     np.testing.assert_array_equal(found, betas[labels == 2].T / np.float32(300))
 
 

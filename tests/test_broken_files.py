@@ -20,10 +20,10 @@ from PIL import Image
 
 from neural_recon import checkpoints, coco, errors, files, model_folders, nsd, penalty, texts, trials
 from neural_recon.clip import ClipContexts
-from neural_recon.decode import read_responses
 from neural_recon.errors import InputError
 from neural_recon.evaluate_folder import picture_files, read_picture
 from neural_recon.feature_files import FeatureTable, write_chunk
+from neural_recon.new_scans import read_responses
 from neural_recon.vdvae_blocks import parse_blocks
 
 VOLUME = (5, 6, 4)

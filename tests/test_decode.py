@@ -20,10 +20,11 @@ from published_layouts import write_vdvae, write_versatile
 from neural_recon import cli, decode, decoders, ridge
 from neural_recon.config import resolve
 from neural_recon.config_sections import SPACES
-from neural_recon.decode import new_responses, prepare, read_conditions, read_responses
+from neural_recon.decode import prepare
 from neural_recon.errors import InputError
 from neural_recon.files import read_hdf5, read_parameters, write_hdf5
 from neural_recon.kernel import Kernel
+from neural_recon.new_scans import new_responses, read_conditions, read_responses
 from neural_recon.provenance import read
 
 VOLUME = (5, 4, 6)
