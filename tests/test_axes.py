@@ -332,3 +332,25 @@ def test_responses_say_where_their_voxels_lie(tmp_path, affine):
     found = read_hdf5(tmp_path / "subj01.h5", "volume", "affine")
     assert tuple(found["volume"]) == SHAPE
     np.testing.assert_array_equal(found["affine"], np.full((4, 4), np.nan) if affine is None else affine)
+
+
+def test_a_header_that_programs_make_up_is_doubted_where_it_turns_a_file(tmp_path, labels, caplog):
+    """A file without a word on its axes, saved again with what nibabel takes for its affine."""
+    silent = save(tmp_path / "silent.nii.gz", labels, AFFINE, sform=False, qform=False)
+    made_up = nibabel.load(silent).affine
+    assert nibabel.aff2axcodes(made_up) == ("L", "A", "S")
+    again = save(tmp_path / "again.nii.gz", labels, made_up)
+    np.testing.assert_array_equal(nsd.read_labels(again), labels[::-1])  # the header's word is taken
+    assert "again.nii.gz: its header, whose word is taken, is the one that nibabel makes up" in caplog.text
+    caplog.clear()
+    elsewhere = turned(nibabel.Nifti1Image(labels, moved(9)), "LAS")
+    nibabel.save(elsewhere, tmp_path / "elsewhere.nii.gz")
+    np.testing.assert_array_equal(nsd.read_labels(tmp_path / "elsewhere.nii.gz"), labels)
+    nsd.read_labels(save(tmp_path / "ras.nii.gz", labels))
+    assert not caplog.text
+
+
+def test_one_of_a_pair_of_files_is_named_as_such(tmp_path, labels):
+    nibabel.save(nibabel.Nifti1Pair(labels, AFFINE), tmp_path / "roi.hdr")
+    with pytest.raises(InputError, match=r"one of a pair, .hdr and .img: save it as one file, .nii.gz\)"):
+        nsd.read_labels(tmp_path / "roi.hdr")

@@ -4,6 +4,7 @@ import gzip
 import json
 import logging
 import pickle
+import re
 from pathlib import Path
 
 import h5py
@@ -11,6 +12,7 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.io
 import yaml
 from conftest import ROOT
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
@@ -653,3 +655,45 @@ def test_mistakes_of_the_command_are_one_sentence(run, rng, tmp_path, monkeypatc
         command("--subject", "subj01", *betas)
     path.write_bytes(content)
     assert not (run / "results/decoded/subj01/new/.part").exists()
+
+
+@pytest.mark.parametrize("kind", ["npz", "mat", "mat 7.3", "nothing known"])
+def test_other_files_of_responses_are_refused_with_the_way_that_works(rng, tmp_path, monkeypatch, kind):
+    """What the sentence advises is done, and gives the same responses."""
+    monkeypatch.chdir(tmp_path)
+    values = rng.standard_normal((*VOLUME, 3))
+    path = tmp_path / f"betas.{'npz' if kind == 'npz' else 'mat' if 'mat' in kind else 'rda'}"
+    if kind == "npz":
+        np.savez(path, betasmd=values)
+    elif kind == "mat":
+        scipy.io.savemat(path, {"betasmd": values})
+    elif kind == "mat 7.3":
+        with h5py.File(path, "w", userblock_size=512) as file:
+            file["betasmd"] = values.T  # MATLAB stores its axes reversed
+        with path.open("r+b") as file:
+            file.write(b"MATLAB 7.3 MAT-file".ljust(128))
+    else:
+        path.write_bytes(b"RDX3")
+    with pytest.raises(InputError, match=r"expected betas \(.*or a table") as caught:
+        new_responses(path, POSITIONS, VOLUME)
+    advice = re.search(r"numpy.save\(.*?\)(?=[.,]( |$)|$)", str(caught.value))
+    if kind == "nothing known":
+        assert advice is None
+        assert "save the responses in one of these" in str(caught.value)
+        return
+    known = {"numpy": np, "scipy": scipy, "h5py": h5py, "FILE": str(path), "NAME": "betasmd"}
+    exec(advice[0], known)
+    found = new_responses(Path("betas.npy"), POSITIONS, VOLUME)
+    np.testing.assert_allclose(found.values, values[tuple(POSITIONS.T)].T, rtol=1e-6)
+
+
+def test_hdf5_with_its_axes_the_other_way_is_named_so(rng, tmp_path):
+    values = rng.standard_normal((*VOLUME, 3)).astype(np.float32)
+    with h5py.File(tmp_path / "betas.hdf5", "w") as file:
+        file["betas"] = values
+    with pytest.raises(InputError, match=r"found \(x, y, z, trials\), .*; save them reversed, .* betas.T."):
+        new_responses(tmp_path / "betas.hdf5", POSITIONS, VOLUME)
+    with h5py.File(tmp_path / "betas.hdf5", "w") as file:
+        file["betas"] = values.T
+    found = new_responses(tmp_path / "betas.hdf5", POSITIONS, VOLUME)
+    np.testing.assert_array_equal(found.values, values[tuple(POSITIONS.T)].T)

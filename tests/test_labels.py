@@ -1,6 +1,7 @@
 """Label volumes as other programs save them: whole within rounding, or refused with the cause."""
 
 import logging
+import re
 
 import nibabel
 import numpy as np
@@ -112,6 +113,23 @@ def test_what_is_not_whole_is_said_with_its_cause(tmp_path, labels, make, dtype,
         nsd.read_labels(path)
     for part in (str(path), value, cause):
         assert part in str(caught.value)
+
+
+def test_labels_at_the_edge_of_what_is_whole(tmp_path, labels):
+    """A float32 of 1.001 is a little more than that."""
+    path = save(tmp_path / "roi.nii.gz", labels + 0.001, np.float32)
+    np.testing.assert_array_equal(nsd.read_labels(path), labels)
+    with pytest.raises(InputError, match="found"):
+        nsd.read_labels(save(path, labels + 0.0011, np.float32))
+
+
+def test_what_is_advised_for_labels_that_are_not_finite_works(tmp_path, labels):
+    spoilt = np.where(labels == 7, np.inf, np.where(labels == 6, np.nan, labels))
+    path = save(tmp_path / "roi.nii.gz", spoilt, np.float32)
+    with pytest.raises(InputError, match=re.escape("numpy.nan_to_num(values, posinf=0, neginf=0)")):
+        nsd.read_labels(path)
+    save(path, np.nan_to_num(spoilt, posinf=0, neginf=0), np.float32)
+    np.testing.assert_array_equal(nsd.read_labels(path), np.where(labels > 5, 0, labels))
 
 
 @pytest.mark.parametrize("slope", [0.1, 0.25, 0.5])

@@ -157,6 +157,44 @@ def test_the_order_of_a_published_script_is_recognised(tmp_path, tree, design, s
     assert pixcorr(folder, file, ids=script) == pytest.approx(1)
 
 
+@pytest.mark.usefixtures("design")
+def test_numbers_of_nsds_own_names_that_contradict_each_other(tmp_path, tree):
+    """By the design's list of shared images; what the tree cannot say is not asked."""
+    shared = sorted(scipy.io.loadmat(tree / "nsddata/experiments/nsd/nsd_expdesign.mat")["sharedix"].ravel())
+    names = {f"shared{k:04d}_nsd{number:05d}.png": number - 1 for k, number in enumerate(shared, 1)}
+    assert questioned(copies(tmp_path / "right", names), tree) == ""
+    first, second, *rest = names
+    spoilt = {
+        first.replace("shared0001", "shared0002"): names[first],
+        second.replace("shared0002", "shared0999"): names[second],
+    }
+    folder = copies(tmp_path / "wrong", spoilt | {name: names[name] for name in rest})
+    text = questioned(folder, tree)
+    assert text.startswith(f"the two numbers of 2 names, such as {min(spoilt)}, mean different images")
+    assert "; " not in text
+    assert pixcorr(folder, tree) == pytest.approx(1)
+    # all wrong: at chance, too
+    lower = {
+        f"shared{k:04d}_nsd{number - 1:05d}.png": number - 1
+        for k, number in enumerate(shared, 1)
+        if number > 1
+    }
+    text = questioned(copies(tmp_path / "lower", lower), tree)
+    assert f"the two numbers of {len(lower)} names" in text
+    assert "ids one higher would fit" in text
+    (tree / "nsddata/experiments/nsd/nsd_expdesign.mat").unlink()
+    assert questioned(folder, tree) == ""
+
+
+def test_the_remedy_for_names_from_1_holds_for_stimuli_in_a_folder(tmp_path):
+    """There `--names` would mean the stimuli's names as well."""
+    stimuli = copies(tmp_path / "stimuli", {f"{i}.png": i for i in range(1, 300)})
+    folder = copies(tmp_path / "one", {f"{i + 1}.png": i for i in SEEN})
+    text = questioned(folder, stimuli)
+    assert "ids one lower (names that count from 1) would fit" in text
+    assert text.endswith("rename the pictures")
+
+
 def test_positions_beside_a_folder_of_stimuli_name_images_that_it_lacks(tmp_path):
     stimuli = copies(tmp_path / "stimuli", {f"{i}.png": i for i in SEEN})
     folder = copies(tmp_path / "theirs", {f"{k}.png": i for k, i in enumerate(SEEN)})

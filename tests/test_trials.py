@@ -77,6 +77,20 @@ def test_lists_of_ids(tmp_path):
         read_ids(tmp_path / "none.txt")
 
 
+def test_comments_and_a_blank_end_of_a_list(tmp_path):
+    (tmp_path / "ids.txt").write_text("# nsd_id, from 0\n17\n # more\n4\n\n  \n\r\n")
+    assert read_ids(tmp_path / "ids.txt").tolist() == [17, 4]
+    for nothing in ("\n\n", "# ids\n"):
+        (tmp_path / "ids.txt").write_text(nothing)
+        with pytest.raises(InputError, match="found an empty file"):
+            read_ids(tmp_path / "ids.txt")
+    np.savetxt(tmp_path / "ids.txt", [17, 4])
+    with pytest.raises(InputError, match=r"found '1.7.*e\+01'; write one whole number .*'%d'\) does"):
+        read_ids(tmp_path / "ids.txt")
+    np.savetxt(tmp_path / "ids.txt", [17, 4], "%d")
+    assert read_ids(tmp_path / "ids.txt").tolist() == [17, 4]
+
+
 @pytest.mark.parametrize(
     ("step", "words"), [(1, "30 of the ids one lower"), (-1, "30 of the ids one higher")]
 )
@@ -104,7 +118,7 @@ def test_a_byte_order_mark_is_no_part_of_a_list(tmp_path, mark):
     assert [part.tolist() for part in read_lists(None, None, tmp_path / "clusters.tsv")] == [[3], [5]]
     assert texts.read_json(tmp_path / "a.json", "x") == texts.read_yaml(tmp_path / "a.yaml", "x") == {"a": 1}
     (tmp_path / "ids.txt").write_text("17\n4\n", encoding="utf-16")
-    with pytest.raises(InputError, match="in UTF-8, found other bytes"):
+    with pytest.raises(InputError, match=r"found text in UTF-16, .*; save it as UTF-8\."):
         read_ids(tmp_path / "ids.txt")
 
 

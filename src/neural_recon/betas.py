@@ -63,6 +63,11 @@ def open_betas(
             shape, dtype = data.shape[::-1], data.dtype
         units, percent = units_of(path, dtype)
         _check_axes(path, shape)
+        if shape[:3] != tuple(grid.shape) == shape[::-1][:3]:
+            raise InputError(
+                f"{path}: expected the axes of 'betas' as (trials, z, y, x), found (x, y, z, trials), "
+                f"{shape[::-1]}; save them reversed, in Python betas.T."
+            )
         placement = place(path, shape[:3], None, grid, what="betas of the mask's volume")
         _check_trials(path, shape, trials)
         return Betas(path, shape[3], units, "HDF5 names none, taken as NSD's (RAS)", percent, None, None)

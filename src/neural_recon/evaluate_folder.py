@@ -110,7 +110,15 @@ def evaluate_folder(
     pixcorr = summary[summary["metric"] == "pixcorr"].iloc[0].to_dict()
     same_names = shown.files is not None and set(shown.files) == set(files)
     summary["questioned"] = name_questions.question(
-        pixcorr, files, naming, same_names, pictures, shown.small, lambda: shown.orders(config, len(files))
+        pixcorr,
+        files,
+        naming,
+        same_names,
+        pictures,
+        shown.small,
+        lambda: shown.orders(config, len(files)),
+        shown.shared(),
+        shown.files is not None,
     )
     images = scores.image_table()[["metric", "nsd_id", "value"]]
     for table in (summary, images):
@@ -318,6 +326,14 @@ class _Stimuli:
         except InputError:  # of other images than those asked for: outside the file, or damaged
             return [None] * len(nsd_ids)
         return [picture if picture.any() else None for picture in pictures]
+
+    def shared(self) -> np.ndarray | None:
+        """Ids of the shared images in ascending order, where the stimuli lie in a tree with its design."""
+        expdesign = _expdesign(self.given)
+        if expdesign is not None and expdesign.is_file():
+            with contextlib.suppress(InputError):
+                return nsd.shared_images(expdesign)
+        return None
 
     def orders(self, config: Config | None, n: int) -> Mapping[str, name_questions.Reading]:
         """Lists of test images that could be meant."""

@@ -58,10 +58,11 @@ _BOM = (b"\xff\xfe", b"\xfe\xff")
 
 @dataclass(frozen=True)
 class Look:
-    """What a file looks like: a word for programs, and the end of a sentence."""
+    """What a file looks like: a word for programs, words for a sentence, and what its owner can do."""
 
     kind: str
     text: str
+    cure: str = "put the right file there, or name another"
 
 
 def look(path: str | os.PathLike[str]) -> Look:
@@ -94,8 +95,7 @@ def another_kind(path: str | os.PathLike[str], what: str, *kinds: str) -> InputE
     if found.kind in (UNKNOWN, *kinds):
         return None
     return InputError(
-        f"{path}: expected {what}, found {found.text}, which cannot be read as such; put the right file "
-        "there, or name another."
+        f"{path}: expected {what}, found {found.text}, which cannot be read as such; {found.cure}."
     )
 
 
@@ -135,7 +135,7 @@ def _of(head: bytes, size: int) -> Look:
 
 def _text(head: bytes) -> Look:
     if head.startswith(_BOM):
-        return Look("utf16", "text in UTF-16; save it as UTF-8")
+        return Look("utf16", "text in UTF-16", "save it as UTF-8")
     try:
         text = head.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -187,5 +187,5 @@ def _archive(path: str | os.PathLike[str]) -> Look:
         arrays = ", ".join(name.removesuffix(".npy") for name in names[:5])
         return Look("npz", f"an archive (.npz) of the arrays {arrays}")
     if "[Content_Types].xml" in names:
-        return Look("office", "an Excel or Word document; save it as text")
-    return Look("zip", f"a zip archive with {names[0] if names else 'nothing in it'}; unpack it")
+        return Look("office", "an Excel or Word document", "save it as text")
+    return Look("zip", f"a zip archive with {names[0] if names else 'nothing in it'}", "unpack it")

@@ -99,6 +99,18 @@ def usable(affine: np.ndarray) -> bool:
         )
 
 
+def made_up(affine: np.ndarray, shape: Sequence[int]) -> bool:
+    """Whether an affine is what programs such as nibabel take for a file that says nothing of its axes.
+
+    It runs from right to left, with its origin in the middle, and becomes the header's own word once such a
+    file is saved again.
+    """
+    steps = _sizes(affine) * [-1, 1, 1]
+    default = np.eye(4)
+    default[:3, :3], default[:3, 3] = np.diag(steps), -steps * (np.array(shape) - 1) / 2
+    return not differences(affine, default)
+
+
 def axis_names(affine: np.ndarray) -> str:
     """Where the axes run to, roughly, such as "RAS"."""
     import nibabel

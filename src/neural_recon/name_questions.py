@@ -23,6 +23,7 @@ from neural_recon.picture_names import (
     PUBLISHED,
     SESSIONS,
     Naming,
+    contradictions,
     look_like_positions,
     plain_number,
     published_order,
@@ -88,6 +89,8 @@ def question(
     pictures: np.ndarray,
     truths: Truths,
     orders: Callable[[], Mapping[str, Reading]],
+    shared: np.ndarray | None = None,
+    in_folder: bool = False,
 ) -> str:
     """What is doubtful about the names of scored pictures, parts of it separated by "; "; else empty.
 
@@ -99,7 +102,16 @@ def question(
         truths: stimuli of any ids at the size `SMALL`.
         orders: lists of test images that names could be positions in, as readings whose `images` are the
             list; computed only where there is a question.
+        shared: ids of the shared images in ascending order, where they are known.
+        in_folder: the stimuli are a folder, whose names `--names` would mean as well.
     """
+    wrong = [] if shared is None else contradictions(files, shared)
+    doubt = (
+        f"the two numbers of {len(wrong)} names, such as {wrong[0].name}, mean different images by "
+        "nsd_expdesign.mat (the number behind nsd was taken)"
+        if wrong
+        else ""
+    )
     parts = []
     said = same_names or naming.numbers is not None or naming.positions is not None
     dense = None if said else look_like_positions(files)
@@ -120,14 +132,14 @@ def question(
             f"{summary['shuffled']:.4f}, p {summary['p']:.2g}): {asked}"
         )
     if not parts:
-        return ""
+        return doubt
     known = orders()
     trials = [
         trial
-        for reading in readings(files, naming, known)
+        for reading in readings(files, naming, known, in_folder)
         if (trial := _try(reading, np.array(sorted(files)), pictures, truths))
     ]
-    return "; ".join([*parts, _answer(trials, chance, bool(known))])
+    return "; ".join([*([doubt] if doubt else []), *parts, _answer(trials, chance, bool(known))])
 
 
 def _answer(trials: list[Trial], chance: bool, lists: bool) -> str:
@@ -149,13 +161,15 @@ def _answer(trials: list[Trial], chance: bool, lists: bool) -> str:
     return answer
 
 
-def readings(files: Mapping[int, Path], naming: Naming, orders: Mapping[str, Reading]) -> Iterator[Reading]:
+def readings(
+    files: Mapping[int, Path], naming: Naming, orders: Mapping[str, Reading], in_folder: bool = False
+) -> Iterator[Reading]:
     """Other readings of the names, each once: numbers that count from elsewhere, positions in lists."""
     ids = np.array(sorted(files))
     found = [plain_number(files[i]) for i in ids]
     numbers = None if None in found else np.array(found, np.int64)
     seen = {ids.tobytes()}
-    for reading in _readings(ids, numbers, naming, orders):
+    for reading in _readings(ids, numbers, naming, orders, in_folder):
         key = reading.images.astype(ids.dtype).tobytes()
         if key not in seen:
             seen.add(key)
@@ -163,7 +177,11 @@ def readings(files: Mapping[int, Path], naming: Naming, orders: Mapping[str, Rea
 
 
 def _readings(
-    ids: np.ndarray, numbers: np.ndarray | None, naming: Naming, orders: Mapping[str, Reading]
+    ids: np.ndarray,
+    numbers: np.ndarray | None,
+    naming: Naming,
+    orders: Mapping[str, Reading],
+    in_folder: bool,
 ) -> Iterator[Reading]:
     listed = naming.positions
     if listed is not None and numbers is not None:
@@ -172,8 +190,9 @@ def _readings(
         yield Reading("the positions counted from 1", _at(listed, numbers - 1), check)
         yield Reading("each picture with the next of the list", _at(listed, numbers + 1), check)
     else:
-        lower = "--names ids_from_1" if numbers is not None and not naming.first else "rename the pictures"
-        upper = "leave out --names ids_from_1" if naming.first else "rename the pictures"
+        can_say = numbers is not None and not naming.first and not in_folder
+        lower = "--names ids_from_1" if can_say else "rename the pictures"
+        upper = "leave out --names ids_from_1" if naming.first and not in_folder else "rename the pictures"
         yield Reading("ids one lower (names that count from 1)", ids - 1, lower)
         yield Reading("ids one higher", ids + 1, upper)
     if numbers is None:

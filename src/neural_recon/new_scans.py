@@ -10,7 +10,7 @@ import pandas as pd
 
 from neural_recon.betas import doubtful_units, open_betas, read_betas, units_of
 from neural_recon.errors import InputError
-from neural_recon.file_kinds import NUMPY, look
+from neural_recon.file_kinds import HDF5, MATLAB, NUMPY, look
 from neural_recon.files import read_table
 from neural_recon.grids import Grid
 from neural_recon.refusals import refusal, require_file
@@ -63,14 +63,28 @@ def new_responses(path: str | Path, positions: np.ndarray, volume: Grid | tuple[
     elif path.suffix in TABLES:
         new = New(_read_rows(path, len(positions)), "percent signal change, as stored", OWN_ORDER)
     else:
+        require_file(path, "new responses")
         raise InputError(
             f"{path}: expected betas ({', '.join(BETAS)}), an array ({', '.join(ARRAYS)}) or a table "
-            f"({', '.join(TABLES)})."
+            f"({', '.join(TABLES)}); {_way_out(path)}."
         )
     logger.info("%s: %d trials, %d voxels; %s; axes: %s", path, *new.values.shape, new.units, new.axes)
     if doubt := doubtful_units(path, new.values, new.units):
         logger.warning("%s", doubt)
     return new
+
+
+def _way_out(path: Path) -> str:
+    """How responses in another format become an array that is taken."""
+    save = "save its responses as an array: numpy.save('betas.npy', "
+    kind = look(path).kind
+    if kind == "npz":
+        return f"{save}numpy.load(FILE)[NAME])"
+    if kind == MATLAB:
+        return f"{save}scipy.io.loadmat(FILE)[NAME]), such as NAME betasmd of GLMsingle"
+    if kind == HDF5:  # where MATLAB's axes come reversed
+        return f"{save}h5py.File(FILE)[NAME][()].T), such as NAME betasmd of GLMsingle"
+    return "save the responses in one of these"
 
 
 def _read_array(path: Path, positions: np.ndarray, grid: Grid) -> New:

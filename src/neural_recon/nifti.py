@@ -13,7 +13,7 @@ from isal import igzip, igzip_lib
 
 from neural_recon import grids
 from neural_recon.errors import InputError
-from neural_recon.file_kinds import UNKNOWN, look
+from neural_recon.file_kinds import NIFTI, UNKNOWN, look
 from neural_recon.grids import Grid, Placement
 from neural_recon.refusals import refusal, require_file
 
@@ -21,6 +21,8 @@ MOST_VOXELS = 2**24  # of a volume; func1mm has 4 million
 MOST_OFFSET = 2**20  # bytes before the data: a header and what little may follow it
 LARGEST_RATIO = 100  # of data to their .gz file; NSD's betas are 5 times as large
 SMALL = 64 * 2**20  # bytes that need no such check
+
+PAIRS = (b"ni1", b"ni2")  # magic words of headers whose data lie in another file
 
 BROKEN = (EOFError, OSError, zlib.error, igzip_lib.IsalError)
 
@@ -90,6 +92,8 @@ def open_nifti(path: str | Path) -> Nifti:
             affine,
             remark,
         )
+        if header["magic"].item() in PAIRS:
+            raise EOFError("it is one of a pair, .hdr and .img: save it as one file, .nii.gz")
         if not shape or min(shape) < 1 or not kind.sizeof_hdr <= image.offset <= MOST_OFFSET:
             raise EOFError(f"shape {shape}, data from byte {image.offset} on")
     except (*BROKEN, ValueError, OverflowError, HeaderDataError, HeaderTypeError) as error:
@@ -131,7 +135,14 @@ def placed(
 ) -> Placement:
     """How the voxels of a file come to lie in a grid: `grids.place`, with what is odd about its header."""
     found = grids.place(image.path, shape, image.affine, grid, published, what)
-    return replace(found, remarks=(image.remark, *found.remarks)) if image.remark else found
+    remarks = [image.remark] if image.remark else []
+    if found.turned and image.affine is not None and grids.made_up(image.affine, shape):
+        remarks.append(
+            f"{image.path}: its header, whose word is taken, is the one that nibabel makes up for a file "
+            "without any word on its axes; if it was saved again from such a file, left and right are now "
+            "exchanged."
+        )
+    return replace(found, remarks=(*remarks, *found.remarks))
 
 
 def stream(path: str | Path) -> BufferedIOBase:
@@ -232,5 +243,5 @@ def damaged(path: Path, error: BaseException) -> InputError:
 def _other(path: Path, error: BaseException) -> InputError:
     """The sentence for a file that is none in NIfTI, with what it looks like."""
     found = look(path)
-    like = "" if found.kind in (UNKNOWN, "gzip") else f"; it looks like {found.text}"
+    like = "" if found.kind in (UNKNOWN, NIFTI, "gzip") else f"; it looks like {found.text}"
     return InputError(f"{path}: expected a NIfTI file, found one that cannot be opened ({error}{like}).")

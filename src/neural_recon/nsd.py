@@ -27,7 +27,7 @@ __all__ = [
     "SESSIONS_DESIGNED", "TRIALS_PER_SESSION", "UNIONS", "Tree", "check_betas", "check_filled",
     "design_table", "find_region", "is_mask_file", "mask_files", "read_betas", "read_captions",
     "read_design", "read_experiment", "read_grid", "read_labels", "read_mask", "read_ncsnr", "read_stimuli",
-    "shared_as_met",
+    "shared_as_met", "shared_images",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -233,6 +233,12 @@ def shared_as_met(expdesign: str | Path, sessions: int) -> np.ndarray:
     ordering, images, _ = read_experiment(expdesign)
     shown = pd.unique(pd.Series(ordering[: sessions * TRIALS_PER_SESSION]))
     return images[0, shown[shown <= N_SHARED] - 1] - 1
+
+
+def shared_images(expdesign: str | Path) -> np.ndarray:
+    """NSD ids (0-based) of the shared images in ascending order, as NSD's own names number them from 1."""
+    _, _, shared = read_experiment(expdesign)
+    return np.sort(shared) - 1
 
 
 def read_stimuli(path: str | Path, nsd_ids: Sequence[int] | np.ndarray, empty_ok: bool = False) -> np.ndarray:

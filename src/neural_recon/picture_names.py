@@ -117,6 +117,22 @@ def plain_number(path: Path) -> int | None:
     return int(stem) if stem.isascii() and stem.isdigit() and len(stem) < 10 else None
 
 
+def contradictions(files: Mapping[int, Path], shared: np.ndarray) -> list[Path]:
+    """NSD's own names whose two numbers mean different images, in the order of the names.
+
+    Args:
+        files: pictures by NSD id.
+        shared: NSD ids (0-based) of the shared images in ascending order.
+    """
+    found = []
+    for image, path in files.items():
+        if own := SHARED.fullmatch(path.stem):
+            number = int(own[1])
+            if not (1 <= number <= len(shared) and shared[number - 1] == image):
+                found.append(path)
+    return sorted(found)
+
+
 def look_like_positions(files: Mapping[int, Path]) -> str | None:
     """Names that are 0 ... n - 1, 1 ... n, or nearly so, as a list's positions are: which they are.
 

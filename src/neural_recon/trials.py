@@ -101,19 +101,27 @@ def _check_count(name: str, given: np.ndarray, shown: np.ndarray) -> None:
 
 
 def read_ids(path: str | Path) -> np.ndarray:
-    """Read a list of NSD ids, one a line; int64 (n,).
+    """Read a list of NSD ids, one per line; int64 (n,).
+
+    Lines that begin with # are comments. Blank lines are passed over at the end only: further up one may be a
+    position whose image is missing.
 
     Raises:
         InputError: the file is missing or empty, or a line is not a whole number.
     """
     ids = []
-    for number, line in enumerate(read_text(path, "a list of NSD ids").splitlines(), start=1):
+    for number, line in enumerate(read_text(path, "a list of NSD ids").rstrip().splitlines(), start=1):
         text = line.strip()
+        if text.startswith("#"):
+            continue
         if not (text.isascii() and text.isdigit() and len(text) < 10):
-            raise InputError(f"{path}, line {number}: expected one NSD id, found {quoted(line)}.")
+            raise InputError(
+                f"{path}, line {number}: expected one NSD id, found {quoted(line)}; write one whole number "
+                "per line, from 0, as numpy.savetxt(FILE, ids, '%d') does."
+            )
         ids.append(int(text))
     if not ids:
-        raise InputError(f"{path}: expected NSD ids, one a line, found an empty file.")
+        raise InputError(f"{path}: expected NSD ids, one per line, found an empty file.")
     return np.asarray(ids, np.int64)
 
 

@@ -107,7 +107,7 @@ def _whole(image: nifti.Nifti, values: np.ndarray) -> np.ndarray:
     if not (image.scaled or image.dtype.kind == "f"):
         rounding = 0.0
     elif image.dtype.kind == "f":
-        rounding = LABEL_ROUNDING
+        rounding = LABEL_ROUNDING * 1.01  # float32 rounds 1.001 up
     else:
         rounding = max(LABEL_ROUNDING, min(abs(image.slope), LABEL_STEP))
     values = values.astype(np.float64)
@@ -119,9 +119,11 @@ def _whole(image: nifti.Nifti, values: np.ndarray) -> np.ndarray:
     # what says most: a fraction, rather than a value that a rounded one may be taken for
     worst = values[wrong][np.argmax(np.nan_to_num(off[wrong], nan=1))]
     if not np.isfinite(worst):
-        cause = "set these voxels to 0 (numpy.nan_to_num) and save it again"
+        cause = (
+            "set these voxels to 0, as numpy.nan_to_num(values, posinf=0, neginf=0) does, and save it again"
+        )
     elif abs(worst) >= 2**31:
-        cause = "is this a volume of labels?"
+        cause = "is this a volume of labels? If not, name one"
     elif values.min() >= 0 and values.max() <= 1 + rounding:
         cause = (
             "this looks like a map of probabilities, or a mask that was interpolated: choose a threshold, or "
