@@ -123,7 +123,7 @@ def cross_validate(
             "" if alphas is None else ": try a wider one, or leave ridge.cross_validation.alphas out",
         )  # fmt: skip
     below = np.count_nonzero(means.max(axis=1) < 0)
-    if below:
+    if len(found) > 1 and below:
         logger.warning(
             "The best R^2 of %d of %d parts is below 0: no alpha predicts held-out images better than their "
             "mean does.",
@@ -133,12 +133,11 @@ def cross_validate(
     return CvResult(np.stack([found[a][0] for a in tried], axis=-1), tried, tried[best], columns)
 
 
-Scores = dict[
-    float, tuple[np.ndarray, np.ndarray]
-]  # alpha -> R^2 (parts, folds), and of all targets (folds,)
+# alpha -> R^2 (parts, folds), and of all targets (folds,)
+Tried = dict[float, tuple[np.ndarray, np.ndarray]]
 
 
-def _best(found: Scores) -> tuple[np.ndarray, np.ndarray]:
+def _best(found: Tried) -> tuple[np.ndarray, np.ndarray]:
     """Mean R^2 over folds (parts, alphas), alphas ascending, and where each part's best lies (parts,)."""
     means = np.stack([found[alpha][0].mean(axis=1) for alpha in sorted(found)], axis=1)
     overall = np.array([found[alpha][1].mean() for alpha in sorted(found)])
@@ -147,7 +146,7 @@ def _best(found: Scores) -> tuple[np.ndarray, np.ndarray]:
     return means, means.argmax(axis=1)
 
 
-def _while_at_an_edge(scale: float, score: Callable[[float], tuple[np.ndarray, np.ndarray]]) -> Scores:
+def _while_at_an_edge(scale: float, score: Callable[[float], tuple[np.ndarray, np.ndarray]]) -> Tried:
     """Score penalties around a kernel's scale, and further ones while a part's best lies at an edge."""
     if not scale > 0:
         raise ValueError("responses: expected some that differ between training images, found none.")
