@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
+from helpers import loaded_snakemake
 
 from neural_recon import decoders, files, storage
 from neural_recon.config import Config, resolve
@@ -51,17 +52,13 @@ def snakemake(folder: Path, *arguments: str, config: dict | None = None) -> subp
     """Run the workflow in `folder` with a configuration written there."""
     if config is not None:
         (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    return subprocess.run(
+    return loaded_snakemake.run(
         [
-            sys.executable,
-            *("-m", "snakemake", "--quiet", "host", "--resources", f"gpu={os.cpu_count()}"),
+            *("--quiet", "host", "--resources", f"gpu={os.cpu_count()}"),
             *("--snakefile", str(folder / "Snakefile"), "--configfile", "config.yaml"),
             *("--cores", str(os.cpu_count()), *arguments),
         ],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
+        folder,
     )
 
 
