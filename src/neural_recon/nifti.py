@@ -252,4 +252,6 @@ def _other(path: Path, error: BaseException) -> InputError:
         if isinstance(error, BROKEN[1:]):
             return damaged(path, error)
         like = like if found.kind == "gzip" else ""
-    return InputError(f"{path}: expected a NIfTI file, found one that cannot be opened ({error}{like}).")
+    return InputError(
+        f"{path}: expected a NIfTI file, found one that cannot be opened ({error}{like}); {found.cure}."
+    )
