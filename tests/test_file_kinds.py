@@ -190,6 +190,11 @@ def test_single_file_weights_lead_to_the_folder():
         assert looks in said
         assert "name shi-labs/versatile-diffusion, which is fetched" in said
         assert "name the folder" not in said
+    for ending in ("safetensors", "bin"):
+        Path(ending).mkdir()
+        Path(f"{ending}/vd-four-flow.{ending}").write_bytes(POINTER)
+        with pytest.raises(InputError, match="single files, such as"):
+            weights.locate("versatile", ending, {})
     with pytest.raises(InputError, match=r"found the folder pretrained; name the file \(there are vd-four"):
         weights.locate("vdvae", "pretrained", {})
 
