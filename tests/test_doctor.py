@@ -365,3 +365,17 @@ def test_what_a_run_takes_beside_the_tree_is_read():
     for name in ("ncsnr.nii.gz", "a_native.tsv", "hparams.json", "ids.txt"):
         assert any(name in text for text in texts), name
     assert "2 of 2 sessions, mask, 2 of 2 atlases, 0 of 1 regions' masks, no noise ceilings" in texts
+
+
+def test_a_judge_and_a_tokenizer_of_the_demo_are_read():
+    """The weights of the judge are looked at without its scenes, and captions need a tokenizer."""
+    models = Path("resources/demo_models")
+    source = models.resolve()
+    models.unlink()
+    shutil.copytree(source, models)
+    (models / "classifier/model.safetensors").write_text("<html>no such file</html>")
+    shutil.rmtree(models / "versatile/tokenizer")
+    found, _ = examine()
+    assert found["evaluation.classifier"][0] == found["weights.versatile"][0] == "wrong"
+    assert "found a web page" in found["evaluation.classifier"][1]
+    assert "versatile/tokenizer: expected the folder of CLIP's tokenizer" in found["weights.versatile"][1]

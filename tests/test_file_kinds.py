@@ -18,7 +18,7 @@ import torch
 from conftest import ROOT, SHARED
 from PIL import Image
 
-from neural_recon import checkpoints, file_kinds, files, matlab, nsd, texts, weights
+from neural_recon import checkpoints, file_kinds, files, matlab, nifti, nsd, texts, weights
 from neural_recon.errors import InputError
 from neural_recon.evaluate_folder import read_picture
 
@@ -190,6 +190,11 @@ def test_single_file_weights_lead_to_the_folder():
         assert looks in said
         assert "name shi-labs/versatile-diffusion, which is fetched" in said
         assert "name the folder" not in said
+    for ending in ("safetensors", "bin"):
+        Path(ending).mkdir()
+        Path(f"{ending}/vd-four-flow.{ending}").write_bytes(POINTER)
+        with pytest.raises(InputError, match="single files, such as"):
+            weights.locate("versatile", ending, {})
     with pytest.raises(InputError, match=r"found the folder pretrained; name the file \(there are vd-four"):
         weights.locate("vdvae", "pretrained", {})
 
@@ -235,3 +240,56 @@ def test_captions_of_users():
         assert looks in str(caught.value)
         converted(name)
         assert nsd.read_captions("captions_table.npy", [0])[0][0].startswith("An orange boat")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"\xef\xbb\xbf<!DOCTYPE html>",
+        b'<?xml version="1.0"?>\n<!DOCTYPE html PUBLIC "x">',
+        b"<!-- a login -->\n<!-- again -->\n<html>",
+    ],
+    ids=["mark", "xml", "comments"],
+)
+def test_web_pages_are_known_however_they_begin(page):
+    Path("page.pth").write_bytes(page)
+    assert file_kinds.look("page.pth").kind == "page"
+
+
+def test_captions_that_never_came_are_not_to_be_converted():
+    for name, content in (("page", b"<html>"), ("pointer", POINTER), ("empty", b""), ("zeros", bytes(99))):
+        Path(name).write_bytes(content)
+        with pytest.raises(InputError, match="put the right file there") as caught:
+            nsd.read_captions(name, [0])
+        assert "shows how" not in str(caught.value)
+
+
+def test_only_python_objects_are_called_so():
+    """A file that is cut within its header holds none; what a file has beside tensors is told."""
+    tensors = {"a": torch.zeros(3)}
+    safetensors.torch.save_file(tensors, "whole.safetensors")
+    Path("cut.pth").write_bytes(Path("whole.safetensors").read_bytes()[:20])
+    Path("cut.safetensors").write_bytes(Path("whole.safetensors").read_bytes()[:-4])
+    for name in ("cut.pth", "cut.safetensors"):
+        with pytest.raises(InputError, match="fetch it again, or name another") as caught:
+            checkpoints.read_tensors(name)
+        assert "Python objects" not in str(caught.value)
+    torch.save({"epoch": 3, "state_dict": tensors}, "training.pth")
+    with pytest.raises(InputError, match=r"found a mapping of epoch \(int\), state_dict \(dict\); save the"):
+        checkpoints.read_tensors("training.pth")
+
+
+def test_a_volume_under_the_other_ending_is_told_so():
+    volume = nibabel.Nifti1Image(np.ones((3, 3, 3), np.int16), np.eye(4)).to_bytes()
+    Path("a.nii.gz").write_bytes(volume)
+    Path("b.nii").write_bytes(gzip.compress(volume))
+    for name, ending in (("a.nii.gz", r"\.nii"), ("b.nii", r"\.nii\.gz")):
+        with pytest.raises(
+            InputError, match=rf"a (gzipped )?NIfTI volume, whose name must end in {ending}\)"
+        ):
+            nifti.open_nifti(name)
+    packed = bytearray(gzip.compress(volume))
+    packed[-8:-4] = b"abcd"
+    Path("c.nii.gz").write_bytes(packed)
+    with pytest.raises(InputError, match="damaged"):
+        nifti.open_nifti("c.nii.gz")

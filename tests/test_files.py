@@ -152,3 +152,25 @@ def test_tables(tmp_path):
 def test_text(tmp_path):
     files.write_text(tmp_path / "a/t.txt", "größer\n")
     assert (tmp_path / "a/t.txt").read_bytes() == "größer\n".encode()
+
+
+ELSEWHERE = {
+    "a link to x in the file y.hdf5": {"betas": h5py.ExternalLink("y.hdf5", "x")},
+    "a link to /z": {"betas": h5py.SoftLink("/z")},
+    "a group with runs": {"betas/runs": [1]},
+    "an empty one, without a shape": {"betas": h5py.Empty("f4")},
+    "none at all; ": {},
+    "['data'] (a group with betas); ": {"data/betas": [1]},
+    "['a', 'b'] ((1,), a link to /c); ": {"a": [1], "b": h5py.SoftLink("/c")},
+}
+
+
+@pytest.mark.parametrize(("said", "content"), ELSEWHERE.items(), ids=ELSEWHERE)
+def test_another_layout_is_described(tmp_path, said, content):
+    with h5py.File(tmp_path / "a.hdf5", "w") as file:
+        for name, value in content.items():
+            file[name] = value
+    with files.open_hdf5(tmp_path / "a.hdf5") as file, pytest.raises(InputError) as caught:
+        files.dataset(tmp_path / "a.hdf5", file, "betas")
+    assert f"found {said}" in str(caught.value)
+    assert "fetch" not in str(caught.value)

@@ -277,3 +277,17 @@ def test_empty_stimuli_are_all_counted(tmp_path, rng):
     assert not nsd.read_stimuli(tmp_path / "stimuli.hdf5", [7], empty_ok=True).any()
     with pytest.raises(InputError, match="within 0 to 19, found 20"):
         nsd.check_filled(tmp_path / "stimuli.hdf5", [20])
+
+
+def test_one_empty_picture_is_not_counted(tmp_path, rng):
+    """Among forty it is no "as are 1 of the 40"."""
+    pictures = rng.integers(1, 255, (6, 9, 9, 3), np.uint8)
+    pictures[4] = 0
+    with h5py.File(tmp_path / "stimuli.hdf5", "w") as file:
+        file["imgBrick"] = pictures
+    said = r"NSD id 4, found an empty one \(all zero\); the file's download .* or leave this image out\.$"
+    with pytest.raises(InputError, match=said):
+        nsd.read_stimuli(tmp_path / "stimuli.hdf5", range(6))
+    np.save(tmp_path / "captions.npy", np.array([["a"], [""], ["b"]]))
+    with pytest.raises(InputError, match=r"NSD id 1; take a file .* or leave this image out\.$"):
+        nsd.read_captions(tmp_path / "captions.npy", [0, 1, 2])

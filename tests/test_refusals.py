@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import h5py
@@ -188,8 +189,6 @@ except OSError as error:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become nobody")
 def test_files_and_folders_without_permission():
-    import tempfile
-
     with tempfile.TemporaryDirectory() as name:
         top = Path(name).resolve()
         top.chmod(0o755)
@@ -261,3 +260,47 @@ def test_errors_of_what_is_read_while_writing_are_not_blamed_on_the_result(tmp_p
         part.write_bytes((tmp_path / "source").read_bytes())
     with pytest.raises(PermissionError), files.whole(tmp_path / "a"):
         raise PermissionError(13, "Permission denied", "/elsewhere/b")
+
+
+BY_LIBRARIES = """
+import os, sys
+from pathlib import Path
+import numpy as np, pandas as pd
+from neural_recon import checkpoints, files
+from neural_recon.errors import InputError
+os.setuid(65534)
+closed = Path(sys.argv[1])
+calls = [
+    lambda: files.write_hdf5(closed / "new.hdf5", {"a": np.zeros(3)}, {}),
+    lambda: files.write_table(closed / "new.parquet", pd.DataFrame({"a": [1]})),
+    lambda: files.write_table(closed / "new.tsv", pd.DataFrame({"a": [1]})),
+    lambda: checkpoints.read_tensors(closed / "a.safetensors"),
+    lambda: checkpoints.read_tensors(closed / "a.pth"),
+]
+for call in calls:
+    try:
+        call()
+    except InputError as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="becomes another user")
+def test_no_permission_is_a_sentence_whatever_library_writes_or_reads():
+    """HDF5 and Arrow name the file in ways of their own; safetensors says that a closed file is not there."""
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own folders are closed to others
+        for name in ("a.safetensors", "a.pth"):
+            (Path(folder) / name).write_bytes(b"x" * 100)
+            (Path(folder) / name).chmod(0)
+        Path(folder).chmod(0o755)
+        command = [sys.executable, "-c", BY_LIBRARIES, folder]
+        ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    said = ended.stdout.splitlines()
+    assert len(said) == 5, ended.stdout
+    assert all(f"no permission to write in the folder {folder}" in line for line in said[:3])
+    assert all("found no permission to read it" in line for line in said[3:])
+
+
+def test_a_file_that_is_named_as_a_path_is_named_in_the_sentence(tmp_path):
+    error = PermissionError(errno.EACCES, "Permission denied", tmp_path / "a.txt")
+    assert str(refusals.of_system(error)).startswith(f"{tmp_path}/a.txt: expected to write it, ")

@@ -62,7 +62,8 @@ def read_tensors(path: str | os.PathLike[str], containing: str = "") -> dict[str
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in tensors.items()
     ):
         raise InputError(
-            f"{path}: expected a state dict (names and tensors), found {type(tensors).__name__}."
+            f"{path}: expected a state dict (names and tensors), found {_described(tensors)}; save the "
+            "tensors alone, as safetensors (docs/troubleshooting.md)."
         )
     for name, tensor in tensors.items():
         if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
@@ -72,11 +73,19 @@ def read_tensors(path: str | os.PathLike[str], containing: str = "") -> dict[str
     return {name: tensor for name, tensor in tensors.items() if containing in name}
 
 
+def _described(content: object) -> str:
+    """What a file of torch holds instead of named tensors."""
+    if not isinstance(content, Mapping):
+        return type(content).__name__
+    some = ", ".join(f"{name} ({type(value).__name__})" for name, value in list(content.items())[:5])
+    return f"a mapping of {some}{', ...' if len(content) > 5 else ''}"
+
+
 def _refused_by_torch(path: Path, error: Exception) -> InputError:
-    """The sentence for a file of weights that does not load; torch's own advice is to load it unsafely."""
+    """The sentence for a broken file of weights; torch's own advice is to load it unsafely."""
     text = str(error)
-    if isinstance(error, pickle.UnpicklingError) and "Unsupported" in text:
-        name = re.search(r"GLOBAL (\S+)", text)
+    name = re.search(r"GLOBAL (\S+)", text)
+    if isinstance(error, pickle.UnpicklingError) and re.search("Unsupported (global|class)", text):
         such = f", such as {name[1]}," if name else ""
         return InputError(
             f"{path}: expected named tensors only, found other Python objects{such} which could run code and "
@@ -85,9 +94,11 @@ def _refused_by_torch(path: Path, error: Exception) -> InputError:
         )
     reason = (text.splitlines() or [type(error).__name__])[0]
     if text.startswith("Weights only load failed"):
-        reason = "the list of its tensors does not read"
+        blocked = f"it asks for {name[1]}, which could run any program" if name else ""
+        reason = blocked or "the list of its tensors does not read"
     return InputError(
-        f"{path}: expected a whole file of named tensors, found one that torch refuses ({reason})."
+        f"{path}: expected a whole file of named tensors, found one that torch refuses ({reason}); fetch "
+        "it again, or name another."
     )
 
 

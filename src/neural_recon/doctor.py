@@ -1,6 +1,6 @@
 """What is there and what is missing before a run: configuration, data, weights, GPU, memory, disk.
 
-Every check runs, whatever the others found, so that one look shows all there is to mend.
+Every check runs, whatever the others found, so that one look shows all there is to fix.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ META = torch.device("meta")  # compares names and shapes without reading the val
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report. `wrong` must be mended before a run, a `note` need not."""
+    """One line of the report. `wrong` must be fixed before a run, a `note` need not."""
 
     topic: str
     state: Literal["ok", "note", "wrong"]
@@ -183,7 +183,7 @@ def check_files(plan: Plan, table: weights.Table, said: Iterable[str]) -> Iterat
         files.update((path, what) for what, path in plan.files(table))
     fetched = {weights.MODELS / place for place in weights.missing(config.model_names, table)}
     sentences = list(said)
-    alike: dict[str, list[str]] = {}  # a closed folder or a share that is gone is one thing to mend
+    alike: dict[str, list[str]] = {}  # a closed folder or a share that is gone is one thing to fix
     for path, what in files.items():
         if path in fetched or plan.fetches(path) or any(str(path) in one for one in sentences):
             continue
@@ -218,7 +218,11 @@ def check_tables(plan: Plan) -> Iterator[Finding]:
         if path := getattr(config.split, name):
             readers.append((f"split.{name}", partial(trials.read_ids, path)))
     judge, scenes = config.evaluation.classifier, config.evaluation.scenes
-    if judge and scenes and config.demo is None:
+    if judge and config.demo is not None:  # which writes its scenes itself
+        from neural_recon.demo.classifier import SceneClassifier
+
+        readers.append(("evaluation.classifier", partial(SceneClassifier.from_file, judge)))
+    elif judge and scenes:
         readers.append(("evaluation.classifier", partial(scoring.Judge, judge, scenes)))
     hparams = config.features.vdvae.hparams
     readers.append(("features.vdvae.hparams", partial(models.read_hparams, hparams)))
@@ -337,7 +341,7 @@ def _by_file_system(folders: Iterable[Path]) -> dict[Path, list[Path]]:
 
 
 def next_step(findings: list[Finding], configfile: Path) -> str:
-    """The next command to type, or what to mend first."""
+    """The next command to type, or what to fix first."""
     wrong = {finding.topic for finding in findings if finding.state == "wrong"}
     again = "neural-recon doctor" + ("" if configfile == DEFAULT else f" --configfile {configfile}")
     if not wrong:

@@ -22,6 +22,7 @@ PICTURE, TEXT, JSON, HDF5, NUMPY, PARQUET, MATLAB, NIFTI = (
 )  # fmt: skip
 TORCH, SAFETENSORS = "torch", "safetensors"
 EMPTY, UNKNOWN = "empty", ""
+WITHOUT_CONTENT = (EMPTY, "zeros", "page", "lfs", "annex")  # nothing to convert: the file never came
 
 _LEGACY_TORCH = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")  # the magic number of torch before 1.6, pickled
 _BEGINNINGS = {
@@ -51,7 +52,11 @@ _BEGINNINGS = {
     ),
     _LEGACY_TORCH: (TORCH, "a file of torch before 1.6"),
 }
-_PAGE = re.compile(rb"\s*(<!doctype html|<html|<head|<body)", re.IGNORECASE)
+# after a byte-order mark, a declaration of XML, and comments
+_PAGE = re.compile(
+    rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<(!doctype html|html|head|body)",
+    re.IGNORECASE | re.DOTALL,
+)
 _ERROR = re.compile(rb"\s*<\?xml[^>]*>\s*<Error>")
 _BOM = (b"\xff\xfe", b"\xfe\xff")
 

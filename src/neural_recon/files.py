@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 NUMBERS = "biuf"  # numpy's letters
 DEFLATE = 1032  # times as much as is stored can come out of zlib's compression
 LARGEST_CHUNK = 2**28  # bytes; one is held whole while it is read
+MOST_NAMES = 9  # of a file's entries in a message
 LARGEST_TABLE = 2**29  # values; a session's responses have 12 million
 
 
@@ -223,13 +224,12 @@ def dataset(
     with whole_or_said(path):
         if name not in file:
             raise InputError(f"{path}: expected the dataset {name!r}, found {_contents(file)}; {other}.")
-        linked = not isinstance(file.get(name, getlink=True), h5py.HardLink)
-        data: h5py.Dataset = None if linked else file[name]
-        elsewhere = not isinstance(data, h5py.Dataset) or data.external or data.is_virtual
-    if elsewhere or data.shape is None:
-        raise InputError(
-            f"{path}: expected {name!r} to be a dataset in this file, found another thing; {other}."
-        )
+        found = _entry(file, name)
+        if found:
+            raise InputError(
+                f"{path}: expected {name!r} to be a dataset in this file, found {found}; {other}."
+            )
+        data: h5py.Dataset = file[name]
     try:
         kind = data.dtype.kind
     except TypeError as error:  # a type that numpy does not have
@@ -260,16 +260,31 @@ def dataset(
     return data
 
 
+def _entry(file: h5py.File, name: str) -> str:
+    """What an entry of a file is, in words; nothing for a dataset that lies in the file itself."""
+    link = file.get(name, getlink=True)
+    if isinstance(link, h5py.ExternalLink):
+        return f"a link to {link.path} in the file {link.filename}"
+    if isinstance(link, h5py.SoftLink):
+        return f"a link to {link.path}"
+    data = file[name]
+    if not isinstance(data, h5py.Dataset):
+        inside = ", ".join(list(data)[:MOST_NAMES]) if isinstance(data, h5py.Group) else ""
+        return f"a group with {inside}" if inside else "a group"
+    if data.is_virtual or data.external:
+        return "a dataset whose numbers lie in other files"
+    return "an empty one, without a shape" if data.shape is None else ""
+
+
 def _contents(file: h5py.File) -> str:
-    """Names and shapes of what lies at the top of an HDF5 file."""
+    """What lies at the top of an HDF5 file: names, with the shape of each, or what else it is."""
     names = sorted(map(str, file))
-    shapes = [
-        str(file[name].shape) if isinstance(file.get(name), h5py.Dataset) else "a group" for name in names[:9]
-    ]
     if not names:
         return "none at all"
-    more = f" and {len(names) - len(shapes)} more" if len(names) > len(shapes) else ""
-    return f"{names[:9]}{more} ({', '.join(shapes)})"
+    first = names[:MOST_NAMES]
+    said = ", ".join(_entry(file, name) or str(file[name].shape) for name in first)
+    more = f" and {len(names) - len(first)} more" if len(names) > len(first) else ""
+    return f"{first}{more} ({said})"
 
 
 def read_hdf5(path: str | os.PathLike[str], *names: str) -> dict[str, np.ndarray]:

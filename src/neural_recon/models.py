@@ -64,10 +64,20 @@ def load_vdvae(weights: str | Path, hparams: str | Path, where: torch.device | N
 
 
 def load_clip(folder: str | Path, where: torch.device | None = None, text: bool = True) -> ClipContexts:
-    """CLIP's encoders of a Versatile Diffusion folder; only that of pictures without `text`."""
+    """CLIP's encoders of a Versatile Diffusion folder; only that of pictures without `text`.
+
+    Raises:
+        InputError: a part is missing, the tokenizer too with `text`, or not what it must be.
+    """
     from neural_recon.clip import ClipContexts
 
-    return ClipContexts.from_pretrained(folder, device=where or device(), text=text)
+    clip = ClipContexts.from_pretrained(folder, device=where or device(), text=text)
+    if text and clip.tokenizer is None:
+        raise InputError(
+            f"{Path(folder) / 'tokenizer'}: expected the folder of CLIP's tokenizer (tokenizer.json, or "
+            "vocab.json and merges.txt), found none; get the model's folder again."
+        )
+    return clip
 
 
 def load_generator(

@@ -24,7 +24,7 @@ SMALL = 64 * 2**20  # bytes that need no such check
 
 PAIRS = (b"ni1", b"ni2")  # magic words of headers whose data lie in another file
 
-BROKEN = (EOFError, OSError, zlib.error, igzip_lib.IsalError)
+BROKEN = (EOFError, OSError, zlib.error, igzip_lib.IsalError)  # the first also for a header that is odd
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +205,8 @@ def check_whole(image: Nifti) -> None:
 
     A gzip file ends in the size of what it holds, so four bytes tell. Of a file of several members, as
     programs write that compress in parallel, they tell of the last member only, and padding hides them: such
-    a file is read through before anything is said against it.
+    a file is read through before anything is said against it. Only a reader finds what is wrong further in
+    front, such as two copies one behind the other.
 
     Raises:
         InputError: the end is missing, or there is more behind it.
@@ -241,7 +242,16 @@ def damaged(path: Path, error: BaseException) -> InputError:
 
 
 def _other(path: Path, error: BaseException) -> InputError:
-    """The sentence for a file that is none in NIfTI, with what it looks like."""
+    """The sentence for a file that is none in NIfTI, or not what its name says, with what it looks like."""
     found = look(path)
-    like = "" if found.kind in (UNKNOWN, NIFTI, "gzip") else f"; it looks like {found.text}"
-    return InputError(f"{path}: expected a NIfTI file, found one that cannot be opened ({error}{like}).")
+    like = "" if found.kind == UNKNOWN else f"; it looks like {found.text}"
+    gzipped = "gzip" in found.text
+    if found.kind == NIFTI and gzipped != path.name.endswith(".gz"):
+        like += f", whose name must end in {'.nii.gz' if gzipped else '.nii'}"
+    elif found.kind in (NIFTI, "gzip"):
+        if isinstance(error, BROKEN[1:]):
+            return damaged(path, error)
+        like = like if found.kind == "gzip" else ""
+    return InputError(
+        f"{path}: expected a NIfTI file, found one that cannot be opened ({error}{like}); {found.cure}."
+    )

@@ -16,7 +16,7 @@ import pandas as pd
 
 from neural_recon.betas import BETA_SCALE, check_betas, read_betas
 from neural_recon.errors import InputError
-from neural_recon.file_kinds import NUMPY, UNKNOWN, look
+from neural_recon.file_kinds import NUMPY, UNKNOWN, WITHOUT_CONTENT, look
 from neural_recon.files import dataset, open_hdf5
 from neural_recon.matlab import read_whole_numbers
 from neural_recon.refusals import is_there, refusal, require_file
@@ -294,10 +294,13 @@ def check_filled(path: str | Path, nsd_ids: Sequence[int] | np.ndarray, more: st
 
 
 def _none_filled_in(path: str | Path, empty: Sequence[int], asked: int) -> str:
+    # one alone is not "as are 1 of the 40"
+    others = f", as are {len(empty)} of the {asked} asked for" if len(empty) > 1 else ""
+    without, these = ("them", "these images") if others else ("it", "this image")
     return (
-        f"{path}: expected a picture for NSD id {empty[0]}, found an empty one (all zero), as are "
-        f"{len(empty)} of the {asked} asked for; the file's download was not finished, or it is an excerpt "
-        "without them: fetch it again, or leave these images out"
+        f"{path}: expected a picture for NSD id {empty[0]}, found an empty one (all zero){others}; the "
+        f"file's download was not finished, or it is an excerpt without {without}: fetch it again, or leave "
+        f"{these} out"
     )
 
 
@@ -355,9 +358,10 @@ def read_captions(
             raise InputError(
                 f"{path}: expected a whole .npy file of strings, found one that cannot be read ({reason})."
             ) from error
+        way = found.cure if found.kind in WITHOUT_CONTENT else CONVERT
         raise InputError(
             f"{path}: expected a whole .npy file of strings, found one that cannot be read as such: "
-            f"{found.text}; {CONVERT}."
+            f"{found.text}; {way}."
         ) from error
     if not isinstance(table, np.ndarray) or table.dtype.kind != "U" or table.ndim != 2:
         raise InputError(
@@ -372,10 +376,10 @@ def read_captions(
     captions = [[str(caption) for caption in row if caption] for row in rows]
     empty = [int(nsd_id) for nsd_id, found in zip(ids, captions, strict=True) if not found]
     if empty and not empty_ok:
+        others = f", as for {len(empty)} of the {len(ids)} asked for" if len(empty) > 1 else ""
         raise InputError(
-            f"{path}: expected captions for every image, found none for NSD id {empty[0]}, as for "
-            f"{len(empty)} of the {len(ids)} asked for; take a file with all of them, or leave these images "
-            "out."
+            f"{path}: expected captions for every image, found none for NSD id {empty[0]}{others}; take a "
+            f"file with all of them, or leave {'these images' if others else 'this image'} out."
         )
     return captions
 

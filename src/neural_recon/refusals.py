@@ -67,8 +67,8 @@ def refusal(
         error: as a library raised it.
         what: the file is expected to be.
     """
-    number = number_of(error)
     path = _named(Path(path), error)
+    number = _asked_again(path, number_of(error))
     if number in _OF_CONTENT:
         if "already open for write" not in str(error):  # HDF5's own mark, no lock of the system
             return None
@@ -128,9 +128,10 @@ def refusals_named(path: Path) -> Iterator[None]:
 
 def of_system(error: OSError) -> InputError | None:
     """The sentence for an error that nobody turned into one where it arose; None: it names no file."""
-    if not isinstance(error.filename, str):
+    names = _names(error)
+    if not names:
         return None
-    number, path = number_of(error), Path(error.filename)
+    number, path = number_of(error), names[0]
     forbidden = number in _RIGHTS and (not os.path.lexists(path) or os.access(path, os.R_OK))
     if number in {*FULL, errno.EROFS, errno.EEXIST} or (forbidden and _closed_folder(path) is None):
         return writing_refused(path, error)
@@ -182,8 +183,9 @@ def require_file(
 
 def _is_about(path: Path, error: OSError) -> bool:
     """Whether an error names a file, the part that it is written to, or a folder above it."""
-    named = [Path(name) for name in (error.filename, error.filename2) if isinstance(name, str)]
-    for name in named:
+    if not _names(error):  # Arrow has it in its text
+        return re.search(rf"\.part-[0-9a-f]+-{re.escape(path.name)}", str(error)) is not None
+    for name in _names(error):
         places = (name, *name.parents)
         own = any(place == path or _is_part(place, path) for place in places)
         if own and isinstance(error, FileNotFoundError):
@@ -191,6 +193,12 @@ def _is_about(path: Path, error: OSError) -> bool:
         if own or name in path.parents:
             return True
     return False
+
+
+def _names(error: BaseException) -> list[Path]:
+    """The files that an error names; `io.FileIO` keeps the path as it was given."""
+    given = (getattr(error, "filename", None), getattr(error, "filename2", None))
+    return [Path(os.fsdecode(name)) for name in given if isinstance(name, str | bytes | os.PathLike)]
 
 
 def _is_part(place: Path, path: Path) -> bool:
@@ -259,13 +267,22 @@ def _other(number: int, error: BaseException | None = None) -> tuple[str, str]:
         return f"found a symbolic link that leads back to itself ({said})", "correct the link"
     if number in FULL:
         return f"found that the disk is full ({said})", "free some space and run again"
-    return f"found that the system refuses ({said})", "mend that and run again"
+    return f"found that the system refuses ({said})", "remove the cause and run again"
+
+
+def _asked_again(path: Path, number: int) -> int:
+    """The system's own word where a library calls a file absent: safetensors does so of a closed one."""
+    if number == errno.ENOENT and path.is_file():
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            return error.errno or number
+    return number
 
 
 def _named(path: Path, error: BaseException) -> Path:
     """The file that an error names, where it lies below the folder `path`."""
-    name = getattr(error, "filename", None)
-    return Path(name) if isinstance(name, str) and path in Path(name).parents else path
+    return next((name for name in _names(error) if path in name.parents), path)
 
 
 def _dangling(path: Path) -> Path | None:

@@ -1,6 +1,6 @@
 """Which of the package's code each stage of the workflow runs: a change of it marks the stage stale.
 
-A script hangs on the modules it imports, on theirs, and so on (types that are only named do not count), and
+A script depends on the modules it imports, on theirs, and so on (types that are only named do not count), and
 on the templates and tables these name. `code` is a digest of all of it without comments, docstrings and
 layout. Every rule has it as a parameter, and Snakemake reruns what was made with another one.
 """
@@ -19,6 +19,8 @@ LEFT_OUT = {
     "jobs": "a script's log and its exit status",
     "config": "a job gets values of the configuration as parameters of its rule, which are compared",
     "config_sections": "the same",
+    "refusals": "whether a file is there, and the words where the system does not give it",
+    "file_kinds": "the words for a file of another kind than was expected",
 }
 # (module or data file, name within it or all), of what a module uses
 Found = set[tuple[Path, str | None]]
@@ -36,7 +38,7 @@ def code(script: str | Path, source: str | Path = Path(__file__).parent) -> str:
 
 
 def files(script: str | Path, source: str | Path = Path(__file__).parent) -> list[Path]:
-    """The modules and templates of the package that a script hangs on, sorted.
+    """The modules and templates of the package that a script depends on, sorted.
 
     What is imported inside a function counts for those who import that function, or all of its module: the
     loader of one model brings no other model's code.

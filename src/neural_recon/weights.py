@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from neural_recon.errors import InputError, first_mistake, quoted
 from neural_recon.file_kinds import look
-from neural_recon.model_folders import part_files
+from neural_recon.model_folders import STEMS, part_files
 from neural_recon.refusals import kind_of
 from neural_recon.texts import read_yaml
 
@@ -139,7 +139,7 @@ def locate(key: str, value: str, table: Table) -> Path:
 
 def _check_layout(place: str, folder: Path) -> None:
     """Raise an InputError where a folder has the single-file weights, and none of diffusers' parts."""
-    single = sorted(file for file in folder.glob("*") if file.suffix in (".pth", ".ckpt", ".pt"))
+    single = sorted(file for file in folder.glob("*") if file.suffix in WEIGHTS and file.stem not in STEMS)
     if single and not any((folder / part).is_dir() for part in PARTS):
         raise _single_file(place, single[0])
 
