@@ -10,6 +10,7 @@ from sklearn.metrics import r2_score
 
 from neural_recon import cross_validation, penalty
 from neural_recon.cross_validation import cross_validate, make_folds, pooled
+from neural_recon.errors import InputError
 from neural_recon.files import write_table
 from neural_recon.kernel import Kernel
 
@@ -185,6 +186,17 @@ def test_neighbouring_parts_are_pooled():
     assert widths.sum() == 257 * 768
     assert set(widths) == {8 * 768, 9 * 768}
     assert pooled([1, 2, 3], 1).tolist() == [6]
+
+
+@pytest.mark.parametrize("repetitions", [1, 3])
+def test_folds_of_single_images_are_refused(rng, repetitions):
+    """R^2 about the mean of one image is none, also where it was shown several times."""
+    images = np.repeat(np.arange(8), repetitions)
+    X, Y = rng.standard_normal((len(images), 5)), rng.standard_normal((8, 6)).astype(np.float32)[images]
+    kernel = Kernel.of(X, X[:2], images=images)
+    with pytest.raises(InputError, match=r"ridge\.cross_validation\.folds: .* 5 folds of 8 images; take"):
+        penalty.cross_validated_curve(kernel, Y, [6], None, 5, 6, "space", 0)
+    assert penalty.cross_validated_curve(kernel, Y, [6], None, 4, 6, "space", 0)["score"].notna().all()
 
 
 @pytest.mark.parametrize(("groups", "expected"), [("space", 1), ("parts", 3)])

@@ -169,6 +169,20 @@ def test_linked_folder_is_not_vouched_for(starts, tmp_path):
     assert not starts.kept.exists()
 
 
+def test_folder_that_cannot_be_looked_into_is_not_vouched_for(starts, monkeypatch):
+    expected, scan = starts.codes(), os.scandir
+
+    def refused(folder):
+        if os.fspath(folder).endswith("report"):
+            raise PermissionError(13, "Permission denied", os.fspath(folder))
+        return scan(folder)
+
+    starts.kept.unlink()
+    monkeypatch.setattr(os, "scandir", refused)
+    assert starts.codes() == expected
+    assert not starts.kept.exists()
+
+
 def test_link_that_leads_nowhere_stops_nothing(starts, computed):
     """As some editors leave beside a file."""
     (starts.package / ".#nsd.py").symlink_to("me@host.1234")

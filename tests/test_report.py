@@ -40,7 +40,7 @@ from neural_recon.errors import InputError
 from neural_recon.evaluate import Scores
 from neural_recon.files import write_table
 from neural_recon.refits import by_metric
-from neural_recon.report import album, controls, gallery, plots, results, tables, words
+from neural_recon.report import album, controls, gallery, penalties, plots, results, tables, words
 from neural_recon.report.page import render
 
 VOID = {"meta", "img", "br", "hr", "input", "link"}
@@ -564,6 +564,18 @@ def test_groups_of_features_have_a_line_and_a_penalty_each(made, tmp_path):
         in text
     )
     assert words.number((10 * 0.503 + 20 * 0.803) / 30) in text
+
+
+@pytest.mark.parametrize(
+    ("score", "said"), [(-0.0123, "is −0.0123:"), (-2e-5, "is between −0.0001 and 0:"), (0.0, ""), (2e-5, "")]
+)
+def test_a_best_score_just_below_0_is_not_said_to_be_0(score, said):
+    row = {"group": 1, "features": 9, "fold": 1, "alpha": 10.0, "score": score, "chosen": True}
+    sentences = [sentence for _, sentence in penalties._of_curve(pd.DataFrame([row]))]
+    assert len(sentences) == bool(said)
+    assert said in " ".join(sentences)
+    whole = pd.DataFrame([{"part": 0, "r2_ridge": score}])
+    assert said in " ".join(sentence for _, sentence in penalties._of_test(None, whole))
 
 
 def test_scores_of_single_targets_stand_beside_ceiling_and_control(made):

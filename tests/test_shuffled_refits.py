@@ -1,12 +1,13 @@
 """The null of a decoder's scores: against refits by scikit-learn, and on data without and with a signal."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import ridge_problem, scikit_ridge
 
 from neural_recon import metrics, ridge
 from neural_recon.kernel import Kernel
-from neural_recon.refits import PAINTED, against_refits, by_metric
+from neural_recon.refits import COLUMNS, PAINTED, against_refits, by_metric
 from neural_recon.shuffled_refits import pairs_of, refit_scores
 
 
@@ -144,6 +145,29 @@ def test_the_painted_control_is_one_draw_among_the_others(rng):
     two = table[table["refit"] <= 2]
     assert np.isnan(by_metric(two, "shuffled")["two_way"]["refit_sd"])
     assert against_refits(table[table["refit"] <= 1], "two_way", PAINTED) is None
+
+
+def table_of(*scores: float) -> pd.DataFrame:
+    """Scores of the decoder and its refits."""
+    return pd.DataFrame([(k, "two_way", score, 9) for k, score in enumerate(scores)], columns=list(COLUMNS))
+
+
+def test_a_score_that_is_no_number_has_no_p():
+    """Nothing is as high as nan: it would get the smallest p there is."""
+    assert against_refits(table_of(np.nan, 0.4, 0.5, 0.6), "two_way") is None
+    assert against_refits(table_of(0.5, np.nan, np.nan), "two_way") is None
+    found = against_refits(table_of(0.55, 0.4, np.nan, 0.6), "two_way")
+    assert found["refits"] == 2
+    assert found["refit_mean"] == pytest.approx(0.5)
+    assert found["refit_p"] == pytest.approx(2 / 3)
+
+
+def test_refits_that_tie_but_for_rounding_have_no_z():
+    assert np.std([0.1, 0.1, 0.1], ddof=1) > 0
+    found = against_refits(table_of(0.7, 0.1, 0.1, 0.1), "two_way")
+    assert np.isnan(found["refit_z"])
+    assert found["refit_p"] == 1 / 4
+    assert against_refits(table_of(0.1, 0.1, 0.1, 0.1), "two_way")["refit_p"] == 1
 
 
 def test_features_that_do_not_vary_have_no_r(rng):

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 import test_workflow
 import yaml
@@ -242,6 +243,32 @@ def test_without_slurm_and_without_jobs_for_it(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="sbatch: expected SLURM's commands on the PATH, found none"):
         slurm.check([job(slurm_account="mine")])
     slurm.check([])  # downloads run beside Snakemake
+
+
+def test_sbatch_that_does_not_start(tmp_path, monkeypatch):
+    """A wrapper for another machine."""
+    (tmp_path / "sbatch").write_text("#!/no/such/shell\n", encoding="utf-8")
+    (tmp_path / "sbatch").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match=r"sbatch: expected .* found one that does not start \("):
+        slurm.check([job(slurm_account="mine")])
+
+
+def test_extra_options_that_no_shell_could_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", f"{stand_ins(tmp_path)}:/usr/bin:/bin")
+    with pytest.raises(InputError, match=r"slurm_extra: expected options .* in pairs, found .*exclusive"):
+        slurm.check([job(slurm_extra="'--exclusive")])
+
+
+def test_a_command_whose_children_go_while_it_is_ended(monkeypatch):
+    """Killing what is gone is no error."""
+
+    def gone(process):
+        raise psutil.NoSuchProcess(process.pid)
+
+    monkeypatch.setattr(psutil.Process, "children", lambda process, **_: gone(process))
+    with pytest.raises(subprocess.TimeoutExpired):
+        slurm._ask(["sleep", "5"], 0.2)
 
 
 @pytest.mark.parametrize("name", ["it's", "$HOME", "a`b`", "a\\b", "100%"])

@@ -112,7 +112,7 @@ def test_the_last_line_of_a_failure_is_what_failed_and_its_log(tmp_path, monkeyp
     (tmp_path / "there").touch()
     failed = job("betas", ["none.h5"], ["logs/betas/01.log"], subject="subj01", session="01")
     said = "betas (subject=subj01, session=01), log: logs/betas/01.log"
-    again = "The same command goes on from here."
+    again = "The same command resumes from here."
     assert terminal.end(workflow(failed=[failed]), {}) == f"Failed: {said}. {again}"
     group = SimpleNamespace(is_group=lambda: True, jobs=[job("betas", ["there"], ["x.log"]), failed])
     assert terminal.end(workflow(failed=[group]), {}) == f"Failed: {said}. {again}"

@@ -53,12 +53,12 @@ def cross_validate(
     """Score every alpha on held-out training images; repetitions of an image share a fold.
 
     The score of a target is R^2 (about the held-out images' own mean, as `sklearn.metrics.r2_score`); one
-    constant in a fold is left out there. All folds come out of one factor an alpha (see `kernel`). A warning
+    constant in a fold is left out there. All folds come out of one factor per alpha (see `kernel`). A warning
     is logged where the best alpha is the smallest or largest tried, or does not reach an R^2 of 0.
 
     Args:
         kernel: of n training images.
-        targets: (n, any number), one row an image.
+        targets: (n, any number), one row per image.
         alphas: penalties to try, these and no others; None: by the kernel's scale, as above.
         n_targets: how many targets to sample over all parts (all, if there are fewer), in strips of
             neighbouring columns since features lie on disk row by row.
@@ -176,7 +176,7 @@ def make_folds(n: int, folds: int, seed: int, groups: np.ndarray | None = None) 
     if len(label) != n or not 2 <= folds <= len(labels):
         raise ValueError(
             f"folds={folds} of {n} images in {len(labels)} groups ({len(label)} labels given): "
-            "expected one label an image, and from 2 folds to as many as there are groups."
+            "expected one label per image, and from 2 folds to as many as there are groups."
         )
     pieces = np.array_split(np.random.default_rng(seed).permutation(len(labels)), folds)
     held_out = [np.isin(label, piece) for piece in pieces]

@@ -27,7 +27,7 @@ def check_strength(strength: float) -> None:
 def check_generators(n: int, generators: Sequence[torch.Generator] | None) -> None:
     """One random generator per image, or none at all."""
     if generators is not None:
-        expect(len(generators) == n, "generators", f"{n}, one an image", len(generators))
+        expect(len(generators) == n, "generators", f"{n}, one per image", len(generators))
 
 
 def check_noise(
@@ -63,7 +63,7 @@ def check_latents(latents: torch.Tensor, channels: int) -> None:
 
 
 def check_guidance(n: int, contexts: Given, width: int, mixing: float, guidance_scale: float) -> None:
-    """What n images are guided by: contexts of `width` values a token, their weights, how strongly."""
+    """What n images are guided by: contexts of `width` values per token, their weights, how strongly."""
     names = ("vision", "text", "uncond_vision", "uncond_text")
     for name, context, rows in zip(names, contexts, ((n,), (n,), (1, n), (1, n)), strict=True):
         if context is None:

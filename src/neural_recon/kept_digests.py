@@ -91,8 +91,12 @@ class KeptDigests:
 
 def _files(folder: Path | str) -> Iterator[tuple[str, float]]:
     """What is known of all files in a folder and below it, without reading them."""
-    with os.scandir(folder) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except OSError:
+        yield f"{os.fspath(folder)} cannot be looked into", math.inf
+        return
     for entry in found:
         if not entry.is_dir():
             yield _known(entry)

@@ -1,7 +1,7 @@
 """Noise ceilings of voxels: the share of the variance of averaged responses that pictures can explain.
 
 ncsnr^2 = signal variance / noise variance, ceiling = ncsnr^2 / (ncsnr^2 + mean of 1 / repetitions) (Allen et
-al. 2022). A voxel without one has NaN, and whoever gives a median says over how many voxels it is.
+al. 2022). A voxel without one has NaN; a median is given with the number of voxels it is over.
 """
 
 import logging
@@ -50,7 +50,7 @@ def of_ncsnr(ncsnr: np.ndarray, inverse_repetitions: float | np.floating) -> np.
     if negative:
         raise InputError(
             f"ncsnr.nii.gz: expected ratios of signal to noise, 0 or above, found {negative} of {len(ncsnr)} "
-            f"voxels below, the lowest {np.nanmin(ncsnr):g}; take NSD's own file, which lies beside the "
+            f"voxels below, the lowest {np.nanmin(ncsnr):g}; take NSD's own file, which lies alongside the "
             "betas, or responses.noise_ceiling: repetitions."
         )
     finite = np.isfinite(ncsnr)

@@ -1,4 +1,4 @@
-"""The penalties tried, as a table: a row an alpha, fold and group of features; `chosen` marks what is used.
+"""The penalties tried, as a table: one row per alpha, fold and group of features; `chosen` marks those used.
 
 A group is a run of neighbouring features with an alpha of its own: the whole space, or its parts (VDVAE's
 layers, CLIP's tokens), neighbours pooled into at most 32 groups.
@@ -33,7 +33,17 @@ def cross_validated_curve(
     The score is the mean R^2 of held-out training images over the sampled targets. Without `alphas` they
     follow the kernel's scale (`cross_validation`). `groups` is "space", or "parts" for groups made of the
     features' `parts` (widths).
+
+    Raises:
+        InputError: fewer than two images per fold, in which nothing could be scored.
+        ValueError: as of `cross_validation.cross_validate`.
     """
+    images = len(kernel.image_rows)
+    if images < 2 * folds:
+        raise InputError(
+            f"ridge.cross_validation.folds: expected two training images or more per fold, found "
+            f"{folds} folds of {images} images; take fewer folds, add sessions, or give ridge.alpha numbers."
+        )
     widths = cross_validation.pooled(parts, 1 if groups == "space" else 32)
     result = cross_validation.cross_validate(kernel, features, alphas, folds, targets, seed, widths)
     index = pd.MultiIndex.from_product(

@@ -14,7 +14,7 @@ from neural_recon import seeds
 from neural_recon.errors import InputError
 from neural_recon.shuffling import shuffled_pairs
 
-# importing the generator takes seconds: who decodes base images only does not pay
+# importing the generator takes seconds, which base images alone do not need
 if TYPE_CHECKING:
     from neural_recon.vdvae import VDVAE
     from neural_recon.versatile import DualGuidedPipeline
@@ -75,7 +75,7 @@ def reconstruct(
     batch: int,
     draw: int = 0,
 ) -> np.ndarray:
-    """Paint reconstructions, one seeded generator an image: the stages of `DualGuidedPipeline`'s call.
+    """Paint reconstructions, one seeded generator per image: the stages of `DualGuidedPipeline`'s call.
 
     All images are encoded, then all denoised, then all decoded, so that a part of the model that must move
     (memory "low") moves once. Where memory runs out, a stage goes on in smaller batches.

@@ -1,7 +1,7 @@
 """Ridge regression from voxels to very many features, without ever forming the voxel weights.
 
 What `sklearn.linear_model.Ridge` predicts, as `mean(Y) + W (Y - mean(Y))` (see `kernel`). W, (n_test,
-n_train), is the same for every feature: one Gram matrix, one Cholesky factor an alpha, then one pass over Y
+n_train), is the same for every feature: one Gram matrix, one Cholesky factor per alpha, then one pass over Y
 in blocks of columns, read ahead while the block before is multiplied. Gram matrix, factor and solve are
 float64, the product with Y float32. Responses come z-scored from the caller.
 

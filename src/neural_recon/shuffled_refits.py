@@ -69,14 +69,14 @@ def refit_scores(
         train_ids: (n_train,) the rows' images; rows of one image have the same features.
         train: (n_train, D) features of the training rows.
         true: (n_test, D) features of the test images.
-        alpha: the decoder's penalty, or one a feature.
+        alpha: the decoder's penalty, or one per feature.
         calibration, seed: as the decoder's.
         refits: how many.
         retrieval: score retrieval, too.
         most: features, a seeded sample.
 
     Returns:
-        One row a refit and metric: refit (0: the decoder itself), metric, score, and features. Metrics are
+        One row per refit and metric: refit (0: the decoder itself), metric, score, and features. Metrics are
         "two_way" (identification, mean over test images), "retrieval_image" and "retrieval_brain" where asked
         for, "r" (the median over features of r over test images) and "above" (the share of features whose r
         is above the chance level of one); features that do not vary over the test images count for neither of

@@ -7,6 +7,7 @@ who may not list accounts are not let through. The guard around its executor rel
 but the methods that Snakemake prescribes, and `get_account_arg`.
 """
 
+import contextlib
 import getpass
 import re
 import shlex
@@ -25,7 +26,7 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-from neural_recon.errors import InputError
+from neural_recon.errors import InputError, quoted
 
 QUESTION = 8  # seconds for a list of accounts: not all clusters answer, and sbatch decides in the end
 TEST = 20  # seconds for all test submissions together
@@ -183,12 +184,21 @@ def check(jobs: list[Any]) -> None:
                 f"sbatch: expected an answer within {TEST} s, found none; look at the cluster with sinfo, "
                 "and try again when it answers."
             ) from None
+        except OSError as error:
+            raise InputError(
+                f"sbatch: expected SLURM's command, found one that does not start ({error.strerror}); have "
+                "the cluster's administrators look at it, or load SLURM's module again."
+            ) from None
         if answer.returncode and FINAL.search(answer.stderr):
             raise refusal(_rules(job), job.resources, answer.stderr)
 
 
 def request(resources: Any) -> list[str]:
-    """What a job asks SLURM for, as arguments of sbatch."""
+    """What a job asks SLURM for, as arguments of sbatch.
+
+    Raises:
+        InputError: extra options that no shell could read.
+    """
     known = {
         "slurm_partition": "--partition={}",
         "slurm_cluster": "--clusters={}",
@@ -204,7 +214,14 @@ def request(resources: Any) -> list[str]:
     gpus, model = resources.get("gpu"), resources.get("gpu_model")
     if gpus or model:
         asked.append(f"--gpus={f'{model}:' if model else ''}{gpus or 1}")
-    return asked + shlex.split(str(resources.get("slurm_extra") or ""))
+    extra = str(resources.get("slurm_extra") or "")
+    try:
+        return asked + shlex.split(extra)
+    except ValueError:  # a quotation mark without its partner
+        raise InputError(
+            f"slurm_extra: expected options of sbatch with quotation marks in pairs, found {quoted(extra)}; "
+            "correct it in the profile."
+        ) from None
 
 
 def refusal(rules: str, resources: Any, said: str) -> InputError:
@@ -254,8 +271,9 @@ def _ask(command: list[str], seconds: float) -> subprocess.CompletedProcess[str]
         try:
             out, err = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
-            for child in psutil.Process(process.pid).children(recursive=True):
-                child.kill()
+            with contextlib.suppress(psutil.Error):  # gone meanwhile
+                for child in psutil.Process(process.pid).children(recursive=True):
+                    child.kill()
             process.kill()
             raise
     return subprocess.CompletedProcess(command, process.returncode, out, err)

@@ -64,12 +64,12 @@ def score_targets(
         train: (n_train, D) features of the training images.
         true: (n, D) features of the test images.
         written: (n, D) their predictions as the workflow wrote them, calibrated.
-        alpha: the penalty they were made with, or one a target.
+        alpha: the penalty they were made with, or one per target.
         parts: widths of the layers or tokens that the D columns belong to.
         seed: draws the re-pairings.
 
     Returns:
-        One row a target: part (1-based), r and r2 of the predictions as written, r2_ridge of uncalibrated
+        One row per target: part (1-based), r and r2 of the predictions as written, r2_ridge of uncalibrated
         ones, ceiling (of r), and re_paired: the share of re-pairings whose r lies above `chance_level`.
         All are NaN where the truth does not vary over the test images; the ceiling also without repetitions.
 

@@ -93,7 +93,7 @@ def end(workflow: Any, places: Mapping[str, str]) -> str:
     if run.failed:
         return _failure(run.failed)
     if run.running or run.remaining_jobs:
-        return "The run was cut short. The same command goes on from here."
+        return "The run was cut short. The same command resumes from here."
     return "" if SAYS_ITSELF in os.environ else _result(workflow.dag.targetjobs, places)
 
 
@@ -135,7 +135,7 @@ def _failure(jobs: Iterable[Any]) -> str:
         for job in failed
     )
     more = f"; and {len(lines) - 3} more" if len(lines) > 3 else ""
-    return f"Failed: {'; '.join(lines[:3])}{more}. The same command goes on from here."
+    return f"Failed: {'; '.join(lines[:3])}{more}. The same command resumes from here."
 
 
 def _result(targets: Iterable[Any], places: Mapping[str, str]) -> str:

@@ -133,7 +133,7 @@ class DualGuidedPipeline:
             mixing: in [0, 1].
             guidance_scale: 1 means without guidance.
             steps: of the full schedule.
-            generators: one CPU generator an image, or None. First the autoencoder's posterior is
+            generators: one CPU generator per image, or None. First the autoencoder's posterior is
                 drawn from them, then the noise (unless given). None: the posterior's mean.
             noise: (n, 4, h, w), standard normal; needed without generators.
             output: "image" or "latents".
@@ -207,7 +207,7 @@ class DualGuidedPipeline:
     def encode(self, base: torch.Tensor, generators: Sequence[torch.Generator] | None = None) -> torch.Tensor:
         """Scaled float32 latents (n, 4, h, w) of images (n, 3, H, W) in [-1, 1].
 
-        The mean of the autoencoder's posterior, or a draw from it with one CPU generator an image.
+        The mean of the autoencoder's posterior, or a draw from it with one CPU generator per image.
 
         Raises:
             ValueError: an argument has another shape or range.
@@ -246,7 +246,7 @@ class DualGuidedPipeline:
         guidance_scale: float,
         steps: int,
     ) -> Iterator[torch.Tensor]:
-        """Yield the float32 latents (n, 4, h, w) after each step, for who looks at them all: see `denoised`.
+        """Yield the float32 latents (n, 4, h, w) after each step; for the last alone see `denoised`.
 
         Args:
             latents: (n, 4, h, w), noised to `strength`.
@@ -330,7 +330,7 @@ class DualGuidedPipeline:
 
     @property
     def context_width(self) -> int:
-        """Values a token of a context."""
+        """Values per token of a context."""
         return self.unet.image_unet.config.cross_attention_dim
 
     def _latent_shape(self, base: torch.Tensor | None) -> tuple[int, ...]:

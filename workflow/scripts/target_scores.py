@@ -1,4 +1,4 @@
-"""Score every target of one space: r, R2 and their ceiling, a row a target and a row a layer or token."""
+"""Score every target of one space: r, R2 and their ceiling, one row per target and one per layer or token."""
 
 import numpy as np
 

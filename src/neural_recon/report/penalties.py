@@ -1,4 +1,4 @@
-"""The penalties chosen, and in words what speaks against them: beside every score that depends on them."""
+"""The penalties chosen, and in words what speaks against them: alongside every score that depends on them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -108,10 +108,10 @@ def _of_curve(curve: pd.DataFrame | None) -> list[tuple[str, str]]:
     below = best[best["score"] < 0]
     if len(below):
         where = (
-            f"The best held-out R² is {words.number(below['score'].iloc[0], 4)}"
+            f"The best held-out R² is {_negative(below['score'].iloc[0])}"
             if n == 1
             else f"In {len(below)} of {n} groups the best held-out R² is below 0, "
-            f"{words.number(below['score'].min(), 4)} at the lowest"
+            f"{_negative(below['score'].min())} at the lowest"
         )
         said.append((
             "best R² below 0" + (f" in {len(below)} of {n} groups" if n > 1 else ""),
@@ -132,7 +132,12 @@ def _of_test(curve: pd.DataFrame | None, targets: pd.DataFrame | None) -> list[t
     which = "The penalty is fixed by the configuration, and the" if fixed else "The"
     return [(
         "test R² below 0",
-        f"{which} median R² of uncalibrated predictions over the test images is {words.number(r2, 4)}: most "
+        f"{which} median R² of uncalibrated predictions over the test images is {_negative(r2)}: most "
         "features are predicted worse than by the test images' mean"
         + ("; these responses may want another penalty (“cv” chooses one)." if fixed else "."),
     )]  # fmt: skip
+
+
+def _negative(score: float) -> str:
+    """A score below 0 in words that do not round it to 0."""
+    return words.number(score, 4) if score <= -1e-4 else "between −0.0001 and 0"
