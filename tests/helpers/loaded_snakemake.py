@@ -27,6 +27,9 @@ PRELOADED = [
 
 def run(arguments: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
     """`snakemake ARGUMENTS` in a folder: as `subprocess.run`, with its output captured as text."""
+    if "PYTHONPATH" in os.environ:  # a test's own copy of the package, which is not the one that is loaded
+        command = [sys.executable, "-m", "snakemake", *arguments]
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     with tempfile.TemporaryDirectory() as place:
