@@ -94,7 +94,7 @@ def taken(configfile: Path) -> set[str]:
 
 def leaves(folder: Path) -> set[str]:
     """What the jobs of a whole run take and none of them makes."""
-    done = snakemake(folder, "-n", "-F", "all")
+    done = snakemake(folder, "-n", "-F", "all", "--verbose")  # else jobs are shown in short
     assert done.returncode == 0, done.stdout + done.stderr
     files = {
         kind: {

@@ -44,7 +44,7 @@ def nearest(test: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, np.ndarray
     """
     cosine = metrics.cosine_matrix(test, train)
     row = cosine.argmax(1)
-    return cosine[np.arange(len(row)), row], row
+    return cosine[np.arange(len(row)), row].astype(np.float32), row
 
 
 def per_image(
