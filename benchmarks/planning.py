@@ -87,7 +87,7 @@ def measure(arguments: argparse.Namespace) -> tuple[str, table.Table]:
         ):
             for turn in turns:
                 result.add(f"{what}, turn {turn}", *planned(place, *options), os.getloadavg()[0])
-    return "`snakemake --dry-run`.", result
+    return "Dry runs of Snakemake.", result
 
 
 if __name__ == "__main__":

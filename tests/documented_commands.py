@@ -153,7 +153,7 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "OMP_NUM_THREADS=2 python benchmarks/ridge.py": NotRun(BENCHMARK),
     "python benchmarks/betas.py --turns 3": NotRun(BENCHMARK),
     "python benchmarks/evaluate.py --sample 4": NotRun(BENCHMARK),
-    "python benchmarks/startup.py": NotRun(BENCHMARK),
+    "python benchmarks/startup.py --turns 1": NotRun(BENCHMARK),
     "python benchmarks/planning.py": NotRun(BENCHMARK),
     "python benchmarks/report.py": NotRun(BENCHMARK),
     "python benchmarks/diffusion.py --small --images 4 --batch 4 --steps 50": NotRun(BENCHMARK),
