@@ -36,10 +36,10 @@ coverage: env ## the same, and which lines of the package they ran, those of the
 	$(BIN)/python -m pytest $(BESIDE) --cov --cov-report term-missing:skip-covered
 
 test-kill: env ## kill runs at random points (KILLS=30 SEED=0) and compare what the next runs end with
-	$(BIN)/python tests/kills.py --kills $(KILLS) --seed $(SEED)
+	$(BIN)/python tests/helpers/kills.py --kills $(KILLS) --seed $(SEED)
 
 fuzz: env ## read 10,000 broken files of every kind; minutes
-	$(BIN)/python tests/fuzz_readers.py --cases 10000 --seed 0
+	$(BIN)/python tests/helpers/fuzz_readers.py --cases 10000 --seed 0
 
 lock: ## exact versions anew, and their known vulnerabilities (docs/dependencies.md)
 	$(PYTHON) envs/lock.py

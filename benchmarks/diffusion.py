@@ -54,7 +54,7 @@ def half() -> "torch.dtype":
 
 
 def build(part: str, small: bool, where: "torch.device") -> Any:
-    from published_layouts import configurations
+    from helpers.published_layouts import configurations
 
     from neural_recon.dual_unet import DualUNet
 
@@ -65,7 +65,7 @@ def build(part: str, small: bool, where: "torch.device") -> Any:
 
 def inputs(n: int, small: bool):
     """Base images and contexts of n pictures, and the unconditional contexts."""
-    from published_layouts import configurations
+    from helpers.published_layouts import configurations
 
     rng, dim = np.random.default_rng(0), configurations(small)["image_unet"][1]["cross_attention_dim"]
 

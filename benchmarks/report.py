@@ -78,7 +78,7 @@ def write(path: Path, ids: list[int], side: int, paint: Callable[[int], np.ndarr
 
 def make(folder: Path, count: int, noises: int) -> tuple[list, Path, Path]:
     """Results of two subjects (`report.SubjectFiles`), the stimuli, and what these show."""
-    from made_up_results import write_contents, write_subject
+    from helpers.made_up_results import write_contents, write_subject
 
     rng, painter = np.random.default_rng(0), Painter(noises)
     ids = list(range(0, 3 * count, 3))
@@ -129,7 +129,7 @@ def opened(page: Path, chromium: str) -> tuple[float, float]:
 
 def build(folder: Path, people: list, stimuli: Path, contents: Path) -> tuple[float, float]:
     """Wall and processor seconds."""
-    from made_up_results import CONFIGURATION
+    from helpers.made_up_results import CONFIGURATION
 
     from neural_recon import report
 

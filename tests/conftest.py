@@ -1,6 +1,7 @@
 """Fixtures all tests share."""
 
 import os
+import shutil
 from pathlib import Path
 
 # the models of the tests are so small that more threads only wait for each other
@@ -8,42 +9,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
-from sklearn.linear_model import Ridge
+from helpers.places import SHARED
+from helpers.workflow import SMALL, make_project, snakemake
 
 # before any test imports transformers, which imports torchvision
 import neural_recon  # noqa: F401
 
-ROOT = Path(__file__).resolve().parents[1]
 ONE_RUN = ("test_reruns", "test_workflow")  # share the fixture `project`, which takes minutes
 FIRST = (*ONE_RUN, "test_slurm", "test_real_excerpt")  # those that take longest
-SHARED = ROOT.parent / "shared"
-
-# a VDVAE small enough for any test
-TINY_VDVAE = {
-    "image_size": 8,
-    "width": 8,
-    "zdim": 2,
-    "enc_blocks": "8x1,8d2,4d4,1x1",
-    "dec_blocks": "1x1,4m1,8m4",
-    "num_mixtures": 2,
-}
-
-
-def ridge_problem(rng, n, p, n_test=7, n_targets=11):
-    """Responses that carry some of the targets: X, X_test, Y. One constant voxel, two identical rows."""
-    X = rng.standard_normal((n + n_test, p)).astype(np.float32)
-    Y = (
-        X[:, : min(p, 5)] @ rng.standard_normal((min(p, 5), n_targets)) + rng.standard_normal((n + n_test, 1))
-    ) * 3
-    X[:, p // 2] = 0.1
-    X[1], Y[1] = X[0], Y[0]
-    return X[:n], X[n:], (Y[:n] + 20).astype(np.float32)
-
-
-def scikit_ridge(X, X_test, Y, alpha):
-    """Predictions of scikit-learn's Ridge in float64."""
-    model = Ridge(alpha=alpha, solver="svd").fit(X.astype(float), Y.astype(float))
-    return model.predict(X_test.astype(float))
 
 
 @pytest.fixture
@@ -68,11 +41,26 @@ def nsd_mini() -> Path:
     return SHARED / "nsd_mini"
 
 
+BROWSER = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """One browser for all tests."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no chromium here to open the page with")
+    with playwright.sync_playwright() as started:
+        yield started.chromium.launch(executable_path=chromium, args=BROWSER)
+
+
 @pytest.fixture(scope="session")
 def project(tmp_path_factory) -> Path:
     """A finished small run."""
-    from test_workflow import SMALL, make_project, snakemake
-
     folder = make_project(tmp_path_factory.mktemp("a run") / "my project")
     done = snakemake(folder, config=SMALL)
     assert done.returncode == 0, done.stdout + done.stderr

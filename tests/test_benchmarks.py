@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from helpers.places import ROOT
 
 BENCHMARKS = ROOT / "benchmarks"
 HELPERS = ("steps.py", "table.py")

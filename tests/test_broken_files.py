@@ -14,8 +14,8 @@ import pytest
 import safetensors.torch
 import scipy.io
 import torch
-from conftest import ROOT
-from fuzz_mutations import endless_zeros, png
+from helpers.fuzz_mutations import endless_zeros, png
+from helpers.places import ROOT
 from PIL import Image
 
 from neural_recon import checkpoints, coco, errors, files, model_folders, nsd, penalty, texts, trials
@@ -61,7 +61,7 @@ def header(shape, dtype=np.int16, offset=352):
 
 def test_a_seeded_set_of_cases_ends_well():
     done = subprocess.run(
-        [sys.executable, ROOT / "tests/fuzz_readers.py", "--cases", "319", "--seed", "1"],
+        [sys.executable, ROOT / "tests/helpers/fuzz_readers.py", "--cases", "319", "--seed", "1"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

@@ -8,7 +8,7 @@ import os
 from types import SimpleNamespace
 
 import pytest
-from s3 import serving
+from helpers.s3 import serving
 
 from neural_recon import bucket, transfer
 from neural_recon.bucket import Object

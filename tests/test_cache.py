@@ -5,10 +5,9 @@ import shutil
 import h5py
 import numpy as np
 import pytest
-from conftest import ROOT
-from server import serving
-from test_fetch_workflow import CONTENT, VDVAE, use_server
-from test_workflow import SMALL, make_project, snakemake
+from helpers.places import ROOT
+from helpers.server import CONTENT, VDVAE, serving, use_server
+from helpers.workflow import SMALL, make_project, snakemake
 
 from neural_recon.config_sections import Demo
 from neural_recon.demo import tree as demo_tree

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import typer
 import yaml
-from conftest import ROOT
+from helpers.places import ROOT
 from typer.testing import CliRunner
 
 from neural_recon import cli, config, doctor

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ridge_problem, scikit_ridge
+from helpers.ridge_problems import ridge_problem, scikit_ridge
 from sklearn.metrics import r2_score
 
 from neural_recon import cross_validation, penalty

@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 import scipy.io
 import yaml
-from conftest import ROOT
+from helpers.places import ROOT
+from helpers.published_layouts import write_vdvae, write_versatile
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from PIL import Image
-from published_layouts import write_vdvae, write_versatile
 
 from neural_recon import cli, decode, decoders, ridge
 from neural_recon.config import resolve

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
+from helpers.places import ROOT
 
 from neural_recon.demo.brain import _PREFERRED
 from neural_recon.feature_files import read_rows

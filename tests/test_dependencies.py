@@ -2,21 +2,16 @@
 
 import importlib.metadata
 import re
-import sys
 import tomllib
 
 import pytest
 import yaml
-from conftest import ROOT
+from helpers.locked import LINES, PINS, lock
+from helpers.places import ROOT
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-sys.path.insert(0, str(ROOT / "envs"))
-import lock
-
-LINES = (ROOT / "envs/requirements.txt").read_text().splitlines()
-PINS = dict(line.split("==") for line in LINES if not line.startswith("#"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 

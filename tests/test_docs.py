@@ -11,15 +11,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import documented
 import pytest
-import tiny_run
 import yaml
-from conftest import ROOT
-from documented_commands import COMMANDS, Elsewhere, Here
-from test_dependencies import PINS, lock
-from test_report_browser import browser  # noqa: F401 - a fixture
-from test_workflow import make_project, snakemake
+from helpers import documented, tiny_run
+from helpers.documented_commands import COMMANDS, Elsewhere, Here
+from helpers.locked import PINS, lock
+from helpers.places import ROOT
+from helpers.workflow import make_project, snakemake
 
 from neural_recon import cli
 from neural_recon.config import read_config, resolve
@@ -260,7 +258,7 @@ def test_the_site_builds_without_a_warning(site):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [1300, 400])
-def test_pages_fit_and_ask_no_network(browser, site, width):  # noqa: F811
+def test_pages_fit_and_ask_no_network(browser, site, width):
     page, asked = browser.new_page(viewport={"width": width, "height": 900}), []
     page.on("request", lambda request: asked.append(request.url))
     for name in ("index", "start", "method", "stages/scores", "troubleshooting", "extend", "configuration"):

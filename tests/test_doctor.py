@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import ROOT
-from s3 import serving
+from helpers.places import ROOT
+from helpers.s3 import serving
 
 from neural_recon import doctor
 from neural_recon.demo import design

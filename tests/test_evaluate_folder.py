@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
+from helpers.places import ROOT
 from PIL import Image
 from scipy.stats import pearsonr
 from skimage.color import rgb2gray

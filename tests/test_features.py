@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from conftest import TINY_VDVAE
+from helpers.tiny_vdvae import TINY_VDVAE
 from PIL import Image
 
 from neural_recon import feature_files, features, seeds

@@ -9,7 +9,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from server import serving
+from helpers.server import serving
 
 from neural_recon import fetch, transfer
 from neural_recon.errors import InputError

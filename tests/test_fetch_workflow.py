@@ -5,11 +5,10 @@ import json
 import re
 
 import pytest
-import s3
-import yaml
-from conftest import ROOT
-from server import serving
-from test_workflow import SMALL, failing, make_project, snakemake, stale
+from helpers import s3
+from helpers.places import ROOT
+from helpers.server import CONTENT, VDVAE, serving, use_server
+from helpers.workflow import SMALL, failing, make_project, snakemake, stale
 
 from neural_recon.config_sections import Demo
 from neural_recon.demo import design
@@ -17,9 +16,6 @@ from neural_recon.demo.tree import write_subject
 from neural_recon.nsd import Tree, read_captions
 
 pytestmark = pytest.mark.slow
-
-VDVAE = "resources/models/vdvae-imagenet64/imagenet64-iter-1600000-model-ema.th"
-CONTENT = (ROOT / "resources/demo_models/vdvae/model.safetensors").read_bytes()
 
 
 @pytest.fixture
@@ -51,15 +47,6 @@ def test_neither_name_nor_path_is_one_sentence(project):
     said = failing(project, with_weights(vdvae="vdvae-imagenet"), "--dry-run")
     assert re.search(r"weights.vdvae: expected a name of config/weights.yaml .* or an existing file", said)
     assert "Traceback" not in said
-
-
-def use_server(project, address: str, **known) -> None:
-    """Let the table's entry of the VDVAE point to another server."""
-    path = project / "config/weights.yaml"
-    table = yaml.safe_load(path.read_text(encoding="utf-8"))
-    entry = table["vdvae-imagenet64"]
-    entry["source"], entry["files"][0] = f"{address}/", {**entry["files"][0], **known}
-    path.write_text(yaml.safe_dump(table), encoding="utf-8")
 
 
 @pytest.mark.parametrize("sha256", [None, hashlib.sha256(CONTENT).hexdigest()])

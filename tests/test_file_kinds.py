@@ -15,7 +15,7 @@ import pytest
 import safetensors.torch
 import scipy.io
 import torch
-from conftest import ROOT, SHARED
+from helpers.places import ROOT, SHARED
 from PIL import Image
 
 from neural_recon import checkpoints, file_kinds, files, matlab, nifti, nsd, texts, weights

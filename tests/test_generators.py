@@ -3,10 +3,10 @@
 from typing import get_args
 
 import numpy as np
-import published_layouts
 import pytest
 import yaml
-from conftest import ROOT
+from helpers import published_layouts
+from helpers.places import ROOT
 from PIL import Image
 
 from neural_recon import config, generators, models

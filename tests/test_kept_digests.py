@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from helpers.places import ROOT
 
 import neural_recon
 from neural_recon import kept_digests, stages

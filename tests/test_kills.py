@@ -1,8 +1,7 @@
 """Killed anywhere, the next run ends with the same results. More kills: make test-kill."""
 
-import kills
 import pytest
-import tiny_run
+from helpers import kills, tiny_run
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import re
 import nibabel
 import numpy as np
 import pytest
-from conftest import SHARED
+from helpers.places import SHARED
 
 from neural_recon import nsd
 from neural_recon.errors import InputError

@@ -11,9 +11,9 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
-import tiny_run
 import yaml
-from test_workflow import restored, snakemake
+from helpers import tiny_run
+from helpers.workflow import restored, snakemake
 
 from neural_recon import doctor, nsd, weights
 from neural_recon.config import read_config

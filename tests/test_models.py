@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import TINY_VDVAE
+from helpers.tiny_vdvae import TINY_VDVAE
 from safetensors.torch import save_file
 
 from neural_recon import model_folders, models

@@ -2,8 +2,8 @@
 
 import pandas as pd
 import pytest
-from conftest import ROOT
-from test_workflow import SMALL, snakemake
+from helpers.places import ROOT
+from helpers.workflow import SMALL, snakemake
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ import pytest
 import scipy.io
 import torch
 import yaml
-from conftest import ROOT
+from helpers.places import ROOT
 from PIL import Image
 from typer.testing import CliRunner
 

@@ -7,43 +7,20 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
+from helpers.places import ROOT
+from helpers.random_networks import ARCHITECTURES, random_tensors
 from PIL import Image
 from scipy.spatial import distance
-from torchvision import models, transforms
+from torchvision import transforms
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from neural_recon import checkpoints, evaluate_folder, metrics, networks, weights
+from neural_recon import evaluate_folder, metrics, networks, weights
 from neural_recon.clip import CLIP_MEAN, CLIP_STD, ClipContexts
 from neural_recon.config_sections import Evaluation
 from neural_recon.errors import InputError
 from neural_recon.networks import METRICS, Judges, load_network
 
-ARCHITECTURES = {
-    "alexnet": models.alexnet,
-    "inception": lambda: models.inception_v3(init_weights=False),  # with the input as it was trained
-    "efficientnet": models.efficientnet_b1,
-    "swav": models.resnet50,
-}
-LARGE = ("classifier.", "fc.", "AuxLogits.")  # behind the layers that are compared
 TINY_CLIP = {"image_size": 28, "patch_size": 14, "hidden_size": 16, "num_hidden_layers": 1}
-
-
-def random_tensors(name: str) -> dict[str, torch.Tensor]:
-    """A network's tensors, drawn so that features vary; what lies behind them takes no room on disk."""
-    generator = torch.Generator().manual_seed(len(name))
-    tensors = {}
-    for key, tensor in checkpoints.empty(ARCHITECTURES[name]).state_dict().items():
-        if key.endswith("num_batches_tracked"):
-            continue  # old files have none
-        if key.startswith(LARGE):
-            tensors[key] = torch.zeros(1).expand(tensor.shape)
-        elif key.endswith("running_var") or (tensor.dim() == 1 and key.endswith("weight")):
-            tensors[key] = torch.rand(tensor.shape, generator=generator) + 0.5
-        else:
-            fan_in = max(1, tensor[0].numel()) if tensor.dim() > 1 else 100
-            tensors[key] = torch.randn(tensor.shape, generator=generator) * (2 / fan_in) ** 0.5
-    return tensors
 
 
 @pytest.fixture(scope="module")

@@ -9,21 +9,21 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_results import (
+from helpers.made_up_results import (
     CONFIGURATION,
     SPACES,
     add_distances,
     draw,
     write_benchmarks,
+    write_regions,
     write_single_stage,
     write_stimuli,
     write_subject,
 )
+from helpers.made_up_strata import person as write_strata
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from pydantic import ValidationError
-from test_regions import write_regions
-from test_strata_report import person as write_strata
 
 from neural_recon import (
     baselines,

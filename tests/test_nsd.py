@@ -10,7 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 import scipy.io
-from conftest import ROOT
+from helpers.places import ROOT
 from PIL import Image
 
 from neural_recon import betas, nsd

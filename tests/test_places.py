@@ -10,7 +10,7 @@ import time
 import nibabel
 import numpy as np
 import pytest
-from test_workflow import SMALL, make_project, snakemake
+from helpers.workflow import SMALL, make_project, snakemake
 
 from neural_recon import nsd
 from neural_recon.errors import InputError

@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 import yaml
-from conftest import ROOT
+from helpers.places import ROOT
 
 from neural_recon import nsd
 from neural_recon.config import Config, resolve

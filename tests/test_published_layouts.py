@@ -1,9 +1,9 @@
 """The published checkpoints' layouts, small and with random weights: each loads, and none is wholly read."""
 
 import numpy as np
-import published_layouts
 import pytest
 import torch
+from helpers import published_layouts
 
 from neural_recon import checkpoints, models
 from neural_recon.clip import ClipContexts

@@ -476,7 +476,7 @@ def test_real_swaps_are_named(real):
 
 @pytest.mark.slow
 def test_a_shifted_session_stops_the_workflow(rng, tmp_path):
-    from test_workflow import make_project, snakemake
+    from helpers.workflow import make_project, snakemake
 
     project = make_project(tmp_path / "run")
     tree = Tree(project / "nsd")

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.workflow import make_project, snakemake
 from PIL import Image
-from test_workflow import make_project, snakemake
 
 from neural_recon import nsd, ridge
 from neural_recon.files import read_hdf5

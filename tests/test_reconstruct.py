@@ -6,8 +6,8 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from conftest import TINY_VDVAE
 from diffusers import AutoencoderKL, DDIMScheduler
+from helpers.tiny_vdvae import TINY_VDVAE
 from PIL import Image
 
 from neural_recon import seeds

@@ -6,15 +6,15 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ridge_problem, scikit_ridge
-from test_report import CONFIGURATION, IDS, Page, draw, write_stimuli, write_subject
+from helpers.made_up_results import CONFIGURATION, IDS, draw, write_regions, write_stimuli, write_subject
+from helpers.pages import Page
+from helpers.ridge_problems import ridge_problem, scikit_ridge
 
 from neural_recon import nsd, region_tests, regions, report
 from neural_recon.demo import brain, scenes
 from neural_recon.errors import InputError
 from neural_recon.evaluate import Scores
 from neural_recon.feature_files import write_chunk
-from neural_recon.files import write_hdf5, write_table
 from neural_recon.kernel import Kernel
 from neural_recon.networks import Judges
 from neural_recon.report import regions as report_regions
@@ -261,34 +261,6 @@ def test_synthetic_response_of_a_category_region_decodes_to_its_category():
         own = np.isin(scenes.KINDS, preferred)
         assert row[own].mean() > row[~own].mean() + 0.1, atlas
         assert row[own].mean() > 0 > row[~own].mean(), atlas
-
-
-def write_regions(folder, rng, ids):
-    """Results of two regions, as the workflow writes them."""
-    rows = []
-    decoders = [(regions.ALL, regions.ALL, 395)]
-    decoders += [(r, d, 40) for r in ("V1", "faces") for d in (regions.REGION, regions.RANDOM)]
-    for region, decoder, voxels in decoders:
-        for space in ("base", *SPACES):
-            score = rng.uniform(0.7, 0.9)
-            rows.append([region, decoder, voxels, space, score, score - 0.05, score + 0.05, 0.5, 0.02, 0.001,
-                         len(ids)])  # fmt: skip
-    write_table(folder / "scores.tsv", pd.DataFrame(rows, columns=regions.SCORES))
-    tests = [["subj01", region, space, "two_way", against, 0.8, 0.7, len(ids), 0.001, 0.004]
-             for against in region_tests.OTHERS for region in ("V1", "faces")
-             for space in region_tests.SPACES]  # fmt: skip
-    write_table(folder / "tests.tsv", pd.DataFrame(tests, columns=region_tests.TESTS))
-    for name in ("V1", "faces"):
-        arrays = {"images": draw(rng, len(ids), 16, 4), "nsd_id": np.array(ids)}
-        write_hdf5(folder / name / "base_images.h5", arrays, {})
-    names = [regions.ZERO, regions.RANDOM, "V1", "faces"]
-    table = {"region": names, "voxels": [0, 40, 40, 40], "norm": [0, 6.3, 6.3, 6.3]}
-    table = pd.DataFrame(table).assign(norm_ratio=0.275, mean_sd=4.5)
-    write_table(folder / "synthetic.tsv", table)
-    arrays = {"base": draw(rng, 4, 16, 4), "final": draw(rng, 4, 16, 4), "region": np.array(names)}
-    write_hdf5(folder / "synthetic.h5", arrays, {})
-    write_hdf5(folder / "synthetic_features.h5", {"region": np.array(names)}, {"amplitude": 1.25})
-    return folder
 
 
 def test_stars_of_the_map_are_those_of_the_corrected_tests(tmp_path, rng, monkeypatch):

@@ -2,7 +2,6 @@
 
 import base64
 import dataclasses
-import html.parser
 import io
 import json
 import re
@@ -18,8 +17,9 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_results import (
+from helpers.made_up_results import (
     CONFIGURATION,
+    IDS,
     LEVELS,
     SPACES,
     add_distances,
@@ -32,6 +32,7 @@ from made_up_results import (
     write_stimuli,
     write_subject,
 )
+from helpers.pages import Page
 from PIL import Image
 
 from neural_recon import __version__, report
@@ -42,42 +43,6 @@ from neural_recon.files import write_table
 from neural_recon.refits import by_metric
 from neural_recon.report import album, controls, gallery, penalties, plots, results, tables, words
 from neural_recon.report.page import render
-
-VOID = {"meta", "img", "br", "hr", "input", "link"}
-
-
-class Page(html.parser.HTMLParser):
-    """Collects ids, sources and text, and checks that every tag is closed in order."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.ids, self.links, self.words, self.images = [], [], [], [], 0
-        self.feed(text)
-        self.close()
-        assert self.open == []
-        self.text = re.sub(r"\s+", " ", " ".join(self.words))
-
-    def handle_starttag(self, tag, attrs):
-        attrs = dict(attrs)
-        if tag not in VOID:
-            self.open.append(tag)
-        if "data-id" in attrs:
-            self.ids.append(int(attrs["data-id"]))
-        self.links += [attrs[name] for name in ("src", "href", "srcset", "action", "data") if name in attrs]
-        if tag == "img":
-            self.images += 1
-            assert attrs["alt"]
-
-    def handle_endtag(self, tag):
-        assert self.open, f"</{tag}> without its start"
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if not self.open or self.open[-1] not in ("style", "script"):
-            self.words.append(data)
-
-
-IDS = {"subj01": list(range(3, 43, 4)), "subj02": list(range(3, 43, 4))}
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,11 @@
 import dataclasses
 import itertools
 import re
-import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_results import (
+from helpers.made_up_results import (
     CONFIGURATION,
     add_distances,
     draw,
@@ -25,21 +24,6 @@ from neural_recon.report import results
 
 pytestmark = pytest.mark.slow
 IDS = list(range(3, 123, 4))
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """One browser for all tests."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no chromium here to open the page with")
-    with playwright.sync_playwright() as started:
-        yield started.chromium.launch(executable_path=chromium, args=ARGUMENTS)
 
 
 @pytest.fixture(scope="module")

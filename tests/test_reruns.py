@@ -11,8 +11,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import ROOT
-from test_workflow import SMALL, jobs, restored, snakemake, stale
+from helpers.places import ROOT
+from helpers.workflow import SMALL, jobs, restored, snakemake, stale
 
 from neural_recon.config import merge
 from neural_recon.nsd import Tree

@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import ridge_problem, scikit_ridge
+from helpers.ridge_problems import ridge_problem, scikit_ridge
 
 from neural_recon import kernel, ridge
 from neural_recon.backends import NumPy, SpentError, Torch

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import yaml
-from conftest import ROOT
+from helpers.places import ROOT
 
 from neural_recon.config_sections import Demo
 from neural_recon.demo import captions, scenes

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers.random_networks import random_tensors
 from PIL import Image
 from safetensors.torch import save_file
-from test_networks import random_tensors
 
 from neural_recon import metrics
 from neural_recon.demo.classifier import SceneClassifier

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ridge_problem, scikit_ridge
+from helpers.ridge_problems import ridge_problem, scikit_ridge
 
 from neural_recon import metrics, ridge
 from neural_recon.kernel import Kernel

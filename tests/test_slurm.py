@@ -10,10 +10,9 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-import slurm_cluster
-import tiny_run
 import yaml
-from conftest import ROOT
+from helpers import slurm_cluster, tiny_run
+from helpers.places import ROOT
 
 BASE, FINAL = "base_images/subj01/decoded.h5", "reconstructions/subj01/decoded.h5"
 # those that the profile sends to the cluster

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
-import test_workflow
 import yaml
-from conftest import ROOT
+from helpers.places import ROOT
+from helpers.workflow import SMALL, make_project, snakemake
 
 from neural_recon import slurm
 from neural_recon.errors import InputError
@@ -151,10 +151,10 @@ def test_a_refusal_is_said_and_ends_the_run(tmp_path, case):
 @pytest.mark.slow
 def test_the_workflow_ends_so_through_its_own_profile(tmp_path, monkeypatch):
     """Before it makes anything."""
-    folder = test_workflow.make_project(tmp_path / "my project")
+    folder = make_project(tmp_path / "my project")
     monkeypatch.setenv("PATH", f"{stand_ins(tmp_path, sacctmgr='echo mine')}:/usr/bin:/bin")
     profile = ("--workflow-profile", "workflow/profiles/slurm")
-    done = test_workflow.snakemake(folder, *profile, config=test_workflow.SMALL)
+    done = snakemake(folder, *profile, config=SMALL)
     said = done.stdout + done.stderr
     assert done.returncode == 1, said
     assert "slurm_account: expected an account that you may use (mine), found neural-recon" in said

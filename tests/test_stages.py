@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from helpers.places import ROOT
 
 import neural_recon
 from neural_recon import stages

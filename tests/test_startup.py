@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from helpers.places import ROOT
 
 HEAVY = ("torch", "transformers", "diffusers", "sklearn", "scipy.stats", "matplotlib", "boto3",
          "huggingface_hub", "snakemake.workflow")  # fmt: skip

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT
+from helpers.places import ROOT
 
 from neural_recon import storage
 from neural_recon.config import Config, resolve

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from helpers.made_up_strata import images_of
 
 from neural_recon import region_tests, statistics, strata
 from neural_recon.errors import InputError
@@ -133,12 +134,6 @@ def test_only_decoder_and_controls_are_scored():
     scores = pd.concat([table([1], [0.5], *kind) for kind in kinds])
     found = strata.scored(scores)
     assert list(zip(found["variant"], found["picture"], strict=True)) == [kinds[0], kinds[3]]
-
-
-def images_of(rng, n=90):
-    kinds = rng.permutation(np.repeat(["dog", "cat", "bus"], n // 3))
-    return pd.DataFrame({"nsd_id": np.arange(n), "similarity": rng.random(n),
-                         "n_objects": rng.integers(1, 6, n), "main_category": kinds})  # fmt: skip
 
 
 def p_of(rng, seed, effect, by):

@@ -5,7 +5,7 @@ import re
 from types import SimpleNamespace
 
 import pytest
-import test_workflow
+from helpers.workflow import SMALL, make_project, snakemake
 from snakemake.logging import DefaultFilter, DefaultFormatter
 from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.common import LogEvent
@@ -140,9 +140,9 @@ LONGEST = 400
 @pytest.mark.slow
 def test_a_run_is_short_and_ends_with_its_result(tmp_path):
     """The first time, with nothing to be done, quietly, and where it fails."""
-    folder = test_workflow.make_project(tmp_path / "my project")
+    folder = make_project(tmp_path / "my project")
     target = "results/quality/subj01.html"
-    done = test_workflow.snakemake(folder, target, config=test_workflow.SMALL)
+    done = snakemake(folder, target, config=SMALL)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stderr.splitlines()
     assert max(map(len, lines)) < LONGEST
@@ -157,9 +157,9 @@ def test_a_run_is_short_and_ends_with_its_result(tmp_path):
     assert "    resources: " in log.read_text(encoding="utf-8")
 
     for options in ([], ["--quiet", "all"]):
-        again = test_workflow.snakemake(folder, target, *options)
+        again = snakemake(folder, target, *options)
         assert again.stderr.splitlines()[-1] == last
-    planned = test_workflow.snakemake(folder, target, "--dry-run", "--forceall")
+    planned = snakemake(folder, target, "--dry-run", "--forceall")
     assert planned.returncode == 0
     assert "Done" not in planned.stdout + planned.stderr
     assert (
@@ -168,13 +168,11 @@ def test_a_run_is_short_and_ends_with_its_result(tmp_path):
 
     betas = next((folder / "nsd").rglob("betas_session01.hdf5"))
     betas.write_bytes(b"no betas")
-    failed = test_workflow.snakemake(
-        folder, "results/betas/subj01/session01.h5", "--forcerun", "betas", "--quiet", "all"
-    )
+    failed = snakemake(folder, "results/betas/subj01/session01.h5", "--forcerun", "betas", "--quiet", "all")
     assert failed.returncode == 1
     last = failed.stderr.splitlines()[-1]
     assert re.match(
         r"Failed: betas \(subject=subj01, session=01\), log: logs/betas/subj01_01\.log\. The same", last
     )
-    wrong = test_workflow.snakemake(folder, "--quiet", "all", config={**test_workflow.SMALL, "subject": {}})
+    wrong = snakemake(folder, "--quiet", "all", config={**SMALL, "subject": {}})
     assert "unknown key subject" in wrong.stderr

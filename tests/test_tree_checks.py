@@ -7,7 +7,7 @@ import h5py
 import nibabel
 import numpy as np
 import pytest
-from conftest import ROOT
+from helpers.places import ROOT
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
 from neural_recon import nsd, tree_checks

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT
+from helpers.places import ROOT
 
 from neural_recon import weights
 from neural_recon.errors import InputError

@@ -66,7 +66,7 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "pytest tests/test_demo.py -k synthetic": Elsewhere(".ci/run", "pytest tests/test_demo.py"),
     "pytest -s tests/test_real_excerpt.py": Elsewhere("tests/test_real_excerpt.py", "print("),
     "pytest tests/test_slurm.py": Elsewhere("tests/test_slurm.py", "workflow/profiles/slurm"),
-    "python tests/slurm_cluster.py start": Elsewhere("tests/test_slurm.py", "slurm_cluster.start"),
+    "python tests/helpers/slurm_cluster.py start": Elsewhere("tests/test_slurm.py", "slurm_cluster.start"),
     # the demo
     "snakemake --cores 2 -n": Here(says="reconstruct"),
     "source .venv/bin/activate": NotRun("the tests run in that environment"),

@@ -1,8 +1,8 @@
 """A SLURM cluster of one node on this machine, for tests: no systemd, cgroups or database. As root on Debian:
 
     apt-get install --no-install-recommends slurmctld slurmd slurm-client munge
-    python tests/slurm_cluster.py start [--gpus 2]       # returns when the node takes jobs
-    python tests/slurm_cluster.py stop
+    python tests/helpers/slurm_cluster.py start [--gpus 2]       # returns when the node takes jobs
+    python tests/helpers/slurm_cluster.py stop
 
 Partitions "cpu" and "gpu", GPUs of the type "a100", as in workflow/profiles/slurm. The GPUs are devices every
 machine has, so jobs queue for them and compute on the CPU. An /etc/slurm/slurm.conf that is not this
@@ -19,7 +19,7 @@ import subprocess
 import time
 from pathlib import Path
 
-MARK = "# written by tests/slurm_cluster.py\n"
+MARK = "# written by tests/helpers/slurm_cluster.py\n"
 # srun drops SLURM_CONF inside jobs, so that the configuration must lie where SLURM looks by itself
 ETC = Path("/etc/slurm")
 # short, as a socket's path may have 107 characters; open to all, as munge wants it

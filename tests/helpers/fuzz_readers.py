@@ -1,7 +1,7 @@
 """Break every file that the project reads, and see that each reading ends well.
 
-    python tests/fuzz_readers.py --cases 10000 --seed 0
-    python tests/fuzz_readers.py --seed 0 --case 4711
+    python tests/helpers/fuzz_readers.py --cases 10000 --seed 0
+    python tests/helpers/fuzz_readers.py --seed 0 --case 4711
 
 A reading ends well if it succeeds, or with one clear error, an `InputError` of one sentence; within a time
 and a memory that do not depend on what a file declares; without running what a file contains; and without
@@ -27,12 +27,12 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import neural_recon  # noqa: F401  # isort: skip  # before what imports torchvision
 import numpy as np
-from fuzz_samples import READERS, Reader, write_samples
 
+from helpers.fuzz_samples import READERS, Reader, write_samples
 from neural_recon.errors import InputError
 
 CPU = 20  # seconds a case may compute

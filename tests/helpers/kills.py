@@ -1,6 +1,6 @@
 """Kill runs at random points, and see that the next run ends with the results of an undisturbed one.
 
-    python tests/kills.py --kills 30 --seed 0 [--first 12] [--folder FOLDER]
+    python tests/helpers/kills.py --kills 30 --seed 0 [--first 12] [--folder FOLDER]
 
 The run is killed in one of three parts: all that needs no diffusion; painting; controls, scores and report.
 Each starts from what an undisturbed run left of those before. All draws come from the seed and the number of
@@ -25,8 +25,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import tiny_run
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from helpers import tiny_run
 from neural_recon.provenance import CONFIGURATIONS, FOLDER, HASHES
 from neural_recon.verify import verify
 

@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import yaml
+
+from helpers.places import ROOT
+
 
 @dataclass
 class Server:
@@ -66,3 +70,16 @@ def serving(files: dict[str, bytes], **settings) -> Iterator[Server]:
         threading.Thread(target=http.serve_forever, daemon=True).start()
         yield server
         http.shutdown()
+
+
+VDVAE = "resources/models/vdvae-imagenet64/imagenet64-iter-1600000-model-ema.th"
+CONTENT = (ROOT / "resources/demo_models/vdvae/model.safetensors").read_bytes()
+
+
+def use_server(project, address: str, **known) -> None:
+    """Let the table's entry of the VDVAE point to another server."""
+    path = project / "config/weights.yaml"
+    table = yaml.safe_load(path.read_text(encoding="utf-8"))
+    entry = table["vdvae-imagenet64"]
+    entry["source"], entry["files"][0] = f"{address}/", {**entry["files"][0], **known}
+    path.write_text(yaml.safe_dump(table), encoding="utf-8")

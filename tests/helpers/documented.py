@@ -14,8 +14,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pandas as pd
-from conftest import ROOT
 
+from helpers.places import ROOT
 from neural_recon.nsd import REGIONS
 
 STAGES = ROOT / "docs/stages"

@@ -18,10 +18,10 @@ import safetensors.torch
 import scipy.io
 import torch
 import yaml
-from fuzz_mutations import Mutation, any_bytes, any_text, endless_zeros, hdf5_dataset, png
 from PIL import Image
-from published_layouts import ROOT, write_vdvae, write_versatile
 
+from helpers.fuzz_mutations import Mutation, any_bytes, any_text, endless_zeros, hdf5_dataset, png
+from helpers.published_layouts import ROOT, write_vdvae, write_versatile
 from neural_recon import (
     checkpoints,
     coco,

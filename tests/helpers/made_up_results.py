@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from neural_recon import report
+from neural_recon import region_tests, regions, report
 from neural_recon.files import write_hdf5, write_table
 
 SPACES = ("vdvae", "clip_vision", "clip_text")
@@ -234,6 +234,7 @@ def write_benchmarks(folder):
     return folder
 
 
+IDS = {"subj01": list(range(3, 43, 4)), "subj02": list(range(3, 43, 4))}
 CONFIGURATION = {
     "seed": 7,
     "recipe": "brain_diffuser_small",
@@ -243,3 +244,31 @@ CONFIGURATION = {
     "evaluation": {"preset": "native"},
     "demo": {"seed": 20, "sessions": 4},
 }
+
+
+def write_regions(folder, rng, ids):
+    """Results of two regions, as the workflow writes them."""
+    rows = []
+    decoders = [(regions.ALL, regions.ALL, 395)]
+    decoders += [(r, d, 40) for r in ("V1", "faces") for d in (regions.REGION, regions.RANDOM)]
+    for region, decoder, voxels in decoders:
+        for space in ("base", *SPACES):
+            score = rng.uniform(0.7, 0.9)
+            rows.append([region, decoder, voxels, space, score, score - 0.05, score + 0.05, 0.5, 0.02, 0.001,
+                         len(ids)])  # fmt: skip
+    write_table(folder / "scores.tsv", pd.DataFrame(rows, columns=regions.SCORES))
+    tests = [["subj01", region, space, "two_way", against, 0.8, 0.7, len(ids), 0.001, 0.004]
+             for against in region_tests.OTHERS for region in ("V1", "faces")
+             for space in region_tests.SPACES]  # fmt: skip
+    write_table(folder / "tests.tsv", pd.DataFrame(tests, columns=region_tests.TESTS))
+    for name in ("V1", "faces"):
+        arrays = {"images": draw(rng, len(ids), 16, 4), "nsd_id": np.array(ids)}
+        write_hdf5(folder / name / "base_images.h5", arrays, {})
+    names = [regions.ZERO, regions.RANDOM, "V1", "faces"]
+    table = {"region": names, "voxels": [0, 40, 40, 40], "norm": [0, 6.3, 6.3, 6.3]}
+    table = pd.DataFrame(table).assign(norm_ratio=0.275, mean_sd=4.5)
+    write_table(folder / "synthetic.tsv", table)
+    arrays = {"base": draw(rng, 4, 16, 4), "final": draw(rng, 4, 16, 4), "region": np.array(names)}
+    write_hdf5(folder / "synthetic.h5", arrays, {})
+    write_hdf5(folder / "synthetic_features.h5", {"region": np.array(names)}, {"amplitude": 1.25})
+    return folder

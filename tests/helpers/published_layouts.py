@@ -1,6 +1,6 @@
 """Checkpoints with random weights in the layouts of the published ones, full-size or small.
 
-    python tests/published_layouts.py FOLDER [--small] [--half] [--safetensors]
+    python tests/helpers/published_layouts.py FOLDER [--small] [--half] [--safetensors]
 
 writes FOLDER/imagenet64-iter-1600000-model-ema.th and FOLDER/versatile-diffusion, named and shaped as the
 downloads are: for trying loading, memory and speed without them. Full size takes 12.8 GB, with --half 6.6 GB.
@@ -27,7 +27,7 @@ from transformers import (
 
 from neural_recon.vdvae import VDVAE
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 VDVAE_FILE = "imagenet64-iter-1600000-model-ema.th"
 VERSATILE_FOLDER = "versatile-diffusion"
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from published_layouts import write_vdvae, write_versatile
-from test_workflow import make_project
 
+from helpers.published_layouts import write_vdvae, write_versatile
+from helpers.workflow import make_project
 from neural_recon.config_sections import Demo
 from neural_recon.demo import design, tree
 from neural_recon.nsd import Tree

@@ -1,0 +1,31 @@
+"""The networks of the metrics, with random weights."""
+
+import torch
+from torchvision import models
+
+from neural_recon import checkpoints
+
+ARCHITECTURES = {
+    "alexnet": models.alexnet,
+    "inception": lambda: models.inception_v3(init_weights=False),  # with the input as it was trained
+    "efficientnet": models.efficientnet_b1,
+    "swav": models.resnet50,
+}
+LARGE = ("classifier.", "fc.", "AuxLogits.")  # behind the layers that are compared
+
+
+def random_tensors(name: str) -> dict[str, torch.Tensor]:
+    """A network's tensors, drawn so that features vary; what lies behind them takes no room on disk."""
+    generator = torch.Generator().manual_seed(len(name))
+    tensors = {}
+    for key, tensor in checkpoints.empty(ARCHITECTURES[name]).state_dict().items():
+        if key.endswith("num_batches_tracked"):
+            continue  # old files have none
+        if key.startswith(LARGE):
+            tensors[key] = torch.zeros(1).expand(tensor.shape)
+        elif key.endswith("running_var") or (tensor.dim() == 1 and key.endswith("weight")):
+            tensors[key] = torch.rand(tensor.shape, generator=generator) + 0.5
+        else:
+            fan_in = max(1, tensor[0].numel()) if tensor.dim() > 1 else 100
+            tensors[key] = torch.randn(tensor.shape, generator=generator) * (2 / fan_in) ** 0.5
+    return tensors
