@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers import documented
-from helpers.workflow import SMALL, changed, failing, jobs, restored, stale
+from helpers.workflow import SMALL, changed, failing, jobs, restored, snakemake, stale
 
 from neural_recon import decoders, files, storage
 from neural_recon.config import Config, resolve
