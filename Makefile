@@ -5,7 +5,7 @@ BIN := .venv/bin
 export HF_HUB_OFFLINE := 1
 
 # of the tests: so many files at once, one more than cores, as some wait for a queue
-BESIDE = --numprocesses $(or $(CORES),$(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)) --maxprocesses 4 --dist loadscope --no-loadscope-reorder
+BESIDE = --numprocesses $(or $(CORES),$(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # of test-kill: how many, and from which seed they are drawn
 KILLS ?= 30
 SEED ?= 0

@@ -9,14 +9,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+from helpers import made_once
 from helpers.places import SHARED
-from helpers.workflow import SMALL, make_project, snakemake
+from helpers.workflow import finished_run
 
 # before any test imports transformers, which imports torchvision
 import neural_recon  # noqa: F401
 
-ONE_RUN = ("test_reruns", "test_workflow")  # share the fixture `project`, which takes minutes
-FIRST = (*ONE_RUN, "test_slurm", "test_real_excerpt")  # those that take longest
+# Those that take longest; the last two start from what the first one makes (`made_once`).
+FIRST = ("test_workflow", "test_slurm", "test_real_excerpt", "test_changed_runs", "test_reruns")
 
 
 @pytest.fixture
@@ -58,26 +59,10 @@ def browser():
         yield started.chromium.launch(executable_path=chromium, args=BROWSER)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
-    """A finished small run."""
-    folder = make_project(tmp_path_factory.mktemp("a run") / "my project")
-    done = snakemake(folder, config=SMALL)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log):
-    """On several cores (`make test`) the tests of a file run on one of them, and those of one run, too."""
-    from xdist.scheduler import LoadScopeScheduling
-
-    class ByFile(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.split("::")[0]
-            return "one run" if Path(file).stem in ONE_RUN else file
-
-    return ByFile(config, log)
+    """A finished small run, of the test's file alone."""
+    return made_once.copied(tmp_path_factory, finished_run, tmp_path_factory.mktemp("a run") / "my project")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -22,8 +22,8 @@ CONFIG = {
     "subjects": {"subj01": {"sessions": 40}, "subj02": {"sessions": 40, "format": "hdf5"}},
     "split": {"train": "nsd/splits/train_ids.txt", "test": "nsd/splits/test_ids.txt"},
     "features": {"chunk": 1000},
-    # pictures are not what this is about: the small models never saw a photograph
-    "generator": {"steps": 4, "chunk": 200},
+    # final pictures are not what this is about: the small models never saw a photograph
+    "generator": {"kind": "base_only", "chunk": 200},
     "evaluation": {"preset": "native", "control_images": 8},
     "pathvars": {"results": "out/results", "logs": "out/logs", "benchmarks": "out/benchmarks"},
 }

@@ -133,7 +133,7 @@ def _(run):
         return run.stale()
 
 
-@change("one caption", features_clip_text=3, ridge_alpha=1)
+@change("one caption", features_clip_text=2, ridge_alpha=1)
 def _(run):
     """The file keeps its size, which is above what is read whole of other files."""
     with restored(run.tree.captions) as path:
@@ -144,11 +144,11 @@ def _(run):
 
 
 for line, model, counts in (
-    ("the VDVAE's weights", "vdvae/model.safetensors", {"features_vdvae": 3, "ridge_alpha": 1}),
+    ("the VDVAE's weights", "vdvae/model.safetensors", {"features_vdvae": 2, "ridge_alpha": 1}),
     (
         "the CLIP text encoder's weights",
         "versatile/text_encoder/model.safetensors",
-        {"features_clip_text": 3, "ridge_alpha": 1},
+        {"features_clip_text": 2, "ridge_alpha": 1},
     ),
     ("the UNet's weights", "versatile/image_unet/diffusion_pytorch_model.safetensors", {}),
 ):
@@ -157,7 +157,7 @@ for line, model, counts in (
 for module, counts in {
     "ridge.py": {"ridge_kernel": 1, "ridge_predict": 9, "reconstruct": 3},
     "metrics.py": {},
-    "vdvae.py": {"features_vdvae": 3, "ridge_alpha": 1},
+    "vdvae.py": {"features_vdvae": 2, "ridge_alpha": 1},
     "versatile.py": {},
 }.items():
     change(f"`{module}`", **counts)(lambda run, module=module: run.after_code(module))
@@ -241,10 +241,10 @@ def _(run):
     return run.stale(data_amount={"sessions": [1, 2]})
 
 
-@change("another subject", features_vdvae=2, features_clip_vision=2, features_clip_text=2, trials=1, scores=1,
+@change("another subject", features_vdvae=1, features_clip_vision=1, features_clip_text=1, trials=1, scores=1,
         report=1)  # fmt: skip
 def _(run):
-    """In the demo, which writes another subject's files; chunks of 100: two of its own."""
+    """In the demo, which writes another subject's files; a chunk of pictures that only it saw."""
     subjects = {**SMALL["subjects"], "subj02": {"sessions": 1}}
     said = snakemake(run.demo, "--dry-run", config={**SMALL, "subjects": subjects}).stdout
     assert "subject=subj02" in said

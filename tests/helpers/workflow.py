@@ -17,13 +17,19 @@ SMALL = {
     "recipe": "brain_diffuser_small",
     "nsd": {"root": "nsd", "preparation": "betas_fithrf"},
     "subjects": {"subj01": {"sessions": 1, "format": "hdf5"}},
-    "features": {"chunk": 100},
+    "features": {"chunk": 200},
     "ridge": {
         "alpha": {"vdvae": 1000, "clip_vision": "cv", "clip_text": 2000},
         "cross_validation": {"alphas": [100, 1000], "folds": 2, "targets": 64, "groups": "parts"},
     },
-    "generator": {"steps": 4, "chunk": 30},
-    "evaluation": {"preset": "native", "control_images": 6, "repairings": 100, "seeds": 2},
+    "generator": {"steps": 4},
+    "evaluation": {
+        "preset": "native",
+        "control_images": 6,
+        "repairings": 100,
+        "seeds": 2,
+        "shuffled_refits": 4,
+    },
     "data_amount": {"sessions": [1], "voxels": [0.3], "draws": 2, "targets": 96},
     "regions": {"sets": {"V1": ["V1"], "places": ["PPA", "OPA"]}},
     "demo": {"sessions": 1, "shared_images": 50, "own_images": 200, "rendered_shared": 100},
@@ -38,7 +44,8 @@ def snakemake(folder: Path, *arguments: str, config: dict | None = None) -> subp
         [
             *("--quiet", "host", "--resources", f"gpu={os.cpu_count()}"),
             *("--snakefile", str(folder / "Snakefile"), "--configfile", "config.yaml"),
-            *("--cores", str(os.cpu_count()), *arguments),
+            # one thread a job: the models are so small that more would only wait for each other
+            *("--cores", str(os.cpu_count()), "--max-threads", "1", *arguments),
         ],
         folder,
     )
@@ -53,6 +60,13 @@ def make_project(folder: Path) -> Path:
     (folder / "resources").symlink_to(ROOT / "resources")
     (folder / "profiles").symlink_to("workflow/profiles")  # taken by itself, as in the project
     return folder
+
+
+def finished_run(folder: Path) -> None:
+    """Fill a folder with the small configuration's whole run (`made_once`)."""
+    make_project(folder)
+    done = snakemake(folder, config=SMALL)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @contextlib.contextmanager
