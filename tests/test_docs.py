@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from helpers import documented, tiny_run
+from helpers import documented, loaded_snakemake, made_once, tiny_run
 from helpers.documented_commands import COMMANDS, Elsewhere, Here
 from helpers.locked import PINS, lock
 from helpers.places import ROOT
@@ -105,15 +105,22 @@ def project(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("command", [command for command, how in COMMANDS.items() if isinstance(how, Here)])
 def test_command(project, command):
     how = COMMANDS[command]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-c", f"{command} {how.more}"],
-        cwd=project,
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    split = ["bash", "-c", f"printf '%s\\0' {command} {how.more}"]  # as the shell reads it
+    program, *words = subprocess.run(split, capture_output=True, text=True, check=True).stdout.split("\0")[
+        :-1
+    ]
+    if program == "snakemake":
+        done = loaded_snakemake.run(words, project)
+    else:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        done = subprocess.run(
+            [shutil.which(program, path=path), *words],
+            cwd=project,
+            env={**os.environ, "PATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     said = done.stdout + done.stderr
     assert done.returncode == how.status, said
     assert how.says in said
@@ -288,7 +295,8 @@ def test_the_recipe_s_example_is_valid():
 @pytest.fixture(scope="module")
 def extended(tmp_path_factory) -> Path:
     """A small project with the page's examples in it, and its own copy of the package."""
-    folder = tiny_run.make(tmp_path_factory.mktemp("extended") / "project")
+    folder = tmp_path_factory.mktemp("extended") / "project"
+    made_once.copied(tmp_path_factory, tiny_run.make, folder)
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
     for path, language, block in examples("python", "text", "yaml", "diff"):
         file = folder / path

@@ -1,14 +1,14 @@
 """Killed anywhere, the next run ends with the same results. More kills: make test-kill."""
 
 import pytest
-from helpers import kills, tiny_run
+from helpers import kills, made_once
 
 
 @pytest.fixture(scope="module")
 def peace(tmp_path_factory) -> kills.Undisturbed:
     """A run of all that needs no diffusion."""
-    folder = tiny_run.make(tmp_path_factory.mktemp("kills") / "killed run")
-    return kills.undisturbed(folder, "decoding")
+    folder = tmp_path_factory.mktemp("kills") / "killed run"
+    return kills.known(made_once.copied(tmp_path_factory, kills.decoded_run, folder))
 
 
 # a job at any time, Snakemake itself when some job starts, and everything at once while a job writes

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from helpers import tiny_run
+from helpers import made_once, tiny_run
 from helpers.workflow import restored, snakemake
 
 from neural_recon import doctor, nsd, weights
@@ -45,7 +45,8 @@ JOINING = "results/others/"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Iterator[Path]:
     """A project with all that a run can take; the current folder."""
-    folder = tiny_run.make(tmp_path_factory.mktemp("leaves") / "my project")
+    folder = tmp_path_factory.mktemp("leaves") / "my project"
+    made_once.copied(tmp_path_factory, tiny_run.make, folder)
     tree = nsd.Tree(folder / "nsd", preparation=tiny_run.CONFIG["nsd"]["preparation"])
     image = nibabel.load(tree.roi("subj01", "prf-visualrois"))
     mask = (np.asarray(image.dataobj) == 1).astype(np.int16)

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from helpers import slurm_cluster, tiny_run
+from helpers import kills, made_once, slurm_cluster, tiny_run
 from helpers.places import ROOT
 
 BASE, FINAL = "base_images/subj01/decoded.h5", "reconstructions/subj01/decoded.h5"
@@ -106,15 +107,14 @@ def project(tmp_path_factory) -> Iterator[Path]:
     """A finished local run, and a configuration whose results a cluster is to compute again."""
     if reason := slurm_cluster.obstacle():
         pytest.skip(reason)
-    folder = tiny_run.make(tmp_path_factory.mktemp("slurm") / "my project")
+    folder = tmp_path_factory.mktemp("slurm") / "my project"
+    made_once.copied(tmp_path_factory, kills.decoded_run, folder)
+    shutil.rmtree(folder / "results/targets")  # which no run here asks for
     paths = {"results": "cluster", "logs": "cluster_logs", "benchmarks": "cluster_benchmarks"}
     cluster = yaml.safe_dump(tiny_run.CONFIG | {"pathvars": paths})
     (folder / "cluster.yaml").write_text(cluster, encoding="utf-8")
-    arguments = ("--configfile", "config.yaml", "--cores", "2", "--max-threads", "1", "--resources", "gpu=2")
-    done = subprocess.run(
-        command(f"results/{FINAL}", *arguments), cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    status, said = kills.finished(folder, f"results/{FINAL}")
+    assert status == 0, said
     yield folder
     slurm_cluster.stop()
 

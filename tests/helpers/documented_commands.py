@@ -74,7 +74,7 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "snakemake --cores 2 controls": DRY,
     "snakemake --cores 2 figure": DRY,
     "snakemake --cores 2 data_amount": Elsewhere("tests/test_workflow.py", 'without, "data_amount")'),
-    "snakemake --cores 2 clusters": Elsewhere("tests/test_workflow.py", '"--", "clusters"'),
+    "snakemake --cores 2 clusters": Elsewhere("tests/test_changed_runs.py", '"--", "clusters"'),
     "snakemake --cores 2 --config demo='{seed: 21}'": DRY,
     "snakemake --forcerun betas": Elsewhere("tests/test_workflow.py", '"--forcerun", "betas"'),
     "snakemake --report report.zip": Elsewhere("tests/test_workflow.py", '"--report"'),
@@ -83,7 +83,7 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     ),
     "snakemake --cores 2 --config ridge='{keep: kernel}' -- "
     "results/decoders/subj01/{vdvae,clip_vision,clip_text}.h5": Elsewhere(
-        "tests/test_workflow.py", "results/decoders/subj01/{space}.h5"
+        "tests/test_changed_runs.py", "results/decoders/subj01/{space}.h5"
     ),
     # NSD
     "neural-recon doctor --configfile config/nsd.yaml": Here(status=1, says="next: "),
@@ -132,7 +132,7 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "neural-recon demo --subject subj01": Elsewhere("tests/test_cli.py", '"demo", "--subject"'),
     "neural-recon --install-completion": Elsewhere("tests/test_cli.py", "neural-recon --install-completion"),
     "neural-recon decode --subject subj01 --betas NEW.nii.gz --average conditions.tsv": Elsewhere(
-        "tests/test_workflow.py", '"--average", "conditions.tsv"'
+        "tests/test_changed_runs.py", '"--average", "conditions.tsv"'
     ),
     "neural-recon evaluate --reconstructions PICTURES --stimuli NSD --preset brain_diffuser "
     "--output scores.tsv": Elsewhere("tests/test_evaluate_folder.py", '"evaluate", "--reconstructions"'),

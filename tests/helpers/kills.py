@@ -43,6 +43,7 @@ MOMENTS = ("time", "start", "write")
 # half a write takes no space worth a name: files of some hundred bytes that many jobs write
 SHARED = (f"{FOLDER}/{HASHES}/", f"{FOLDER}/{CONFIGURATIONS}/")
 MADE = ("results", "logs", "benchmarks", ".snakemake")
+KNOWN = "undisturbed.json"
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,10 @@ class Outcome:
 def start(folder: Path, *arguments: str) -> tuple[subprocess.Popen, str]:
     """Start Snakemake as a user would, in a session of its own, and the mark that its processes carry."""
     mark = secrets.token_hex(8)
-    command = [*(sys.executable, "-m", "snakemake", *arguments, "--configfile", "config.yaml"),
-               *("--cores", "2", "--resources", "gpu=2", "--quiet", "host")]  # fmt: skip
+    command = [
+        *(sys.executable, "-m", "snakemake", *arguments, "--configfile", "config.yaml"),
+        *("--cores", "2", "--max-threads", "1", "--resources", "gpu=2", "--quiet", "host"),
+    ]
     with (folder / "terminal.txt").open("w") as terminal:
         run = subprocess.Popen(
             command,
@@ -172,6 +175,18 @@ def undisturbed(folder: Path, part: str, before: Path | None = None) -> Undistur
     jobs = len(re.findall(r"^Finished jobid:", said, flags=re.M))
     assert not verify(folder / "results", thorough=True).wrong
     return Undisturbed(folder, part, contents(folder), jobs, seconds, before)
+
+
+def decoded_run(folder: Path) -> None:
+    """Fill a folder with the first part's undisturbed run (`made_once`); `known` reads its copies."""
+    plan = undisturbed(tiny_run.make(folder), "decoding")
+    (folder / KNOWN).write_text(json.dumps({"jobs": plan.jobs, "seconds": plan.seconds}), encoding="utf-8")
+
+
+def known(folder: Path) -> Undisturbed:
+    """The undisturbed run of a copy of `decoded_run`."""
+    numbers = json.loads((folder / KNOWN).read_text(encoding="utf-8"))
+    return Undisturbed(folder, "decoding", contents(folder), before=None, **numbers)
 
 
 def renew(folder: Path, before: Path | None) -> None:

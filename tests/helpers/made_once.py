@@ -19,10 +19,10 @@ def copied(factory: pytest.TempPathFactory, make: Callable[[Path], object], plac
 
 def made(factory: pytest.TempPathFactory, make: Callable[[Path], object]) -> Path:
     """The folder that `make` fills: of this run of pytest, and only to be read."""
-    place = _of_all_workers(factory) / "made once" / make.__name__
-    whole, failed = (place.with_name(f"{place.name}.{state}") for state in ("whole", "failed"))
+    place = _of_all_workers(factory) / "made once" / f"{make.__module__}.{make.__name__}"
+    whole, failed, lock = (place.with_name(f"{place.name}.{state}") for state in ("whole", "failed", "lock"))
     place.parent.mkdir(exist_ok=True)
-    with FileLock(place.with_name(f"{place.name}.lock")):  # of a worker that is killed it is free again
+    with FileLock(lock):  # of a worker that is killed it is free again
         if failed.exists():  # minutes for the same error
             pytest.fail(failed.read_text(encoding="utf-8"))
         if not whole.exists():
@@ -30,7 +30,7 @@ def made(factory: pytest.TempPathFactory, make: Callable[[Path], object]) -> Pat
             try:
                 make(place)
             except Exception as error:
-                failed.write_text(f"{make.__name__} failed:\n{error}", encoding="utf-8")
+                failed.write_text(f"{place.name} failed:\n{error}", encoding="utf-8")
                 raise
             whole.touch()
     return place
