@@ -1,9 +1,7 @@
 """What SLURM does not take ends a run in a sentence: with stand-ins for its commands, without a cluster."""
 
-import os
 import re
 import subprocess
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +9,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 import yaml
+from helpers import loaded_snakemake
 from helpers.places import ROOT
 from helpers.workflow import SMALL, make_project, snakemake
 
@@ -84,15 +83,9 @@ def run(folder: Path, *arguments: str, **answers: str) -> tuple[subprocess.Compl
     quick = {"slurm-init-seconds-before-status-checks": 1, "latency-wait": 5}
     (folder / "profile/config.yaml").write_text(yaml.safe_dump(profile | quick), encoding="utf-8")
     begun = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", *arguments, "--workflow-profile", "profile", "--quiet", "host"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PATH": path},
-        timeout=120,
-        check=False,
-    )
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PATH", path)
+        done = loaded_snakemake.run([*arguments, "--workflow-profile", "profile", "--quiet", "host"], folder)
     return done, time.monotonic() - begun
 
 
