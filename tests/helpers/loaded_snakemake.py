@@ -16,8 +16,12 @@ from pathlib import Path
 # What the command and the Snakefile import. Nothing of torch: its threads would not survive a fork.
 PRELOADED = [
     "snakemake.cli",
+    "snakemake.profiles",
+    "snakemake.report.html_reporter",
     "snakemake.scheduling.milp",
+    "snakemake.storage",
     "pulp",
+    "smart_open",
     *(
         f"neural_recon.{module}"
         for module in ("coco", "demo.design", "kept_digests", "output_cache", "plan", "slurm", "terminal")
