@@ -400,19 +400,15 @@ def test_enlarged_pictures():
 def test_swapped_contexts_are_never_an_images_own(n, seed):
     rng = np.random.default_rng(5)
     ids = np.sort(rng.permutation(73_000)[:n])
-    partners = swapped_contexts(ids, ids, seed)
+    partners = swapped_contexts(ids, seed)
     assert (partners != ids).all()
     # every context is used once
     assert sorted(partners) == ids.tolist()
-    # chunks agree with the whole
-    for start in range(0, n, 7):
-        part = slice(start, start + 7)
-        assert swapped_contexts(ids, ids[part], seed).tolist() == partners[part].tolist()
 
 
 def test_swapped_contexts_depend_on_the_seed():
     ids = np.arange(50)
-    assert (swapped_contexts(ids, ids, 0) != swapped_contexts(ids, ids, 1)).sum() > 25
+    assert (swapped_contexts(ids, 0) != swapped_contexts(ids, 1)).sum() > 25
 
 
 def test_base_images_are_decoded_latents():

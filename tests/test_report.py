@@ -414,9 +414,9 @@ def test_times_of_the_subjects_shown(tmp_path):
     def times(*subjects):
         return {row["rule"]: (row["jobs"], row["seconds"]) for row in results.benchmarks(folder, subjects)}
 
-    assert times("subj01") == {"ridge_alpha": (1, 100.5), "features_vdvae": (2, 7.0)}
-    assert times("subj02") == {"ridge_alpha": (1, 20.0), "scores": (1, 7.0), "features_vdvae": (1, 3.0)}
-    assert times("subj01", "subj02")["ridge_alpha"] == (2, 120.5)
+    assert times("subj01") == {"ridge": (1, 100.5), "features_vdvae": (2, 7.0)}
+    assert times("subj02") == {"ridge": (1, 20.0), "scores": (1, 7.0), "features_vdvae": (1, 3.0)}
+    assert times("subj01", "subj02")["ridge"] == (2, 120.5)
 
 
 def test_page_of_one_subject_says_whose_times(made, tmp_path):

@@ -133,7 +133,7 @@ def _(run):
         return run.stale()
 
 
-@change("one caption", features_clip_text=2, ridge_alpha=1)
+@change("one caption", features_clip_text=2, ridge=1)
 def _(run):
     """The file keeps its size, which is above what is read whole of other files."""
     with restored(run.tree.captions) as path:
@@ -144,20 +144,20 @@ def _(run):
 
 
 for line, model, counts in (
-    ("the VDVAE's weights", "vdvae/model.safetensors", {"features_vdvae": 2, "ridge_alpha": 1}),
+    ("the VDVAE's weights", "vdvae/model.safetensors", {"features_vdvae": 2, "ridge": 1}),
     (
         "the CLIP text encoder's weights",
         "versatile/text_encoder/model.safetensors",
-        {"features_clip_text": 2, "ridge_alpha": 1},
+        {"features_clip_text": 2, "ridge": 1},
     ),
     ("the UNet's weights", "versatile/image_unet/diffusion_pytorch_model.safetensors", {}),
 ):
     change(f"{line}, other content", **counts)(lambda run, model=model: run.after_weights(model))
 
 for module, counts in {
-    "ridge.py": {"ridge_kernel": 1, "ridge_predict": 9, "reconstruct": 3},
+    "ridge.py": {"ridge_kernel": 1, "ridge": 3, "reconstruct": 1},
     "metrics.py": {},
-    "vdvae.py": {"features_vdvae": 2, "ridge_alpha": 1},
+    "vdvae.py": {"features_vdvae": 2, "ridge": 1},
     "versatile.py": {},
 }.items():
     change(f"`{module}`", **counts)(lambda run, module=module: run.after_code(module))
@@ -173,14 +173,13 @@ def _(run):
     return run.after_nothing
 
 
-# ridge_predict: decoded, under the other calibration, and its shuffled control
-@change("`ridge.alpha` of `clip_text`", ridge_alpha=1, ridge_predict=3, target_scores=1, leaks=1,
+@change("`ridge.alpha` of `clip_text`", ridge=1, target_scores=1, leaks=1,
         data_amount_subject=1, held_out_clusters=1, shuffled_refits=1)  # fmt: skip
 def _(run):
     return run.stale(ridge={"alpha": {"clip_text": 3000}})
 
 
-@change("`ridge.alpha` of all spaces", ridge_alpha=3, ridge_predict=9)
+@change("`ridge.alpha` of all spaces", ridge=3)
 def _(run):
     return run.stale(ridge={"alpha": {"vdvae": 1, "clip_vision": 2, "clip_text": 3}})
 
@@ -206,7 +205,7 @@ def _(run):
 
 
 # a job below one that reruns is looked at, too: behind `ancient` results it would not be
-@change("`seed`", ridge_alpha=3, ridge_predict=9)
+@change("`seed`", ridge=3)
 def _(run):
     return run.stale(seed=1)
 
@@ -221,7 +220,7 @@ def _(run):
     return run.stale(regions={"amplitude": 2.0})
 
 
-@change("`evaluation.shuffled_refits`", shuffled_refits=3, scores=1)
+@change("`evaluation.shuffled_refits`", shuffled_refits=1, scores=1)
 def _(run):
     return run.stale(evaluation={"shuffled_refits": 5})
 
@@ -244,7 +243,7 @@ def _(run):
 @change("another subject", features_vdvae=1, features_clip_vision=1, features_clip_text=1, trials=1, scores=1,
         report=1)  # fmt: skip
 def _(run):
-    """In the demo, which writes another subject's files; a chunk of pictures that only it saw."""
+    """In the demo, which writes another subject's files; one chunk of its own."""
     subjects = {**SMALL["subjects"], "subj02": {"sessions": 1}}
     said = snakemake(run.demo, "--dry-run", config={**SMALL, "subjects": subjects}).stdout
     assert "subject=subj02" in said

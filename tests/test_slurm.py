@@ -19,7 +19,7 @@ BASE, FINAL = "base_images/subj01/decoded.h5", "reconstructions/subj01/decoded.h
 # those that the profile sends to the cluster
 FIRST = {
     *("features_vdvae", "betas", "quality", "responses"),
-    *("ridge_kernel", "ridge_alpha", "ridge_predict", "base_images"),
+    *("ridge_kernel", "ridge", "base_images"),
 }
 RULES = FIRST | {"features_clip_text", "features_clip_vision", "unconditional_contexts", "reconstruct"}
 # a small machine, and jobs of seconds: threads that fit, GPU jobs that are not grouped, and jobs looked at
@@ -177,12 +177,11 @@ def test_two_gpus_two_jobs_and_what_failed_is_named_and_mended(project):
     missing = {
         "features_clip_vision",
         "unconditional_contexts",
-        "ridge_alpha",
-        "ridge_predict",
+        "ridge",
         "reconstruct",
     }
     assert rules_of(second) == missing
-    assert rules_of(first) | rules_of(second) == RULES - FIRST | {"ridge_alpha", "ridge_predict"}
+    assert rules_of(first) | rules_of(second) == RULES - FIRST | {"ridge"}
     assert at_once(second) == 2  # two chunks are painted at once
     assert hashes(project / "cluster") == hashes(project / "results")
 

@@ -41,7 +41,7 @@ def more(text: str) -> str:
 
 def test_ridge_code_marks_what_fits_and_no_feature(stale):
     rules = stale(more, "ridge.py")
-    assert {"ridge_kernel", "ridge_alpha", "ridge_predict", "data_amount", "region_decoders"} <= rules
+    assert {"ridge_kernel", "ridge", "data_amount", "region_decoders"} <= rules
     assert not {"betas", "responses", "trials", "scores"} & rules
     assert not [rule for rule in rules if rule.startswith(("features", "demo"))]
 
@@ -49,7 +49,7 @@ def test_ridge_code_marks_what_fits_and_no_feature(stale):
 def test_metrics_code_marks_what_scores(stale):
     rules = stale(more, "metrics.py")
     assert {"scores", "data_amount", "region_decoders", "report"} <= rules
-    assert not {"betas", "responses", "ridge_predict", "reconstruct", "base_images"} & rules
+    assert not {"betas", "responses", "ridge", "reconstruct", "base_images"} & rules
 
 
 def test_words_and_templates_of_the_report_mark_its_pages(stale):
@@ -77,7 +77,7 @@ def test_loader_of_one_model_brings_no_other():
     assert not {"vdvae.py", "clip.py"} & modules("reconstruct")
     # an import inside a function that the script uses
     assert "reconstruct.py" in modules("region_decoders")
-    assert "reconstruct.py" not in modules("region_scores")
+    assert "reconstruct.py" not in modules("region_tests")
 
 
 def test_every_rule_names_its_script():

@@ -153,7 +153,7 @@ def test_touched_session_reruns_from_that_session_on(project):
             file["betas"][0, 0, 0, 0] += 1
         rules = stale(project, SMALL)
     assert rules["betas"] == 1
-    assert {"responses", "ridge_alpha", "ridge_predict", "scores"} <= set(rules)
+    assert {"responses", "ridge", "scores"} <= set(rules)
     assert not [rule for rule in rules if rule.startswith(("features", "demo"))]
 
 

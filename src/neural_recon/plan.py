@@ -247,23 +247,20 @@ class Plan:
         return [f"seed{draw}" for draw in range(1, draws)]
 
     @property
-    def control_chunks(self) -> list[str]:
-        """The controls painted in chunks like the run's own pictures; another image's contexts tell something
-        only beside a base image."""
-        return ["true_features", *(["swapped"] if self.generator.two_stages() else [])]
-
-    @property
     def control_variants(self) -> list[str]:
-        """The controls that one job paints: the shuffled decoder, other draws, and without the base image."""
-        return ["shuffled", *self.more_draws, *(["contexts_only"] if self.generator.two_stages() else [])]
+        """What the control images are painted from again: the true features, the shuffled decoder, other
+        draws; and where base images and contexts both enter, another image's contexts, and contexts alone."""
+        stages = ["swapped", "contexts_only"] if self.generator.two_stages() else []
+        return ["true_features", "shuffled", *self.more_draws, *stages]
 
-    def picture_ids(self, subject: str, variant: str) -> np.ndarray:
-        """The images that a variant of the reconstruction is painted for."""
-        return self.test_ids(subject) if variant == "decoded" else self.control_ids(subject)
+    def picture_ids(self, subject: str, chunk: int) -> list[int]:
+        """The test images of one chunk of reconstructions."""
+        size = self.config.generator.chunk
+        return self.test_ids(subject)[chunk * size : (chunk + 1) * size].tolist()
 
-    def picture_chunks(self, subject: str, variant: str) -> list[int]:
-        """The chunks of a variant's reconstructions."""
-        return list(range(-(-len(self.picture_ids(subject, variant)) // self.config.generator.chunk)))
+    def picture_chunks(self, subject: str) -> list[int]:
+        """The chunks of a subject's reconstructions."""
+        return list(range(-(-len(self.test_ids(subject)) // self.config.generator.chunk)))
 
     @functools.cache  # noqa: B019
     def feature_chunks(self, subject: str) -> tuple[Chunk, ...]:

@@ -54,10 +54,9 @@ def enlarge(images: np.ndarray, size: int) -> torch.Tensor:
     return torch.from_numpy(resized(images, size)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def swapped_contexts(control_ids: np.ndarray, nsd_ids: np.ndarray, seed: int) -> np.ndarray:
-    """Whose contexts each of `nsd_ids` gets in the swapped control: those of another control image."""
-    partner = dict(zip(control_ids, control_ids[shuffled_pairs(len(control_ids), seed)], strict=True))
-    return np.array([partner[i] for i in nsd_ids])
+def swapped_contexts(control_ids: np.ndarray, seed: int) -> np.ndarray:
+    """Whose contexts each control image gets in the swapped control: those of another control image."""
+    return control_ids[shuffled_pairs(len(control_ids), seed)]
 
 
 def reconstruct(

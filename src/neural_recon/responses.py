@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -177,89 +178,40 @@ def prepare(
     """
     if zscore not in ("train", "session"):
         raise InputError(f'zscore: expected "train" or "session", found {zscore!r}.')
-    used = trials[trials["split"] != "unused"]
-    images, row_of = np.unique(used["nsd_id"], return_inverse=True)
-    row = pd.Series(-1, index=trials.index)  # row of `images`; -1: unused
-    row[used.index] = row_of
-    is_train = np.zeros(len(images), bool)
-    is_train[row_of] = used["split"] == "train"
-    counts = np.bincount(row_of)
-    n_voxels = len(voxels)
-    if is_train.all():
+    images = _Images.of(trials)
+    if images.is_train.all():
         raise InputError("test images: expected at least one, found none; add sessions or change the ids.")
-    inverse_repetitions = np.mean(1 / counts[~is_train])
+    inverse_repetitions = np.mean(1 / images.counts[~images.is_train])
     # before the sessions are read, which takes long
     given = None if ncsnr is None else noise_ceilings.of_ncsnr(ncsnr, inverse_repetitions)
-
-    sums = np.zeros((len(images), n_voxels), np.float32)
-    kinds = ("test",) if average else ("test", "train")
-    singles: dict[str, list[np.ndarray]] = {kind: [] for kind in kinds}  # single trials, a part a session
-    single_ids: dict[str, list[np.ndarray]] = {kind: [] for kind in kinds}
-    squares, total = np.zeros(n_voxels), np.zeros(n_voxels)  # over trials of images seen more than once
-    has_nan, constant = np.zeros(n_voxels, bool), np.zeros(n_voxels, bool)
-    groups = list(trials.groupby("session", sort=False))
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        for (session, table), betas in zip(groups, _same_number(sessions, len(groups)), strict=True):
-            if betas.shape != (len(table), n_voxels):
-                raise InputError(
-                    f"session {session}: expected betas of {len(table)} trials and {n_voxels} voxels, "
-                    f"found {betas.shape}; compute them again."
-                )
-            bad = ~np.isfinite(betas).all(0)
-            has_nan |= bad
-            constant |= ~bad & (betas.max(0) == betas.min(0))
-            if zscore == "session":
-                betas, std = zscored_session(betas, table)
-                constant |= ~bad & ~(std > 0)
-            rows = row[table.index].to_numpy()
-            for kind in kinds:
-                chosen = (rows >= 0) & (is_train[rows] == (kind == "train"))
-                singles[kind].append(betas[chosen])
-                single_ids[kind].append(images[rows[chosen]])
-            for image, response in zip(rows, betas, strict=True):
-                if image >= 0:
-                    sums[image] += response
-            repeated = betas[(rows >= 0) & (counts[rows] > 1)].astype(np.float64)
-            squares += (repeated**2).sum(0)
-            total += repeated.sum(0)
+    read = _read(sessions, trials, images, len(voxels), zscore, singles="test" if average else "both")
     ceiling = (
-        noise_ceilings.of_sums(sums, squares, total, counts, inverse_repetitions) if given is None else given
+        noise_ceilings.of_sums(read.sums, read.squares, read.total, images.counts, inverse_repetitions)
+        if given is None
+        else given
     )
 
-    sums /= counts[:, None].astype(np.float32)
+    averages = read.sums
+    averages /= images.counts[:, None].astype(np.float32)
     if average:
-        train, train_ids, train_repetitions = sums[is_train], images[is_train], counts[is_train]
+        train, train_ids = averages[images.is_train], images.ids[images.is_train]
+        train_repetitions = images.counts[images.is_train]
     else:
-        train, train_ids = np.concatenate(singles.pop("train")), np.concatenate(single_ids["train"])
+        train, train_ids = np.concatenate(read.train), np.concatenate(read.train_ids)
+        read.train.clear()
         train_repetitions = np.ones_like(train_ids)
-    if len(train) < 2:
-        raise InputError(f"train images: expected at least 2 to z-score by, found {len(train)}.")
-    with np.errstate(invalid="ignore", over="ignore"):
-        mean, std = train.mean(0, dtype=np.float64), train.std(0, ddof=1, dtype=np.float64)
-        constant |= ~has_nan & ~constant & ~(std > 0)
-    kept = np.flatnonzero(~has_nan & ~constant)
-    dropped = {
-        "not a number in a session": int(has_nan.sum()),
-        "constant in a session": int((constant & ~has_nan).sum()),
-    }
-    for reason, number in dropped.items():
-        if number:
-            logger.warning("%d of %d voxels dropped: %s", number, n_voxels, reason)
-    if not kept.size:
-        raise InputError(f"responses: expected voxels with signal, found none among {n_voxels} ({dropped}).")
-    mean, std = mean[kept].astype(np.float32), std[kept].astype(np.float32)
-    test_trials = singles["test"]
-    for number, part in enumerate(test_trials):  # or all of them would be there twice
-        test_trials[number] = ((part[:, kept] - mean) / std).astype(np.float32)
+    mean, std, kept, dropped = _statistics(train, read)
+    for number, part in enumerate(read.test):  # or all of them would be there twice
+        read.test[number] = ((part[:, kept] - mean) / std).astype(np.float32)
     result = Responses(
         train=(train[:, kept] - mean) / std,
-        test=(sums[~is_train][:, kept] - mean) / std,
+        test=(averages[~images.is_train][:, kept] - mean) / std,
         train_ids=train_ids,
-        test_ids=images[~is_train],
+        test_ids=images.ids[~images.is_train],
         train_repetitions=train_repetitions,
-        test_repetitions=counts[~is_train],
-        trials=np.concatenate(test_trials),
-        trial_ids=np.concatenate(single_ids["test"]),
+        test_repetitions=images.counts[~images.is_train],
+        trials=np.concatenate(read.test),
+        trial_ids=np.concatenate(read.test_ids),
         voxel=kept,
         mean=mean,
         std=std,
@@ -280,6 +232,113 @@ def prepare(
             without, len(kept),
         )  # fmt: skip
     return result
+
+
+@dataclass(frozen=True)
+class _Images:
+    """The images that are used, ascending, and which of them each trial shows."""
+
+    ids: np.ndarray
+    is_train: np.ndarray  # bool, of each image
+    counts: np.ndarray  # trials of each image
+    row_of: pd.Series  # of each trial of the table: a row of `ids`, or -1 where it is unused
+
+    @classmethod
+    def of(cls, trials: pd.DataFrame) -> "_Images":
+        used = trials[trials["split"] != "unused"]
+        ids, rows = np.unique(used["nsd_id"], return_inverse=True)
+        row_of = pd.Series(-1, index=trials.index)
+        row_of[used.index] = rows
+        is_train = np.zeros(len(ids), bool)
+        is_train[rows] = used["split"] == "train"
+        return cls(ids, is_train, np.bincount(rows), row_of)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What one pass over the sessions keeps of them; single trials as one part per session."""
+
+    sums: np.ndarray  # float32 (images, voxels)
+    squares: np.ndarray  # (voxels,), over the trials of images seen more than once, as `total`
+    total: np.ndarray
+    has_nan: np.ndarray  # bool (voxels,), in any session, as `constant`
+    constant: np.ndarray
+    test: list[np.ndarray]
+    test_ids: list[np.ndarray]
+    train: list[np.ndarray]
+    train_ids: list[np.ndarray]
+
+    @classmethod
+    def empty(cls, n_images: int, n_voxels: int) -> "_Read":
+        squares, total = np.zeros((2, n_voxels))
+        has_nan, constant = np.zeros((2, n_voxels), bool)
+        return cls(
+            np.zeros((n_images, n_voxels), np.float32), squares, total, has_nan, constant, [], [], [], []
+        )
+
+
+def _read(
+    sessions: Iterable[np.ndarray],
+    trials: pd.DataFrame,
+    images: _Images,
+    n_voxels: int,
+    zscore: str,
+    singles: Literal["test", "both"],
+) -> _Read:
+    """Pass over the sessions once, one at a time; arguments and errors as of `prepare`."""
+    found = _Read.empty(len(images.ids), n_voxels)
+    groups = list(trials.groupby("session", sort=False))
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        for (session, table), betas in zip(groups, _same_number(sessions, len(groups)), strict=True):
+            if betas.shape != (len(table), n_voxels):
+                raise InputError(
+                    f"session {session}: expected betas of {len(table)} trials and {n_voxels} voxels, "
+                    f"found {betas.shape}; compute them again."
+                )
+            bad = ~np.isfinite(betas).all(0)
+            found.has_nan[bad] = True
+            found.constant[~bad & (betas.max(0) == betas.min(0))] = True
+            if zscore == "session":
+                betas, std = zscored_session(betas, table)
+                found.constant[~bad & ~(std > 0)] = True
+            rows = images.row_of[table.index].to_numpy()
+            used, train = rows >= 0, images.is_train[rows]
+            found.test.append(betas[used & ~train])
+            found.test_ids.append(images.ids[rows[used & ~train]])
+            if singles == "both":
+                found.train.append(betas[used & train])
+                found.train_ids.append(images.ids[rows[used & train]])
+            # each image once at a time: where an index comes twice, += adds once
+            turn = table.groupby("nsd_id").cumcount().to_numpy()
+            for which in range(turn.max() + 1):
+                now = used & (turn == which)
+                found.sums[rows[now]] += betas[now]
+            repeated = betas[used & (images.counts[rows] > 1)].astype(np.float64)
+            found.squares[:] += (repeated**2).sum(0)
+            found.total[:] += repeated.sum(0)
+    return found
+
+
+def _statistics(train: np.ndarray, read: _Read) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, int]]:
+    """Mean and std of the training rows, float32 (n_kept,); the voxels kept; those dropped, by reason."""
+    if len(train) < 2:
+        raise InputError(f"train images: expected at least 2 to z-score by, found {len(train)}.")
+    with np.errstate(invalid="ignore", over="ignore"):
+        mean, std = train.mean(0, dtype=np.float64), train.std(0, ddof=1, dtype=np.float64)
+    constant = ~read.has_nan & (read.constant | ~(std > 0))
+    kept = np.flatnonzero(~read.has_nan & ~constant)
+    dropped = {
+        "not a number in a session": int(read.has_nan.sum()),
+        "constant in a session": int(constant.sum()),
+    }
+    for reason, number in dropped.items():
+        if number:
+            logger.warning("%d of %d voxels dropped: %s", number, len(constant), reason)
+    if not kept.size:
+        raise InputError(
+            f"responses: expected voxels with signal, found none among {len(constant)} ({dropped})."
+        )
+    return mean[kept].astype(np.float32), std[kept].astype(np.float32), kept, dropped
 
 
 def zscored_session(betas: np.ndarray, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

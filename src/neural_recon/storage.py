@@ -47,7 +47,6 @@ def estimate(plan: Plan, versatile: Path) -> dict[str, float]:
             shared, own = N_SHARED, max(0, images - N_SHARED)
             chunks |= {Chunk(SHARED, k) for k in range(-(-shared // config.features.chunk))}
             chunks |= {Chunk(subject, k) for k in range(-(-own // config.features.chunk))}
-        painted = test + len(plan.control_chunks) * controls
         n_voxels = voxels(plan, subject)
         # float32: single trials, their averages, and the test images' single trials beside these
         train = images - test if config.responses.average else trials - test_trials
@@ -59,10 +58,10 @@ def estimate(plan: Plan, versatile: Path) -> dict[str, float]:
         total["predictions"] += 4 * 3 * test * values
         if config.ridge.keep:  # float16; components are fewer than images
             total["decoders"] = total.get("decoders", 0) + 2 * train * (values + n_voxels)
-        # 8 bits: base images of four variants; reconstructions in chunks and together; PNG of both; the
-        # controls of one job; training images as baselines
+        # 8 bits: base images of four variants; reconstructions in chunks and together; PNG of both; controls;
+        # training images as baselines
         others = len(plan.control_variants) * controls + 2 * test + 1
-        total["pictures"] += RGB * (5 * test * base**2 + (2 * painted + test + others) * picture**2)
+        total["pictures"] += RGB * (5 * test * base**2 + (3 * test + others) * picture**2)
         if config.demo is not None:
             total["simulated data"] = total.get("simulated data", 0) + DEMO_TRIAL * trials
     total["features"] = 2 * len(chunks) * config.features.chunk * values  # float16

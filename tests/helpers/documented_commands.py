@@ -149,6 +149,9 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
         "tests/test_provenance.py", '["verify", str(project / "results")]'
     ),
     # measurements
+    "python benchmarks/minutes.py demo --cores 2": NotRun(BENCHMARK),
+    "python benchmarks/minutes.py tests": NotRun(BENCHMARK),
+    "python benchmarks/minutes.py ci": NotRun(BENCHMARK),
     "python benchmarks/shuffled_refits.py": NotRun(BENCHMARK),
     "OMP_NUM_THREADS=2 python benchmarks/ridge.py": NotRun(BENCHMARK),
     "python benchmarks/betas.py --turns 3": NotRun(BENCHMARK),

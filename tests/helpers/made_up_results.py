@@ -222,8 +222,8 @@ def write_stimuli(path, ids, pictures):
 def write_benchmarks(folder):
     """Five files of three rules, one of them without a memory figure."""
     for rule, name, seconds, memory in (
-        ("ridge_alpha", "subj01_vdvae", 100.5, "812.4"),
-        ("ridge_alpha", "subj02_vdvae", 20.0, "900.1"),
+        ("ridge", "subj01_vdvae", 100.5, "812.4"),
+        ("ridge", "subj02_vdvae", 20.0, "900.1"),
         ("features_vdvae", "shared_000", 3.0, "-"),
         ("features_vdvae", "subj01_000", 4.0, "500"),
         ("scores", "subj02", 7.0, "300"),

@@ -1,39 +1,38 @@
 # Which features are decodable at all, and how much data that takes.
 rule target_scores:
     input:
+        unpack(features_by_space),
         kernel="<results>/ridge/{subject}/kernel.h5",
         responses="<results>/responses/{subject}.h5",
-        features=feature_files,
-        curve="<results>/ridge/{subject}/{space}/alpha.tsv",
-        predictions="<results>/ridge/{subject}/{space}/decoded.h5",
+        curves=expand("<results>/ridge/{{subject}}/{space}/alpha.tsv", space=SPACES),
+        predictions=expand(
+            "<results>/ridge/{{subject}}/{space}/decoded.h5", space=SPACES
+        ),
     output:
-        targets="<results>/targets/{subject}/{space}.parquet",
-        summary="<results>/targets/{subject}/{space}.tsv",
+        targets=expand("<results>/targets/{{subject}}/{space}.parquet", space=SPACES),
+        summaries=expand("<results>/targets/{{subject}}/{space}.tsv", space=SPACES),
     log:
-        "<logs>/target_scores/{subject}_{space}.log",
+        "<logs>/target_scores/{subject}.log",
     benchmark:
-        "<benchmarks>/target_scores/{subject}_{space}.tsv"
+        "<benchmarks>/target_scores/{subject}.tsv"
     conda:
         "../../envs/environment.yaml"
     threads: 8
     resources:
         gpu=1,
         mem_mb=growing(8000),
-        runtime=growing(15),
+        runtime=growing(30),
     params:
         code=code_of("target_scores"),
         seed=lookup("seed", within=config),
+        spaces=list(SPACES),
     script:
         "../scripts/target_scores.py"
 
 
 rule data_amount_subject:
     input:
-        unpack(
-            lambda wildcards: {
-                space: feature_files(wildcards, space) for space in SPACES
-            }
-        ),
+        unpack(features_by_space),
         betas=session_files,
         quality="<results>/quality/{subject}/sessions.tsv",
         trials="<results>/trials/{subject}.parquet",

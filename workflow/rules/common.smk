@@ -12,6 +12,7 @@ from neural_recon import (
     kept_digests,
     output_cache,
     places,
+    scheduling,
     slurm,
     terminal,
     weights,
@@ -30,6 +31,7 @@ if not sys.executable.startswith("'"):
 MAIN = workflow.is_main_process and workflow.modifier.is_main_snakefile()
 if MAIN:
     terminal.shorten(workflow)
+    scheduling.wait_for_jobs(workflow)
 
 # The folder of this project, which is not that of a workflow that uses it as a module.
 PROJECT = Path(workflow.current_basedir).parents[1]
@@ -72,8 +74,8 @@ RECALIBRATED = (
     else "calibration_published"
 )
 SETS = CONFIG.regions.sets
-# The decoder, and the control fitted on training pairs that do not belong together.
-PAIRS = ["decoded", "shuffled"]
+# The decoder, the control fitted on training pairs that do not belong together, the other calibration.
+FITS = ["decoded", "shuffled", RECALIBRATED]
 # What the configured kind of generator needs.
 GENERATOR = PLAN.generator
 CONTROL_TABLES = ["clusters", "leaks", "seeds"]
@@ -92,18 +94,12 @@ if CACHED:
 PICTURES, SCORES = 20, 10
 
 
-def by_fit(wildcards):
-    """The decoder's own pictures before those of its controls."""
-    return PICTURES if "decoded" in wildcards else SCORES
-
-
 # On a cluster these seconds are spent beside Snakemake: a job of their own would wait longer than it runs.
 localrules:
     collect_reconstructions,
     comparison,
     figure_subject,
     quality_page,
-    region_scores,
     region_tests,
     score_tables,
     seeds,

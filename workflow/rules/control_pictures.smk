@@ -29,28 +29,57 @@ rule baselines:
         "../scripts/baselines.py"
 
 
-# The control images painted again: from the shuffled decoder, as other draws of the decoder's own pictures, and
-# from its contexts without a base image.
-# One job a subject, since a model's loading takes longer than some pictures.
+# Base images of the controls: of the shuffled decoder, the other calibration, and the true features.
+rule control_base_images:
+    input:
+        unpack(
+            lambda wildcards: {
+                "true_features": feature_files(wildcards, "vdvae"),
+                **{
+                    fit: f"<results>/ridge/{wildcards.subject}/vdvae/{fit}.h5"
+                    for fit in FITS[1:]
+                },
+            }
+        ),
+        trials="<results>/trials/{subject}.parquet",
+        weights=ancient(VDVAE),
+        hparams=lookup("features/vdvae/hparams", within=config),
+    output:
+        images=expand(
+            "<results>/base_images/{{subject}}/{variant}.h5",
+            variant=["true_features", *FITS[1:]],
+        ),
+    log:
+        "<logs>/control_base_images/{subject}.log",
+    benchmark:
+        "<benchmarks>/control_base_images/{subject}.tsv"
+    priority: SCORES
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        gpu=1,
+        mem_mb=growing(8000),
+        runtime=growing(60),
+    params:
+        code=code_of("base_images"),
+        content=content_of(VDVAE),
+    script:
+        "../scripts/base_images.py"
+
+
+# The control images painted again: from the true features, with another image's contexts, from the shuffled
+# decoder, as other draws of the decoder's own pictures, and from its contexts without a base image.
+# One job per subject, since a model's loading takes longer than some pictures.
 rule control_pictures:
     input:
-        base=both_pairs(
-            "<results>/base_images/{subject}/{pairs}.h5", GENERATOR.needs_base
-        ),
-        vision=both_pairs(
-            "<results>/ridge/{subject}/clip_vision/{pairs}.h5",
-            GENERATOR.needs_contexts,
-        ),
-        text=both_pairs(
-            "<results>/ridge/{subject}/clip_text/{pairs}.h5", GENERATOR.needs_contexts
-        ),
+        unpack(control_files),
         unconditional=UNCONDITIONAL,
         weights=ancient(PAINTERS),
     output:
-        images=[
-            f"<results>/reconstructions/{{subject}}/{variant}.h5"
-            for variant in PLAN.control_variants
-        ],
+        images=expand(
+            "<results>/reconstructions/{{subject}}/{variant}.h5",
+            variant=PLAN.control_variants,
+        ),
     log:
         "<logs>/control_pictures/{subject}.log",
     benchmark:
@@ -61,7 +90,7 @@ rule control_pictures:
     resources:
         gpu=1,
         mem_mb=growing(12000),
-        runtime=growing(240),
+        runtime=growing(360),
     params:
         code=code_of("control_pictures"),
         content=content_of(*PAINTERS),

@@ -43,11 +43,7 @@ rule single_stage:
 
 rule held_out_clusters:
     input:
-        unpack(
-            lambda wildcards: {
-                space: feature_files(wildcards, space) for space in SPACES
-            }
-        ),
+        unpack(features_by_space),
         kernel="<results>/ridge/{subject}/kernel.h5",
         curves=expand("<results>/ridge/{{subject}}/{space}/alpha.tsv", space=SPACES),
     output:
@@ -74,11 +70,7 @@ rule held_out_clusters:
 
 rule leaks:
     input:
-        unpack(
-            lambda wildcards: {
-                space: feature_files(wildcards, space) for space in SPACES
-            }
-        ),
+        unpack(features_by_space),
         baselines="<results>/baselines/{subject}.h5",
         betas=session_files,
         curves=expand("<results>/ridge/{{subject}}/{space}/alpha.tsv", space=SPACES),

@@ -45,10 +45,18 @@ if CONFIG.demo is not None:
             "../scripts/demo_stimuli.py"
 
     rule demo_subject:
+        input:
+            stimuli=str(TREE.stimuli),
         output:
             # all that NSD has, whichever the configuration reads
             labels=[str(TREE.roi("{subject}", atlas)) for atlas in REGIONS],
             ncsnr=str(TREE.ncsnr("{subject}")),
+            signals=f"{TREE.root}/simulation/{{subject}}.h5",
+            betas=[
+                str(TREE.betas("{subject}", session, form))
+                for session in range(1, CONFIG.demo.sessions + 1)
+                for form in ("nii.gz", "hdf5")
+            ],
         log:
             "<logs>/demo_subject/{subject}.log",
         benchmark:
@@ -58,59 +66,10 @@ if CONFIG.demo is not None:
             "../../envs/environment.yaml"
         resources:
             mem_mb=growing(2000),
-            runtime=growing(10),
+            runtime=growing(30),
         params:
             code=code_of("demo_subject"),
             demo=lookup("demo", within=config),
             tree=tree_parameters(),
         script:
             "../scripts/demo_subject.py"
-
-    rule demo_signals:
-        input:
-            stimuli=str(TREE.stimuli),
-        output:
-            signals=f"{TREE.root}/simulation/{{subject}}.h5",
-        log:
-            "<logs>/demo_signals/{subject}.log",
-        benchmark:
-            "<benchmarks>/demo_signals/{subject}.tsv"
-        priority: PICTURES
-        conda:
-            "../../envs/environment.yaml"
-        resources:
-            mem_mb=growing(2000),
-            runtime=growing(10),
-        params:
-            code=code_of("demo_signals"),
-            demo=lookup("demo", within=config),
-            tree=tree_parameters(),
-        script:
-            "../scripts/demo_signals.py"
-
-    rule demo_betas:
-        input:
-            signals=f"{TREE.root}/simulation/{{subject}}.h5",
-        output:
-            nifti=str(TREE.betas("{subject}", 0)).replace(
-                "session00", "session{session}"
-            ),
-            hdf5=str(TREE.betas("{subject}", 0, "hdf5")).replace(
-                "session00", "session{session}"
-            ),
-        log:
-            "<logs>/demo_betas/{subject}_{session}.log",
-        benchmark:
-            "<benchmarks>/demo_betas/{subject}_{session}.tsv"
-        priority: PICTURES
-        conda:
-            "../../envs/environment.yaml"
-        resources:
-            mem_mb=growing(2000),
-            runtime=growing(10),
-        params:
-            code=code_of("demo_betas"),
-            demo=lookup("demo", within=config),
-            tree=tree_parameters(),
-        script:
-            "../scripts/demo_betas.py"

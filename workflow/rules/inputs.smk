@@ -22,6 +22,11 @@ def feature_files(wildcards, space=None):
     return [f"<results>/features/{space}/{chunk.name}.h5" for chunk in chunks]
 
 
+def features_by_space(wildcards):
+    """The same of every space, by its name."""
+    return {space: feature_files(wildcards, space) for space in SPACES}
+
+
 def session_files(wildcards):
     """The betas of a subject's sessions, in order."""
     return [
@@ -48,37 +53,26 @@ UNCONDITIONAL = (
 )
 
 
-def contexts_from(space):
-    """Where the contexts of a variant come from: the decoder, or the pictures themselves; nothing where the
-    generator needs none."""
+def contexts_of(space, fit):
+    """Predicted contexts, where the generator needs them."""
+    path = f"<results>/ridge/{{subject}}/{space}/{fit}.h5"
+    return path if GENERATOR.needs_contexts else []
 
-    def files(wildcards):
-        if not GENERATOR.needs_contexts:
-            return []
-        if wildcards.variant == "true_features":
-            return feature_files(wildcards, space)
-        return f"<results>/ridge/{wildcards.subject}/{space}/decoded.h5"
 
+def control_files(wildcards):
+    """What the control pictures are painted from: base images and contexts, as the generator needs them, of
+    the decoder, its shuffled control and the true features."""
+    files = {}
+    for fit in ("decoded", "shuffled", "true_features"):
+        if GENERATOR.needs_base:
+            files[f"base_{fit}"] = f"<results>/base_images/{wildcards.subject}/{fit}.h5"
+        for space in ("clip_vision", "clip_text") if GENERATOR.needs_contexts else ():
+            files[f"{space}_{fit}"] = (
+                feature_files(wildcards, space)
+                if fit == "true_features"
+                else f"<results>/ridge/{wildcards.subject}/{space}/{fit}.h5"
+            )
     return files
-
-
-def base_image_file(wildcards):
-    """Where the base images of a variant come from; nothing where the generator needs none."""
-    variant = "true_features" if wildcards.variant == "true_features" else "decoded"
-    path = f"<results>/base_images/{wildcards.subject}/{variant}.h5"
-    return path if GENERATOR.needs_base else []
-
-
-def both_pairs(pattern, needed):
-    """The files of the decoder and of its shuffled control, where the generator needs them."""
-    return expand(pattern, pairs=PAIRS, allow_missing=True) if needed else []
-
-
-def picture_chunk(wildcards):
-    """The NSD ids of a chunk of reconstructions."""
-    ids = PLAN.picture_ids(wildcards.subject, wildcards.variant)
-    start = int(wildcards.chunk) * CONFIG.generator.chunk
-    return ids[start : start + CONFIG.generator.chunk].tolist()
 
 
 def tree_parameters():

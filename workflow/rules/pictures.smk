@@ -1,24 +1,16 @@
 rule base_images:
     input:
-        latents=lambda wildcards: (
-            feature_files(wildcards, "vdvae")
-            if wildcards.variant == "true_features"
-            else "<results>/ridge/{subject}/vdvae/{variant}.h5"
-        ),
+        decoded="<results>/ridge/{subject}/vdvae/decoded.h5",
         trials="<results>/trials/{subject}.parquet",
         weights=ancient(VDVAE),
         hparams=lookup("features/vdvae/hparams", within=config),
     output:
-        images="<results>/base_images/{subject}/{variant}.h5",
+        images=["<results>/base_images/{subject}/decoded.h5"],
     log:
-        "<logs>/base_images/{subject}_{variant}.log",
+        "<logs>/base_images/{subject}.log",
     benchmark:
-        "<benchmarks>/base_images/{subject}_{variant}.tsv"
-    wildcard_constraints:
-        # what the latents come from: the decoder (also under the other calibration), the control fitted on
-        # shuffled pairs, the picture itself
-        variant="decoded|shuffled|true_features|calibration_train|calibration_published",
-    priority: by_fit
+        "<benchmarks>/base_images/{subject}.tsv"
+    priority: PICTURES
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -34,21 +26,22 @@ rule base_images:
 
 rule reconstruct:
     input:
-        base=base_image_file,
-        vision=contexts_from("clip_vision"),
-        text=contexts_from("clip_text"),
+        base=(
+            "<results>/base_images/{subject}/decoded.h5"
+            if GENERATOR.needs_base
+            else []
+        ),
+        vision=contexts_of("clip_vision", "decoded"),
+        text=contexts_of("clip_text", "decoded"),
         unconditional=UNCONDITIONAL,
         weights=ancient(PAINTERS),
     output:
-        images="<results>/reconstructions/{subject}/{variant}_{chunk}.h5",
+        images="<results>/reconstructions/{subject}/decoded_{chunk}.h5",
     log:
-        "<logs>/reconstruct/{subject}_{variant}_{chunk}.log",
+        "<logs>/reconstruct/{subject}_{chunk}.log",
     benchmark:
-        "<benchmarks>/reconstruct/{subject}_{variant}_{chunk}.tsv"
-    wildcard_constraints:
-        # swapped: the image's own base, another image's contexts
-        variant="decoded|true_features|swapped",
-    priority: by_fit
+        "<benchmarks>/reconstruct/{subject}_{chunk}.tsv"
+    priority: PICTURES
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -60,12 +53,9 @@ rule reconstruct:
         content=content_of(*PAINTERS),
         generator=generators.changing(config["generator"]),
         models=lambda wildcards: VERSATILE,
-        control_ids=lambda wildcards: (
-            PLAN.control_ids(wildcards.subject).tolist()
-            if wildcards.variant == "swapped"
-            else []
+        nsd_ids=lambda wildcards: PLAN.picture_ids(
+            wildcards.subject, int(wildcards.chunk)
         ),
-        nsd_ids=picture_chunk,
         seed=lookup("seed", within=config),
     script:
         "../scripts/reconstruct.py"
@@ -74,18 +64,16 @@ rule reconstruct:
 rule collect_reconstructions:
     input:
         chunks=lambda wildcards: [
-            f"<results>/reconstructions/{wildcards.subject}/{wildcards.variant}_{chunk:03d}.h5"
-            for chunk in PLAN.picture_chunks(wildcards.subject, wildcards.variant)
+            f"<results>/reconstructions/{wildcards.subject}/decoded_{chunk:03d}.h5"
+            for chunk in PLAN.picture_chunks(wildcards.subject)
         ],
     output:
-        images="<results>/reconstructions/{subject}/{variant}.h5",
+        images="<results>/reconstructions/{subject}/decoded.h5",
     log:
-        "<logs>/collect_reconstructions/{subject}_{variant}.log",
+        "<logs>/collect_reconstructions/{subject}.log",
     benchmark:
-        "<benchmarks>/collect_reconstructions/{subject}_{variant}.tsv"
-    wildcard_constraints:
-        variant="decoded|true_features|swapped",
-    priority: by_fit
+        "<benchmarks>/collect_reconstructions/{subject}.tsv"
+    priority: PICTURES
     conda:
         "../../envs/environment.yaml"
     resources:

@@ -2,13 +2,11 @@
 # All sets in one job per subject: responses, networks and the embedded test images are loaded once.
 rule region_decoders:
     input:
+        unpack(features_by_space),
         responses="<results>/responses/{subject}.h5",
         voxels="<results>/voxels/{subject}.parquet",
         mask=str(TREE.mask("{subject}")),
         region_masks=region_masks,
-        vdvae=lambda wildcards: feature_files(wildcards, "vdvae"),
-        clip_vision=lambda wildcards: feature_files(wildcards, "clip_vision"),
-        clip_text=lambda wildcards: feature_files(wildcards, "clip_text"),
         stimuli=source(str(TREE.stimuli)),
         weights=ancient(VDVAE),
         hparams=lookup("features/vdvae/hparams", within=config),
@@ -48,38 +46,21 @@ rule region_decoders:
         "../scripts/region_decoders.py"
 
 
-rule region_scores:
-    input:
-        summary="<results>/scores/{subject}/summary.tsv",
-        responses="<results>/responses/{subject}.h5",
-        regions=expand("<results>/regions/{{subject}}/{region}/scores.tsv", region=SETS),
-    output:
-        scores="<results>/regions/{subject}/scores.tsv",
-    log:
-        "<logs>/region_scores/{subject}.log",
-    benchmark:
-        "<benchmarks>/region_scores/{subject}.tsv"
-    conda:
-        "../../envs/environment.yaml"
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
-    params:
-        code=code_of("region_scores"),
-    script:
-        "../scripts/region_scores.py"
-
-
+# The regions beside all voxels: their scores, and the tests against each other.
 rule region_tests:
     input:
+        responses="<results>/responses/{subject}.h5",
+        regions=expand("<results>/regions/{{subject}}/{region}/scores.tsv", region=SETS),
         scores="<results>/scores/{subject}/images.parquet",
-        regions=expand(
+        single=expand(
             "<results>/regions/{{subject}}/{region}/images.parquet", region=SETS
         ),
         strata="<results>/strata/{subject}.parquet",
+        summary="<results>/scores/{subject}/summary.tsv",
     output:
-        tests="<results>/regions/{subject}/tests.tsv",
+        scores="<results>/regions/{subject}/scores.tsv",
         strata="<results>/regions/{subject}/strata.tsv",
+        tests="<results>/regions/{subject}/tests.tsv",
     log:
         "<logs>/region_tests/{subject}.log",
     benchmark:
@@ -98,15 +79,13 @@ rule region_tests:
 
 rule region_synthetic:
     input:
+        unpack(features_by_space),
         responses="<results>/responses/{subject}.h5",
         voxels="<results>/voxels/{subject}.parquet",
         mask=str(TREE.mask("{subject}")),
         region_masks=region_masks,
         kernel="<results>/ridge/{subject}/kernel.h5",
         curves=expand("<results>/ridge/{{subject}}/{space}/alpha.tsv", space=SPACES),
-        vdvae=lambda wildcards: feature_files(wildcards, "vdvae"),
-        clip_vision=lambda wildcards: feature_files(wildcards, "clip_vision"),
-        clip_text=lambda wildcards: feature_files(wildcards, "clip_text"),
     output:
         features="<results>/regions/{subject}/synthetic_features.h5",
         table="<results>/regions/{subject}/synthetic.tsv",

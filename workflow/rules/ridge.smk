@@ -22,84 +22,23 @@ rule ridge_kernel:
         "../scripts/ridge_kernel.py"
 
 
-rule ridge_alpha:
+# A space's penalty and all that is predicted with it, from one reading of the kernel and the features.
+rule ridge:
     input:
         kernel="<results>/ridge/{subject}/kernel.h5",
         features=feature_files,
     output:
         curve="<results>/ridge/{subject}/{space}/alpha.tsv",
+        # the decoder; the control fitted on training pairs that do not belong together; the decoder under the
+        # other calibration
+        predictions=expand(
+            "<results>/ridge/{{subject}}/{{space}}/{pairs}.h5", pairs=FITS
+        ),
     log:
-        "<logs>/ridge_alpha/{subject}_{space}.log",
+        "<logs>/ridge/{subject}_{space}.log",
     benchmark:
-        "<benchmarks>/ridge_alpha/{subject}_{space}.tsv"
+        "<benchmarks>/ridge/{subject}_{space}.tsv"
     priority: PICTURES
-    conda:
-        "../../envs/environment.yaml"
-    threads: 8
-    resources:
-        gpu=1,
-        mem_mb=growing(6000),
-        runtime=growing(15),
-    params:
-        alpha=lookup("ridge/alpha/{space}", within=config),
-        code=code_of("ridge_alpha"),
-        # a fixed alpha depends on neither
-        cross_validation=lambda wildcards: cross_validated(
-            wildcards.space, config["ridge"]["cross_validation"]
-        ),
-        seed=lambda wildcards: cross_validated(wildcards.space, config["seed"]),
-    script:
-        "../scripts/ridge_alpha.py"
-
-
-rule ridge_predict:
-    input:
-        kernel="<results>/ridge/{subject}/kernel.h5",
-        features=feature_files,
-        curve="<results>/ridge/{subject}/{space}/alpha.tsv",
-    output:
-        predictions="<results>/ridge/{subject}/{space}/{pairs}.h5",
-    log:
-        "<logs>/ridge_predict/{subject}_{space}_{pairs}.log",
-    benchmark:
-        "<benchmarks>/ridge_predict/{subject}_{space}_{pairs}.tsv"
-    wildcard_constraints:
-        # decoded: the decoder; shuffled: the control, fitted on training pairs that do not belong together;
-        # calibration_*: the decoder under another calibration
-        pairs="decoded|shuffled|calibration_train|calibration_published",
-    priority: by_fit
-    conda:
-        "../../envs/environment.yaml"
-    threads: 8
-    resources:
-        gpu=1,
-        mem_mb=growing(6000),
-        runtime=growing(15),
-    params:
-        calibration=lambda wildcards: (
-            wildcards.pairs.removeprefix("calibration_")
-            if wildcards.pairs.startswith("calibration_")
-            else CONFIG.ridge.calibration
-        ),
-        code=code_of("ridge_predict"),
-        seed=lookup("seed", within=config),
-    script:
-        "../scripts/ridge_predict.py"
-
-
-# The null of a decoder's scores: refits of it on shuffled pairs, by the weights that it has.
-rule shuffled_refits:
-    input:
-        kernel="<results>/ridge/{subject}/kernel.h5",
-        features=feature_files,
-        curve="<results>/ridge/{subject}/{space}/alpha.tsv",
-    output:
-        table="<results>/ridge/{subject}/{space}/shuffled_refits.tsv",
-    log:
-        "<logs>/shuffled_refits/{subject}_{space}.log",
-    benchmark:
-        "<benchmarks>/shuffled_refits/{subject}_{space}.tsv"
-    priority: SCORES
     conda:
         "../../envs/environment.yaml"
     threads: 8
@@ -108,10 +47,46 @@ rule shuffled_refits:
         mem_mb=growing(6000),
         runtime=growing(30),
     params:
+        alpha=lookup("ridge/alpha/{space}", within=config),
+        calibration=lookup("ridge/calibration", within=config),
+        code=code_of("ridge"),
+        # a fixed alpha does not depend on it
+        cross_validation=lambda wildcards: cross_validated(
+            wildcards.space, config["ridge"]["cross_validation"]
+        ),
+        seed=lookup("seed", within=config),
+    script:
+        "../scripts/ridge.py"
+
+
+# The null of a decoder's scores: refits of it on shuffled pairs, by the weights that it has.
+rule shuffled_refits:
+    input:
+        unpack(features_by_space),
+        kernel="<results>/ridge/{subject}/kernel.h5",
+        curves=expand("<results>/ridge/{{subject}}/{space}/alpha.tsv", space=SPACES),
+    output:
+        tables=expand(
+            "<results>/ridge/{{subject}}/{space}/shuffled_refits.tsv", space=SPACES
+        ),
+    log:
+        "<logs>/shuffled_refits/{subject}.log",
+    benchmark:
+        "<benchmarks>/shuffled_refits/{subject}.tsv"
+    priority: SCORES
+    conda:
+        "../../envs/environment.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=growing(6000),
+        runtime=growing(60),
+    params:
         calibration=lookup("ridge/calibration", within=config),
         code=code_of("shuffled_refits"),
         refits=lookup("evaluation/shuffled_refits", within=config),
         seed=lookup("seed", within=config),
+        spaces=list(SPACES),
     script:
         "../scripts/shuffled_refits.py"
 

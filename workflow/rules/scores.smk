@@ -4,17 +4,17 @@ rule scores:
         stimuli=source(str(TREE.stimuli)),
         base=expand(
             "<results>/base_images/{{subject}}/{variant}.h5",
-            variant=["decoded", "shuffled", "true_features", RECALIBRATED],
+            variant=["true_features", *FITS],
         ),
         final=expand(
             "<results>/reconstructions/{{subject}}/{variant}.h5",
-            variant=["decoded", *PLAN.control_chunks, *PLAN.control_variants],
+            variant=["decoded", *PLAN.control_variants],
         ),
         baselines="<results>/baselines/{subject}.h5",
         predictions=expand(
             "<results>/ridge/{{subject}}/{space}/{variant}.h5",
             space=SPACES,
-            variant=["decoded", "shuffled", RECALIBRATED],
+            variant=FITS,
         ),
         refits=expand(
             "<results>/ridge/{{subject}}/{space}/shuffled_refits.tsv", space=SPACES

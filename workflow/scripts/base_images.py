@@ -1,4 +1,6 @@
-"""Decode latents into base images."""
+"""Decode latents into base images, of one or several variants."""
+
+from pathlib import Path
 
 from neural_recon.feature_files import read_rows
 from neural_recon.files import read_table, write_hdf5
@@ -10,7 +12,7 @@ start(snakemake)
 trials = read_table(snakemake.input.trials)
 ids = sorted(set(trials.loc[trials["split"] == "test", "nsd_id"]))
 model = load_vdvae(snakemake.input.weights, snakemake.input.hparams)
-images = base_images(model, read_rows(snakemake.input.latents, ids))
-write_hdf5(
-    snakemake.output.images, {"images": images, "nsd_id": ids}, {"variant": snakemake.wildcards.variant}
-)
+for path in snakemake.output.images:
+    variant = Path(path).stem
+    images = base_images(model, read_rows(snakemake.input[variant], ids))
+    write_hdf5(path, {"images": images, "nsd_id": ids}, {"variant": variant})

@@ -1,4 +1,4 @@
-"""Paint the control images from the shuffled decoder, as other draws, and without their base images."""
+"""Paint the control images again: from other features, from other draws, and without their base images."""
 
 from pathlib import Path
 
@@ -7,18 +7,20 @@ import numpy as np
 from neural_recon import generators
 from neural_recon.files import write_hdf5
 from neural_recon.jobs import start
+from neural_recon.reconstruct import swapped_contexts
 
 start(snakemake)
 params, files, ids = snakemake.params, snakemake.input, np.asarray(snakemake.params.nsd_ids)
 generator = generators.load(params.models, snakemake.config["generator"])
 for path in snakemake.output.images:
     variant = Path(path).stem
-    which = 1 if variant == "shuffled" else 0
+    fit = variant if variant in ("shuffled", "true_features") else "decoded"
     draw = int(variant.removeprefix("seed")) if variant.startswith("seed") else 0
-    base, *predicted = (files[name] and files[name][which] for name in ("base", "vision", "text"))
-    base = None if variant == "contexts_only" else generators.read_base(base, ids)
-    contexts = generators.read_contexts(*predicted, files.unconditional, ids)
-    images = generator.paint(base, contexts, ids, params.seed, draw)
-    arrays = {"images": images, "nsd_id": ids, "context_id": ids}
-    made_of = {"base_image": base is not None, "seed": params.seed, "draw": draw}
+    base, vision, text = (files.get(f"{name}_{fit}") for name in ("base", "clip_vision", "clip_text"))
+    context_ids = swapped_contexts(ids, params.seed) if variant == "swapped" else ids
+    start_from = None if variant == "contexts_only" else generators.read_base(base, ids)
+    contexts = generators.read_contexts(vision, text, files.unconditional, context_ids)
+    images = generator.paint(start_from, contexts, ids, params.seed, draw)
+    arrays = {"images": images, "nsd_id": ids, "context_id": context_ids}
+    made_of = {"base_image": start_from is not None, "seed": params.seed, "draw": draw}
     write_hdf5(path, arrays, {**params.generator, **made_of})

@@ -1,10 +1,14 @@
-"""Write the label volumes of a simulated subject."""
+"""Write the label volumes, noise ceilings, noise-free signals and betas of a simulated subject."""
 
 from neural_recon.config_sections import Demo
-from neural_recon.demo.tree import write_subject
+from neural_recon.demo.tree import write_betas, write_signals, write_subject
 from neural_recon.jobs import start
 from neural_recon.nsd import Tree
 
 start(snakemake)
-params = snakemake.params
-write_subject(Tree(**params.tree), Demo(**params.demo), snakemake.wildcards.subject)
+params, subject = snakemake.params, snakemake.wildcards.subject
+tree, demo = Tree(**params.tree), Demo(**params.demo)
+write_subject(tree, demo, subject)
+write_signals(tree, demo, subject)
+for session in range(1, demo.sessions + 1):
+    write_betas(tree, demo, subject, session)

@@ -5,16 +5,13 @@ import numpy as np
 from neural_recon import generators
 from neural_recon.files import write_hdf5
 from neural_recon.jobs import start
-from neural_recon.reconstruct import swapped_contexts
 
 start(snakemake)
 params, files = snakemake.params, snakemake.input
-ids = contexts = np.asarray(params.nsd_ids)
-if snakemake.wildcards.variant == "swapped":
-    contexts = swapped_contexts(np.asarray(params.control_ids), ids, params.seed)
+ids = np.asarray(params.nsd_ids)
 # of these settings those that change a picture are parameters of the rule, too
 generator = generators.load(params.models, snakemake.config["generator"])
-given = generators.read_contexts(files.vision, files.text, files.unconditional, contexts)
+given = generators.read_contexts(files.vision, files.text, files.unconditional, ids)
 images = generator.paint(generators.read_base(files.base, ids), given, ids, params.seed)
-arrays = {"images": images, "nsd_id": ids, "context_id": contexts}
+arrays = {"images": images, "nsd_id": ids, "context_id": ids}
 write_hdf5(snakemake.output.images, arrays, {**params.generator, "seed": params.seed})

@@ -1,4 +1,4 @@
-"""Score refits of one space's decoder on shuffled pairs: the null of its scores."""
+"""Score refits of each space's decoder on shuffled pairs: the null of its scores."""
 
 from neural_recon.evaluate import RETRIEVED
 from neural_recon.feature_files import FeatureTable
@@ -11,16 +11,17 @@ from neural_recon.shuffled_refits import refit_scores
 start(snakemake)
 params = snakemake.params
 kernel, train_ids, test_ids = read_kernel(snakemake.input.kernel)
-train, true = (FeatureTable(snakemake.input.features, ids) for ids in (train_ids, test_ids))
-table = refit_scores(
-    kernel,
-    train_ids,
-    train,
-    true,
-    read_chosen(snakemake.input.curve),
-    params.calibration,
-    params.refits,
-    params.seed,
-    retrieval=snakemake.wildcards.space == RETRIEVED,
-)
-write_table(snakemake.output.table, table)
+for space, curve, path in zip(params.spaces, snakemake.input.curves, snakemake.output.tables, strict=True):
+    train, true = (FeatureTable(snakemake.input[space], ids) for ids in (train_ids, test_ids))
+    table = refit_scores(
+        kernel,
+        train_ids,
+        train,
+        true,
+        read_chosen(curve),
+        params.calibration,
+        params.refits,
+        params.seed,
+        retrieval=space == RETRIEVED,
+    )
+    write_table(path, table)

@@ -1,4 +1,4 @@
-"""Score every target of one space: r, R2 and their ceiling, one row per target and one per layer or token."""
+"""Score every target of each space: r, R2 and their ceiling, one row per target and one per layer or token."""
 
 import numpy as np
 
@@ -10,14 +10,14 @@ from neural_recon.ridge_files import read_kernel
 from neural_recon.target_scores import by_part, score_targets
 
 start(snakemake)
-names = ("train", "trials", "train_ids", "test_ids", "trial_ids")
-data = read_hdf5(snakemake.input.responses, *names)
-kernel = read_kernel(snakemake.input.kernel)[0].of_others(data.pop("train"), data.pop("trials"))
-train, true = (FeatureTable(snakemake.input.features, data[name]) for name in ("train_ids", "test_ids"))
+files, params = snakemake.input, snakemake.params
+data = read_hdf5(files.responses, "train", "trials", "train_ids", "test_ids", "trial_ids")
+kernel = read_kernel(files.kernel)[0].of_others(data.pop("train"), data.pop("trials"))
 image = np.searchsorted(data["test_ids"], data["trial_ids"])
-alpha = read_chosen(snakemake.input.curve)
-with open_hdf5(snakemake.input.predictions) as file:
-    written = file["predictions"]
-    table = score_targets(kernel, image, train, true, written, alpha, true.parts, snakemake.params.seed)
-write_table(snakemake.output.targets, table)
-write_table(snakemake.output.summary, by_part(table, len(data["test_ids"])))
+for k, space in enumerate(params.spaces):
+    train, true = (FeatureTable(files[space], data[name]) for name in ("train_ids", "test_ids"))
+    with open_hdf5(files.predictions[k]) as file:
+        predicted, alpha = file["predictions"], read_chosen(files.curves[k])
+        table = score_targets(kernel, image, train, true, predicted, alpha, true.parts, params.seed)
+    write_table(snakemake.output.targets[k], table)
+    write_table(snakemake.output.summaries[k], by_part(table, len(data["test_ids"])))

@@ -12,7 +12,7 @@ from neural_recon.errors import InputError
 
 # Rules that take many cores for NSD; the demo is small enough for one each.
 WIDE = (
-    *("demo_stimuli", "ridge_kernel", "ridge_alpha", "ridge_predict", "target_scores", "data_amount_subject"),
+    *("demo_stimuli", "ridge_kernel", "ridge", "target_scores", "data_amount_subject"),
     *("region_decoders", "region_synthetic", "baselines", "held_out_clusters", "leaks", "shuffled_refits"),
 )
 MOST_CORES = 4  # more only wait for each other in the demo

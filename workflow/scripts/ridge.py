@@ -1,0 +1,36 @@
+"""Choose a space's penalty, and predict the test images' features: the decoder and its controls."""
+
+from pathlib import Path
+
+from neural_recon.feature_files import FeatureTable
+from neural_recon.files import write_table
+from neural_recon.jobs import start
+from neural_recon.penalty import cross_validated_curve, fixed_curve, read_chosen
+from neural_recon.ridge import shuffled_images
+from neural_recon.ridge_files import read_kernel, write_predictions
+
+start(snakemake)
+params = snakemake.params
+kernel, train_ids, test_ids = read_kernel(snakemake.input.kernel)
+if params.alpha == "cv":
+    features = FeatureTable(snakemake.input.features, train_ids)
+    curve = cross_validated_curve(
+        kernel, features, features.parts, **params.cross_validation, seed=params.seed
+    )
+else:
+    curve = fixed_curve(params.alpha)
+write_table(snakemake.output.curve, curve)
+alpha = read_chosen(snakemake.output.curve)
+for path in snakemake.output.predictions:
+    pairs = Path(path).stem
+    paired_ids = shuffled_images(train_ids, params.seed) if pairs == "shuffled" else train_ids
+    write_predictions(
+        path,
+        kernel,
+        FeatureTable(snakemake.input.features, paired_ids),
+        alpha,
+        pairs.removeprefix("calibration_") if pairs.startswith("calibration_") else params.calibration,
+        params.seed,
+        {"nsd_id": test_ids, "paired_id": paired_ids},
+        {"pairs": pairs},
+    )
