@@ -14,8 +14,8 @@ import pytest
 import safetensors.torch
 import scipy.io
 import torch
+from helpers import fuzz_readers
 from helpers.fuzz_mutations import endless_zeros, png
-from helpers.places import ROOT
 from PIL import Image
 
 from neural_recon import checkpoints, coco, errors, files, model_folders, nsd, penalty, texts, trials
@@ -59,13 +59,12 @@ def header(shape, dtype=np.int16, offset=352):
     return found.binaryblock + bytes(4)
 
 
-def test_a_seeded_set_of_cases_ends_well():
-    done = subprocess.run(
-        [sys.executable, ROOT / "tests/helpers/fuzz_readers.py", "--cases", "319", "--seed", "1"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "319 cases, seed 1: 0 did not end well" in done.stdout
+def test_a_seeded_set_of_cases_ends_well(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["fuzz_readers.py", "--cases", "319", "--seed", "1"])
+    failed = fuzz_readers.main()
+    said = capsys.readouterr().out
+    assert not failed, said
+    assert "319 cases, seed 1: 0 did not end well" in said
 
 
 @pytest.mark.parametrize(

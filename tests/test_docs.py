@@ -2,9 +2,9 @@
 
 import ast
 import fnmatch
-import functools
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,6 +18,7 @@ from helpers.documented_commands import COMMANDS, Elsewhere, Here
 from helpers.locked import PINS, lock
 from helpers.places import ROOT
 from helpers.workflow import make_project, snakemake
+from typer.testing import CliRunner
 
 from neural_recon import cli
 from neural_recon.config import read_config, resolve
@@ -70,16 +71,15 @@ def test_the_table_names_no_command_that_nobody_is_told_to_type():
     assert set(COMMANDS) - typed == set()
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_what_a_command_names_is_there(command):
+def test_what_commands_name_is_there():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for words in re.findall(r"\bmake ([a-z -]+)", command):
-        for target in words.split():
-            assert re.search(rf"^{target}:", makefile, re.M)
-    for path in re.findall(r"\b(?:benchmarks|tests|config|workflow)/[\w/.]+", command):
-        assert (ROOT / path).exists() or path == "config/ours.yaml"  # which `config write` makes
-    if isinstance(how := COMMANDS[command], Elsewhere):
-        assert how.words in (ROOT / how.file).read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
+    for command, how in COMMANDS.items():
+        for words in re.findall(r"\bmake ([a-z -]+)", command):
+            assert set(words.split()) <= targets, command
+        for path in re.findall(r"\b(?:benchmarks|tests|config|workflow)/[\w/.]+", command):
+            assert (ROOT / path).exists() or path == "config/ours.yaml"  # which `config write` makes
+        assert not isinstance(how, Elsewhere) or (ROOT / how.file).is_file(), command
 
 
 @pytest.fixture(scope="module")
@@ -103,31 +103,25 @@ def project(tmp_path_factory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [command for command, how in COMMANDS.items() if isinstance(how, Here)])
-def test_command(project, command):
+def test_command(project, command, monkeypatch):
     how = COMMANDS[command]
-    split = ["bash", "-c", f"printf '%s\\0' {command} {how.more}"]  # as the shell reads it
-    program, *words = subprocess.run(split, capture_output=True, text=True, check=True).stdout.split("\0")[
-        :-1
-    ]
+    program, *arguments = shlex.split(f"{command} {how.more}")
     if program == "snakemake":
-        done = loaded_snakemake.run(words, project)
+        done = loaded_snakemake.run(arguments, project)
+        status, said = done.returncode, done.stdout + done.stderr
+    elif program == "neural-recon":
+        monkeypatch.chdir(project)
+        called = CliRunner().invoke(cli.app, arguments)
+        status, said = called.exit_code, called.output
     else:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        done = subprocess.run(
-            [shutil.which(program, path=path), *words],
-            cwd=project,
-            env={**os.environ, "PATH": path},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    said = done.stdout + done.stderr
-    assert done.returncode == how.status, said
+        path = Path(sys.executable).with_name(program)
+        done = subprocess.run([path, *arguments], cwd=project, capture_output=True, text=True, check=False)
+        status, said = done.returncode, done.stdout + done.stderr
+    assert status == how.status, said
     assert how.says in said
     assert "Traceback" not in said
 
 
-@functools.cache
 def messages() -> list[str]:
     """All texts of the package with … for what is filled in; docstrings are left out."""
     found = []
@@ -153,15 +147,10 @@ def quoted_messages() -> list[str]:
     return re.findall(r"^\| `([^`]+)`", ours, re.M)
 
 
-def test_there_are_messages_for_every_stage():
-    assert len(quoted_messages()) >= 30
-
-
-@pytest.mark.parametrize("message", quoted_messages())
-def test_a_quoted_message_is_one_of_the_package(message):
+def test_quoted_messages_are_those_of_the_package():
     """… stands for anything; what lies between stands so, in this order, in one of the package's texts."""
 
-    def says(text: str) -> bool:
+    def says(text: str, message: str) -> bool:
         place = 0
         for part in message.split("…"):
             place = text.find(part, place) + len(part)
@@ -169,7 +158,9 @@ def test_a_quoted_message_is_one_of_the_package(message):
                 return False
         return True
 
-    assert any(map(says, messages()))
+    quoted, texts = quoted_messages(), messages()
+    assert len(quoted) > 100
+    assert [message for message in quoted if not any(says(text, message) for text in texts)] == []
 
 
 def targets_of_rules() -> set[str]:
@@ -191,15 +182,27 @@ def alike(one: str, other: str) -> bool:
     return len(pairs[0]) == len(pairs[1]) and all(map(fits, *pairs))
 
 
-def test_every_file_and_rule_has_its_page():
+def test_every_file_has_its_page():
     described = [re.sub(r"[A-Z]{3,}", "*", one.pattern) for one in documented.described()]
-    text = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs/stages").glob("*.md"))
     for name in targets_of_rules():
         assert name.startswith("pictures/") or any(alike(name, one) for one in described), name
-    for path in (ROOT / "workflow/rules").glob("*.smk"):
-        for rule in re.findall(r"^ *(?:use )?rule (\w+):", path.read_text(encoding="utf-8"), re.M):
-            grouped = rule in ("controls", "clusters", "data_amount", "figure", "fetch_weights_checked")
-            assert grouped or f"`{rule}`" in text or rule.startswith("demo_"), rule
+
+
+GROUPED = {"controls", "clusters", "data_amount", "figure"}  # ask for what others make
+
+
+def test_every_rule_has_its_page():
+    """And none stands there that is no more: a page names its rules before its modules."""
+    rules = {
+        name
+        for path in (ROOT / "workflow/rules").glob("*.smk")
+        for name in re.findall(r"^ *rule (\w+):", path.read_text(encoding="utf-8"), re.M)
+    }
+    named = set()
+    for page in (ROOT / "docs/stages").glob("*.md"):
+        for part in re.findall(r"^Rules?: (.*?)\n\n", page.read_text(encoding="utf-8"), re.M | re.S):
+            named.update(re.findall(r"`(\w+)`", re.split("Modules?:|Packages?:", part)[0]))
+    assert named == {name for name in rules - GROUPED if not name.startswith("demo_")}
 
 
 @pytest.mark.skipif(not (ROOT / "results/report").is_dir(), reason="the demo has not run here (make demo)")

@@ -65,14 +65,27 @@ def pictures(rng) -> np.ndarray:
     return np.kron(rng.integers(0, 256, (3, 10, 10, 3)), np.ones((1, 6, 6, 1))).astype(np.uint8)
 
 
-def published(tensors, name: str, layer: str, inputs: torch.Tensor) -> np.ndarray:
-    """A layer as the published scripts take it: by a hook on torchvision's own module."""
-    model = ARCHITECTURES[name]()
-    assert not model.load_state_dict(tensors[name], strict=False).unexpected_keys
+@pytest.fixture(scope="module")
+def originals(tensors) -> dict[str, torch.nn.Module]:
+    """torchvision's own modules with these weights."""
+    found = {}
+    for name, build in ARCHITECTURES.items():
+        with torch.device("meta"):  # no time for initial weights
+            found[name] = build().eval()
+        counters = {
+            key: torch.tensor(0) for key in found[name].state_dict() if key.endswith("num_batches_tracked")
+        }
+        found[name].load_state_dict(counters | tensors[name], assign=True)
+    return found
+
+
+def published(model: torch.nn.Module, layer: str, inputs: torch.Tensor) -> np.ndarray:
+    """A layer as the published scripts take it: by a hook."""
     seen = []
-    model.get_submodule(layer).register_forward_hook(lambda *call: seen.append(call[2].clone()))
+    hook = model.get_submodule(layer).register_forward_hook(lambda *call: seen.append(call[2].clone()))
     with torch.inference_mode():
-        model.eval()(inputs)
+        model(inputs)
+    hook.remove()
     return seen[0].flatten(1).numpy()
 
 
@@ -89,7 +102,9 @@ WAYS = {
 
 
 @pytest.mark.parametrize(("preset", "side"), WAYS)
-def test_features_are_those_of_torchvisions_networks_and_transforms(folder, tensors, pictures, preset, side):
+def test_features_are_those_of_torchvisions_networks_and_transforms(
+    folder, originals, pictures, preset, side
+):
     judges = Judges(preset, None, files_of(folder))
     found = judges.features(pictures[:2], side)
     assert list(found) == [metric for metric in METRICS if metric != "clip_two_way"]
@@ -103,7 +118,7 @@ def test_features_are_those_of_torchvisions_networks_and_transforms(folder, tens
         else:
             way += [transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])]
         inputs = torch.stack([transforms.Compose(way)(Image.fromarray(picture)) for picture in pictures[:2]])
-        expected = published(tensors, name, layer, inputs)
+        expected = published(originals[name], layer, inputs)
         assert expected.std() > 1e-3
         np.testing.assert_allclose(found[metric], expected, rtol=1e-3, atol=1e-4 * expected.std())
     # after the ReLU, of the second and the fifth convolution
@@ -218,22 +233,28 @@ def run(program: str) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-USES = {
-    "transformers": "from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection",
-    "diffusers": "from diffusers import AutoencoderKL, UNet2DConditionModel",
-}
+def test_torchvision_stands_in_nobodys_way():
+    """Whichever library imports it first."""
+    run("""
+import os, sys, neural_recon
+assert not {"torch", "torchvision"} & set(sys.modules)
+import torch  # once for both
 
-
-@pytest.mark.parametrize("first", USES)
-def test_torchvision_stands_in_nobodys_way(first):
-    second = next(name for name in USES if name != first)
-    run(
-        "import sys, neural_recon\n"
-        "assert not {'torch', 'torchvision'} & set(sys.modules)\n"
-        f"{USES[first]}\n{USES[second]}\n"
-        "from torchvision import models, transforms\n"
-        "models.resnet18()"
-    )
+USES = [
+    "from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection",
+    "from diffusers import AutoencoderKL, UNet2DConditionModel",
+]
+for order in (USES, USES[::-1]):
+    child = os.fork()
+    if not child:
+        assert "torchvision" not in sys.modules
+        for line in order:
+            exec(line)
+        from torchvision import models, transforms
+        models.resnet18()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0, order
+""")
 
 
 def test_a_torchvision_that_loads_is_left_alone(tmp_path):

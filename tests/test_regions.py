@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.made_up_results import CONFIGURATION, IDS, draw, write_regions, write_stimuli, write_subject
-from helpers.pages import Page
+from helpers.pages import Page, draw_no_figures
 from helpers.ridge_problems import ridge_problem, scikit_ridge
 
 from neural_recon import nsd, region_tests, regions, report
@@ -277,7 +277,8 @@ def test_stars_of_the_map_are_those_of_the_corrected_tests(tmp_path, rng, monkey
     assert [text.get_position() for text in starred] == [(0, 1)]  # base, the second region
 
 
-def test_report_shows_regions_with_their_controls(tmp_path, rng):
+def test_report_shows_regions_with_their_controls(tmp_path, rng, monkeypatch):
+    draw_no_figures(monkeypatch)  # test_not_numbers.py looks at what they show
     ids = IDS["subj01"]
     stimuli = write_stimuli(tmp_path / "stimuli.h5", ids, draw(rng, len(ids), 425, 9))
     files = write_subject(tmp_path, rng, "subj01", ids)

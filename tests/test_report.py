@@ -32,7 +32,7 @@ from helpers.made_up_results import (
     write_stimuli,
     write_subject,
 )
-from helpers.pages import Page
+from helpers.pages import Page, draw_no_figures
 from PIL import Image
 
 from neural_recon import __version__, report
@@ -77,8 +77,8 @@ def made(made_once, tmp_path):
 
 @pytest.fixture
 def no_plots(monkeypatch):
-    """Plots take most of the time of a small report; here they are not what is looked at."""
-    monkeypatch.setattr(plots, "uri", lambda _: "data:image/svg+xml;base64,")
+    """For tests that look at the page's words."""
+    draw_no_figures(monkeypatch)
 
 
 def first_ids(text, subject):
@@ -120,6 +120,7 @@ def section(text):
     return re.sub(r"<[^>]+>", " ", text.split('id="controls"')[1].split("<h2")[0])
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_controls_answer_the_critic(made, tmp_path):
     output, subjects, stimuli = made
     page = Page(output.read_text(encoding="utf-8"))
@@ -253,7 +254,6 @@ def test_notes_follow_networks_and_strata():
         assert "“Where it works and where not”" in notes["Not shown here"]
 
 
-@pytest.mark.usefixtures("no_plots")
 def test_all_test_images_are_in_the_page(made):
     output, subjects, _ = made
     text = output.read_text(encoding="utf-8")
@@ -277,6 +277,7 @@ def test_all_test_images_are_in_the_page(made):
             assert dict(zip(entry["ids"], values, strict=True)) == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_quality_of_the_responses_is_said_and_linked(made, tmp_path):
     _, (files, _), stimuli = made
     sessions = {"session": [1, 2], "verdict": ["ok", "not checked"], "remark": "", "outlier": ""}
@@ -321,6 +322,7 @@ def test_same_results_same_file(made, tmp_path):
     assert again.read_bytes() == output.read_bytes()
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_retrieval_and_what_was_not_measured(made, tmp_path):
     _, (files, _), stimuli = made
     summary = pd.read_csv(files.summary, sep="\t").assign(better="higher", not_measured="")
@@ -393,6 +395,7 @@ def test_demo_says_so_and_does_not_speak_of_published_betas(made):
     assert "pairings)" not in text  # all scores have the usual number
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_versions_are_those_of_the_files(made, tmp_path):
     output, subjects, stimuli = made
     text = Page(output.read_text(encoding="utf-8")).text
@@ -419,6 +422,7 @@ def test_times_of_the_subjects_shown(tmp_path):
     assert times("subj01", "subj02")["ridge"] == (2, 120.5)
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_page_of_one_subject_says_whose_times(made, tmp_path):
     _, subjects, stimuli = made
     report.build(tmp_path / "one.html", subjects[:1], stimuli, tmp_path / "benchmarks", CONFIGURATION)
@@ -680,6 +684,7 @@ def test_a_penalty_at_an_edge_or_below_zero_is_said_in_words(made, tmp_path):
     assert not any(word in text for word in ("below 0;", "at the end of the range", "may predict better"))
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_no_token_map_where_tokens_fill_no_square(made, tmp_path):
     output, subjects, stimuli = made
     table = pd.read_csv(subjects[0].targets["clip_vision"], sep="\t")
@@ -701,6 +706,7 @@ def amount_table(sizes, space_scores):
     ])  # fmt: skip
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_how_much_data_is_enough(made, tmp_path):
     output, subjects, stimuli = made
     sizes = [(1, 1, 0), (2, 1, 0), (40, 1, 0), (40, 0.1, 1), (40, 0.1, 2), (40, 0.1, 3)]
@@ -806,6 +812,7 @@ def test_records_of_the_jobs_are_shown(made, tmp_path):
     assert "Hashes of the results were not recorded." in without
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_map_of_noise_ceilings_where_mask_and_voxels_are(made, tmp_path, monkeypatch):
     _, (files, _), stimuli = made
     drawn = []

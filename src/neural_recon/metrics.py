@@ -9,6 +9,7 @@ logged warning, so that a plain grey picture counts as unrelated instead of vani
 no such rule: its two constants keep it defined.
 """
 
+import functools
 import logging
 import os
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from neural_recon.similarity import Variant, check_pictures, ssim, ssim_matrix, unit
 
@@ -134,13 +135,19 @@ def cosine_matrix(truth: np.ndarray, features: np.ndarray) -> np.ndarray:
     return _all_pairs(truth, features, centred=False)
 
 
+@functools.cache
+def _libraries() -> ThreadpoolController:
+    """What numpy computes with; finding it takes longer than correlating a few pictures."""
+    return ThreadpoolController()
+
+
 def _all_pairs(truth: np.ndarray, features: np.ndarray, centred: bool) -> np.ndarray:
     if truth.shape[1:] != features.shape[1:] or truth.ndim < 2 or not (len(truth) and len(features)):
         raise ValueError(f"truth {truth.shape} and features {features.shape} must be (n, d) and (m, d).")
     truth, features = truth.reshape(len(truth), -1), features.reshape(len(features), -1)
     sides = truth, features
     # numpy leaves the interpreter free while it computes, and a thread with its own blocks waits for no other
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(THREADS) as pool:
+    with _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(THREADS) as pool:
         statistics = list(pool.map(_statistics, sides, ("truth", "picture"), (centred, centred)))
 
         def products(first: int) -> np.ndarray:
