@@ -24,7 +24,16 @@ PRELOADED = [
     "smart_open",
     *(
         f"neural_recon.{module}"
-        for module in ("coco", "demo.design", "kept_digests", "output_cache", "plan", "slurm", "terminal")
+        for module in (
+            "coco",
+            "demo.design",
+            "kept_digests",
+            "output_cache",
+            "plan",
+            "scheduling",
+            "slurm",
+            "terminal",
+        )
     ),
 ]
 
