@@ -22,19 +22,14 @@ PRELOADED = [
     "snakemake.storage",
     "pulp",
     "smart_open",
-    *(
-        f"neural_recon.{module}"
-        for module in (
-            "coco",
-            "demo.design",
-            "kept_digests",
-            "output_cache",
-            "plan",
-            "scheduling",
-            "slurm",
-            "terminal",
-        )
-    ),
+    "neural_recon.coco",
+    "neural_recon.demo.design",
+    "neural_recon.kept_digests",
+    "neural_recon.output_cache",
+    "neural_recon.plan",
+    "neural_recon.scheduling",
+    "neural_recon.slurm",
+    "neural_recon.terminal",
 ]
 
 
