@@ -1,4 +1,4 @@
-"""Score every target of each space: r, R2 and their ceiling, one row per target and one per layer or token."""
+"""Score every target of each space: r, R2 and their ceiling, per target, and per layer or token."""
 
 import numpy as np
 
