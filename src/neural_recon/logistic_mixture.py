@@ -15,10 +15,11 @@ EDGE = 1e-5
 
 def parameters(logits: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """Split (n, H, W, 10 k) into the log weights (n, H, W, k) of k discretised logistics (Salimans et al.
-    2017) and, each (n, H, W, 3, k), their means, log scales and the coefficients between the channels."""
+    2017) and, each (n, H, W, 3, k), their means, log scales and the coefficients between the channels, these
+    before their tanh."""
     k = logits.shape[-1] // 10
     means, log_scales, coefficients = logits[..., k:].unflatten(-1, (3, 3 * k)).split(k, dim=-1)
-    return logits[..., :k].log_softmax(-1), means, log_scales.clamp(min=MIN_LOG_SCALE), coefficients.tanh()
+    return logits[..., :k].log_softmax(-1), means, log_scales.clamp(min=MIN_LOG_SCALE), coefficients
 
 
 def log_likelihood(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -29,6 +30,7 @@ def log_likelihood(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         targets: (n, H, W, 3).
     """
     log_weights, means, log_scales, coefficients = parameters(logits)
+    coefficients = coefficients.tanh()
     x = targets[..., None]
     red, green = x[..., 0, :], x[..., 1, :]
     zero = torch.zeros_like(means[..., 0, :])
@@ -61,7 +63,7 @@ def values(logits: torch.Tensor, generators: Sequence[torch.Generator] | None) -
     x = means.gather(-1, chosen)[..., 0]
     if generators is not None:
         x = x + log_scales.gather(-1, chosen)[..., 0].exp() * _inside(generators, x).logit()
-    coefficients = coefficients.gather(-1, chosen)[..., 0]
+    coefficients = coefficients.gather(-1, chosen)[..., 0].tanh()
     red = x[..., 0].clamp(-1, 1)
     green = (x[..., 1] + coefficients[..., 0] * red).clamp(-1, 1)
     blue = (x[..., 2] + coefficients[..., 1] * red + coefficients[..., 2] * green).clamp(-1, 1)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -103,9 +104,8 @@ def trend_permutation(
 
     nan and nan where one of them does not vary.
     """
-    from scipy.stats import rankdata  # takes long to import, and few jobs rank
-
-    x, y = rankdata(_scores(x)), rankdata(_scores(y))
+    # not scipy.stats, which takes long to import
+    x, y = (pd.Series(_scores(values)).rank().to_numpy() for values in (x, y))
     x, y = x - x.mean(), y - y.mean()
     length = np.sqrt((x @ x) * (y @ y))
     if len(x) < 3 or length == 0:

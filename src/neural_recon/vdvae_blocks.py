@@ -99,7 +99,7 @@ class Block(nn.Module):
         for layer in (self.c1, self.c2, self.c3, self.c4):
             hidden = layer(F.gelu(hidden))
         if self.residual:
-            hidden = x + hidden
+            hidden += x  # in place: on a CPU the widest layers cost as much to move as to compute
         return hidden if self.pool is None else F.avg_pool2d(hidden, self.pool)
 
 
@@ -152,10 +152,10 @@ class DecoderBlock(nn.Module):
         x = states[self.resolution]
         if self.mixin is not None:
             coarse = states[self.mixin][:, : self.width]
-            x = x + F.interpolate(coarse, scale_factor=self.resolution // self.mixin)
+            x = F.interpolate(coarse, scale_factor=self.resolution // self.mixin).add_(x)
         mean, log_std, shift = self.prior(x).split([self.zdim, self.zdim, self.width], dim=1)
         z = choose(layer, x, mean, log_std)
-        states[self.resolution] = self.resnet(x + shift + self.z_proj(z))
+        states[self.resolution] = self.resnet((x + shift).add_(self.z_proj(z)))
 
 
 class OutputNet(nn.Module):
@@ -186,8 +186,10 @@ class Decoder(nn.Module):
         Returns:
             (n, H, W, 10 * num_mixtures), or None if blocks are left out.
         """
-        states = {r: self.gain.new_zeros(n, self.hparams.width_at(r), r, r) for r in self.resolutions} | {
-            bias.shape[2]: bias.expand(n, -1, -1, -1) for bias in self.bias_xs
+        states = {bias.shape[2]: bias.expand(n, -1, -1, -1) for bias in self.bias_xs} | {
+            r: self.gain.new_zeros(n, self.hparams.width_at(r), r, r)
+            for r in self.resolutions
+            if r > self.hparams.no_bias_above
         }
         for layer, block in enumerate(self.dec_blocks[:n_layers]):
             block(states, layer, choose)
