@@ -38,8 +38,9 @@ def test_the_sky_runs_from_top_to_bottom_alone(side):
     for stops in scenes._SKIES.values():
         sky = np.asarray(scenes._gradient(side, stops))
         heights, colours = zip(*stops, strict=True)
-        rows = [np.interp(np.linspace(0, 1, side), heights, channel) for channel in zip(*colours, strict=True)]
-        column = np.stack(rows, -1).astype(np.uint8)
+        rows = np.linspace(0, 1, side)
+        channels = [np.interp(rows, heights, channel) for channel in zip(*colours, strict=True)]
+        column = np.stack(channels, -1).astype(np.uint8)
         np.testing.assert_array_equal(sky, np.broadcast_to(column[:, None], (side, side, 3)))
 
 
