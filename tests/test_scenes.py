@@ -33,6 +33,17 @@ def test_scene_belongs_to_seed_and_index():
     assert sample(20, 6) == first
 
 
+@pytest.mark.parametrize("side", [1, 64, 850])
+def test_the_sky_runs_from_top_to_bottom_alone(side):
+    for stops in scenes._SKIES.values():
+        sky = np.asarray(scenes._gradient(side, stops))
+        heights, colours = zip(*stops, strict=True)
+        rows = np.linspace(0, 1, side)
+        channels = [np.interp(rows, heights, channel) for channel in zip(*colours, strict=True)]
+        column = np.stack(channels, -1).astype(np.uint8)
+        np.testing.assert_array_equal(sky, np.broadcast_to(column[:, None], (side, side, 3)))
+
+
 def test_training_sees_other_scenes_than_the_demo(drawn):
     seeds = {Demo().seed}
     for path in (ROOT / "config").glob("*.yaml"):

@@ -20,6 +20,11 @@ NEEDS = {
     ("boto3",): ("fetch_nsd",),
     ("huggingface_hub",): ("fetch_file",),
 }  # fmt: skip
+# Scripts of many jobs, or of jobs that many wait for, that touch no table.
+WITHOUT_TABLES = (
+    "collect_reconstructions", "control_pictures", "features_clip_text", "features_clip_vision",
+    "features_vdvae", "pictures", "reconstruct", "ridge_kernel", "unconditional_contexts",
+)  # fmt: skip
 SCRIPTS = {path.stem: path for path in (ROOT / "workflow/scripts").glob("*.py")}
 OTHERS = sorted(set(SCRIPTS) - {name for names in NEEDS.values() for name in names})
 
@@ -33,11 +38,19 @@ def imports(name: str) -> str:
 
 @pytest.mark.parametrize(("allowed", "names"), [*NEEDS.items(), ((), OTHERS)], ids=str)
 def test_scripts_import_only_what_they_need(allowed, names):
+    check_imports(set(HEAVY) - set(allowed), names)
+
+
+def test_only_who_reads_or_writes_tables_imports_pandas():
+    check_imports({"pandas", "pyarrow"}, WITHOUT_TABLES)
+
+
+def check_imports(unwanted, names):
     # one process for all scripts of a kind: it ends with the first that brings too much
     program = f"""
 import sys
 def check(name):
-    brought = {{heavy for heavy in {HEAVY} if heavy in sys.modules}} - set({allowed})
+    brought = {{heavy for heavy in {sorted(unwanted)} if heavy in sys.modules}}
     if brought:
         sys.exit(f"{{name}} imports {{sorted(brought)}}")
 """

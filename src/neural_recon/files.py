@@ -1,5 +1,7 @@
 """Files that appear only when whole, and carry what made them."""
 
+from __future__ import annotations
+
 import contextlib
 import glob
 import io
@@ -11,17 +13,19 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
-import pandas as pd
-import pyarrow.parquet as pq
 
 from neural_recon import __version__
 from neural_recon.errors import InputError, quoted
 from neural_recon.file_kinds import HDF5, PARQUET, TEXT, another_kind, explained
 from neural_recon.refusals import refusal, refusals_named, require_file
+
+# importing pandas takes longer than all else here: only who reads or writes tables pays
+if TYPE_CHECKING:
+    import pandas as pd
 
 logger = logging.getLogger(__name__)
 
@@ -361,6 +365,9 @@ def read_table(
     Raises:
         InputError: the file is missing, cut short or no table, or lacks a column.
     """
+    import pandas as pd
+    import pyarrow.parquet as pq
+
     path = Path(path)
     require_file(path, what)
     kind = PARQUET if path.suffix == ".parquet" else TEXT

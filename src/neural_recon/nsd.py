@@ -4,15 +4,17 @@ Every array keeps NSD's orientation (x, y, z); ids of images are 0-based, sessio
 positions 1-based. What a file can say (shapes, which images are shared) is read from it.
 """
 
+from __future__ import annotations
+
 import logging
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
-import pandas as pd
 
 from neural_recon.betas import BETA_SCALE, check_betas, read_betas
 from neural_recon.errors import InputError
@@ -21,6 +23,10 @@ from neural_recon.files import dataset, open_hdf5
 from neural_recon.matlab import read_whole_numbers
 from neural_recon.refusals import is_there, refusal, require_file
 from neural_recon.volumes import read_grid, read_labels, read_mask, read_ncsnr
+
+# importing it takes longer than all else here, and only the design is read as a table
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "BETA_SCALE", "N_IMAGES", "PUBLISHED_IMAGES", "PUBLISHED_SESSIONS", "REGIONS", "SESSIONS",
@@ -194,6 +200,8 @@ def design_table(
     wrong = [session for session in sessions if not 1 <= session <= last]
     if wrong or not sessions or len(set(sessions)) < len(sessions):
         raise InputError(f"sessions: expected different ones of the design's 1 to {last}, found {sessions}.")
+    import pandas as pd
+
     repetition = pd.Series(masterordering).groupby(masterordering).cumcount().to_numpy() + 1
     rows = np.concatenate([np.arange((s - 1) * TRIALS_PER_SESSION, s * TRIALS_PER_SESSION) for s in sessions])
     position = masterordering[rows]
@@ -231,6 +239,8 @@ def shared_as_met(expdesign: str | Path, sessions: int) -> np.ndarray:
     the order in which they were first shown: the same for every subject.
     """
     ordering, images, _ = read_experiment(expdesign)
+    import pandas as pd
+
     shown = pd.unique(pd.Series(ordering[: sessions * TRIALS_PER_SESSION]))
     return images[0, shown[shown <= N_SHARED] - 1] - 1
 

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import scipy.fft
 
 from neural_recon.demo.cortex import HALF_FIELD, Cortex, build
 from neural_recon.demo.scenes import BACKGROUNDS, KINDS, Scene
@@ -185,6 +184,8 @@ def _standard(responses: np.ndarray) -> np.ndarray:
 
 def contrast_energy(pictures: np.ndarray) -> np.ndarray:
     """Energy of oriented contrast on a coarse grid: float32 (n, orientations x frequencies, grid x grid)."""
+    import scipy.fft  # takes long to import, and of the jobs that grow a brain one filters pictures
+
     frequency = scipy.fft.fftfreq(PIXELS + 2 * _MARGIN) * PIXELS  # cycles a picture
     radius, angle = np.hypot(frequency[:, None], frequency), np.arctan2(frequency[:, None], frequency)
     radius[0, 0] = 1e-6
