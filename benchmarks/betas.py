@@ -1,4 +1,5 @@
-"""Reading a full-size session's betas within nsdgeneral: the usual way beside `neural_recon.nsd.read_betas`.
+"""Reading a full-size session's betas within nsdgeneral: the usual way beside
+`neural_recon.datasets.nsd.betas.read_betas`.
 
     python benchmarks/betas.py [--folder DIR] [--turns 2]
     python benchmarks/betas.py --small      # a few voxels: whether it runs
@@ -40,7 +41,8 @@ def reader(way: str, folder: Path, trials: int) -> Callable[[], np.ndarray]:
     """What reads the betas, its imports done."""
     if way == USUAL:
         return lambda: usual(folder)
-    from neural_recon.nsd import read_betas, read_mask
+    from neural_recon.datasets.nsd.betas import read_betas
+    from neural_recon.datasets.nsd.volumes import read_mask
 
     session = folder / f"session.{OURS[way]}"
     return lambda: read_betas(session, read_mask(folder / "mask.nii.gz"), trials)

@@ -9,7 +9,7 @@ For each variant, in a process of its own: seconds per image and peak memory.
 - published: one image at a time as the scripts of Brain-Diffuser do: half precision throughout (float32
   on a CPU), the unconditional contexts from CLIP for every image, keys and values of all contexts in every
   step, attention as plain products, tensors in torch's default layout.
-- fast, low: `neural_recon.reconstruct` in these two memory modes.
+- fast, low: `neural_recon.generation.reconstruct` in these two memory modes.
 
 The share is that of the device's rate for a large matrix product of the same precision, measured beside.
 """
@@ -34,8 +34,17 @@ sys.path.insert(0, str(table.ROOT / "tests"))
 STRENGTH, MIXING, GUIDANCE = 0.75, 0.4, 7.5
 # What takes seconds to import: once, for all variants. The script itself imports nothing of it at its top,
 # and no process that others are forked from looks for a GPU.
-LOADED = ("neural_recon", "torch", "diffusers", "transformers", "neural_recon.clip", "neural_recon.dual_unet",
-          "neural_recon.reconstruct", "neural_recon.versatile", "torch.utils.flop_counter")  # fmt: skip
+LOADED = (
+    "neural_recon",
+    "torch",
+    "diffusers",
+    "transformers",
+    "neural_recon.models.clip",
+    "neural_recon.models.dual_unet",
+    "neural_recon.generation.reconstruct",
+    "neural_recon.models.versatile",
+    "torch.utils.flop_counter",
+)
 VARIANTS = ("published", "fast", "low")
 
 Paint = Callable[[np.ndarray, np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]], object]
@@ -56,7 +65,7 @@ def half() -> "torch.dtype":
 def build(part: str, small: bool, where: "torch.device") -> Any:
     from helpers.published_layouts import configurations
 
-    from neural_recon.dual_unet import DualUNet
+    from neural_recon.models.dual_unet import DualUNet
 
     make, config = configurations(small)[part]
     with where:
@@ -95,9 +104,9 @@ def published(small: bool, schedule_steps: int) -> Paint:
     from diffusers import DDIMScheduler
     from diffusers.models.attention_processor import AttnProcessor
 
-    from neural_recon.clip import ClipContexts
-    from neural_recon.reconstruct import enlarge
-    from neural_recon.versatile import PUBLISHED_SCHEDULE
+    from neural_recon.generation.reconstruct import enlarge
+    from neural_recon.models.clip import ClipContexts
+    from neural_recon.models.versatile import PUBLISHED_SCHEDULE
 
     where, dtype = device(), half()
     unet, vae = build("image_unet", small, where).to(dtype), build("vae", small, where).to(dtype)
@@ -145,8 +154,8 @@ def ours(small: bool, schedule_steps: int, memory: str, batch: int, compiled: bo
     import torch
     from diffusers import DDIMScheduler
 
-    from neural_recon.reconstruct import reconstruct
-    from neural_recon.versatile import PUBLISHED_SCHEDULE, DualGuidedPipeline
+    from neural_recon.generation.reconstruct import reconstruct
+    from neural_recon.models.versatile import PUBLISHED_SCHEDULE, DualGuidedPipeline
 
     home = device() if memory == "fast" else torch.device("cpu")
     unet, vae = build("image_unet", small, home).to(half()), build("vae", small, home)

@@ -40,7 +40,7 @@ def write(folder: Path, images: int, size: int) -> None:
 
 def evaluate(folder: Path, preset: str) -> tuple[dict[str, list[float]], int]:
     """Scores by metric, and how often SSIM's pictures were re-paired."""
-    from neural_recon.evaluate_folder import evaluate_folder
+    from neural_recon.cli.evaluate_folder import evaluate_folder
 
     # no weights there: no network runs
     summary, images = evaluate_folder(folder / "pictures", folder / "stimuli", preset, folder=folder)
@@ -53,7 +53,7 @@ def plain_loop(folder: Path, preset: str, ids: list[int]) -> tuple[dict[str, lis
     from skimage.color import rgb2gray
     from skimage.metrics import structural_similarity
 
-    from neural_recon.metrics import PRESETS
+    from neural_recon.evaluation.metrics import PRESETS
 
     rule = PRESETS[preset]
     method = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[rule.method]

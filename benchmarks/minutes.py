@@ -30,15 +30,15 @@ import steps
 import table
 import watch
 
-from neural_recon.demo import launch
+from neural_recon.cli import demo_run
 
 COLUMNS = {"jobs or tests": ",.0f", "seconds": ",.1f", "lowest": ",.1f", "highest": ",.1f",
            "CPU seconds": ",.1f", "most memory, MB": ",.0f"}  # fmt: skip
 BEFORE = ("seconds", "CPU seconds")
 WHOLE = {"demo": ["make", "demo"], "tests": ["make", "test"], "ci": [".ci/run"]}
 SMALL = {
-    "demo": [".venv/bin/python", *launch.command(1, "demo_experiment", False)[1:]],
-    "tests": [".venv/bin/python", "-m", "pytest", "tests/test_labels.py"],
+    "demo": [".venv/bin/python", *demo_run.command(1, "demo_experiment", False)[1:]],
+    "tests": [".venv/bin/python", "-m", "pytest", "tests/datasets/nsd/test_labels.py"],
     "ci": ["make", "help"],
 }
 STEP = {

@@ -20,10 +20,10 @@ import steps
 import table
 import yaml
 
-from neural_recon.config import Config, resolve
+from neural_recon.config.configuration import Config, resolve
+from neural_recon.datasets.nsd.nsd_tree import SESSIONS
 from neural_recon.demo import design
-from neural_recon.nsd import SESSIONS
-from neural_recon.plan import Plan
+from neural_recon.workflow.plan import Plan
 
 # bytes of a session; other files are small
 SESSION = 500_000_000

@@ -77,7 +77,7 @@ def write(path: Path, ids: list[int], side: int, paint: Callable[[int], np.ndarr
 
 
 def make(folder: Path, count: int, noises: int) -> tuple[list, Path, Path]:
-    """Results of two subjects (`report.SubjectFiles`), the stimuli, and what these show."""
+    """Results of two subjects (`results.SubjectFiles`), the stimuli, and what these show."""
     from helpers.made_up_results import write_contents, write_subject
 
     rng, painter = np.random.default_rng(0), Painter(noises)
@@ -131,10 +131,10 @@ def build(folder: Path, people: list, stimuli: Path, contents: Path) -> tuple[fl
     """Wall and processor seconds."""
     from helpers.made_up_results import CONFIGURATION
 
-    from neural_recon import report
+    from neural_recon.report.page import build
 
     wall, cpu = time.perf_counter(), time.process_time()
-    report.build(folder / "report.html", people, stimuli, None, CONFIGURATION, contents=contents)
+    build(folder / "report.html", people, stimuli, None, CONFIGURATION, contents=contents)
     return time.perf_counter() - wall, time.process_time() - cpu
 
 

@@ -51,8 +51,8 @@ def features_of_a_fit(scale: float) -> int:
 
 def write_data(data: Path, scale: float) -> None:
     """Random responses, and features that a few voxels say something about."""
-    from neural_recon.feature_files import write_chunk
-    from neural_recon.files import write_hdf5
+    from neural_recon.core.files import write_hdf5
+    from neural_recon.features.feature_files import write_chunk
 
     n_train, n_test, voxels, spaces = sizes(scale)
     rng = np.random.default_rng(0)
@@ -73,7 +73,7 @@ def write_data(data: Path, scale: float) -> None:
 
 def feature_table(data: Path, space: str, train_ids: np.ndarray):
     """A space's features of the training images."""
-    from neural_recon.feature_files import FeatureTable
+    from neural_recon.features.feature_files import FeatureTable
 
     return FeatureTable(sorted((data / space).glob("[0-9]*.h5")), train_ids)
 
@@ -88,9 +88,9 @@ def responses(data: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def kernel(data: Path) -> None:
-    from neural_recon.files import read_hdf5
-    from neural_recon.kernel import Kernel
-    from neural_recon.ridge_files import write_kernel
+    from neural_recon.core.files import read_hdf5
+    from neural_recon.decoding.kernel import Kernel
+    from neural_recon.decoding.ridge_files import write_kernel
 
     arrays = read_hdf5(data / "responses.h5", "train", "test", "train_ids", "test_ids")
     made = Kernel.of(arrays["train"], arrays["test"], images=arrays["train_ids"])
@@ -98,7 +98,7 @@ def kernel(data: Path) -> None:
 
 
 def predict(data: Path, space: str, calibration: str) -> None:
-    from neural_recon.ridge_files import read_kernel, write_predictions
+    from neural_recon.decoding.ridge_files import read_kernel, write_predictions
 
     read, train_ids, test_ids = read_kernel(data / "kernel.h5")
     targets, ids = feature_table(data, space, train_ids), {"nsd_id": test_ids, "paired_id": train_ids}
@@ -109,9 +109,9 @@ def predict(data: Path, space: str, calibration: str) -> None:
 
 def choose_alpha(data: Path, space: str) -> tuple[int, int]:
     """How many penalties and folds were tried."""
-    from neural_recon.config_sections import CrossValidation
-    from neural_recon.penalty import cross_validated_curve
-    from neural_recon.ridge_files import read_kernel
+    from neural_recon.config.sections import CrossValidation
+    from neural_recon.decoding.penalty_table import cross_validated_curve
+    from neural_recon.decoding.ridge_files import read_kernel
 
     read, train_ids, _ = read_kernel(data / "kernel.h5")
     targets = feature_table(data, space, train_ids)

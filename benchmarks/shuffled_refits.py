@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 import table
 
-from neural_recon import metrics, ridge
-from neural_recon.feature_files import FeatureTable, write_chunk
-from neural_recon.files import read_hdf5, write_hdf5, write_table
-from neural_recon.kernel import Kernel
-from neural_recon.penalty import fixed_curve, read_chosen
-from neural_recon.shuffled_refits import TARGETS, pairs_of, refit_scores
+from neural_recon.core.files import read_hdf5, write_hdf5, write_table
+from neural_recon.decoding import ridge
+from neural_recon.decoding.kernel import Kernel
+from neural_recon.decoding.penalty_table import fixed_curve, read_chosen
+from neural_recon.evaluation import metrics
+from neural_recon.evaluation.controls.shuffled_refits import TARGETS, pairs_of, refit_scores
+from neural_recon.features.feature_files import FeatureTable, write_chunk
 
 SEED = 0  # of the run
 ANEW = 3

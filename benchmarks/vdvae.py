@@ -18,7 +18,7 @@ import numpy as np
 import table
 import torch
 
-from neural_recon.vdvae import VDVAE
+from neural_recon.models.vdvae import VDVAE
 
 LAYERS, BATCH = 31, 30
 TOLERANCE = 1e-3  # of the largest latent

@@ -20,8 +20,8 @@ from helpers.places import ROOT
 from helpers.workflow import make_project, snakemake
 from typer.testing import CliRunner
 
-from neural_recon import cli
-from neural_recon.config import read_config, resolve
+from neural_recon.cli import command_line
+from neural_recon.config.configuration import read_config, resolve
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import planning
@@ -50,7 +50,7 @@ def commands(text: str) -> Iterator[str]:
 
 def is_mention(command: str) -> bool:
     """Whether it only names one of our commands."""
-    groups = ("", cli.app), ("config ", cli.config_app)
+    groups = ("", command_line.app), ("config ", command_line.config_app)
     known = {
         prefix + (command.name or command.callback.__name__)
         for prefix, app in groups
@@ -111,7 +111,7 @@ def test_command(project, command, monkeypatch):
         status, said = done.returncode, done.stdout + done.stderr
     elif program == "neural-recon":
         monkeypatch.chdir(project)
-        called = CliRunner().invoke(cli.app, arguments)
+        called = CliRunner().invoke(command_line.app, arguments)
         status, said = called.exit_code, called.output
     else:
         path = Path(sys.executable).with_name(program)
@@ -330,7 +330,7 @@ def test_the_feature_space_s_example_is_decoded(extended, monkeypatch):
 def test_the_metric_s_example_scores(extended):
     script = """
 import numpy as np
-from neural_recon.evaluate import Scores
+from neural_recon.evaluation.subject_scores import Scores
 rng = np.random.default_rng(0)
 truth = rng.integers(0, 255, (20, 4, 4, 3), np.uint8).repeat(16, 1).repeat(16, 2)
 scores = Scores("subj01", 0, 200)

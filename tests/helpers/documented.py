@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.places import ROOT
-from neural_recon.nsd import REGIONS
+from neural_recon.datasets.nsd.nsd_tree import REGIONS
 
 STAGES = ROOT / "docs/stages"
 TABLES = ("dataset", "column", "parameter", "attribute")

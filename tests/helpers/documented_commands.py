@@ -51,55 +51,59 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "make docs": Elsewhere(".ci/run"),
     "make lint docs test": Elsewhere(".ci/run"),
     "make demo": Elsewhere(".ci/run"),
-    "make demo-models": Elsewhere("tests/test_training.py"),
-    "make test-kill": Elsewhere("tests/test_kills.py"),
-    "make test-kill KILLS=32": Elsewhere("tests/test_kills.py"),
-    "make test-kill KILLS=12 SEED=1": Elsewhere("tests/test_kills.py"),
+    "make demo-models": Elsewhere("tests/demo/test_training.py"),
+    "make test-kill": Elsewhere("tests/workflow/test_kills.py"),
+    "make test-kill KILLS=32": Elsewhere("tests/workflow/test_kills.py"),
+    "make test-kill KILLS=12 SEED=1": Elsewhere("tests/workflow/test_kills.py"),
     "make lock": NotRun(
         "resolves the newest versions from the package index; tests/test_dependencies.py has its parts"
     ),
     "pre-commit install": NotRun("pre-commit is no package of the lock; its hooks are those of make lint"),
     "pip install -e '.[slurm]'": NotRun("changes the environment that the tests run in"),
-    "python -m neural_recon.config_reference": Here(),
-    "pytest tests/test_demo.py -k synthetic": Elsewhere(".ci/run"),
-    "pytest -s tests/test_real_excerpt.py": Elsewhere("tests/test_real_excerpt.py"),
-    "pytest tests/test_slurm.py": Elsewhere("tests/test_slurm.py"),
-    "python tests/helpers/slurm_cluster.py start": Elsewhere("tests/test_slurm.py"),
+    "python -m neural_recon.config.reference": Here(),
+    "pytest tests/demo/test_demo.py -k synthetic": Elsewhere(".ci/run"),
+    "pytest -s tests/workflow/test_real_excerpt.py": Elsewhere("tests/workflow/test_real_excerpt.py"),
+    "pytest tests/workflow/test_slurm.py": Elsewhere("tests/workflow/test_slurm.py"),
+    "python tests/helpers/slurm_cluster.py start": Elsewhere("tests/workflow/test_slurm.py"),
     # the demo
     "snakemake --cores 2 -n": Here(says="reconstruct"),
     "source .venv/bin/activate": NotRun("the tests run in that environment"),
     "snakemake --cores 2 --config generator='{strength: 0.6}'": DRY,
     "snakemake --cores 2 controls": DRY,
     "snakemake --cores 2 figure": DRY,
-    "snakemake --cores 2 data_amount": Elsewhere("tests/test_workflow.py"),
-    "snakemake --cores 2 clusters": Elsewhere("tests/test_changed_runs.py"),
+    "snakemake --cores 2 data_amount": Elsewhere("tests/workflow/test_workflow.py"),
+    "snakemake --cores 2 clusters": Elsewhere("tests/workflow/test_changed_runs.py"),
     "snakemake --cores 2 --config demo='{seed: 21}'": DRY,
-    "snakemake --forcerun betas": Elsewhere("tests/test_workflow.py"),
-    "snakemake --report report.zip": Elsewhere("tests/test_workflow.py"),
+    "snakemake --forcerun betas": Elsewhere("tests/workflow/test_workflow.py"),
+    "snakemake --report report.zip": Elsewhere("tests/workflow/test_workflow.py"),
     "snakemake --configfile config/demo.yaml --config recipe=more_text --cores 2 -n": Here(
         says="reconstruct"
     ),
     "snakemake --cores 2 --config ridge='{keep: kernel}' -- "
-    "results/decoders/subj01/{vdvae,clip_vision,clip_text}.h5": Elsewhere("tests/test_changed_runs.py"),
+    "results/decoders/subj01/{vdvae,clip_vision,clip_text}.h5": Elsewhere(
+        "tests/workflow/test_changed_runs.py"
+    ),
     # NSD
     "neural-recon doctor --configfile config/nsd.yaml": Here(status=1, says="next: "),
-    "snakemake --cores 4 fetch": Elsewhere("tests/test_fetch_workflow.py"),
-    "neural-recon config write config/ours.yaml": Elsewhere("tests/test_cli.py"),
-    "neural-recon config validate config/ours.yaml": Elsewhere("tests/test_cli.py"),
+    "snakemake --cores 4 fetch": Elsewhere("tests/workflow/test_fetch_workflow.py"),
+    "neural-recon config write config/ours.yaml": Elsewhere("tests/cli/test_cli.py"),
+    "neural-recon config validate config/ours.yaml": Elsewhere("tests/cli/test_cli.py"),
     "neural-recon doctor --configfile config/ours.yaml": Here(status=1, says="next: "),
     "snakemake --configfile config/ours.yaml --cores 4 fetch": Here("-n", says="fetch_weights"),
     "snakemake --configfile config/ours.yaml --cores 8 subj01": Here("-n", says="fetch_weights"),
     "snakemake --configfile config/ours.yaml --cores 8 --config generator='{strength: 0.6}' -n": Here(),
     "snakemake --configfile config/ours.yaml --cores 4 subj01 --config generator='{memory: low}'": DRY,
     "snakemake --configfile config/nsd.yaml ...": NotRun("stands for any command"),
-    "export SNAKEMAKE_OUTPUT_CACHE=/shared/neural-recon-cache": Elsewhere("tests/test_cache.py"),
-    "snakemake --cache --configfile config/nsd.yaml --cores 4 fetch": Elsewhere("tests/test_cache.py"),
-    "snakemake --cache --configfile config/nsd.yaml --cores 4": Elsewhere("tests/test_cache.py"),
+    "export SNAKEMAKE_OUTPUT_CACHE=/shared/neural-recon-cache": Elsewhere("tests/workflow/test_cache.py"),
+    "snakemake --cache --configfile config/nsd.yaml --cores 4 fetch": Elsewhere(
+        "tests/workflow/test_cache.py"
+    ),
+    "snakemake --cache --configfile config/nsd.yaml --cores 4": Elsewhere("tests/workflow/test_cache.py"),
     "snakemake --configfile config/nsd.yaml --config recipe=contexts_only "
     "pathvars='{results: results/contexts_only}' --cores 8 subj01": DRY,
     "snakemake --config generator='{kind: base_only}' pathvars='{results: results/base_only}' "
     "--cores 2 subj01": DRY,
-    "pytest tests/test_generators.py": Elsewhere(".ci/run"),
+    "pytest tests/generation/test_generators.py": Elsewhere(".ci/run"),
     "snakemake --configfile config/nsd.yaml --config recipe=mine -n": NotRun(
         "names a recipe that the reader adds; contexts_only is one that is there"
     ),
@@ -108,10 +112,10 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
         says="fetch_weights"
     ),
     "snakemake --workflow-profile workflow/profiles/slurm --configfile config/nsd.yaml fetch": NotRun(
-        "needs a cluster and NSD; tests/test_slurm.py runs the profile on a made-up cluster"
+        "needs a cluster and NSD; tests/workflow/test_slurm.py runs the profile on a made-up cluster"
     ),
     "snakemake --workflow-profile workflow/profiles/slurm --configfile config/nsd.yaml": NotRun(
-        "needs a cluster and NSD; tests/test_slurm.py runs the profile on a made-up cluster"
+        "needs a cluster and NSD; tests/workflow/test_slurm.py runs the profile on a made-up cluster"
     ),
     "snakemake --workflow-profile workflow/profiles/slurm --configfile config/ours.yaml": Here("-n"),
     "snakemake --workflow-profile workflow/profiles/jetstream --configfile config/nsd.yaml": Here(
@@ -120,22 +124,22 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     # the command line
     "neural-recon COMMAND --help": NotRun("stands for any command"),
     "neural-recon --debug COMMAND ...": NotRun("stands for any command"),
-    "neural-recon --help": Elsewhere("tests/test_cli.py"),
-    "neural-recon demo --subject subj01": Elsewhere("tests/test_cli.py"),
-    "neural-recon --install-completion": Elsewhere("tests/test_cli.py"),
+    "neural-recon --help": Elsewhere("tests/cli/test_cli.py"),
+    "neural-recon demo --subject subj01": Elsewhere("tests/cli/test_cli.py"),
+    "neural-recon --install-completion": Elsewhere("tests/cli/test_cli.py"),
     "neural-recon decode --subject subj01 --betas NEW.nii.gz --average conditions.tsv": Elsewhere(
-        "tests/test_changed_runs.py"
+        "tests/workflow/test_changed_runs.py"
     ),
     "neural-recon evaluate --reconstructions PICTURES --stimuli NSD --preset brain_diffuser "
-    "--output scores.tsv": Elsewhere("tests/test_evaluate_folder.py"),
+    "--output scores.tsv": Elsewhere("tests/cli/test_evaluate_folder.py"),
     "neural-recon evaluate --reconstructions results/versatile_diffusion/subj01 --stimuli NSD "
     "--preset brain_diffuser --ids brain_diffuser --output scores.tsv": Elsewhere(
-        "tests/test_name_questions.py"
+        "tests/cli/test_name_questions.py"
     ),
     "neural-recon evaluate --reconstructions pictures --stimuli NSD --preset mindeye2 --ids mindeye2 "
-    "--output scores.tsv": Elsewhere("tests/test_name_questions.py"),
-    "neural-recon verify results": Elsewhere("tests/test_provenance.py"),
-    "neural-recon verify results/": Elsewhere("tests/test_provenance.py"),
+    "--output scores.tsv": Elsewhere("tests/cli/test_name_questions.py"),
+    "neural-recon verify results": Elsewhere("tests/workflow/test_provenance.py"),
+    "neural-recon verify results/": Elsewhere("tests/workflow/test_provenance.py"),
     # measurements
     "python benchmarks/minutes.py demo --cores 2": NotRun(BENCHMARK),
     "python benchmarks/minutes.py tests": NotRun(BENCHMARK),

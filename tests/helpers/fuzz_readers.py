@@ -33,7 +33,7 @@ import neural_recon  # noqa: F401  # isort: skip  # before what imports torchvis
 import numpy as np
 
 from helpers.fuzz_samples import READERS, Reader, write_samples
-from neural_recon.errors import InputError
+from neural_recon.core.errors import InputError
 
 CPU = 20  # seconds a case may compute
 WALL = 120  # and take, on however busy a machine

@@ -22,26 +22,19 @@ from PIL import Image
 
 from helpers.fuzz_mutations import Mutation, any_bytes, any_text, endless_zeros, hdf5_dataset, png
 from helpers.published_layouts import ROOT, write_vdvae, write_versatile
-from neural_recon import (
-    checkpoints,
-    coco,
-    config,
-    decoders,
-    evaluate_folder,
-    files,
-    models,
-    new_scans,
-    nsd,
-    penalty,
-    ridge_files,
-    trials,
-    verdicts,
-    weights,
-)
-from neural_recon.feature_files import FeatureTable, read_rows, write_chunk
-from neural_recon.grids import Grid
-from neural_recon.kernel import Kernel
+from neural_recon.cli import evaluate_folder
+from neural_recon.config.configuration import read_config
+from neural_recon.core import files
+from neural_recon.datasets import trials
+from neural_recon.datasets.grids import Grid
+from neural_recon.datasets.nsd import coco, nsd_tree, volumes
+from neural_recon.datasets.nsd.betas import check_betas, read_betas
+from neural_recon.decoding import kept_decoders, penalty_table, ridge_files
+from neural_recon.decoding.kernel import Kernel
+from neural_recon.features.feature_files import FeatureTable, read_rows, write_chunk
+from neural_recon.models import checkpoints, loading, weights
 from neural_recon.report import results
+from neural_recon.responses import new_scans, session_verdicts
 
 VOLUME, TRIALS, P = (5, 6, 4), 7, 9
 RNG = np.random.default_rng(5)
@@ -138,7 +131,7 @@ def write_samples(root: Path) -> None:
         files.write_table(root / "own" / name, own)
     sessions = {"session": [1, 2], "verdict": ["fits"] * 2, "reading": "", "remark": "", "outlier": ""}
     files.write_table(root / "own/sessions.tsv", pd.DataFrame(sessions))
-    files.write_table(root / "own/alpha.tsv", penalty.fixed_curve(100.0))
+    files.write_table(root / "own/alpha.tsv", penalty_table.fixed_curve(100.0))
     for k in range(3):
         Image.fromarray(pictures[k]).save(root / f"pictures/{k}.png")
         Image.fromarray(pictures[k]).save(root / f"pictures/1{k}.jpg")
@@ -149,11 +142,11 @@ def write_samples(root: Path) -> None:
     kernel = Kernel.of(train, train[:2])
     ridge_files.write_kernel(root / "own/kernel.h5", kernel, {"train_ids": np.arange(6), "test_ids": IDS[:2]})
     responses = {"train": train, "mean": np.zeros(P), "std": np.ones(P)}
-    decoders.write_shared(
+    kept_decoders.write_shared(
         root / "own/responses.h5", responses, POSITIONS, VOLUME, kernel, "kernel", {"zscore": "train"}
     )
     targets = rng.standard_normal((6, 6)).astype(np.float32)
-    decoders.write_decoder(
+    kept_decoders.write_decoder(
         root / "own/decoder.h5", root / "own/responses.h5", train, kernel, targets, 10.0, "train", 0, 0.01
     )
     files.write_hdf5(
@@ -168,17 +161,17 @@ def write_samples(root: Path) -> None:
 
 
 def design(path: Path) -> None:
-    table = nsd.read_design(path, "subj02", [1, 2])
+    table = nsd_tree.read_design(path, "subj02", [1, 2])
     assert len(table) == 1500
-    assert table["nsd_id"].between(0, nsd.N_IMAGES - 1).all()
+    assert table["nsd_id"].between(0, nsd_tree.N_IMAGES - 1).all()
 
 
 def betas(path: Path) -> None:
-    nsd.check_betas(path, VOLUME, TRIALS)
-    found = nsd.read_betas(path, MASK, TRIALS)
+    check_betas(path, VOLUME, TRIALS)
+    found = read_betas(path, MASK, TRIALS)
     assert found.shape == (TRIALS, P)
     assert found.dtype == np.float32  # of a file of floats also NaN: such voxels are dropped later
-    assert nsd.read_betas(path, MASK).shape == (TRIALS, P)
+    assert read_betas(path, MASK).shape == (TRIALS, P)
 
 
 def new_betas(path: Path) -> None:
@@ -190,31 +183,31 @@ def new_betas(path: Path) -> None:
 
 
 def mask(path: Path) -> None:
-    found = nsd.read_labels(path)
+    found = volumes.read_labels(path)
     assert found.dtype == np.int32
     assert found.ndim == 3
-    assert nsd.read_mask(path).any()
+    assert volumes.read_mask(path).any()
 
 
 def ncsnr(path: Path) -> None:
-    assert nsd.read_ncsnr(path, POSITIONS).shape == (P,)
+    assert volumes.read_ncsnr(path, POSITIONS).shape == (P,)
 
 
 def stimuli(path: Path) -> None:
-    found = nsd.read_stimuli(path, [3, 0, 3])
+    found = nsd_tree.read_stimuli(path, [3, 0, 3])
     assert found.dtype == np.uint8
     assert found.ndim == 4
     assert len(found) == 3
     assert found.shape[3] == 3
-    nsd_size, nsd.N_IMAGES = nsd.N_IMAGES, 5
+    nsd_size, nsd_tree.N_IMAGES = nsd_tree.N_IMAGES, 5
     try:
-        nsd.check_stimuli(path)
+        nsd_tree.check_stimuli(path)
     finally:
-        nsd.N_IMAGES = nsd_size
+        nsd_tree.N_IMAGES = nsd_size
 
 
 def captions(path: Path) -> None:
-    assert all(len(row) > 0 for row in nsd.read_captions(path, [4, 0]))
+    assert all(len(row) > 0 for row in nsd_tree.read_captions(path, [4, 0]))
 
 
 def coco_captions(path: Path) -> None:
@@ -234,7 +227,7 @@ def tensors(path: Path) -> None:
 
 def vdvae(path: Path) -> None:
     folder = path.parent
-    models.load_vdvae(folder / "imagenet64-iter-1600000-model-ema.th", folder / "hparams.json")
+    loading.load_vdvae(folder / "imagenet64-iter-1600000-model-ema.th", folder / "hparams.json")
 
 
 def versatile(path: Path) -> Path:
@@ -242,18 +235,18 @@ def versatile(path: Path) -> Path:
 
 
 def clip(path: Path) -> None:
-    model = models.load_clip(versatile(path))
+    model = loading.load_clip(versatile(path))
     text = model.text(["a cat"])
     assert text.shape == (1, 77, 32)
 
 
 def generator(path: Path) -> None:
-    models.load_generator(versatile(path))
+    loading.load_generator(versatile(path))
 
 
 def configuration(path: Path) -> None:
     folder = next(parent for parent in path.parents if (parent / "config").is_dir())
-    found = config.read_config(folder / "config/nsd.yaml", folder)
+    found = read_config(folder / "config/nsd.yaml", folder)
     table = weights.read_table(folder / "config/weights.yaml")
     weights.locate("vdvae", found.weights.vdvae, table)
 
@@ -282,12 +275,12 @@ def table(path: Path) -> None:
 
 
 def report_table(path: Path) -> None:
-    assert "session" in verdicts.read_sessions(path)
+    assert "session" in session_verdicts.read_sessions(path)
     assert results.table(path, ["verdict"]) is not None
 
 
 def alpha(path: Path) -> None:
-    assert np.all(np.asarray(penalty.read_chosen(path)) > 0)
+    assert np.all(np.asarray(penalty_table.read_chosen(path)) > 0)
 
 
 def chunk(path: Path) -> None:
@@ -307,8 +300,8 @@ def decoder(path: Path) -> None:
     shared = files.read_hdf5(folder / "responses.h5", "x_y_z", "volume", "mean", "std")
     files.read_parameters(folder / "responses.h5")
     rows = np.ones((2, len(shared["mean"])), np.float32)
-    scores = decoders.project(folder / "responses.h5", rows)
-    assert decoders.predict(folder / "decoder.h5", folder / "responses.h5", scores).shape == (2, 6)
+    scores = kept_decoders.project(folder / "responses.h5", rows)
+    assert kept_decoders.predict(folder / "decoder.h5", folder / "responses.h5", scores).shape == (2, 6)
 
 
 def predictions(path: Path) -> None:

@@ -28,8 +28,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from helpers import tiny_run
-from neural_recon.provenance import CONFIGURATIONS, FOLDER, HASHES
-from neural_recon.verify import verify
+from neural_recon.workflow.provenance import CONFIGURATIONS, FOLDER, HASHES
+from neural_recon.workflow.verify import verify
 
 PARTS = {
     "decoding": ["results/base_images/subj01/decoded.h5", "results/targets/subj01/vdvae.tsv"],

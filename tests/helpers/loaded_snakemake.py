@@ -22,14 +22,14 @@ PRELOADED = [
     "snakemake.storage",
     "pulp",
     "smart_open",
-    "neural_recon.coco",
+    "neural_recon.datasets.nsd.coco",
     "neural_recon.demo.design",
-    "neural_recon.kept_digests",
-    "neural_recon.output_cache",
-    "neural_recon.plan",
-    "neural_recon.scheduling",
-    "neural_recon.slurm",
-    "neural_recon.terminal",
+    "neural_recon.workflow.kept_digests",
+    "neural_recon.workflow.output_cache",
+    "neural_recon.workflow.plan",
+    "neural_recon.workflow.scheduling",
+    "neural_recon.workflow.slurm",
+    "neural_recon.workflow.terminal",
 ]
 
 

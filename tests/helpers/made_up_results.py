@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from neural_recon import region_tests, regions, report
-from neural_recon.files import write_hdf5, write_table
+from neural_recon.core.files import write_hdf5, write_table
+from neural_recon.evaluation import region_tests, regions
+from neural_recon.report.results import SubjectFiles
 
 SPACES = ("vdvae", "clip_vision", "clip_text")
 LEVELS = {  # (variant, picture): how good, on the scale of two-way identification
@@ -136,7 +137,7 @@ def write_subject(folder, rng, subject, ids, judge=True, controls=True, cv=True,
             if name == "swapped":
                 arrays["context_id"] = np.roll(half, 1)
             write_hdf5(paths[name], arrays, {})
-    return report.SubjectFiles(subject, **paths)
+    return SubjectFiles(subject, **paths)
 
 
 def control_tables(rng):

@@ -5,9 +5,9 @@ import types
 import numpy as np
 import pandas as pd
 
-from neural_recon import region_tests, strata
-from neural_recon.files import write_table
-from neural_recon.regions import RANDOM, REGION
+from neural_recon.core.files import write_table
+from neural_recon.evaluation import region_tests, strata
+from neural_recon.evaluation.regions import RANDOM, REGION
 
 
 def images_of(rng, n=90):

@@ -25,7 +25,7 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
-from neural_recon.vdvae import VDVAE
+from neural_recon.models.vdvae import VDVAE
 
 ROOT = Path(__file__).resolve().parents[2]
 VDVAE_FILE = "imagenet64-iter-1600000-model-ema.th"

@@ -3,7 +3,7 @@
 import torch
 from torchvision import models
 
-from neural_recon import checkpoints
+from neural_recon.models import checkpoints
 
 ARCHITECTURES = {
     "alexnet": models.alexnet,

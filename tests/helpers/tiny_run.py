@@ -8,9 +8,9 @@ import yaml
 
 from helpers.published_layouts import write_vdvae, write_versatile
 from helpers.workflow import make_project
-from neural_recon.config_sections import Demo
+from neural_recon.config.sections import Demo
+from neural_recon.datasets.nsd.nsd_tree import Tree
 from neural_recon.demo import design, tree
-from neural_recon.nsd import Tree
 
 TRAIN, TEST = 24, 8
 DEMO = Demo(subjects=["subj01"], sessions=1, shared_images=50, own_images=200, rendered_shared=50)

@@ -5,23 +5,24 @@ import sys
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from neural_recon import (
-    coco,
+from neural_recon.config import snakemake_paths
+from neural_recon.config.configuration import ANNOTATIONS, Config, resolve
+from neural_recon.config.sections import DataAmount
+from neural_recon.core.errors import InputError
+from neural_recon.datasets.nsd import coco
+from neural_recon.datasets.nsd.nsd_tree import REGIONS, mask_files
+from neural_recon.features.spaces import SPACES
+from neural_recon.generation import generators
+from neural_recon.models import weights
+from neural_recon.workflow import (
     fingerprints,
-    generators,
     kept_digests,
     output_cache,
-    places,
     scheduling,
     slurm,
     terminal,
-    weights,
 )
-from neural_recon.config import ANNOTATIONS, Config, resolve
-from neural_recon.config_sections import SPACES, DataAmount
-from neural_recon.errors import InputError
-from neural_recon.nsd import REGIONS, mask_files
-from neural_recon.plan import Plan
+from neural_recon.workflow.plan import Plan
 
 # Snakemake puts the interpreter's path into its shell commands unquoted: a folder with a space in its name
 # would break every script.
@@ -39,7 +40,9 @@ PROJECT = Path(workflow.current_basedir).parents[1]
 given = config.get("generator", {})  # before recipe and defaults
 # A user's mistake in the configuration or the design ends here, in one sentence.
 try:
-    places.check(folder_of_the_project=PROJECT, Python_interpreter=sys.executable)
+    snakemake_paths.check(
+        folder_of_the_project=PROJECT, Python_interpreter=sys.executable
+    )
     # the resolved configuration, defaults and recipe included, is what rules look their parameters up in
     config.update(resolve(config, PROJECT))
     # those in force, also where another workflow that uses this one as a module sets them

@@ -119,7 +119,7 @@ def report_masks(wildcards):
 def announce_downloads(objects):
     """Say how many gigabytes of NSD are to be fetched, before a dry run and a run alike."""
     # boto3 takes long to import, and most runs have no use for it
-    from neural_recon import bucket
+    from neural_recon.datasets.nsd import bucket
 
     try:
         for line in bucket.summary(objects):

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from neural_recon.feature_files import read_rows
-from neural_recon.files import read_table, write_hdf5
-from neural_recon.jobs import start
-from neural_recon.models import load_vdvae
-from neural_recon.reconstruct import base_images
+from neural_recon.core.files import read_table, write_hdf5
+from neural_recon.features.feature_files import read_rows
+from neural_recon.generation.reconstruct import base_images
+from neural_recon.models.loading import load_vdvae
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 trials = read_table(snakemake.input.trials)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from neural_recon.baselines import write_baselines
-from neural_recon.files import read_table
-from neural_recon.jobs import start
-from neural_recon.model_folders import picture_size, read_config
+from neural_recon.core.files import read_table
+from neural_recon.evaluation.controls.baselines import write_baselines
+from neural_recon.models.model_folders import picture_size, read_config
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 files = snakemake.input

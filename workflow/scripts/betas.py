@@ -1,10 +1,11 @@
 """Write one session's betas of the selected voxels."""
 
-from neural_recon.betas import open_betas, read_betas
-from neural_recon.files import read_table, write_hdf5
-from neural_recon.jobs import start
-from neural_recon.nsd import TRIALS_PER_SESSION, read_grid
-from neural_recon.responses import voxel_mask
+from neural_recon.core.files import read_table, write_hdf5
+from neural_recon.datasets.nsd.betas import open_betas, read_betas
+from neural_recon.datasets.nsd.nsd_tree import TRIALS_PER_SESSION
+from neural_recon.datasets.nsd.volumes import read_grid
+from neural_recon.responses.preparation import voxel_mask
+from neural_recon.workflow.jobs import start
 
 logger = start(snakemake)
 source, voxels = snakemake.input.betas, read_table(snakemake.input.voxels)

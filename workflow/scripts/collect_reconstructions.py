@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from neural_recon.files import read_hdf5, read_parameters, write_hdf5
-from neural_recon.jobs import start
+from neural_recon.core.files import read_hdf5, read_parameters, write_hdf5
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 parts = [read_hdf5(path) for path in snakemake.input.chunks]

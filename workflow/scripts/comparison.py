@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from neural_recon.comparison import for_people, other_lines, our_lines, published, together
-from neural_recon.files import read_table, write_table
-from neural_recon.jobs import start
+from neural_recon.core.files import read_table, write_table
+from neural_recon.evaluation.comparison import for_people, other_lines, our_lines, published, together
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 files, params = snakemake.input, snakemake.params

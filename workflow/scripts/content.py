@@ -1,8 +1,8 @@
 """Write what each picture shows."""
 
-from neural_recon.content import from_coco, from_scenes
-from neural_recon.files import write_table
-from neural_recon.jobs import start
+from neural_recon.core.files import write_table
+from neural_recon.datasets.nsd.shown_objects import from_coco, from_scenes
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 files = snakemake.input

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from neural_recon import generators
-from neural_recon.files import write_hdf5
-from neural_recon.jobs import start
-from neural_recon.reconstruct import swapped_contexts
+from neural_recon.core.files import write_hdf5
+from neural_recon.generation import generators
+from neural_recon.generation.reconstruct import swapped_contexts
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 params, files, ids = snakemake.params, snakemake.input, np.asarray(snakemake.params.nsd_ids)

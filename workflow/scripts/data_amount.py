@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from neural_recon.data_amount import Decoder, learning_curves, sample_features
-from neural_recon.files import read_hdf5, read_table, write_table
-from neural_recon.jobs import start
-from neural_recon.verdicts import require_agreement
+from neural_recon.core.files import read_hdf5, read_table, write_table
+from neural_recon.evaluation.controls.data_amount import Decoder, learning_curves, sample_features
+from neural_recon.responses.session_verdicts import require_agreement
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 params, inputs = snakemake.params, snakemake.input

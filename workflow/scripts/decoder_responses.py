@@ -1,10 +1,10 @@
 """Write what a subject's kept decoders share."""
 
-from neural_recon.decoders import write_shared
-from neural_recon.files import read_hdf5, read_parameters, read_table
-from neural_recon.jobs import start
-from neural_recon.nsd import read_grid
-from neural_recon.ridge_files import read_kernel
+from neural_recon.core.files import read_hdf5, read_parameters, read_table
+from neural_recon.datasets.nsd.volumes import read_grid
+from neural_recon.decoding.kept_decoders import write_shared
+from neural_recon.decoding.ridge_files import read_kernel
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 files, keep = snakemake.input, snakemake.params.keep

@@ -1,9 +1,9 @@
 """Write the label volumes, noise ceilings, noise-free signals and betas of a simulated subject."""
 
-from neural_recon.config_sections import Demo
+from neural_recon.config.sections import Demo
+from neural_recon.datasets.nsd.nsd_tree import Tree
 from neural_recon.demo.tree import write_betas, write_signals, write_subject
-from neural_recon.jobs import start
-from neural_recon.nsd import Tree
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 params, subject = snakemake.params, snakemake.wildcards.subject

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from neural_recon.bucket import fetch_object
-from neural_recon.jobs import start
+from neural_recon.datasets.nsd.bucket import fetch_object
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 fetch_object(snakemake.wildcards.key, Path(snakemake.output.file))

@@ -1,7 +1,7 @@
 """Draw a subject's figure for papers."""
 
-from neural_recon.jobs import start
-from neural_recon.paper_figure import draw
+from neural_recon.report.paper_figure import draw
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 files, params = snakemake.input, snakemake.params

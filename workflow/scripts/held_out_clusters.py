@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from neural_recon.clusters import class_tokens, cluster_labels
-from neural_recon.config_sections import SPACES
-from neural_recon.data_amount import sample_features
-from neural_recon.files import write_table
-from neural_recon.held_out import TARGETS, compare, sampled_alpha
-from neural_recon.jobs import start
-from neural_recon.penalty import read_chosen
-from neural_recon.ridge_files import read_kernel
+from neural_recon.core.files import write_table
+from neural_recon.decoding.penalty_table import read_chosen
+from neural_recon.decoding.ridge_files import read_kernel
+from neural_recon.evaluation.controls.data_amount import sample_features
+from neural_recon.evaluation.controls.held_out import TARGETS, compare, sampled_alpha
+from neural_recon.features.clusters import class_tokens, cluster_labels
+from neural_recon.features.spaces import SPACES
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 params, files = snakemake.params, snakemake.input

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from neural_recon.clusters import class_tokens, cluster_split
-from neural_recon.files import write_table
-from neural_recon.jobs import start
-from neural_recon.nsd import read_design
+from neural_recon.core.files import write_table
+from neural_recon.datasets.nsd.nsd_tree import read_design
+from neural_recon.features.clusters import class_tokens, cluster_split
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 files, params = snakemake.input, snakemake.params

@@ -1,9 +1,9 @@
 """Look for traces of the test set in what the decoder was made from."""
 
-from neural_recon.config_sections import SPACES
-from neural_recon.files import write_table
-from neural_recon.jobs import start
-from neural_recon.leaks import check_subject, require
+from neural_recon.core.files import write_table
+from neural_recon.evaluation.controls.leaks import check_subject, require
+from neural_recon.features.spaces import SPACES
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 params, files = snakemake.params, snakemake.input

@@ -1,9 +1,9 @@
 """Write base images and reconstructions as PNG, named by NSD id, and a sheet of the first ones."""
 
-from neural_recon.files import read_hdf5
-from neural_recon.jobs import start
-from neural_recon.nsd import read_stimuli
-from neural_recon.pictures import write_folder, write_sheet
+from neural_recon.core.files import read_hdf5
+from neural_recon.datasets.nsd.nsd_tree import read_stimuli
+from neural_recon.generation.png_files import write_folder, write_sheet
+from neural_recon.workflow.jobs import start
 
 FIRST = 12  # by NSD id: nobody chose them
 

@@ -1,8 +1,8 @@
 """Look at a subject's sessions before anything is computed from them; write the tables."""
 
-from neural_recon.files import read_hdf5, read_table, write_table
-from neural_recon.jobs import start
-from neural_recon.quality import examine
+from neural_recon.core.files import read_hdf5, read_table, write_table
+from neural_recon.responses.quality import examine
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 files, output = snakemake.input, snakemake.output

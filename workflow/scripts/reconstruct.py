@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from neural_recon import generators
-from neural_recon.files import write_hdf5
-from neural_recon.jobs import start
+from neural_recon.core.files import write_hdf5
+from neural_recon.generation import generators
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 params, files = snakemake.params, snakemake.input

@@ -1,11 +1,11 @@
 """Decode from each region, and from as many random voxels; score both."""
 
-from neural_recon import regions
-from neural_recon.files import read_hdf5, write_hdf5, write_table
-from neural_recon.jobs import start
-from neural_recon.models import load_clip, load_vdvae
-from neural_recon.networks import Judges
-from neural_recon.nsd import read_stimuli
+from neural_recon.core.files import read_hdf5, write_hdf5, write_table
+from neural_recon.datasets.nsd.nsd_tree import read_stimuli
+from neural_recon.evaluation import regions
+from neural_recon.evaluation.networks import Judges
+from neural_recon.models.loading import load_clip, load_vdvae
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 params, files, output = snakemake.params, snakemake.input, snakemake.output

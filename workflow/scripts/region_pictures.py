@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from neural_recon import generators
-from neural_recon.files import read_hdf5, write_hdf5
-from neural_recon.jobs import start
-from neural_recon.models import load_vdvae
-from neural_recon.pictures import write_labelled
-from neural_recon.reconstruct import base_images
-from neural_recon.regions import SYNTHETIC_ID
+from neural_recon.core.files import read_hdf5, write_hdf5
+from neural_recon.evaluation.regions import SYNTHETIC_ID
+from neural_recon.generation import generators
+from neural_recon.generation.png_files import write_labelled
+from neural_recon.generation.reconstruct import base_images
+from neural_recon.models.loading import load_vdvae
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 params, files = snakemake.params, snakemake.input

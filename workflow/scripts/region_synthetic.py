@@ -1,17 +1,17 @@
 """Decode a synthetic response of each region alone into all feature spaces."""
 
-from neural_recon.feature_files import FeatureTable
-from neural_recon.files import read_hdf5, write_hdf5, write_table
-from neural_recon.jobs import start
-from neural_recon.penalty import read_chosen
-from neural_recon.regions import (
+from neural_recon.core.files import read_hdf5, write_hdf5, write_table
+from neural_recon.decoding.penalty_table import read_chosen
+from neural_recon.decoding.ridge_files import read_kernel
+from neural_recon.evaluation.regions import (
     decode_synthetic,
     how_unusual,
     read_columns,
     synthetic_responses,
     with_control,
 )
-from neural_recon.ridge_files import read_kernel
+from neural_recon.features.feature_files import FeatureTable
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 params, files = snakemake.params, snakemake.input

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from neural_recon.files import read_hdf5, read_table, write_table
-from neural_recon.jobs import start
-from neural_recon.region_tests import by_strata, joined, paired
-from neural_recon.regions import collect
-from neural_recon.strata import strata_of
+from neural_recon.core.files import read_hdf5, read_table, write_table
+from neural_recon.evaluation.region_tests import by_strata, joined, paired
+from neural_recon.evaluation.regions import collect
+from neural_recon.evaluation.strata import strata_of
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 files, subject, seed = snakemake.input, snakemake.wildcards.subject, snakemake.params.seed

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from neural_recon.config_sections import SPACES
-from neural_recon.jobs import start
-from neural_recon.report import SubjectFiles, build
-from neural_recon.report.results import CONTROLS, if_there
+from neural_recon.features.spaces import SPACES
+from neural_recon.report.page import build
+from neural_recon.report.results import CONTROLS, SubjectFiles, if_there
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 params, results = snakemake.params, Path(snakemake.params.results)

@@ -1,10 +1,10 @@
 """Write a subject's averaged and z-scored responses."""
 
-from neural_recon.files import read_hdf5, read_table
-from neural_recon.jobs import start
-from neural_recon.nsd import read_grid, read_ncsnr
-from neural_recon.responses import prepare, write_responses
-from neural_recon.verdicts import require_agreement
+from neural_recon.core.files import read_hdf5, read_table
+from neural_recon.datasets.nsd.volumes import read_grid, read_ncsnr
+from neural_recon.responses.preparation import prepare, write_responses
+from neural_recon.responses.session_verdicts import require_agreement
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 require_agreement(snakemake.input.quality, snakemake.wildcards.subject)

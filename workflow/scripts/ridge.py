@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from neural_recon.feature_files import FeatureTable
-from neural_recon.files import write_table
-from neural_recon.jobs import start
-from neural_recon.penalty import cross_validated_curve, fixed_curve, read_chosen
-from neural_recon.ridge import shuffled_images
-from neural_recon.ridge_files import read_kernel, write_predictions
+from neural_recon.core.files import write_table
+from neural_recon.decoding.penalty_table import cross_validated_curve, fixed_curve, read_chosen
+from neural_recon.decoding.ridge import shuffled_images
+from neural_recon.decoding.ridge_files import read_kernel, write_predictions
+from neural_recon.features.feature_files import FeatureTable
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 params = snakemake.params

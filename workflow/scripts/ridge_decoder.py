@@ -1,11 +1,11 @@
 """Write one space's decoder, for new scans."""
 
-from neural_recon.decoders import write_decoder
-from neural_recon.feature_files import FeatureTable
-from neural_recon.files import read_hdf5
-from neural_recon.jobs import start
-from neural_recon.penalty import read_chosen
-from neural_recon.ridge_files import read_kernel
+from neural_recon.core.files import read_hdf5
+from neural_recon.decoding.kept_decoders import write_decoder
+from neural_recon.decoding.penalty_table import read_chosen
+from neural_recon.decoding.ridge_files import read_kernel
+from neural_recon.features.feature_files import FeatureTable
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 files, params = snakemake.input, snakemake.params

@@ -1,9 +1,9 @@
 """Write the kernel of a subject's responses."""
 
-from neural_recon.files import read_hdf5
-from neural_recon.jobs import start
-from neural_recon.kernel import Kernel
-from neural_recon.ridge_files import write_kernel
+from neural_recon.core.files import read_hdf5
+from neural_recon.decoding.kernel import Kernel
+from neural_recon.decoding.ridge_files import write_kernel
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 data = read_hdf5(snakemake.input.responses, "train", "test", "train_ids", "test_ids")

@@ -1,16 +1,24 @@
 """Score a subject's base images, reconstructions and predicted features, with their controls."""
 
-from neural_recon.files import write_table
-from neural_recon.jobs import start
-from neural_recon.models import device, load_clip
-from neural_recon.networks import Judges
-from neural_recon.scoring import score_subject
+from neural_recon.core.files import write_table
+from neural_recon.demo.judge import read_judge
+from neural_recon.evaluation.networks import Judges
+from neural_recon.evaluation.scored_results import score_subject
+from neural_recon.models.loading import device, load_clip
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 params = snakemake.params
 clip = load_clip(params.models, text=False)
 judges = Judges(params.evaluation["preset"], clip, params.networks, where=device())
-scores = score_subject(snakemake.wildcards.subject, snakemake.input, judges, params.evaluation, params.seed)
+scores = score_subject(
+    snakemake.wildcards.subject,
+    snakemake.input,
+    judges,
+    params.evaluation,
+    params.seed,
+    judge=read_judge(snakemake.input.judge),
+)
 write_table(snakemake.output.images, scores.image_table())
 write_table(snakemake.output.summary, scores.summary_table())
 write_table(snakemake.output.tests, scores.comparisons(params.base_is_final))

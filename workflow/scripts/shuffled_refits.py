@@ -1,12 +1,12 @@
 """Score refits of each space's decoder on shuffled pairs: the null of its scores."""
 
-from neural_recon.evaluate import RETRIEVED
-from neural_recon.feature_files import FeatureTable
-from neural_recon.files import write_table
-from neural_recon.jobs import start
-from neural_recon.penalty import read_chosen
-from neural_recon.ridge_files import read_kernel
-from neural_recon.shuffled_refits import refit_scores
+from neural_recon.core.files import write_table
+from neural_recon.decoding.penalty_table import read_chosen
+from neural_recon.decoding.ridge_files import read_kernel
+from neural_recon.evaluation.controls.shuffled_refits import refit_scores
+from neural_recon.evaluation.subject_scores import RETRIEVED
+from neural_recon.features.feature_files import FeatureTable
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 params = snakemake.params

@@ -1,8 +1,8 @@
 """Put the full recipe beside its base image alone and its contexts alone."""
 
-from neural_recon.files import read_table, write_table
-from neural_recon.jobs import start
-from neural_recon.single_stage import what_stages_add
+from neural_recon.core.files import read_table, write_table
+from neural_recon.evaluation.controls.single_stage import what_stages_add
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 table = what_stages_add(read_table(snakemake.input.scores), snakemake.params.seed)

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from neural_recon.clusters import class_tokens
-from neural_recon.files import read_table, write_table
-from neural_recon.jobs import start
-from neural_recon.strata import per_image, score_strata, scored, strata_of, trends
+from neural_recon.core.files import read_table, write_table
+from neural_recon.evaluation.strata import per_image, score_strata, scored, strata_of, trends
+from neural_recon.features.clusters import class_tokens
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 files, subject, seed = snakemake.input, snakemake.wildcards.subject, snakemake.params.seed

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from neural_recon.feature_files import FeatureTable
-from neural_recon.files import open_hdf5, read_hdf5, write_table
-from neural_recon.jobs import start
-from neural_recon.penalty import read_chosen
-from neural_recon.ridge_files import read_kernel
-from neural_recon.target_scores import by_part, score_targets
+from neural_recon.core.files import open_hdf5, read_hdf5, write_table
+from neural_recon.decoding.penalty_table import read_chosen
+from neural_recon.decoding.ridge_files import read_kernel
+from neural_recon.decoding.target_scores import by_part, score_targets
+from neural_recon.features.feature_files import FeatureTable
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 files, params = snakemake.input, snakemake.params

@@ -1,9 +1,9 @@
 """Write a subject's trials with their split."""
 
-from neural_recon.files import write_table
-from neural_recon.jobs import start
-from neural_recon.nsd import read_design
-from neural_recon.trials import read_lists, trial_table
+from neural_recon.core.files import write_table
+from neural_recon.datasets.nsd.nsd_tree import read_design
+from neural_recon.datasets.trials import read_lists, trial_table
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 files, params = snakemake.input, snakemake.params

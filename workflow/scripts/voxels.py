@@ -1,9 +1,9 @@
 """Write the table of the voxels a subject is decoded from."""
 
-from neural_recon.files import write_table
-from neural_recon.jobs import start
-from neural_recon.nsd import mask_files
-from neural_recon.responses import read_voxels
+from neural_recon.core.files import write_table
+from neural_recon.datasets.nsd.nsd_tree import mask_files
+from neural_recon.responses.preparation import read_voxels
+from neural_recon.workflow.jobs import start
 
 start(snakemake)
 files = dict(zip(snakemake.params.atlases, snakemake.input.atlases, strict=True))

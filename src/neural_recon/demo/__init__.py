@@ -1,0 +1,1 @@
+"""The demo: a small simulated data set, and the models that come with it."""

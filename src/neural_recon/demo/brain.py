@@ -21,9 +21,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from neural_recon.datasets.nsd.nsd_tree import REGIONS, SESSIONS
 from neural_recon.demo.cortex import HALF_FIELD, Cortex, build
 from neural_recon.demo.scenes import BACKGROUNDS, KINDS, Scene
-from neural_recon.nsd import REGIONS, SESSIONS
 
 PIXELS = 80  # side of the pictures the voxels see
 _MARGIN = 8  # mirrored around them, so that no edge is an artefact

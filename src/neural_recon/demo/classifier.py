@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from neural_recon import checkpoints
 from neural_recon.demo.scenes import BACKGROUNDS, KINDS
+from neural_recon.models import checkpoints
 
 SIZE = 64
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neural_recon.nsd import REGIONS, SESSIONS
+from neural_recon.datasets.nsd.nsd_tree import REGIONS, SESSIONS
 
 VOXEL_MM = 1.8
 HALF_FIELD = 4.2  # degrees: NSD's pictures were 8.4 degrees wide
@@ -71,7 +71,7 @@ class Cortex:
 
     shape: tuple[int, int, int]
     voxels: np.ndarray  # int64 (n, 3)
-    labels: dict[str, np.ndarray]  # atlas -> int16 (n,), as in `nsd.REGIONS`, 0: none
+    labels: dict[str, np.ndarray]  # atlas -> int16 (n,), as in `nsd_tree.REGIONS`, 0: none
     prf: np.ndarray  # float32 (n, 3): x (right), y (up) and size in degrees from fixation
 
     def volume(self, values: np.ndarray, outside: float = 0) -> np.ndarray:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from neural_recon import nsd
-from neural_recon.config_sections import Demo
-from neural_recon.errors import InputError
-from neural_recon.files import whole
+from neural_recon.config.sections import Demo
+from neural_recon.core.errors import InputError
+from neural_recon.core.files import whole
+from neural_recon.datasets.nsd import nsd_tree
 
 N_OWN = 9000
 REPETITIONS = 3
@@ -25,12 +25,12 @@ class Design:
     sharedix: np.ndarray  # int64 (1000,): NSD ids of the images all subjects see
 
     def trials(self, subject: str, sessions: list[int]) -> pd.DataFrame:
-        """What `nsd.read_design` reads from the written file."""
-        return nsd.design_table(self.masterordering, self.subjectim, self.sharedix, subject, sessions)
+        """What `nsd_tree.read_design` reads from the written file."""
+        return nsd_tree.design_table(self.masterordering, self.subjectim, self.sharedix, subject, sessions)
 
     def ids(self, subject: str, positions: np.ndarray) -> np.ndarray:
         """0-based NSD ids at 1-based positions of a subject's images."""
-        return self.subjectim[list(nsd.SESSIONS).index(subject), np.asarray(positions) - 1] - 1
+        return self.subjectim[list(nsd_tree.SESSIONS).index(subject), np.asarray(positions) - 1] - 1
 
 
 def of(demo: Demo) -> Design:
@@ -48,26 +48,27 @@ def make(seed: int, sessions: int, shared_images: int, own_images: int) -> Desig
     Raises:
         InputError: trials and images do not add up, or more images than NSD has.
     """
-    n_trials, n_images = sessions * nsd.TRIALS_PER_SESSION, shared_images + own_images
-    if n_trials != n_images * REPETITIONS or sessions > nsd.SESSIONS_DESIGNED:
+    n_trials, n_images = sessions * nsd_tree.TRIALS_PER_SESSION, shared_images + own_images
+    if n_trials != n_images * REPETITIONS or sessions > nsd_tree.SESSIONS_DESIGNED:
         raise InputError(
-            f"demo: expected shared and own images to fill {sessions} of at most {nsd.SESSIONS_DESIGNED} "
+            f"demo: expected shared and own images to fill {sessions} of at most "
+            f"{nsd_tree.SESSIONS_DESIGNED} "
             f"sessions three times ({n_trials // REPETITIONS} images), found {shared_images} + {own_images}."
         )
-    if not (0 <= shared_images <= nsd.N_SHARED and 0 <= own_images <= N_OWN):
+    if not (0 <= shared_images <= nsd_tree.N_SHARED and 0 <= own_images <= N_OWN):
         raise InputError(
-            f"demo: expected at most {nsd.N_SHARED} shared and {N_OWN} own images, "
+            f"demo: expected at most {nsd_tree.N_SHARED} shared and {N_OWN} own images, "
             f"found {shared_images} and {own_images}."
         )
     rng = np.random.default_rng([seed, 1])
-    first = np.r_[1 : shared_images + 1, nsd.N_SHARED + 1 : nsd.N_SHARED + own_images + 1]
-    rest = np.setdiff1d(np.arange(1, nsd.N_SHARED + N_OWN + 1), first)
+    first = np.r_[1 : shared_images + 1, nsd_tree.N_SHARED + 1 : nsd_tree.N_SHARED + own_images + 1]
+    rest = np.setdiff1d(np.arange(1, nsd_tree.N_SHARED + N_OWN + 1), first)
     ordering = np.concatenate(
-        [_order(rng, first, sessions), _order(rng, rest, nsd.SESSIONS_DESIGNED - sessions)]
+        [_order(rng, first, sessions), _order(rng, rest, nsd_tree.SESSIONS_DESIGNED - sessions)]
     )
-    images = rng.permutation(nsd.N_IMAGES) + 1
-    shared = np.sort(images[: nsd.N_SHARED])
-    own = images[nsd.N_SHARED :].reshape(len(nsd.SESSIONS), N_OWN)
+    images = rng.permutation(nsd_tree.N_IMAGES) + 1
+    shared = np.sort(images[: nsd_tree.N_SHARED])
+    own = images[nsd_tree.N_SHARED :].reshape(len(nsd_tree.SESSIONS), N_OWN)
     subjectim = np.concatenate([np.tile(shared, (len(own), 1)), own], axis=1)
     return Design(ordering, subjectim, shared)
 

@@ -15,14 +15,14 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from neural_recon import nsd
-from neural_recon.config_sections import Demo
+from neural_recon.config.sections import Demo
+from neural_recon.core.errors import InputError
+from neural_recon.core.files import read_hdf5, whole, whole_hdf5, write_hdf5, write_table
+from neural_recon.datasets.nsd import betas, nsd_tree
+from neural_recon.datasets.nsd.nsd_tree import Tree
 from neural_recon.demo import brain, cortex, design
 from neural_recon.demo.captions import captions
 from neural_recon.demo.scenes import Scene, render, sample
-from neural_recon.errors import InputError
-from neural_recon.files import read_hdf5, whole, whole_hdf5, write_hdf5, write_table
-from neural_recon.nsd import Tree
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def scene(demo: Demo, nsd_id: int) -> Scene:
 def rendered_ids(demo: Demo) -> np.ndarray:
     """The NSD ids that have a picture: the first shared ones and each subject's first own ones; ascending."""
     shared = np.arange(1, max(demo.rendered_shared, demo.shared_images) + 1)
-    own = np.arange(nsd.N_SHARED + 1, nsd.N_SHARED + demo.own_images + 1)
+    own = np.arange(nsd_tree.N_SHARED + 1, nsd_tree.N_SHARED + demo.own_images + 1)
     plan = design.of(demo)
     return np.unique(np.concatenate([plan.ids(subject, np.r_[shared, own]) for subject in demo.subjects]))
 
@@ -76,7 +76,7 @@ def _write_rows(path: Path, ids: np.ndarray, rows: np.ndarray) -> None:
 
     Not by a memory map: on a full disk that ends the process.
     """
-    shape = (nsd.N_IMAGES, *rows.shape[1:])
+    shape = (nsd_tree.N_IMAGES, *rows.shape[1:])
     header = {"descr": rows.dtype.str, "fortran_order": False, "shape": shape}
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
@@ -84,7 +84,7 @@ def _write_rows(path: Path, ids: np.ndarray, rows: np.ndarray) -> None:
         for nsd_id, row in zip(ids, rows, strict=True):
             file.seek(start + int(nsd_id) * size)
             file.write(row.tobytes())
-        file.truncate(start + nsd.N_IMAGES * size)
+        file.truncate(start + nsd_tree.N_IMAGES * size)
 
 
 def scene_table(ids: np.ndarray, scenes: list[Scene]) -> pd.DataFrame:
@@ -110,7 +110,7 @@ def write_stimuli(tree: Tree, demo: Demo, processes: int = 1) -> None:
     ):
         brick = file.create_dataset(
             "imgBrick",
-            (nsd.N_IMAGES, SIDE, SIDE, 3),
+            (nsd_tree.N_IMAGES, SIDE, SIDE, 3),
             np.uint8,
             chunks=(1, SIDE, SIDE, 3),
             compression="gzip",
@@ -146,7 +146,7 @@ def write_signals(tree: Tree, demo: Demo, subject: str) -> None:
     ids = np.unique(trials["nsd_id"])
     pictures = np.concatenate(
         [
-            _shrink(nsd.read_stimuli(tree.stimuli, ids[start : start + _BATCH]))
+            _shrink(nsd_tree.read_stimuli(tree.stimuli, ids[start : start + _BATCH]))
             for start in range(0, len(ids), _BATCH)
         ]
     )
@@ -178,7 +178,7 @@ def write_betas(tree: Tree, demo: Demo, subject: str, session: int) -> None:
     subject_brain = brain.grow(demo.seed, subject)
     percent = brain.betas(subject_brain, stored["signals"][rows], demo.seed, subject, session)
     limits = np.iinfo(np.int16)
-    integers = np.clip(np.round(percent * nsd.BETA_SCALE), limits.min, limits.max).astype(np.int16)
+    integers = np.clip(np.round(percent * betas.BETA_SCALE), limits.min, limits.max).astype(np.int16)
 
     x, y, z = subject_brain.cortex.voxels.T
     volumes = np.zeros((len(integers), *subject_brain.cortex.shape[::-1]), np.int16)  # (trials, z, y, x)

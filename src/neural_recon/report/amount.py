@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from neural_recon.refits import by_metric
+from neural_recon.evaluation.controls.refit_null import by_metric
 from neural_recon.report import penalties
 from neural_recon.report.plots import GREY, INK, MARKERS, SPACE_COLOURS, STYLE, largest, uri
 from neural_recon.report.results import Results

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from neural_recon import nsd
+from neural_recon.datasets.nsd import nsd_tree
 from neural_recon.report import results
 from neural_recon.report.results import Results
 from neural_recon.report.words import SWAPPED_TITLES, number
@@ -78,7 +78,7 @@ def each_stimulus(path: str | Path, nsd_ids: Iterable[int]) -> Iterator[tuple[in
     ids = sorted({int(i) for i in nsd_ids})
     for start in range(0, len(ids), 50):  # 27 MB at a time
         some = ids[start : start + 50]
-        yield from zip(some, nsd.read_stimuli(path, some), strict=True)
+        yield from zip(some, nsd_tree.read_stimuli(path, some), strict=True)
 
 
 def stimuli_of(path: str | Path, nsd_ids: Iterable[int]) -> dict[int, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from neural_recon.comparison import METRICS
+from neural_recon.evaluation.comparison import METRICS
 from neural_recon.report import gallery, penalties, words
 from neural_recon.report.results import Results
 

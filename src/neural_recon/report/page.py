@@ -8,10 +8,10 @@ from typing import Any
 
 import jinja2
 
-from neural_recon import nsd, verdicts
-from neural_recon.errors import InputError
-from neural_recon.evaluate import better
-from neural_recon.files import write_text
+from neural_recon.core.errors import InputError
+from neural_recon.core.files import write_text
+from neural_recon.datasets.nsd import volumes
+from neural_recon.evaluation.subject_scores import better
 from neural_recon.report import (
     album,
     amount,
@@ -30,6 +30,7 @@ from neural_recon.report import (
     words,
 )
 from neural_recon.report.results import Results, SubjectFiles
+from neural_recon.responses import session_verdicts
 
 logger = logging.getLogger(__name__)
 
@@ -150,7 +151,7 @@ def _quality(person: Results, page: str | Path) -> dict[str, Any] | None:
     if table is None:
         return None
     link = os.path.relpath(Path(table).parent.with_suffix(".html"), Path(page).parent)
-    sentence = verdicts.sentence(verdicts.read_sessions(table))
+    sentence = session_verdicts.sentence(session_verdicts.read_sessions(table))
     return {"subject": person.subject, "sentence": sentence, "link": Path(link).as_posix()}
 
 
@@ -164,6 +165,6 @@ def _map(person: Results) -> dict[str, Any] | None:
     )
     return {
         "subject": person.subject,
-        "source": brain.brain_map(voxels, nsd.read_labels(files.mask), most=5),
+        "source": brain.brain_map(voxels, volumes.read_labels(files.mask), most=5),
         "dropped": bool((voxels["dropped"] != "").any()),
     }

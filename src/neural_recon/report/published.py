@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from neural_recon.comparison import COLUMNS, METRICS, NATIVE, OURS, QUESTIONED
-from neural_recon.evaluate import better
+from neural_recon.evaluation.comparison import COLUMNS, METRICS, NATIVE, OURS, QUESTIONED
+from neural_recon.evaluation.subject_scores import better
 from neural_recon.report import results
 from neural_recon.report.results import Results
 

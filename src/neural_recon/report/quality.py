@@ -8,12 +8,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from neural_recon import alignment, verdicts
-from neural_recon.files import write_text
-from neural_recon.quality import REPEATED, Quality, dropped, regions_of
+from neural_recon.core.files import write_text
 from neural_recon.report import plots
 from neural_recon.report.brain import brain_map
 from neural_recon.report.page import render
+from neural_recon.responses import session_agreement, session_verdicts
+from neural_recon.responses.quality import REPEATED, Quality, dropped, regions_of
 
 LOOKS = {  # marker, face and edge of a session
     "ok": ("o", "#0072B2", "#0072B2"),
@@ -42,9 +42,9 @@ def build(output: str | Path, subject: str, found: Quality, labels: np.ndarray, 
     content = {
         "subject": subject,
         "demo": demo,
-        "sentence": verdicts.sentence(sessions),
+        "sentence": session_verdicts.sentence(sessions),
         "state": state(sessions),
-        "mend": verdicts.mend(sessions, subject),
+        "mend": session_verdicts.mend(sessions, subject),
         "sessions": [{**row, "look": kind(row["verdict"])} for row in sessions.to_dict("records")],
         "dashes": bool(figures.isna().any(axis=None)),
         "session_plot": session_plot(sessions),
@@ -56,12 +56,12 @@ def build(output: str | Path, subject: str, found: Quality, labels: np.ndarray, 
         "voxels": len(voxels),
         "dropped": dropped(voxels),
         "criterion": {
-            "agrees": alignment.AGREES,
-            "otherwise": alignment.OTHERWISE,
-            "share": alignment.SHARE,
-            "trials": alignment.TRIALS,
-            "outlier": verdicts.OUTLIER,
-            "fewest": verdicts.FEWEST,
+            "agrees": session_agreement.AGREES,
+            "otherwise": session_agreement.OTHERWISE,
+            "share": session_agreement.SHARE,
+            "trials": session_agreement.TRIALS,
+            "outlier": session_verdicts.OUTLIER,
+            "fewest": session_verdicts.FEWEST,
         },
     }
     write_text(output, render("quality.html", content))
@@ -69,14 +69,18 @@ def build(output: str | Path, subject: str, found: Quality, labels: np.ndarray, 
 
 def kind(verdict: str) -> str:
     """ "ok", "not checked" or "wrong"."""
-    return verdict if verdict in (verdicts.OK, verdicts.UNCHECKED) else "wrong"
+    return verdict if verdict in (session_verdicts.OK, session_verdicts.UNCHECKED) else "wrong"
 
 
 def state(sessions: pd.DataFrame) -> str:
     """ "wrong", "note" (unchecked or outlying sessions) or "ok"."""
-    if verdicts.faults(sessions):
+    if session_verdicts.faults(sessions):
         return "wrong"
-    return "note" if (sessions["verdict"] != verdicts.OK).any() or (sessions["outlier"] != "").any() else "ok"
+    return (
+        "note"
+        if (sessions["verdict"] != session_verdicts.OK).any() or (sessions["outlier"] != "").any()
+        else "ok"
+    )
 
 
 def unmeasured(voxels: pd.DataFrame) -> str:
@@ -108,8 +112,8 @@ def session_plot(sessions: pd.DataFrame) -> str:
             values = sessions[name].to_numpy(float)
             middle = np.nanmedian(values) if np.isfinite(values).any() else 0
             spread = np.nanmedian(np.abs(values - middle)) if np.isfinite(values).any() else 0
-            if len(x) >= verdicts.FEWEST and spread > 0:
-                half = verdicts.OUTLIER * spread / 0.6745
+            if len(x) >= session_verdicts.FEWEST and spread > 0:
+                half = session_verdicts.OUTLIER * spread / 0.6745
                 axes.axhspan(middle - half, middle + half, color="#f0f3f5", lw=0, zorder=0)
             if name == "agreement":
                 z = sessions["agreement_z"].to_numpy(float)  # r over its sd; without either no bar

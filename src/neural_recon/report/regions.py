@@ -10,9 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from neural_recon.files import read_hdf5, read_parameters
-from neural_recon.region_tests import TESTS
-from neural_recon.regions import ALL, RANDOM, REGION, SCORES, ZERO
+from neural_recon.core.files import read_hdf5, read_parameters
+from neural_recon.evaluation.region_tests import TESTS
+from neural_recon.evaluation.regions import ALL, RANDOM, REGION, SCORES, ZERO
 from neural_recon.report import gallery, plots, results
 from neural_recon.report.gallery import Card, Picture
 from neural_recon.report.results import Results

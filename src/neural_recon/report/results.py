@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neural_recon import nsd, single_stage
-from neural_recon.files import dataset, open_hdf5, read_hdf5, read_parameters, read_table, whole_numbers
-from neural_recon.refits import COLUMNS as REFIT_COLUMNS
+from neural_recon.core.files import dataset, open_hdf5, read_hdf5, read_parameters, read_table, whole_numbers
+from neural_recon.datasets.nsd import nsd_tree
+from neural_recon.evaluation.controls import single_stage
+from neural_recon.evaluation.controls.refit_null import COLUMNS as REFIT_COLUMNS
 
 PACKAGES = ("torch", "diffusers", "transformers", "numpy", "snakemake")
 
@@ -225,7 +226,7 @@ def by_region(ceiling: np.ndarray, kept: np.ndarray, voxels: str | Path) -> dict
     groups = {"all voxels": ceiling[has]}
     for atlas in rows.columns.drop(list("xyz")):
         names = rows[atlas].fillna("").to_numpy()
-        for region in nsd.REGIONS.get(atlas, sorted(set(names) - {""})):
+        for region in nsd_tree.REGIONS.get(atlas, sorted(set(names) - {""})):
             chosen = has & (names == region)
             if chosen.any() and atlas != "nsdgeneral":
                 # a name such as mTL stands in several atlases

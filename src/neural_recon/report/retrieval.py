@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from neural_recon.metrics import CANDIDATES, DRAWS
+from neural_recon.evaluation.metrics import CANDIDATES, DRAWS
 from neural_recon.report import penalties, plots, words
 from neural_recon.report.results import Results
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from neural_recon.noise_steps import steps_run
+from neural_recon.evaluation.controls.single_stage import FULL, STAGES
+from neural_recon.models.noise_steps import steps_run
 from neural_recon.report import gallery, tables, words
 from neural_recon.report.gallery import Card, Picture
 from neural_recon.report.results import Results, picture_ids
-from neural_recon.single_stage import FULL, STAGES
 
 SHOWN = 6  # images a subject
 

@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from neural_recon.region_tests import BY_STRATUM, TESTS
+from neural_recon.evaluation.region_tests import BY_STRATUM, TESTS
+from neural_recon.evaluation.strata import ALL, FEWEST, OBJECTS, STRATA, TRENDS
 from neural_recon.report import plots, results, words
 from neural_recon.report.regions import SPACES as REGION_SPACES
 from neural_recon.report.results import Results
-from neural_recon.strata import ALL, FEWEST, OBJECTS, STRATA, TRENDS
 
 SHOWN = ("clip_two_way", "pixcorr")  # plotted; the table has all metrics
 LOOKS = {  # (variant, picture): colour, marker, label

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neural_recon.comparison import METRICS
+from neural_recon.evaluation.comparison import METRICS
 from neural_recon.report import gallery, penalties, plots, words
 from neural_recon.report.results import Results
 

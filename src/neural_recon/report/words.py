@@ -4,8 +4,8 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from neural_recon.comparison import METRICS as PUBLISHED
-from neural_recon.evaluate import better
+from neural_recon.evaluation.comparison import METRICS as PUBLISHED
+from neural_recon.evaluation.subject_scores import better
 
 SUBJECT_SYMBOLS = "●■▲◆▼✚✖★"  # in the order of plots.MARKERS
 

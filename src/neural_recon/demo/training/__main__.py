@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 
-from neural_recon.clip import ClipContexts
 from neural_recon.demo.training import autoencoder, card, classifier, clip, export, generator, pictures, vdvae
+from neural_recon.models.clip import ClipContexts
 
 STAGES = ("autoencoder", "clip", "vdvae", "classifier", "generator", "card")
 

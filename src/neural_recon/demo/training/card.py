@@ -9,13 +9,15 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from neural_recon import metrics, models, reconstruct
+from neural_recon.core.files import whole, write_text
 from neural_recon.demo import scenes
 from neural_recon.demo.captions import captions
 from neural_recon.demo.classifier import SceneClassifier
 from neural_recon.demo.training import autoencoder, classifier, clip, generator, vdvae
 from neural_recon.demo.training.pictures import SIZE, TRAINING_STREAM
-from neural_recon.files import whole, write_text
+from neural_recon.evaluation import metrics
+from neural_recon.generation import reconstruct
+from neural_recon.models import loading
 
 UNSEEN_STREAM = TRAINING_STREAM + 1
 COUNT = 100  # unseen scenes
@@ -79,9 +81,9 @@ def write(work: Path, out: Path) -> None:
     truth = np.stack(
         [np.asarray(Image.fromarray(p).resize((SIZE, SIZE), Image.Resampling.BILINEAR)) for p in large]
     )
-    contexts = models.load_clip(out / "versatile")
-    pipeline = models.load_generator(out / "versatile")
-    model = models.load_vdvae(out / "vdvae/model.safetensors", out / "vdvae/hparams.json")
+    contexts = loading.load_clip(out / "versatile")
+    pipeline = loading.load_generator(out / "versatile")
+    model = loading.load_vdvae(out / "vdvae/model.safetensors", out / "vdvae/hparams.json")
 
     vision = contexts.vision(large)
     text = contexts.text([caption for scene in drawn for caption in captions(scene, UNSEEN_STREAM)])
@@ -94,7 +96,7 @@ def write(work: Path, out: Path) -> None:
     )
 
     with torch.no_grad():
-        x = autoencoder.to_tensor(truth, models.device())
+        x = autoencoder.to_tensor(truth, loading.device())
         again = pipeline.vae.decode(pipeline.vae.encode(x).latent_dist.mean).sample
         psnr = float((10 * torch.log10(4 / (x - again).square().mean((1, 2, 3)))).mean())
     judge = SceneClassifier.from_file(out / "classifier/model.safetensors")

@@ -9,11 +9,11 @@ import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import save_file
 
-from neural_recon.clip import CLIP_MEAN, CLIP_STD
+from neural_recon.core.files import whole, write_text
 from neural_recon.demo.training import autoencoder, clip, generator, vdvae
-from neural_recon.dual_unet import DualUNet
-from neural_recon.files import whole, write_text
-from neural_recon.versatile import PUBLISHED_SCHEDULE
+from neural_recon.models.clip import CLIP_MEAN, CLIP_STD
+from neural_recon.models.dual_unet import DualUNet
+from neural_recon.models.versatile import PUBLISHED_SCHEDULE
 
 
 def write_weights(path: Path, state: Mapping[str, torch.Tensor]) -> None:

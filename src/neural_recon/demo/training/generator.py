@@ -8,12 +8,12 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler
 from diffusers.models.attention_processor import AttnProcessor
 
-from neural_recon.clip import ClipContexts
+from neural_recon.core.files import whole
 from neural_recon.demo.training.autoencoder import to_tensor
 from neural_recon.demo.training.loop import Schedule, fit
-from neural_recon.dual_unet import DualUNet
-from neural_recon.files import whole
-from neural_recon.versatile import PUBLISHED_SCHEDULE
+from neural_recon.models.clip import ClipContexts
+from neural_recon.models.dual_unet import DualUNet
+from neural_recon.models.versatile import PUBLISHED_SCHEDULE
 
 SCHEDULE = Schedule(steps=10_000, learning_rate=6e-4, batch=16)
 CONFIG = {

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from neural_recon.files import whole
+from neural_recon.core.files import whole
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from neural_recon.core.files import whole, write_text
 from neural_recon.demo import captions, scenes
-from neural_recon.files import whole, write_text
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from neural_recon.demo.training.loop import Schedule, fit
-from neural_recon.vdvae import VDVAE
+from neural_recon.models.vdvae import VDVAE
 
 SCHEDULE = Schedule(steps=2600, learning_rate=1e-3, batch=8)
 HPARAMS = {

@@ -1,0 +1,311 @@
+"""The command `neural-recon`: a door to the package for each of its subcommands."""
+
+import contextlib
+import logging
+import shlex
+import shutil
+import sys
+import textwrap
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from neural_recon import __version__
+from neural_recon.core.errors import InputError
+from neural_recon.core.refusals import of_system
+
+COLOURS = {"ok": typer.colors.GREEN, "note": typer.colors.YELLOW, "wrong": typer.colors.RED}
+WIDTH = 110
+NAME = "neural-recon"
+
+EXIT_STATUS = (
+    "Exit status: 0 done; 1 a mistake in what was given, or something found wrong; 2 wrong usage; "
+    "130 interrupted (Ctrl-C). docs/command_line.md has an example of each command."
+)
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+config_app = typer.Typer(no_args_is_help=True, help="Write a commented configuration; check one.")
+options = {"debug": False}
+
+
+def show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"{NAME} {__version__}")
+        raise typer.Exit
+
+
+@app.callback(epilog=EXIT_STATUS)
+def main(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """From the voxels of a brain that saw a picture back to the picture."""
+    options["debug"] = debug
+
+
+@app.command()
+def doctor(
+    configfile: Annotated[Path, typer.Option(help="The configuration to look at.")] = Path(
+        "config/demo.yaml"
+    ),
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Read every session through: seconds each.")
+    ] = False,
+) -> None:
+    """Say what is there and what is missing for a run, and what to type next (in the project's folder)."""
+    from neural_recon.workflow.doctor import examine  # takes seconds to import
+
+    findings, advice = examine(configfile, Path.cwd(), thorough)
+    indent = max(len(finding.topic) for finding in findings) + 9
+    width = min(shutil.get_terminal_size((WIDTH, 0)).columns, WIDTH)
+    for finding in findings:
+        mark = typer.style(f"{finding.state:5}", fg=COLOURS[finding.state])
+        text = textwrap.fill(
+            finding.text,
+            width,
+            initial_indent=" " * indent,
+            subsequent_indent=" " * indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        typer.echo(f"{mark}  {finding.topic:{indent - 9}}  {text.lstrip()}")
+    typer.echo(f"\nnext: {advice}")
+    raise typer.Exit(any(finding.state == "wrong" for finding in findings))
+
+
+@app.command()
+def demo(
+    cores: Annotated[
+        int | None, typer.Option(min=1, help="Jobs at once, of up to 1.1 GB each; default: at most four.")
+    ] = None,
+    subject: Annotated[
+        Literal["subj01", "subj02"] | None, typer.Option(help="One of the two subjects: half the time.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would run.")] = False,
+) -> None:
+    """Run the whole workflow on two simulated subjects: what `make demo` does (in the project's folder)."""
+    from neural_recon.cli import demo_run
+
+    folder, cores = Path.cwd(), cores or demo_run.default_cores()
+    demo_run.check_folder(folder)
+    if not dry_run:
+        typer.echo(
+            f"Two simulated subjects, from responses to a report; {cores} jobs at once. A first run takes "
+            "10 to 20 minutes on two cores without a GPU and fills 0.6 GB; a later one does what is stale."
+        )
+    status = demo_run.run(folder, cores, subject, dry_run)
+    if not (status or dry_run):
+        page = folder / f"results/report/{subject or 'all'}.html"
+        typer.echo(f"Open the report in a browser: {page}")
+    raise typer.Exit(status)
+
+
+@config_app.command()
+def write(
+    path: Annotated[Path, typer.Argument(help="The new file (.yaml); none is overwritten.")],
+) -> None:
+    """Write a configuration for NSD with every key, its meaning, what it may be and its default."""
+    from neural_recon.config.reference import write_template
+
+    write_template(path, Path.cwd())
+    typer.echo(
+        f"{path}: edit the lines marked EDIT; then neural-recon config validate {shlex.quote(str(path))}"
+    )
+
+
+@config_app.command()
+def validate(path: Annotated[Path, typer.Argument(help="The configuration to look at.")]) -> None:
+    """Say all that is wrong with a configuration, as a run would find it; else what it asks for."""
+    from neural_recon.workflow.config_check import examine
+
+    wrong, summary = examine(path, Path.cwd())
+    for topic, text in summary.items():
+        typer.echo(f"{topic:12}{text}")
+    for sentence in wrong:
+        typer.echo(f"{typer.style('wrong', fg=COLOURS['wrong'])}       {sentence}")
+    typer.echo(f"{path}: {f'{len(wrong)} to mend' if wrong else 'ok'}")
+    raise typer.Exit(bool(wrong))
+
+
+app.add_typer(config_app, name="config")
+
+
+@app.command()
+def decode(
+    subject: Annotated[str, typer.Option(help="Whose responses they are.")],
+    betas: Annotated[
+        Path,
+        typer.Option(
+            help="Betas (.nii.gz, .hdf5) as NSD writes them, NSD-synthetic and NSD-imagery too, or as floats "
+            "in percent signal change; an array (.npy) of trials and voxels, or of the volume; or a table "
+            "(.tsv, .parquet) in percent signal change, one row per trial, one column per voxel."
+        ),
+    ],
+    configfile: Annotated[Path, typer.Option(help="The configuration of the run that kept decoders.")] = Path(
+        "config/demo.yaml"
+    ),
+    zscore: Annotated[
+        Literal["train", "session"] | None,
+        typer.Option(help="By the training images, or by these responses; default: as in training."),
+    ] = None,
+    average: Annotated[
+        Path | None,
+        typer.Option(help="TSV with the columns trial (from 1) and condition: average each condition first."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Default: decoded/SUBJECT/FILE in the results' folder.")
+    ] = None,
+) -> None:
+    """Turn responses that were not in the experiment into pictures (in the project's folder)."""
+    from neural_recon.cli import decode_scans  # takes seconds to import
+    from neural_recon.config.configuration import read_config
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    config = read_config(configfile, Path.cwd())
+    folder = decode_scans.decode(config, configfile, subject, betas, zscore, average, output)
+    typer.echo(f"pictures: {folder / 'pictures'}; overview: {folder / 'sheet.png'}")
+
+
+@app.command()
+def evaluate(
+    reconstructions: Annotated[
+        Path, typer.Option(help="Folder of pictures (png, jpg) named by NSD id: 00123.png or 123.png.")
+    ],
+    stimuli: Annotated[
+        Path, typer.Option(help="Folder of what was seen, named alike; or NSD's stimuli (HDF5), or its tree.")
+    ],
+    preset: Annotated[
+        Literal["brain_diffuser", "mindeye2", "native"],
+        typer.Option(help="Whose sizes, SSIM and networks' inputs; native: the pictures' own size."),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="The table (.tsv); single images' scores beside it (.parquet). Default: "
+            "others/NAME_PRESET.tsv in the results' folder, which joins the comparison in the report."
+        ),
+    ] = None,
+    configfile: Annotated[
+        Path,
+        typer.Option(
+            help="The configuration of the run whose comparison they join (without --output); its test "
+            "images are tried where the pictures' names are questioned."
+        ),
+    ] = Path("config/demo.yaml"),
+    weights: Annotated[
+        Path,
+        typer.Option(
+            help="Folder of the networks' weights under their published names; what it lacks is not measured."
+        ),
+    ] = Path("resources/models"),
+    clip: Annotated[
+        Path | None,
+        typer.Option(
+            help="Versatile Diffusion folder, for its CLIP; default: as fetched, in the folder of weights."
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The method's name; default: the folder's.")] = None,
+    names: Annotated[
+        Literal["ids", "ids_from_1"] | None,
+        typer.Option(
+            help="What numbers as names are: NSD ids from 0, or from 1. Default: from 0, and questioned "
+            "where they look like positions in a list."
+        ),
+    ] = None,
+    ids: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="The names of the reconstructions are positions in a list: a text file with the 0-based NSD "
+            "id of each, one a line; or brain_diffuser or mindeye2, for the order of these scripts.",
+        ),
+    ] = None,
+) -> None:
+    """Score a folder of pictures, from whatever method, with intervals and chance levels."""
+    from neural_recon.cli import evaluate_folder  # takes seconds to import
+    from neural_recon.config.configuration import read_config
+
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    name = name or reconstructions.resolve().name
+    given = (reconstructions, stimuli, preset, name, clip, weights, names, ids)
+    joins = ""
+    if output is None:
+        output, summary = evaluate_folder.evaluate_into(read_config(configfile, Path.cwd()), *given)
+        joins = (
+            f"The next run with --configfile {configfile} takes this table up in its comparison and report "
+            f"({output}); remove it, or give --output, to keep it out.\n"
+        )
+    elif output.suffix != ".tsv":
+        raise InputError(f"{output}: expected a name that ends in .tsv.")
+    else:
+        config = None
+        with contextlib.suppress(InputError):  # only its test images could be asked for
+            config = read_config(configfile, Path.cwd())
+        summary, images = evaluate_folder.evaluate_folder(*given, config)
+        evaluate_folder.write_scores(output, summary, images)
+    typer.echo(f"{evaluate_folder.as_text(summary)}\n\n{joins}scores: {output}")
+    if summary["questioned"].iloc[0]:
+        typer.echo(f"warning: {output} is questioned: {summary['questioned'].iloc[0]}", err=True)
+
+
+@app.command()
+def verify(
+    results: Annotated[Path, typer.Argument(help="The results' folder, here or moved elsewhere.")],
+    thorough: Annotated[
+        bool,
+        typer.Option("--thorough", help="Hash all inputs too, not only weights and what has another time."),
+    ] = False,
+) -> None:
+    """Compare results with the records of what made them: files, weights, data."""
+    from neural_recon.workflow.verify import verify as check
+
+    read, said = 0, 0
+
+    def progress(n: int) -> None:
+        nonlocal read, said
+        read += n
+        if sys.stderr.isatty() and read - said > 100_000_000:
+            said = read
+            typer.echo(f"\r{read / 1e9:.1f} GB read", err=True, nl=False)
+
+    verdict = check(results, thorough, progress)
+    if said:
+        typer.echo("\r\033[K", err=True, nl=False)
+    unchecked = [("unchecked", sentence) for sentence in verdict.unchecked]
+    for state, sentence in (*verdict.wrong, *unchecked):
+        mark = typer.style(f"{state:10}", fg=COLOURS["note" if state == "unchecked" else "wrong"])
+        # names in records come from anywhere: no codes that a terminal obeys
+        typer.echo(f"{mark}  {''.join(c if c.isprintable() else '?' for c in sentence)}")
+    typer.echo(f"{results}: {verdict.summary()}")
+    raise typer.Exit(bool(verdict.wrong))
+
+
+def run() -> None:
+    """The console script: whatever happens is one sentence, on the error stream, and an exit status."""
+    try:
+        app(prog_name=NAME)
+    except Exception as error:
+        if options["debug"]:
+            raise
+        typer.echo(f"error: {as_sentence(error)}", err=True)
+        sys.exit(1)
+
+
+def as_sentence(error: Exception) -> str:
+    """One line on what went wrong, and where there is more to know."""
+    if isinstance(error, InputError):
+        return str(error)
+    said = (of_system(error) if isinstance(error, OSError) else None) or error
+    line = " ".join(f"{type(error).__name__}: {said}".split())
+    more = f"`{NAME} --debug ...` shows where"
+    # of the disk, the memory, or rights: nothing of ours
+    if isinstance(error, OSError | MemoryError):
+        return f"{line} ({more})"
+    return f"{line} (a bug, which we did not foresee: {more}, CONTRIBUTING.md how to report it)"
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,269 @@
+"""Decode scans that were not in the experiment with the decoders a run kept (`ridge.keep`)."""
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from neural_recon import __version__
+from neural_recon.config.configuration import Config
+from neural_recon.core.errors import InputError
+from neural_recon.core.files import read_hdf5, read_parameters, write_hdf5, write_text
+from neural_recon.core.refusals import is_there
+from neural_recon.decoding import kept_decoders
+from neural_recon.features.spaces import SPACES
+from neural_recon.generation import generators
+from neural_recon.generation.png_files import write_folder, write_sheet
+from neural_recon.generation.reconstruct import base_images
+from neural_recon.models import loading, weights
+from neural_recon.responses.new_scans import new_responses, read_conditions
+from neural_recon.workflow import recording
+
+logger = logging.getLogger(__name__)
+
+Zscore = Literal["train", "session"]
+ROWS = 10  # fewer give no mean and spread of a session
+SHEET = 12  # pictures on the sheet, the first ones
+UNCONDITIONAL = Path("features/unconditional.h5")  # in the results
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Responses ready for a decoder."""
+
+    rows: np.ndarray  # float32 (n, p), z-scored
+    names: list[str]  # (n,): row numbers from 1, or conditions
+    trials: list[int]  # (n,): how many trials each row is the mean of
+    not_finite: int  # voxels set to 0
+    constant: int
+
+
+def prepare(
+    betas: np.ndarray,
+    shared: dict[str, np.ndarray],
+    trained: Zscore,
+    zscore: Zscore,
+    conditions: pd.Series | None = None,
+) -> Prepared:
+    """Average the trials of a condition and z-score.
+
+    A decoder of responses that were z-scored over all training images takes new rows by the training images'
+    mean and std ("train"), or by those over the new rows ("session", after averaging). A decoder whose
+    training sessions were each z-scored by themselves wants the same of the new one: by its single trials,
+    then averages by the training images.
+
+    Args:
+        betas: (n_trials, p) percent signal change.
+        shared: `mean` and `std` (p,) of the training images.
+        trained: how the training responses were z-scored (`responses.zscore`).
+        conditions: of trials (its index, from 0); the others are left out. Default: every trial is a row.
+
+    Voxels that are not numbers in a trial, or the same in all, are 0 in every row.
+
+    Raises:
+        InputError: no voxel with signal, fewer than 10 rows to z-score a session by, or "train" for a decoder
+            of sessions z-scored by themselves.
+    """
+    if trained == "session" and zscore == "train":
+        raise InputError(
+            "--zscore train: expected a decoder of responses z-scored over all sessions, found one trained "
+            "with responses.zscore session; use --zscore session."
+        )
+    betas = betas.astype(np.float64)
+    not_finite = ~np.isfinite(betas).all(axis=0)
+    constant = ~not_finite & (np.ptp(np.where(not_finite, 0, betas), axis=0) == 0) & (len(betas) > 1)
+    unusable = not_finite | constant
+    for count, what in ((not_finite.sum(), "not a number in a trial"), (constant.sum(), "constant")):
+        if count:
+            logger.warning("%d of %d voxels set to 0: %s", count, len(unusable), what)
+    if unusable.all():
+        raise InputError(f"responses: expected voxels with signal, found none among {len(unusable)}.")
+    betas[:, unusable] = 0
+
+    if zscore == "session" and trained == "session":
+        betas = _by_own(betas)
+    names, trials = [f"{row:05d}" for row in range(1, len(betas) + 1)], [1] * len(betas)
+    if conditions is not None:
+        groups = {
+            name: list(rows) for name, rows in conditions.groupby(conditions, sort=False).groups.items()
+        }
+        names, trials = [str(name) for name in groups], [len(rows) for rows in groups.values()]
+        betas = np.stack([betas[rows].mean(axis=0) for rows in groups.values()])
+    if zscore == "session" and trained == "train":
+        betas = _by_own(betas)
+    else:
+        betas = (betas - shared["mean"]) / shared["std"]
+    betas[:, unusable] = 0
+    return Prepared(betas.astype(np.float32), names, trials, int(not_finite.sum()), int(constant.sum()))
+
+
+def _by_own(rows: np.ndarray) -> np.ndarray:
+    if len(rows) < ROWS:
+        raise InputError(
+            f"--zscore session: expected at least {ROWS} rows to take mean and spread from, found "
+            f"{len(rows)}; use --zscore train."
+        )
+    std = rows.std(axis=0, ddof=1)
+    return (rows - rows.mean(axis=0)) / np.where(std > 0, std, 1)
+
+
+def decode(
+    config: Config,
+    configfile: Path,
+    subject: str,
+    betas: Path,
+    zscore: Zscore | None = None,
+    average: Path | None = None,
+    output: Path | None = None,
+) -> Path:
+    """Decode a file of responses; returns the folder written.
+
+    It holds `features.h5` (a float16 dataset a space, and `name`), `pictures/{base,final}/NAME.png`,
+    `sheet.png` (base images above, reconstructions below) and `provenance.json`. The noise of a picture
+    belongs to its row's number (from 1).
+
+    Args:
+        zscore: default: as the training responses were.
+        average: table of `read_conditions`.
+        output: default: decoded/SUBJECT/FILE in the results; a folder with anything else in it is an error.
+
+    Raises:
+        InputError: one sentence on what is missing or does not fit.
+    """
+    results = config.results
+    kept = find_decoders(config, configfile, results, subject)
+    stem = betas.name.removesuffix(".gz").rsplit(".", 1)[0]
+    output = output or results / "decoded" / subject / stem
+    used = output.exists() and not (output / "provenance.json").is_file()
+    if used and not (output.is_dir() and not any(output.iterdir())):
+        raise InputError(
+            f"{output}: expected a new or empty folder, or one of an earlier decode; name another."
+        )
+
+    trained = read_parameters(kept["responses"])["zscore"]
+    table = weights.read_table(weights.TABLE)
+    located = {key: weights.locate(key, value, table) for key, value in config.weights}
+    settings = config.generator.model_dump()
+    kind = generators.KINDS[config.generator.kind]
+    unconditional = results / UNCONDITIONAL if kind.needs_contexts else None
+    begun = recording.begin_command(
+        "decode",
+        {"subject": subject},
+        {"zscore": zscore or trained},
+        config.model_dump(mode="json"),
+        [output],
+        {
+            "betas": [betas],
+            "average": [average] if average else [],
+            "decoders": [*kept.values(), *([unconditional] if unconditional else [])],
+            "weights": [
+                located["vdvae"],
+                Path(config.features.vdvae.hparams),
+                *map(Path, weights.painters(config.weights.versatile, table, kind.parts)),
+            ],
+        },
+    )
+
+    shared = read_hdf5(kept["responses"], "x_y_z", "volume", "mean", "std")
+    new = new_responses(betas, shared["x_y_z"], kept_decoders.grid(kept["responses"]))
+    raw = new.values
+    conditions = read_conditions(average, len(raw)) if average else None
+    prepared = prepare(raw, shared, trained, zscore or trained, conditions)
+    scores = kept_decoders.project(kept["responses"], prepared.rows)
+    features: dict[str, np.ndarray] = {
+        space: kept_decoders.predict(kept[space], kept["responses"], scores) for space in SPACES
+    }
+    for space, values in features.items():
+        logger.info("%s: %d rows, %d features", space, *values.shape)
+
+    generator = generators.load(located["versatile"], settings)
+    contexts = generators.contexts_of(features["clip_vision"], features["clip_text"], unconditional or "")
+    base = base_images(loading.load_vdvae(located["vdvae"], config.features.vdvae.hparams), features["vdvae"])
+    final = generator.paint(base, contexts, np.arange(1, len(base) + 1), config.seed)
+
+    provenance: dict[str, Any] = {
+        "neural_recon_version": __version__,
+        "configfile": str(configfile),
+        "subject": subject,
+        "betas": {
+            "path": str(betas),
+            "bytes": betas.stat().st_size,
+            "trials": len(raw),
+            "units": new.units,
+            "axes": new.axes,
+        },
+        "average": str(average) if average else None,
+        "zscore": zscore or trained,
+        "voxels": {"all": raw.shape[1], "not_finite": prepared.not_finite, "constant": prepared.constant},
+        "rows": dict(zip(prepared.names, prepared.trials, strict=True)),
+        "decoders": {space: read_parameters(kept[space]) for space in SPACES},
+        "weights": {key: str(path) for key, path in located.items()},
+        "generator": {**generators.changing(settings), "seed": config.seed},
+        "inputs": [one.model_dump() for one in begun.inputs],
+    }
+    write_pictures(output, prepared.names, base, final, features, provenance)
+    recording.finish(begun)
+    return output
+
+
+def find_decoders(config: Config, configfile: Path, results: Path, subject: str) -> dict[str, Path]:
+    """The kept decoders of a subject, by space, and "responses".
+
+    Raises:
+        InputError: the configuration has no such subject, or a decoder is not there.
+    """
+    if subject not in config.subjects:
+        raise InputError(f"--subject: expected one of {', '.join(config.subjects)}, found {subject}.")
+    folder = results / "decoders" / subject
+    kept = {name: folder / f"{name}.h5" for name in ("responses", *SPACES)}
+    absent = [path for path in kept.values() if not is_there(path, "a decoder")]
+    if absent:
+        setting = "" if config.ridge.keep else f"set ridge.keep in {configfile}, then "
+        targets = " ".join(map(str, [*(folder / f"{space}.h5" for space in SPACES), results / UNCONDITIONAL]))
+        raise InputError(
+            f"{absent[0]}: expected a decoder kept for new scans, found none; {setting}run snakemake "
+            f"--configfile {configfile} --cores 2 {targets}."
+        )
+    return kept
+
+
+def write_pictures(
+    folder: Path,
+    names: list[str],
+    base: np.ndarray,
+    final: np.ndarray,
+    features: dict[str, np.ndarray],
+    provenance: dict[str, Any],
+) -> None:
+    """Write what `decode` gives back; base and final are uint8 (n, H, W, 3)."""
+    # first, so that a second call may write again where this one stopped
+    write_text(folder / "provenance.json", json.dumps(provenance, indent=2) + "\n")
+    arrays = {space: _half(values, space) for space, values in features.items()}
+    write_hdf5(
+        folder / "features.h5", {**arrays, "name": np.array(names)}, {"betas": provenance.get("betas")}
+    )
+    pictures = {"base": base, "final": final}
+    numbers = range(len(names))
+    write_folder(
+        folder / "pictures",
+        {kind: {"images": images, "nsd_id": names} for kind, images in pictures.items()},
+    )
+    write_sheet(
+        folder / "sheet.png",
+        None,
+        {kind: {"images": images, "nsd_id": numbers} for kind, images in pictures.items()},
+        numbers[:SHEET],
+    )
+
+
+def _half(values: np.ndarray, space: str) -> np.ndarray:
+    """As float16, where a decoder's far prediction ends at its largest number."""
+    largest = np.finfo(np.float16).max
+    far = np.count_nonzero(np.abs(values) > largest)
+    if far:
+        logger.warning("%s: %d of %d features lie beyond %g and end there", space, far, values.size, largest)
+    return np.clip(values, -largest, largest).astype(np.float16)

@@ -1,0 +1,296 @@
+"""The whole configuration, and how it is read.
+
+The sections `features`, `ridge`, `generator` and `weights` come from a recipe (`config/recipes/NAME.yaml`, a
+published decoder); what the configuration itself says of them wins.
+"""
+
+import contextlib
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+from neural_recon.config import snakemake_paths
+from neural_recon.config.sections import (
+    DataAmount,
+    Demo,
+    Evaluation,
+    Features,
+    Figure,
+    Generator,
+    Nsd,
+    Regions,
+    Responses,
+    Ridge,
+    Section,
+    Split,
+    Subject,
+    Weights,
+    check_regions,
+)
+from neural_recon.core.errors import InputError, mistakes, quoted
+from neural_recon.core.refusals import is_there
+from neural_recon.core.texts import read_yaml
+from neural_recon.datasets.nsd.nsd_tree import PUBLISHED_SESSIONS, SESSIONS, Tree
+
+ANNOTATIONS = ("captions_train2017.json", "captions_val2017.json")  # COCO's
+INSTANCES = ("instances_train2017.json", "instances_val2017.json")
+RECIPE = ("features", "ridge", "generator", "weights")  # the sections of a recipe
+
+
+class Config(Section):
+    """Everything a run depends on, but for threads, memory and cluster (profiles have those)."""
+
+    seed: int = Field(0, ge=0, description="Seeds folds, draws and the noise of every picture.")
+    recipe: str = Field(description="A published decoder: NAME of config/recipes/NAME.yaml, or a path.")
+    nsd: Nsd
+    subjects: dict[str, Subject] = Field(min_length=1)
+    split: Split = Split()
+    responses: Responses = Responses()
+    features: Features
+    ridge: Ridge
+    generator: Generator = Generator()
+    weights: Weights
+    evaluation: Evaluation = Evaluation()
+    data_amount: DataAmount | None = None
+    regions: Regions = Regions()
+    figure: Figure = Figure()
+    demo: Demo | None = None
+    pathvars: dict[Literal["results", "logs", "benchmarks"], str] = Field(
+        {}, description="Snakemake's path variables: results, logs, benchmarks."
+    )
+
+    @model_validator(mode="after")
+    def _plain_paths(self) -> "Config":
+        for key, text in snakemake_paths.texts(self.model_dump()):
+            # the subject in a region's mask is filled in here, path variables in each other by Snakemake
+            known = {"nsd.regions": "{subject}", "regions": "{subject}", "pathvars": "<"}
+            plain = [text.replace(sign, "") for place, sign in known.items() if key.startswith(place)]
+            if wrong := snakemake_paths.fault(plain[0] if plain else text):
+                raise ValueError(f"{key}: {wrong} folder or file, or name a link to it")
+        return self
+
+    @model_validator(mode="after")
+    def _known_subjects(self) -> "Config":
+        for name in self.subjects:
+            if name not in SESSIONS:
+                raise ValueError(f"unknown subject {name!r}; known are {', '.join(SESSIONS)}")
+            last = self._last_session(name)
+            if self.split.name == "published":
+                wanted = f'split.name "published" takes the first {PUBLISHED_SESSIONS} sessions'
+                if last < PUBLISHED_SESSIONS:
+                    raise ValueError(f'{wanted}, and {name} came for {last}; use split.name "all"')
+                if self.sessions(name) != list(range(1, PUBLISHED_SESSIONS + 1)):
+                    raise ValueError(f"{wanted}: leave subjects.{name}.sessions out")
+            for session in self.sessions(name):
+                if not 1 <= session <= last:
+                    raise ValueError(f"{name} has the sessions 1 to {last}, not {session}")
+        if self.demo is not None and self.nsd.coco:
+            raise ValueError("nsd.coco: the demo has captions of its own; leave it out")
+        absent = sorted(set(self.subjects) - set(self.demo.subjects if self.demo else self.subjects))
+        if absent:
+            raise ValueError(f"{absent[0]} is not simulated: add it to demo.subjects")
+        return self
+
+    @model_validator(mode="after")
+    def _known_regions(self) -> "Config":
+        for name, members in self.regions.sets.items():
+            try:
+                check_regions(members, self.nsd.atlases)
+            except ValueError as error:
+                raise ValueError(f"regions.sets.{name}: {error}") from error
+        return self
+
+    @property
+    def results(self) -> Path:
+        """The folder of this configuration's results."""
+        return Path(self.pathvars.get("results", "results"))
+
+    @property
+    def model_names(self) -> list[str]:
+        """The models that are named: entries of the table of weights, or paths."""
+        return [self.weights.vdvae, self.weights.versatile, *self.evaluation.networks.named.values()]
+
+    def _last_session(self, name: str) -> int:
+        return SESSIONS[name] if self.demo is None else self.demo.sessions
+
+    def sessions(self, name: str) -> list[int]:
+        """The 1-based sessions of a subject that are used, ascending."""
+        sessions = self.subjects[name].sessions
+        if sessions == "all":
+            sessions = PUBLISHED_SESSIONS if self.split.name == "published" else self._last_session(name)
+        return list(range(1, sessions + 1)) if isinstance(sessions, int) else sorted(set(sessions))
+
+    @property
+    def tree(self) -> Tree:
+        """The NSD tree this configuration reads."""
+        return Tree(self.nsd.root, self.nsd.space, self.nsd.preparation)
+
+    def clusters(self, subject: str) -> Path:
+        """The table of a subject's clusters of images."""
+        return self.results / f"clusters/{subject}.tsv"
+
+    @property
+    def captions(self) -> Path:
+        """The captions this configuration reads."""
+        if self.nsd.coco:
+            return self.results / "captions.npy"
+        return Path(self.nsd.captions) if self.nsd.captions else self.tree.captions
+
+    @property
+    def caption_files(self) -> dict[str, Path]:
+        """Where the captions come from, by name: the captions themselves, or what they are built from."""
+        if not self.nsd.coco:
+            return {"captions": self.captions}
+        annotations = {f"{name} of COCO": Path(self.nsd.coco) / name for name in ANNOTATIONS}
+        return {"stimulus table": self.tree.stimulus_info, **annotations}
+
+    @property
+    def content_files(self) -> dict[str, Path]:
+        """What says what the pictures show, by name: the table of scenes, or COCO's files; or nothing."""
+        if self.evaluation.scenes:
+            return {"scenes": Path(self.evaluation.scenes)}
+        if not self.nsd.instances:
+            return {}
+        annotations = {f"{name} of COCO": Path(self.nsd.instances) / name for name in INSTANCES}
+        return {"stimulus table": self.tree.stimulus_info, **annotations}
+
+
+def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `override` laid over it, mapping by mapping."""
+    merged = dict(base)
+    for key, value in override.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def read_recipe(name: str, folder: Path) -> dict[str, Any]:
+    """The recipe `name`, from `folder`/config/recipes or as a path of its own."""
+    path = Path(name) if name.endswith((".yaml", ".yml")) else folder / "config/recipes" / f"{name}.yaml"
+    if not is_there(path, "a recipe"):
+        known = ", ".join(sorted(p.stem for p in (folder / "config/recipes").glob("*.yaml")))
+        along = f"recipes that come along are {known}" if known else "run this in the project's folder"
+        raise InputError(f"recipe: expected the file {path}, found none; {along}.")
+    content = read_yaml(path, "a recipe")
+    sections = ", ".join(RECIPE)
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected the sections {sections}, found {quoted(content)}.")
+    unknown = sorted(str(name) for name in set(content) - set(RECIPE))
+    if unknown:
+        raise InputError(f"{path}: expected the sections {sections}, found {', '.join(unknown)}.")
+    return content if folder.resolve() == Path.cwd() else _anchored(content, folder)
+
+
+def _anchored(content: Any, folder: Path) -> Any:
+    """A recipe whose paths work from another folder: those of files that come along lie in `folder`."""
+    if isinstance(content, dict):
+        return {key: _anchored(value, folder) for key, value in content.items()}
+    comes_along = False
+    if isinstance(content, str) and "/" in content:
+        with contextlib.suppress(OSError, ValueError):  # a name that no file can have
+            comes_along = (folder / content).exists()
+    return str(folder / content) if comes_along else content
+
+
+def resolve(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Lay a raw configuration over its recipe, check it, and fill in defaults: plain values again.
+
+    Raises:
+        InputError: one sentence on the first thing that is wrong.
+    """
+    merged = _with_recipe(raw, folder)
+    try:
+        return Config.model_validate(merged).model_dump(mode="json")
+    except ValidationError as error:
+        raise InputError(_sentences(error, merged)[0]) from error
+
+
+def checked(raw: Mapping[str, Any], folder: Path) -> tuple[Config | None, list[str]]:
+    """The configuration that a raw one makes, or everything that is wrong with it, a sentence each."""
+    try:
+        merged = _with_recipe(raw, folder)
+        return Config.model_validate(merged), []
+    except InputError as error:
+        return None, [str(error)]
+    except ValidationError as error:
+        return None, _sentences(error, merged)
+
+
+def _with_recipe(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    if "recipe" not in raw:
+        raise InputError("configuration: expected the key recipe, found none; name a published decoder.")
+    return merge(read_recipe(str(raw["recipe"]), folder), raw)
+
+
+def _sentences(error: ValidationError, merged: Mapping[str, Any]) -> list[str]:
+    sentences = []
+    for place, mistake in mistakes(error, merged).items():
+        if mistake.startswith("unknown key"):
+            near = nearest(place)
+            mistake += f"; did you mean {near}?" if near else "; config/README.md lists the keys there are."
+        else:
+            mistake += "."
+        sentences.append(f"configuration: {mistake}")
+    return sentences
+
+
+Place = tuple[str | int, ...]
+
+
+def known_keys(model: type[BaseModel] = Config, above: Place = ()) -> Iterator[tuple[Place, FieldInfo, bool]]:
+    """Every key there is: place (SUBJECT stands for a subject's name), field, whether it is a section."""
+    for name, field in model.model_fields.items():
+        section = section_of(field)
+        yield (*above, name), field, section is not None
+        if section is not None:
+            several = ("SUBJECT",) if section is Subject else ()  # subjects maps names to sections
+            yield from known_keys(section, (*above, name, *several))
+
+
+def section_of(field: FieldInfo) -> type[Section] | None:
+    """The section that a field holds: itself, in a mapping, or optionally."""
+    for candidate in (field.annotation, *get_args(field.annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, Section):
+            return candidate
+    return None
+
+
+def nearest(place: Place) -> str | None:
+    """What somebody meant who wrote a key that there is not: one like it in its section, or its namesakes."""
+    *above, name = (str(part) for part in place)
+    section = (above[0], "SUBJECT", *above[2:]) if above[:1] == ["subjects"] and above[1:] else tuple(above)
+    known = [key for key, _, _ in known_keys()]
+    beside = difflib.get_close_matches(name, [str(key[-1]) for key in known if key[:-1] == section], 1)
+    if beside:
+        return ".".join([*above, beside[0]])
+    return " or ".join(".".join(map(str, key)) for key in known if key[-1] == name) or None
+
+
+def read_raw(path: Path) -> dict[str, Any]:
+    """What a file of configuration says, unchecked.
+
+    Raises:
+        InputError: it is missing, or no mapping of YAML.
+    """
+    if not is_there(path, "a configuration"):
+        raise InputError(
+            f"{path}: expected a configuration, found no such file; run this in the project's folder, "
+            "or correct the path."
+        )
+    raw = read_yaml(path, "a configuration")
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}: expected a configuration, found {quoted(raw)}.")
+    return raw
+
+
+def read_config(path: Path, folder: Path) -> Config:
+    """The configuration of a file.
+
+    Raises:
+        InputError: it is missing or wrong.
+    """
+    return Config.model_validate(resolve(read_raw(path), folder))

@@ -1,0 +1,147 @@
+"""What is written down of the configuration: schema, table of keys, and a commented file to begin with.
+
+`python -m neural_recon.config.reference` writes schema and table again, `neural-recon config write` the file.
+"""
+
+import json
+import re
+import shlex
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from neural_recon.config.configuration import RECIPE, Config, known_keys, read_raw, resolve, section_of
+from neural_recon.config.sections import Subject
+from neural_recon.core.errors import InputError
+from neural_recon.core.files import write_text
+
+SCHEMA, README = Path("workflow/schemas/config.schema.json"), Path("config/README.md")
+START = Path("config/nsd.yaml")  # whose values a new configuration begins with
+WIDTH = 100
+HEAD = """\
+# A configuration of neural-recon for the Natural Scenes Dataset: every key with its meaning, what it may be
+# and its default.
+# Look at the lines marked EDIT, which have no default. Then, in the project's folder:
+#     neural-recon config validate {path}
+#     neural-recon doctor --configfile {path}
+#     snakemake --configfile {path} --cores 8 -n
+# Sections behind "# " are filled by the recipe, with the values shown. To set one of these otherwise, take
+# the "# " away from its line and from the names of the sections above it.
+"""
+
+
+def key_table() -> str:
+    """Every key with its default and meaning, as a Markdown table (for config/README.md)."""
+    lines = ["| key | default | meaning |", "|---|---|---|"]
+    for place, field, is_section in known_keys():
+        if not is_section:
+            value = "" if field.is_required() else f"`{json.dumps(field.get_default())}`"
+            lines.append(f"| `{'.'.join(map(str, place))}` | {value} | {field.description or ''} |")
+    return "\n".join(lines)
+
+
+def write_template(path: Path, folder: Path) -> None:
+    """Write a commented configuration for NSD with every key but the demo's.
+
+    Args:
+        path: of the new file; results, logs and benchmarks go to folders of its name.
+        folder: the project's, where the recipes lie.
+
+    Raises:
+        InputError: the file exists or does not end in .yaml, or `folder` is not the project's.
+    """
+    if path.suffix not in (".yaml", ".yml"):
+        raise InputError(f"{path}: expected a name that ends in .yaml.")
+    if path.exists():
+        raise InputError(
+            f"{path}: expected a new file, found one that exists; name another, or delete it first."
+        )
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: expected an existing folder, found no {path.parent}; make it first.")
+    name = re.sub(r"[^\w.-]", "_", path.stem)  # braces would be wildcards
+    places = {key: f"{key}/{name}" for key in ("results", "logs", "benchmarks")}
+    values = resolve({**read_raw(folder / START), "pathvars": places}, folder)
+    lines = [HEAD.format(path=shlex.quote(str(path))).rstrip()]
+    for key, value in values.items():
+        part = _key(Config, key, value, to_edit=key not in RECIPE)
+        lines += ["", *(f"# {line}" if key in RECIPE else line for line in part)] if part else []
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def _key(model: type[BaseModel], name: str, value: Any, to_edit: bool) -> list[str]:
+    """The lines of a key and of all below it, comments above each."""
+    field = model.model_fields[name]
+    section = section_of(field)
+    if section is None:
+        schema = model.model_json_schema()["properties"][name]
+        text = field.description or ""
+        if field.is_required() and to_edit:
+            text = f"EDIT: {text}"
+        default = "required" if field.is_required() else f"default: {_plain(field.get_default())}"
+        return [*_comment(text), f"# [{_allowed(schema)}; {default}]", f"{name}: {_plain(value)}"]
+    if value is None:
+        return []  # the demo: nobody's data
+    about = (section.__doc__ or "").splitlines()[0]
+    if section is not Subject:
+        inner = [line for key, one in value.items() for line in _key(section, key, one, to_edit)]
+        return [*_comment(about), f"{name}:", *_indented(inner)]
+    lines = [*_comment("EDIT: Whose data are there."), f"{name}:"]
+    for number, (who, settings) in enumerate(value.items()):
+        inner = [line for key, one in settings.items() for line in _key(section, key, one, to_edit)]
+        # explained once
+        kept = [line for line in inner if number == 0 or not line.startswith("#")]
+        lines += _indented([f"{who}:", *_indented(kept)])
+    return lines
+
+
+def _indented(lines: list[str]) -> list[str]:
+    return [f"  {line}" for line in lines]
+
+
+def _comment(text: str) -> list[str]:
+    return [
+        f"# {line}" for line in textwrap.wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+    ]
+
+
+def _plain(value: Any) -> str:
+    """A value in one line of YAML."""
+    return (
+        yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6)
+        .removesuffix("...\n")
+        .strip()
+    )
+
+
+def _allowed(schema: Mapping[str, Any]) -> str:
+    """What a key may be, in a few words, from its JSON schema."""
+    if "anyOf" in schema:
+        return " | ".join(_allowed(one) for one in schema["anyOf"])
+    if "enum" in schema or "const" in schema:
+        return " | ".join(map(str, schema.get("enum", [schema.get("const")])))
+    kind = schema["type"]
+    if kind == "array":
+        return f"list of: {_allowed(schema['items'])}"
+    if kind == "object":
+        names = schema.get("propertyNames", {})
+        ((_, values),) = (schema.get("patternProperties") or {"": schema["additionalProperties"]}).items()
+        return f"{{{_allowed(names) if 'enum' in names else 'NAME'}: {_allowed(values)}}}"
+    bounds = {"exclusiveMinimum": "above", "minimum": "from", "exclusiveMaximum": "below", "maximum": "to"}
+    said = [f"{word} {schema[bound]:g}" for bound, word in bounds.items() if bound in schema]
+    words = {"boolean": "true | false", "string": "text", "integer": "whole number"}
+    return " ".join([words.get(kind, kind), *said])
+
+
+def main() -> None:
+    """Write both again."""
+    write_text(SCHEMA, json.dumps(Config.model_json_schema(), indent=2) + "\n")
+    head = README.read_text(encoding="utf-8").split("| key |")[0]
+    write_text(README, head + key_table() + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,384 @@
+"""The sections of the configuration: a typed model each, unknown keys are errors."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from neural_recon.core.errors import InputError
+from neural_recon.datasets.nsd.nsd_tree import REGIONS, find_region, is_mask_file
+from neural_recon.features.spaces import SPACES, Space
+
+TERMS = "https://naturalscenesdataset.org"
+
+
+class Section(BaseModel):
+    """A part of the configuration."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Nsd(Section):
+    """Where the data lie, and which of them to use."""
+
+    root: str = Field(description="Folder of the NSD tree, as the bucket names its files.")
+    accept_terms: bool = Field(
+        False,
+        description=f"Whether you have read and accept NSD's terms ({TERMS}): then the files that are needed "
+        "and not there are fetched.",
+    )
+    space: Literal["func1pt8mm", "func1mm"] = Field("func1pt8mm", description="Volume space.")
+    preparation: Literal["betas_assumehrf", "betas_fithrf", "betas_fithrf_GLMdenoise_RR"] = Field(
+        "betas_fithrf_GLMdenoise_RR", description="Preparation of the betas."
+    )
+    captions: str | None = Field(
+        None, description="The curated captions; default: annots/COCO_73k_annots_curated.npy in the root."
+    )
+    coco: str | None = Field(
+        None,
+        description="Folder with COCO's captions_train2017.json and captions_val2017.json: captions are "
+        "built from these instead.",
+    )
+    instances: str | None = Field(
+        None,
+        description="Folder with COCO's instances_train2017.json and instances_val2017.json: what each "
+        "picture shows, for scores by number of objects and main category.",
+    )
+    atlases: list[str] = Field(
+        ["prf-visualrois", "floc-faces", "floc-bodies", "floc-places", "floc-words"],
+        description="Atlases whose region names are kept with the voxels.",
+    )
+    regions: list[str] = Field(
+        [],
+        description='Only the voxels of these regions of nsdgeneral: names ("V1", "V1v", "floc-faces", '
+        '"floc-faces/FFA-1", "streams/ventral") or NIfTI masks ({subject} is filled in); empty: all.',
+    )
+
+    @model_validator(mode="after")
+    def _one_source_of_captions(self) -> "Nsd":
+        if self.captions and self.coco:
+            raise ValueError("captions come from captions or from coco: give one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _known_regions(self) -> "Nsd":
+        for atlas in self.atlases:
+            if atlas not in REGIONS:
+                raise ValueError(f"unknown atlas {atlas!r}; known are {', '.join(REGIONS)}")
+        check_regions(self.regions, self.atlases)
+        return self
+
+
+def check_regions(regions: Sequence[str], atlases: Sequence[str]) -> None:
+    """Raise a ValueError unless every region is a mask file, or known and in one of the atlases."""
+    for region in regions:
+        if is_mask_file(region):
+            continue
+        try:
+            atlas, _ = find_region(region)
+        except InputError as error:
+            raise ValueError(str(error)) from error
+        if atlas not in atlases:
+            raise ValueError(f"region {region!r} lies in the atlas {atlas!r}: add it to nsd.atlases")
+
+
+Session = Annotated[int, Field(strict=True, ge=1)]
+
+
+class Subject(Section):
+    """One person's data."""
+
+    sessions: Literal["all"] | Session | list[Session] = Field(
+        "all",
+        description="How many sessions from the first, or a list of them; all: that the subject came for, "
+        "or as split.name says.",
+    )
+    format: Literal["nii.gz", "hdf5"] = Field("nii.gz", description="Which of the published betas to read.")
+
+
+class Clusters(Section):
+    """Groups of similar images, by CLIP vision's class token."""
+
+    count: Annotated[int, Field(ge=2)] = Field(100, description="Clusters of a subject's images.")
+    test_share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.1, description="Share of the images to hold out, in whole clusters."
+    )
+
+
+class Split(Section):
+    """Which images train and which test; without lists the shared images test."""
+
+    name: Literal["all", "published", "clusters"] = Field(
+        "all",
+        description="all: the shared images test; published: the same of the first 37 sessions; clusters: "
+        "whole clusters of similar images test (`snakemake --cores 2 clusters` first).",
+    )
+    train: str | None = Field(None, description="File with the training images' NSD ids, one a line.")
+    test: str | None = Field(None, description="File with the test images' NSD ids, one a line.")
+    clusters: Clusters = Clusters()
+
+    @model_validator(mode="after")
+    def _lists_or_name(self) -> "Split":
+        if self.name != "all" and (self.train or self.test):
+            raise ValueError(f'lists of ids make a split of their own: leave name "{self.name}" out')
+        return self
+
+
+class Responses(Section):
+    """How the responses are brought to one scale."""
+
+    zscore: Literal["train", "session"] = Field(
+        "train",
+        description="z-score by the training images over all sessions, or first each session by its own.",
+    )
+    average: bool = Field(
+        True,
+        description="Train on the mean over an image's repetitions; false: on single trials. Test images are "
+        "averaged either way.",
+    )
+    noise_ceiling: Literal["repetitions", "ncsnr"] = Field(
+        "repetitions",
+        description="Of the test images: from the repetitions here, or from NSD's ncsnr.nii.gz.",
+    )
+
+
+class Vdvae(Section):
+    """Which of the VDVAE's latents are decoded."""
+
+    hparams: str = Field(description="JSON file with its hyper-parameters under the published names.")
+    layers: Annotated[int, Field(ge=1)] = Field(description="How many layers of latents are decoded.")
+    latents: Literal["mean", "sample"] = Field(
+        "mean", description="Train on the posterior's mean or on one seeded draw of it (published)."
+    )
+
+
+class Features(Section):
+    """The feature spaces."""
+
+    vdvae: Vdvae
+    chunk: Annotated[int, Field(ge=1)] = Field(500, description="Images a job and file.")
+
+
+class Weights(Section):
+    """The models: names of `config/weights.yaml`, which are fetched, or paths, used where they lie."""
+
+    vdvae: str = Field(description="The VDVAE: a name in config/weights.yaml, or a .safetensors or .th file.")
+    versatile: str = Field(
+        description="Versatile Diffusion with both CLIP encoders: a name in config/weights.yaml, or a folder "
+        "in the diffusers layout."
+    )
+
+
+class CrossValidation(Section):
+    """How alpha is chosen within the training set."""
+
+    alphas: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2)] | None = Field(
+        None,
+        description="The penalties to try, these and no others; null: from a tenth to a hundred times the "
+        "kernel's mean eigenvalue, two per decade, and further while the best lies at an edge.",
+    )
+    folds: Annotated[int, Field(ge=2)] = Field(5, description="Folds, over images.")
+    targets: Annotated[int, Field(ge=1)] = Field(1024, description="Features scored, a seeded sample.")
+    groups: Literal["space", "parts"] = Field(
+        "space",
+        description="One alpha a feature space; or (parts) one a VDVAE layer and run of neighbouring CLIP "
+        "tokens, at most 32 a space.",
+    )
+
+
+class Ridge(Section):
+    """The decoder from voxels to features."""
+
+    alpha: dict[Space, Annotated[float, Field(gt=0)] | Literal["cv"]] = Field(
+        description='The penalty of each space, or "cv": cross-validated within the training images.'
+    )
+    cross_validation: CrossValidation = CrossValidation()
+    calibration: Literal["train", "published", "none"] = Field(
+        "train",
+        description="Mean and spread of predictions: from held-out training predictions, or (published) "
+        "from the test set itself.",
+    )
+    keep: Literal["kernel", "components"] | None = Field(
+        None,
+        description="Keep decoders for new scans (`neural-recon decode`): whole, or leading components.",
+    )
+    keep_error: float = Field(
+        0.01, gt=0, lt=1, description="What leaving out components may change, relative to the predictions."
+    )
+
+    @model_validator(mode="after")
+    def _keeps_no_test_set(self) -> "Ridge":
+        if self.keep and self.calibration == "published":
+            raise ValueError(
+                'keep needs calibration "train" or "none": "published" takes its statistics from all test '
+                "images at once, which a new scan does not have"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _every_space(self) -> "Ridge":
+        missing = [space for space in SPACES if space not in self.alpha]
+        if missing:
+            raise ValueError(f"alpha needs a value for {', '.join(missing)}")
+        return self
+
+
+class Generator(Section):
+    """What paints the final pictures; each kind is a class of `neural_recon.generation.generators`."""
+
+    kind: Literal["versatile_diffusion", "contexts_only", "base_only"] = Field(
+        "versatile_diffusion",
+        description="versatile_diffusion: image-to-image diffusion from the base image under both contexts; "
+        "contexts_only: the same from noise alone; base_only: the base image, enlarged.",
+    )
+    strength: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.75, description="Share of the noise steps run; of versatile_diffusion only."
+    )
+    mixing: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.4, description="Weight of text; vision has the rest."
+    )
+    guidance_scale: Annotated[float, Field(ge=1)] = Field(7.5, description="Classifier-free guidance.")
+    steps: Annotated[int, Field(ge=1, le=1000)] = Field(50, description="DDIM steps at strength 1.")
+    chunk: Annotated[int, Field(ge=1)] = Field(50, description="Images a job and file.")
+    batch: Annotated[int, Field(ge=1)] = Field(
+        16, description="Images at once; changes no picture, and halves where memory runs out."
+    )
+    memory: Literal["fast", "low"] = Field(
+        "fast",
+        description="low: one image at once and only the part in use on the GPU, for GPUs of 4 GB; "
+        "changes no picture.",
+    )
+    precision: Literal["auto", "float16", "bfloat16", "float32"] = Field(
+        "auto", description="Of the UNet; auto is float16 on a GPU and float32 on the CPU."
+    )
+    compile: bool = Field(
+        False, description="Pass the UNet through torch.compile: minutes at the start, then faster."
+    )
+
+    @model_validator(mode="after")
+    def _at_least_one_step(self) -> "Generator":
+        if self.strength * self.steps < 1:
+            raise ValueError(
+                f"strength {self.strength} of {self.steps} steps is less than one step; raise one"
+            )
+        return self
+
+
+class Networks(Section):
+    """Weights of the networks that published figures are scored by; what is not named is not measured."""
+
+    alexnet: str | None = Field(
+        None, description="AlexNet: a name in config/weights.yaml or torchvision's file of weights."
+    )
+    inception: str | None = Field(None, description="Inception v3, likewise.")
+    efficientnet: str | None = Field(
+        None,
+        description="EfficientNet-B1, likewise: first weights for brain_diffuser, second for mindeye2.",
+    )
+    swav: str | None = Field(None, description="SwAV's ResNet-50, likewise.")
+
+    @property
+    def named(self) -> dict[str, str]:
+        """Those that are named."""
+        return {name: value for name, value in self if value}
+
+
+class Evaluation(Section):
+    """Scores and their controls."""
+
+    preset: Literal["brain_diffuser", "mindeye2", "native"] = Field(
+        "brain_diffuser",
+        description="Whose sizes, SSIM and networks' inputs; native compares at the pictures' own size, "
+        "without networks other than the generator's CLIP.",
+    )
+    networks: Networks = Networks()
+    repairings: Annotated[int, Field(ge=100)] = Field(1000, description="Random re-pairings a control.")
+    shuffled_refits: Annotated[int, Field(ge=2)] = Field(
+        20,
+        description="Refits of each decoder on shuffled training pairs: their scores are the null of the "
+        "features' scores; p is 1 / (1 + refits) at the least.",
+    )
+    control_images: Annotated[int, Field(ge=2)] = Field(
+        100,
+        description="Test images that the painted controls are for: true-feature ceiling, swapped contexts, "
+        "contexts only, shuffled decoder, other draws.",
+    )
+    seeds: Annotated[int, Field(ge=1)] = Field(
+        3, description="Draws of the control images' pictures: the run's own, and others for the spread."
+    )
+    classifier: str | None = Field(
+        None, description="Weights of the demo's judge of objects and backgrounds; needs scenes."
+    )
+    scenes: str | None = Field(None, description="Table of what each picture shows, for the judge.")
+
+    @model_validator(mode="after")
+    def _judge_is_whole(self) -> "Evaluation":
+        if (self.classifier is None) != (self.scenes is None):
+            raise ValueError("classifier and scenes go together: give both or neither")
+        return self
+
+
+class DataAmount(Section):
+    """Decoders refitted on less data: `snakemake data_amount`, in the report too where the section stands."""
+
+    sessions: list[Session] = Field(
+        [1, 2, 5, 10, 20], description="Fit on the first of so many sessions; all of them come last anyway."
+    )
+    voxels: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+        [0.1, 0.25, 0.5], description="Fit on so large shares of the voxels, drawn at random; all anyway."
+    )
+    draws: Annotated[int, Field(ge=1)] = Field(3, description="Random draws of voxels a share.")
+    targets: Annotated[int, Field(ge=2)] = Field(
+        4096, description="Features a space that are decoded and scored, a seeded sample."
+    )
+
+
+RegionName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+
+
+class Regions(Section):
+    """What single regions tell: a decoder of each, and a synthetic response of each alone."""
+
+    sets: dict[RegionName, Annotated[list[str], Field(min_length=1)]] = Field(
+        {},
+        description="Name -> regions, as in nsd.regions, that are decoded together; none: no such analysis.",
+    )
+    amplitude: Annotated[float, Field(gt=0)] = Field(
+        1.0,
+        description="Of the synthetic responses, in standard deviations of a voxel over the training images.",
+    )
+
+
+class Figure(Section):
+    """The figure for papers, one a subject: which test images are its columns."""
+
+    rule: Literal["best_median_worst", "evenly", "first"] = Field(
+        "best_median_worst",
+        description="best_median_worst: equal parts of the best, the middle and the worst by the score; "
+        "evenly: evenly spread over the ranks, from the best to the worst; first: the lowest NSD ids.",
+    )
+    score: str = Field(
+        "clip_two_way", description="Metric of the final images that ranks them and stands below them."
+    )
+    count: Annotated[int, Field(ge=3)] = Field(9, description="Columns, 3 at least.")
+    nsd_ids: list[Annotated[int, Field(ge=0)]] = Field(
+        [], description="Test images chosen by hand instead of by rule; the caption says so."
+    )
+
+
+class Demo(Section):
+    """The embedded data set: written by the workflow itself, in NSD's formats."""
+
+    seed: int = Field(20, ge=0, lt=1_000_000, description="Seeds pictures, brains and noise.")
+    subjects: list[str] = Field(["subj01", "subj02"], description="The simulated subjects.")
+    sessions: Annotated[int, Field(ge=1, le=40)] = Field(4, description="Sessions of 750 trials a subject.")
+    shared_images: Annotated[int, Field(ge=2)] = Field(
+        100, description="Pictures all subjects see three times in these sessions: the test images."
+    )
+    own_images: Annotated[int, Field(ge=2)] = Field(
+        900,
+        description="Pictures a subject alone sees three times; with the shared ones they fill the sessions.",
+    )
+    rendered_shared: Annotated[int, Field(ge=2)] = Field(
+        300, description="Shared pictures drawn: those shown, and the rest of their chunk."
+    )

@@ -1,0 +1,1 @@
+"""The Natural Scenes Dataset: its tree, design, betas, atlases, captions and bucket."""

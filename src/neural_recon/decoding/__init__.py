@@ -1,0 +1,1 @@
+"""Decoders from responses to features: ridge regression, its penalties, and decoders that are kept."""

@@ -1,0 +1,1 @@
+"""Scores: metrics, networks, statistics, and the comparison with published figures."""

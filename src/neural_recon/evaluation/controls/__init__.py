@@ -1,0 +1,1 @@
+"""Controls: what scores reach without what they are said to measure."""

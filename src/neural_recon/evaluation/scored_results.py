@@ -1,0 +1,115 @@
+"""Which of a subject's results are scored against what: the list of scores and controls of the report."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from neural_recon.core.files import read_hdf5, read_table
+from neural_recon.datasets.nsd.nsd_tree import read_stimuli
+from neural_recon.evaluation.controls import refit_null
+from neural_recon.evaluation.controls.baselines import KINDS
+from neural_recon.evaluation.networks import Judges
+from neural_recon.evaluation.subject_scores import RETRIEVED, Scores
+from neural_recon.features.feature_files import read_rows
+from neural_recon.features.spaces import SPACES
+
+logger = logging.getLogger(__name__)
+
+
+class SceneNames(Protocol):
+    """Names main objects and backgrounds of pictures, and knows those of the images."""
+
+    def truth(self, nsd_ids: np.ndarray) -> dict[str, np.ndarray]:
+        """The names by what they name ("object", "background") of images."""
+
+    def names_of(self, pictures: np.ndarray) -> dict[str, np.ndarray]:
+        """The same of what pictures uint8 (n, H, W, 3) show."""
+
+
+def score_subject(
+    subject: str,
+    files: Any,
+    judges: Judges,
+    evaluation: Mapping[str, Any],
+    seed: int,
+    judge: SceneNames | None = None,
+) -> Scores:
+    """Score everything a subject has.
+
+    Args:
+        files: named inputs of the rule `scores`: trials, stimuli, base, final, baselines, predictions,
+            refits (a table a space) and features (chunks of all spaces).
+        judges: networks that compare pictures under the preset. CLIP also conditions, in the demo and with
+            the published weights; therefore the demo's judge of objects beside it.
+        evaluation: the configuration's section.
+        judge: what names main objects and backgrounds; None where nobody does.
+    """
+    scores = Scores(subject, seed, evaluation["repairings"])
+    trials = read_table(files.trials)
+    test_ids = np.unique(trials.loc[trials["split"] == "test", "nsd_id"])
+    truth = read_stimuli(files.stimuli, test_ids)
+    seen = judges.features(truth, "truth")
+    row_of = {int(i): row for row, i in enumerate(test_ids)}
+
+    def add(
+        variant: str,
+        picture: str,
+        ids: np.ndarray,
+        images: np.ndarray,
+        context: np.ndarray | None = None,
+        found: dict[str, np.ndarray] | None = None,
+    ) -> None:
+        rows = [row_of[int(i)] for i in ids]
+        scores.add_pixels(variant, picture, ids, truth[rows], images, evaluation["preset"])
+        found = found or judges.features(images, "picture")
+        for metric in found:
+            scores.add_features(variant, picture, metric, ids, seen[metric], found[metric], rows)
+        if judge:
+            answers, labels = judge.names_of(images), judge.truth(ids)
+            for name, answer in answers.items():
+                scores.add_labels(variant, picture, name, ids, labels[name], answer)
+        if context is None:
+            return
+        # swapped: the same pictures against those whose contexts they were painted with
+        rows = [row_of[int(i)] for i in context]
+        if "clip_two_way" in found:
+            true = seen["clip_two_way"]
+            scores.add_two_way(variant, picture, "context_two_way", ids, true, found["clip_two_way"], rows)
+        if judge:
+            other = judge.truth(context)["object"]
+            scores.add_labels(variant, picture, "context_object", ids, other, answers["object"])
+
+    for picture, paths in (("base", files.base), ("final", files.final)):
+        for path in paths:
+            variant = Path(path).stem
+            arrays = read_hdf5(path)
+            context = arrays["context_id"] if variant == "swapped" else None
+            add(variant, picture, arrays["nsd_id"], arrays["images"], context)
+    baselines = read_hdf5(files.baselines)
+    for kind in KINDS:
+        add(f"{kind}_image", "baseline", baselines["nsd_id"], baselines[kind])
+    n, mean = len(test_ids), baselines["mean"][None]
+    # one picture for all: the networks look at it once
+    found = {m: np.broadcast_to(v, (n, *v.shape[1:])) for m, v in judges.features(mean, "picture").items()}
+    add("mean_image", "baseline", test_ids, np.broadcast_to(mean, (n, *mean.shape[1:])), found=found)
+
+    for space in SPACES:
+        chunks = [path for path in files.features if Path(path).parent.name == space]
+        true = read_rows(chunks, test_ids)
+        for path in (path for path in files.predictions if Path(path).parent.name == space):
+            predicted = read_rows(path, test_ids)
+            scores.add_two_way(Path(path).stem, space, "two_way", test_ids, true, predicted)
+            if space == RETRIEVED:
+                scores.add_retrieval(Path(path).stem, space, test_ids, true, predicted)
+        for path in (path for path in files.refits if Path(path).parent.name == space):
+            table = read_table(path, refit_null.COLUMNS)
+            for variant in refit_null.VARIANTS:
+                scores.add_refits(variant, space, refit_null.by_metric(table, variant))
+    for metric, reason in judges.missing.items():
+        scores.add_unmeasured("decoded", "final", metric, len(test_ids), reason)
+    return scores

@@ -1,0 +1,279 @@
+"""Scores of one subject's pictures and predicted features, each with its chance level and its interval.
+
+Every score is a matrix, entry (i, j) the score of picture j against truth i. Its diagonal are the per-image
+scores; random re-pairings of the same matrix say what chance reaches. A score that could not be measured has
+a row too, without numbers, that says why.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from neural_recon.evaluation import metrics, ssim_variants, statistics
+
+logger = logging.getLogger(__name__)
+
+LARGEST_MATRIX = 128  # pictures wider than this are too many pixels for SSIM between all pairs
+SAMPLED_REPAIRINGS = 20
+RETRIEVED = "clip_vision"  # the space whose predictions are scored by retrieval, too
+
+# name -> the two (variant, picture) whose images are compared, first minus second
+COMPARISONS = {
+    "final against base": (("decoded", "final"), ("decoded", "base")),
+    "final against contexts only": (("decoded", "final"), ("contexts_only", "final")),
+    "final against its ceiling": (("decoded", "final"), ("true_features", "final")),
+    "base against the shuffled decoder": (("decoded", "base"), ("shuffled", "base")),
+    "base against the published calibration": (("decoded", "base"), ("calibration_published", "base")),
+    "base against the training calibration": (("decoded", "base"), ("calibration_train", "base")),
+    "final against the mean image": (("decoded", "final"), ("mean_image", "baseline")),
+    "base against the mean image": (("decoded", "base"), ("mean_image", "baseline")),
+    "final against the nearest training image": (("decoded", "final"), ("nearest_image", "baseline")),
+    "final against a random training image": (("decoded", "final"), ("random_image", "baseline")),
+    "final against the shuffled decoder": (("decoded", "final"), ("shuffled", "final")),
+    "final against another draw": (("decoded", "final"), ("seed1", "final")),
+}
+
+
+def better(metric: str) -> Literal["higher", "lower"]:
+    """Which way a score improves: distances are better when lower, all others when higher."""
+    return "lower" if metric.endswith("_distance") else "higher"
+
+
+@dataclass
+class Scores:
+    """Per-image scores and their summary, filled score by score."""
+
+    subject: str
+    seed: int
+    repairings: int
+    images: list[pd.DataFrame] = field(default_factory=list)
+    summary: list[dict[str, object]] = field(default_factory=list)
+
+    def add(
+        self,
+        variant: str,
+        picture: str,
+        metric: str,
+        nsd_ids: np.ndarray,
+        matrix: np.ndarray,
+        chance: tuple[float, float, float, int] | None = None,
+        expected: np.ndarray | None = None,
+    ) -> None:
+        """Take up one score.
+
+        Args:
+            variant: whose pictures: decoded, or a control such as shuffled, seed1 or nearest_image.
+            picture: what is scored: base, final, baseline, or a feature space.
+            metric: the score's name; `better` says whether higher or lower is better.
+            nsd_ids: (n,) the truths.
+            matrix: (n, n) scores, or (n,) the per-image ones together with `chance`.
+            chance: mean, sd, p-value and number of re-pairings, where they were computed elsewhere.
+            expected: (n,) each truth's mean score with re-paired pictures, likewise; default: its row's mean
+                in the matrix, or the mean of `chance` for all.
+        """
+        values = matrix if matrix.ndim == 1 else np.diagonal(matrix)
+        if chance is None:
+            paired = statistics.repairings(matrix, self.seed, self.repairings, better(metric))
+            chance = (paired.mean, paired.sd, paired.p, self.repairings)
+        low, high = statistics.bootstrap_interval(values, self.seed)
+        if expected is None:
+            expected = np.full(len(values), chance[0]) if matrix.ndim == 1 else matrix.mean(axis=1)
+        who = {"subject": self.subject, "variant": variant, "picture": picture, "metric": metric}
+        scored = {"nsd_id": nsd_ids, "value": values.astype(np.float64), "chance": expected}
+        self.images.append(pd.DataFrame({**who, **scored}))
+        self.summary.append(
+            {
+                **who,
+                "mean": float(values.mean()),
+                "ci_low": low,
+                "ci_high": high,
+                "n": len(values),
+                "shuffled": chance[0],
+                "shuffled_sd": chance[1],
+                "p": chance[2],
+                "repairings": chance[3],
+                "better": better(metric),
+                "not_measured": "",
+            }
+        )
+        logger.info("%s %s %s: %.4f (re-paired %.4f)", variant, picture, metric, values.mean(), chance[0])
+
+    def add_refits(self, variant: str, picture: str, refits: Mapping[str, Mapping[str, float]]) -> None:
+        """Put beside scores of features that were added what refits on shuffled pairs reach.
+
+        Args:
+            refits: metric -> columns, as of `refit_null.by_metric`; of other metrics than were added
+                nothing is taken.
+        """
+        for row in self.summary:
+            if (row["variant"], row["picture"]) == (variant, picture):
+                row |= refits.get(str(row["metric"]), {})
+
+    def add_unmeasured(self, variant: str, picture: str, metric: str, n: int, reason: str) -> None:
+        """Note that a score of n pictures could not be measured, and why: a row without numbers."""
+        numbers = ("mean", "ci_low", "ci_high", "shuffled", "shuffled_sd", "p")
+        self.summary.append(
+            {
+                **{"subject": self.subject, "variant": variant, "picture": picture, "metric": metric, "n": n},
+                **dict.fromkeys(numbers, np.nan),
+                **{"repairings": None, "better": better(metric), "not_measured": reason},
+            }
+        )
+        logger.info("%s %s %s: not measured, %s", variant, picture, metric, reason)
+
+    def add_pixels(
+        self,
+        variant: str,
+        picture: str,
+        nsd_ids: np.ndarray,
+        truth: np.ndarray,
+        images: np.ndarray,
+        preset: str,
+    ) -> None:
+        """PixCorr and SSIM of uint8 pictures (n, h, w, 3) against stimuli (n, H, W, 3) under a preset."""
+        rule = metrics.PRESETS[preset]
+        self.add_sized(variant, picture, nsd_ids, *metrics.sized(truth, images, rule), rule.ssim)
+
+    def add_sized(
+        self,
+        variant: str,
+        picture: str,
+        nsd_ids: np.ndarray,
+        truth: np.ndarray,
+        images: np.ndarray,
+        ssim: metrics.Variant,
+    ) -> None:
+        """PixCorr and SSIM of pictures and stimuli at a preset's size already, uint8 (n, S, S, 3)."""
+        self.add(variant, picture, "pixcorr", nsd_ids, metrics.correlation_matrix(truth, images))
+        if truth.shape[1] <= LARGEST_MATRIX:
+            self.add(
+                variant,
+                picture,
+                "ssim",
+                nsd_ids,
+                metrics.ssim_matrix(ssim_variants.unit(truth), ssim_variants.unit(images), ssim),
+            )
+            return
+        rng = np.random.default_rng(self.seed)
+        pairings = np.array([rng.permutation(len(images)) for _ in range(SAMPLED_REPAIRINGS)])
+        values = ssim_variants.ssim_of_bytes(truth, images, ssim)
+        drawn = ssim_variants.ssim_repaired(truth, images, ssim, pairings, np.float32)
+        expected, drawn = np.mean(drawn, axis=0), np.mean(drawn, axis=1)
+        p = (1 + np.count_nonzero(drawn >= values.mean())) / (1 + SAMPLED_REPAIRINGS)
+        chance = (float(drawn.mean()), float(drawn.std(ddof=1)), p, SAMPLED_REPAIRINGS)
+        self.add(variant, picture, "ssim", nsd_ids, values, chance, expected)
+
+    def add_features(
+        self,
+        variant: str,
+        picture: str,
+        metric: str,
+        nsd_ids: np.ndarray,
+        truth: np.ndarray,
+        found: np.ndarray,
+        rows: Sequence[int] | np.ndarray | None = None,
+    ) -> None:
+        """Correlation distance (lower is better) or two-way identification, by the metric's name.
+
+        Arguments as for `add_two_way`.
+        """
+        if not metric.endswith("_distance"):
+            self.add_two_way(variant, picture, metric, nsd_ids, truth, found, rows)
+            return
+        own = truth if rows is None else truth[rows]
+        self.add(variant, picture, metric, nsd_ids, 1 - metrics.correlation_matrix(own, found))
+
+    def add_two_way(
+        self,
+        variant: str,
+        picture: str,
+        metric: str,
+        nsd_ids: np.ndarray,
+        truth: np.ndarray,
+        found: np.ndarray,
+        rows: Sequence[int] | np.ndarray | None = None,
+    ) -> None:
+        """Two-way identification of features (n, d) among all true ones.
+
+        `truth` (m, d) holds every test image and `rows` (n,) which of them belong to the pictures (default:
+        all): a control painted for some test images has the same rivals as what it is compared with.
+        """
+        matrix = metrics.two_way_matrix(metrics.correlation_matrix(truth, found))
+        self.add(variant, picture, metric, nsd_ids, matrix if rows is None else matrix[rows])
+
+    def add_retrieval(
+        self, variant: str, picture: str, nsd_ids: np.ndarray, truth: np.ndarray, found: np.ndarray
+    ) -> None:
+        """Retrieval both ways of features (n, d): the image from the brain's, and the brain's from the image.
+
+        A single image's score is the share of draws in which it was found.
+        """
+        similarity = metrics.cosine_matrix(truth, found)
+        image = metrics.retrieval_matrix(similarity, self.seed)
+        brain = metrics.retrieval_matrix(similarity.T, self.seed).T
+        self.add(variant, picture, "retrieval_image", nsd_ids, image)
+        self.add(variant, picture, "retrieval_brain", nsd_ids, brain)
+
+    def add_labels(
+        self,
+        variant: str,
+        picture: str,
+        metric: str,
+        nsd_ids: np.ndarray,
+        truth: np.ndarray,
+        named: np.ndarray,
+    ) -> None:
+        """Whether a judge names the true label: labels (n,) and the judge's answers (n,)."""
+        self.add(
+            variant, picture, metric, nsd_ids, (truth[:, None] == np.asarray(named)[None]).astype(np.float64)
+        )
+
+    def image_table(self) -> pd.DataFrame:
+        """One row a score and image: value, and chance, that truth's mean score with re-paired pictures."""
+        return pd.concat(self.images, ignore_index=True)
+
+    def summary_table(self) -> pd.DataFrame:
+        """One row a score, with interval (95 %, over images) and chance.
+
+        `better` is "higher" or "lower"; `not_measured` the reason of a row without numbers, else empty. With
+        `add_refits` the columns it brings follow, empty for other scores.
+        """
+        table = pd.DataFrame(self.summary)
+        counts = [name for name in ("repairings", "refits") if name in table]
+        return table.astype(dict.fromkeys(counts, "Int64"))
+
+    def comparisons(self, base_is_final: bool = False) -> pd.DataFrame:
+        """Paired permutation tests of `COMPARISONS` on every metric both sides have.
+
+        `base_is_final`: the final image is the base image enlarged, and is not compared with itself.
+        """
+        table, rows = self.image_table(), []
+        for name, sides in COMPARISONS.items():
+            if base_is_final and set(sides) == {("decoded", "final"), ("decoded", "base")}:
+                continue
+            wide = [
+                table[(table["variant"] == v) & (table["picture"] == p)].pivot_table(
+                    index="nsd_id", columns="metric", values="value"
+                )
+                for v, p in sides
+            ]
+            for metric in wide[0].columns.intersection(wide[1].columns):
+                first, second = wide[0][metric].dropna().align(wide[1][metric].dropna(), join="inner")
+                a, b = first.to_numpy(), second.to_numpy()
+                rows.append(
+                    {
+                        "subject": self.subject,
+                        "comparison": name,
+                        "metric": metric,
+                        "first": a.mean(),
+                        "second": b.mean(),
+                        "n": len(a),
+                        "better": better(metric),
+                        "p": statistics.paired_permutation(a, b, self.seed),
+                    }
+                )
+        return pd.DataFrame(rows)

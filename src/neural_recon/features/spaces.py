@@ -1,0 +1,6 @@
+"""The feature spaces that decoders predict."""
+
+from typing import Literal
+
+Space = Literal["vdvae", "clip_vision", "clip_text"]
+SPACES: tuple[Space, ...] = ("vdvae", "clip_vision", "clip_text")

@@ -1,0 +1,1 @@
+"""Generators: from predicted features to pictures, and pictures on disk."""

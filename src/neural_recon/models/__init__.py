@@ -1,0 +1,1 @@
+"""Published networks and their loading, and the table of their weights."""

@@ -1,0 +1,95 @@
+"""Where a model folder keeps its configuration and its weights; needs no torch."""
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from neural_recon.core.errors import InputError, quoted
+from neural_recon.core.refusals import is_there, refusal
+from neural_recon.core.texts import read_json
+
+MOST_LAYERS = 1000  # a model is built layer by layer before its weights are compared with it
+LARGEST = 10**6  # of any other number
+STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
+
+
+def read_config(folder: str | os.PathLike[str], name: str = "config.json") -> dict[str, Any]:
+    """The JSON mapping `name` of a model folder.
+
+    Raises:
+        InputError: it is missing or no JSON mapping.
+    """
+    path = Path(folder) / name
+    config = read_json(path, "the model's configuration")
+    if not isinstance(config, dict):
+        raise InputError(f"{path}: expected a JSON mapping, found {type(config).__name__}.")
+    for key, value in config.items():
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, int) and number > (MOST_LAYERS if "layers" in key else LARGEST):
+                raise InputError(
+                    f"{path}: expected a size that models have in {key}, found {quoted(number)}; "
+                    "get the file again."
+                )
+    return config
+
+
+def picture_size(unet: Mapping[str, Any], vae: Mapping[str, Any]) -> int:
+    """Side of the generator's pictures in pixels, from the configurations of its UNet and autoencoder.
+
+    What they lack counts as in the published model: latents of 64 x 64, three halvings.
+    """
+    halvings = len(vae.get("block_out_channels", range(4))) - 1
+    return (unet.get("sample_size") or 64) * 2**halvings
+
+
+@contextlib.contextmanager
+def described_by(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Where a library builds something from the configuration in a folder.
+
+    Raises:
+        InputError: it cannot; libraries raise many kinds where a number or a name makes no model.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        unfit = InputError(
+            f"{folder}: expected a configuration that makes a model, found one that does not "
+            f"({type(error).__name__}: {error}); get the folder again."
+        )
+        raise (refusal(folder, error, "a model's folder") or unfit) from error
+
+
+def find_weights(folder: str | os.PathLike[str]) -> Path:
+    """The weights file of a model folder: safetensors before .bin, full precision before `.fp16`.
+
+    Raises:
+        InputError: there is none.
+    """
+    names = [
+        f"{stem}{half}{end}" for end in (".safetensors", ".bin") for half in ("", ".fp16") for stem in STEMS
+    ]
+    for name in names:
+        if is_there(Path(folder) / name, "weights"):
+            return Path(folder) / name
+    found = sorted(path.name for path in Path(folder).glob("*")) or "nothing"
+    raise InputError(f"{folder}: expected a weights file such as {names[0]}, found {found}.")
+
+
+def part_files(folder: Path) -> list[str]:
+    """The files of one part of a model folder that a run depends on: its weights and its settings.
+
+    A part that is not there yet is named by the weights it should have (Snakemake says so where it needs
+    them); parts without weights, such as the tokenizer, may be absent.
+    """
+    settings = sorted(str(path) for path in folder.glob("*") if path.suffix in (".json", ".txt"))
+    if folder.name in ("scheduler", "tokenizer", "image_processor", "image_feature_extractor"):
+        return settings
+    try:
+        return [str(find_weights(folder)), *settings]
+    except InputError:
+        stem = "model" if folder.name.endswith("_encoder") else "diffusion_pytorch_model"
+        return [f"{folder}/{stem}.safetensors", *settings]

@@ -1,0 +1,245 @@
+"""Where the weights of a run lie, and which of them the workflow fetches.
+
+The configuration names each model by an entry of the table `config/weights.yaml`, fetched into
+resources/models/NAME, or by a local path, used where it lies.
+"""
+
+import os
+import re
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from neural_recon.core.errors import InputError, first_mistake, quoted
+from neural_recon.core.file_kinds import look
+from neural_recon.core.refusals import kind_of
+from neural_recon.core.texts import read_yaml
+from neural_recon.models.model_folders import STEMS, part_files
+
+TABLE = Path("config/weights.yaml")  # in the project's folder
+MODELS = Path("resources/models")  # in the folder the workflow runs in
+HUB = "hub:"
+GENERATOR = "shi-labs/versatile-diffusion"  # on the hub, and in the table
+PARTS = ("image_unet", "text_unet", "vae", "image_encoder")  # of its folder; a recipe may do without some
+WEIGHTS = (".pth", ".pt", ".ckpt", ".th", ".bin", ".safetensors", ".tar")  # endings
+# of its folder, what encodes pictures, then captions
+ENCODERS = ("image_encoder", "image_processor", "text_encoder", "tokenizer")
+PROCESSORS = ("image_processor", "image_feature_extractor")
+# What each key of the configuration's section `weights` must be; those of `evaluation.networks` are files.
+KINDS: dict[str, Literal["file", "folder"]] = {"vdvae": "file", "versatile": "folder"}
+NETWORK_FILES = {  # the published names
+    "alexnet": "alexnet-owt-7be5be79.pth",
+    "inception": "inception_v3_google-0cc3c7bd.pth",
+    "swav": "swav_800ep_pretrain.pth.tar",
+}
+NETWORKS = (*NETWORK_FILES, "efficientnet")
+EFFICIENTNET_FILES = {
+    "brain_diffuser": "efficientnet_b1_rwightman-bac287d4.pth",
+    "mindeye2": "efficientnet_b1-c27df63c.pth",
+}
+
+
+class Row(BaseModel):
+    """A part of the table."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class File(Row):
+    """One file of an entry; size in bytes and sha256, or its first digits, only where known."""
+
+    path: str
+    gigabytes: float = Field(0, ge=0)
+    size: int | None = Field(None, gt=0)
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    sha256_begins: str | None = Field(None, pattern=r"^[0-9a-f]{8,63}$")
+
+
+class Entry(Row):
+    """One model: what `config/weights.yaml` explains."""
+
+    what: str
+    source: str = Field(pattern=rf"^({HUB}[^/]+/[^/]+|https?://.+/)$")
+    revision: str | None = None
+    licence: str
+    recipes: list[str]
+    files: list[File] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _hub_has_revision(self) -> "Entry":
+        if self.source.startswith(HUB) and self.revision is None:
+            raise ValueError(f"{self.source} needs a revision, such as main")
+        return self
+
+
+class Download(Row):
+    """All that fetching one file needs to know."""
+
+    source: str
+    revision: str | None = None
+    path: str
+    size: int | None = None
+    sha256: str | None = None
+    sha256_begins: str | None = None
+
+
+Table = dict[str, Entry]
+
+
+def read_table(path: str | os.PathLike[str]) -> Table:
+    """The table of weights.
+
+    Raises:
+        InputError: it is missing, no YAML, or an entry is wrong.
+    """
+    content = read_yaml(path, "the table of weights")
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected a mapping from names to weights, found {quoted(content)}.")
+    table = {}
+    for name, entry in content.items():
+        try:
+            table[str(name)] = Entry.model_validate(entry)
+        except ValidationError as error:
+            raise InputError(f"{path}: {name}: {first_mistake(error)}.") from error
+    return table
+
+
+def locate(key: str, value: str, table: Table) -> Path:
+    """Where the model that `weights.KEY`, or `evaluation.networks.KEY`, names lies or will lie: an entry's
+    folder (its file, where it has only one), or the local path itself.
+
+    Raises:
+        InputError: `value` is neither an entry nor an existing path, or of the wrong kind.
+    """
+    wanted: Literal["file", "folder"] = KINDS.get(key, "file")
+    place = f"weights.{key}" if key in KINDS else f"evaluation.networks.{key}"
+    if value in table:
+        files = table[value].files
+        path, kind = (entry_folder(value), "folder") if len(files) > 1 else (_place(value, files[0]), "file")
+    else:
+        path = Path(value)
+        kind = kind_of(path, f"the {wanted} of {place}")
+        if kind == "nothing":
+            raise InputError(
+                f"{place}: expected a name of {TABLE} ({', '.join(table)}) or an existing "
+                f"{wanted}, found {value!r}, which is neither; correct it, or put the {wanted} there."
+            )
+        if kind == "folder" and key == "versatile":
+            _check_layout(place, path)
+    if kind == "file" and wanted == "folder":
+        raise _single_file(place, path)
+    if kind != wanted:
+        within = sorted(file.name for file in path.glob("*") if file.suffix in WEIGHTS)[:5]
+        such = f" (there are {', '.join(within)})" if within else ""
+        raise InputError(f"{place}: expected a {wanted}, found the {kind} {path}; name the {wanted}{such}.")
+    return path
+
+
+def _check_layout(place: str, folder: Path) -> None:
+    """Raise an InputError where a folder has the single-file weights, and none of diffusers' parts."""
+    single = sorted(file for file in folder.glob("*") if file.suffix in WEIGHTS and file.stem not in STEMS)
+    if single and not any((folder / part).is_dir() for part in PARTS):
+        raise _single_file(place, single[0])
+
+
+def _single_file(place: str, path: Path) -> InputError:
+    return InputError(
+        f"{place}: expected a folder, found the file {path} ({look(path).text}): single files, such as "
+        f"vd-four-flow-v1-0 of the first release, are not read; name {GENERATOR}, which is fetched, or a "
+        f"folder in the layout of diffusers ({', '.join(PARTS)}, ...): hf download {GENERATOR} --local-dir "
+        "FOLDER."
+    )
+
+
+def network_files(preset: str) -> dict[str, str]:
+    """The published file of each network's weights under a published preset; none under native."""
+    if preset not in EFFICIENTNET_FILES:
+        return {}
+    return {**NETWORK_FILES, "efficientnet": EFFICIENTNET_FILES[preset]}
+
+
+def locate_networks(named: Mapping[str, str], preset: str, table: Table) -> dict[str, str]:
+    """Where the weights of the networks that `evaluation.networks` names lie or will lie.
+
+    Raises:
+        InputError: as `locate`; or EfficientNet's weights are those of the other preset.
+    """
+    paths = {name: locate(name, value, table) for name, value in named.items()}
+    wanted = EFFICIENTNET_FILES.get(preset)
+    others = {*EFFICIENTNET_FILES.values()} - {wanted}
+    if wanted and "efficientnet" in paths and paths["efficientnet"].name in others:
+        raise InputError(
+            f"evaluation.networks.efficientnet: expected {wanted}, the weights of the preset "
+            f"{preset}, found {paths['efficientnet'].name}; name the entry or the file of those."
+        )
+    return {name: str(path) for name, path in paths.items()}
+
+
+def entry_folder(name: str) -> Path:
+    """Where an entry's files are fetched to."""
+    return MODELS / name.replace("/", "--")
+
+
+def model_files(value: str, table: Table, parts: Iterable[str]) -> list[str]:
+    """The files of some parts of a model folder that a run depends on.
+
+    An entry's are those of the table, there or not; a local folder's are those found in it. The part
+    `image_processor` is also known as `image_feature_extractor`.
+    """
+    parts = [name for part in parts for name in (PROCESSORS if part == PROCESSORS[0] else (part,))]
+    if value in table:
+        files = table[value].files
+        return [str(_place(value, f)) for part in parts for f in files if f.path.startswith(f"{part}/")]
+    return [path for part in parts for path in part_files(Path(value) / part)]
+
+
+def generator_configs(value: str, table: Table) -> list[str]:
+    """What gives the pictures of a Versatile Diffusion folder their size."""
+    return [path for path in model_files(value, table, ("image_unet", "vae")) if path.endswith("config.json")]
+
+
+def painters(value: str, table: Table, parts: Iterable[str]) -> list[str]:
+    """What paints: the files of a generator's `parts`, and what gives its pictures their size."""
+    return list(dict.fromkeys([*model_files(value, table, parts), *generator_configs(value, table)]))
+
+
+def files_read(entry: Entry, unread: Collection[str] = ()) -> list[File]:
+    """The files of an entry that a run reads: of the parts `unread` their configurations only."""
+    return [f for f in entry.files if f.path.endswith(".json") or f.path.split("/")[0] not in unread]
+
+
+def missing(values: Iterable[str], table: Table, unread: Collection[str] = ()) -> dict[str, File]:
+    """The files still to be fetched for the configured `values`, by their place below resources/models.
+
+    What is there is never fetched again, so nothing that a user put there by hand is lost, and no rerun
+    costs gigabytes. `unread`: as for `files_read`.
+    """
+    return {
+        str(place.relative_to(MODELS)): file
+        for value in values
+        if value in table
+        for file in files_read(table[value], unread)
+        if not (place := _place(value, file)).exists()
+    }
+
+
+def download(place: str, table: Table) -> Download:
+    """How to fetch the file at `place` below resources/models."""
+    for name, entry in table.items():
+        for file in entry.files:
+            if MODELS / place == _place(name, file):
+                known = file.model_dump(exclude={"gigabytes"})
+                return Download(source=entry.source, revision=entry.revision, **known)
+    raise InputError(f"{MODELS / place}: expected a file that {TABLE} has, found none of that name.")
+
+
+def pattern(places: Mapping[str, File], with_sha256: bool) -> str:
+    """A regular expression of those places whose sha256 is known (or of the others), for a wildcard."""
+    names = [re.escape(place) for place, file in places.items() if (file.sha256 is not None) == with_sha256]
+    return "|".join(names) or "(?!)"  # nothing
+
+
+def _place(name: str, file: File) -> Path:
+    return entry_folder(name) / file.path

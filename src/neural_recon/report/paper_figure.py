@@ -1,0 +1,197 @@
+"""A figure for papers: a subject's pictures, columns chosen by a rule that its caption states."""
+
+import logging
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from neural_recon.core.errors import InputError
+from neural_recon.core.files import read_hdf5, read_table, whole, write_text
+from neural_recon.datasets.nsd.nsd_tree import read_stimuli
+from neural_recon.evaluation.subject_scores import better
+from neural_recon.features.feature_files import select_rows
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
+logger = logging.getLogger(__name__)
+
+DPI = 300
+WIDTH = 7.2  # inches: two columns of most journals
+STYLE: "dict[RcKeyType, Any]" = {
+    "font.family": "sans-serif",
+    "font.size": 7,
+    "pdf.fonttype": 42,  # TrueType: text stays text in the journal's file
+    "ps.fonttype": 42,
+}
+# The PDF keeps every picture's own pixels; the PNG is drawn at its own size, smoothed where it is smaller.
+INTERPOLATION = {".pdf": "none", ".png": "antialiased"}
+RULES = {
+    "best_median_worst": "the best, those about the median and the worst",
+    "evenly": "an even spread over the ranks, from the best to the worst,",
+    "first": "the lowest NSD ids of those",
+}
+
+
+def draw(
+    output: Any, subject: str, files: Any, figure: Mapping[str, Any], preset: str, simulated: bool
+) -> None:
+    """Write a subject's figure as PDF and PNG, and its caption as text.
+
+    Args:
+        output: names pdf, png and text.
+        files: names base (empty where it is no stage of the final image), final, true_features, stimuli and
+            scores, as the workflow writes them.
+        figure: the configuration's section.
+
+    Raises:
+        InputError: no score of that name, or an image chosen by hand that is no test image.
+    """
+    scores = read_scores(files.scores, subject, figure["score"])
+    groups = choose(scores, figure, better(figure["score"]), subject)
+    ids = [nsd_id for group in groups.values() for nsd_id in group]
+    rows = {"seen": list(read_stimuli(files.stimuli, ids))}
+    for label, path in (("base image", files.base), ("final image", files.final)):
+        if not path:
+            continue
+        arrays = read_hdf5(path, "images", "nsd_id")
+        rows[label] = list(select_rows(path, arrays["images"], arrays["nsd_id"], ids))
+    painted = read_hdf5(files.true_features, "images", "nsd_id")
+    images = dict(zip(painted["nsd_id"].tolist(), painted["images"], strict=True))
+    if not images.keys().isdisjoint(ids):
+        rows["true features"] = [images.get(nsd_id) for nsd_id in ids]
+    text = caption(subject, scores, groups, figure, preset, simulated, list(rows))
+    for path in (output.png, output.pdf):
+        suffix = Path(path).suffix
+        # no time of writing: the same pictures make the same file
+        undated = {"CreationDate": None} if suffix == ".pdf" else {}
+        with whole(path) as temporary, matplotlib.rc_context(STYLE):
+            page = _page(rows, groups, scores, text, INTERPOLATION[suffix])
+            page.savefig(temporary, dpi=DPI, metadata=undated)
+    write_text(output.text, text + "\n")
+
+
+def read_scores(path: str | Path, subject: str, metric: str) -> pd.Series:
+    """NSD id -> score of the final images, ascending by id.
+
+    Raises:
+        InputError: the final images have no such score.
+    """
+    table = read_table(path)
+    every = table[(table["variant"] == "decoded") & (table["picture"] == "final")]
+    final = every[np.isfinite(every["value"])]
+    scores = final[final["metric"] == metric].set_index("nsd_id")["value"].sort_index()
+    if scores.empty:
+        raise InputError(
+            f"figure.score: expected a score of {subject}'s final images "
+            f"({', '.join(sorted(final['metric'].unique()))}), found {metric!r}."
+        )
+    without = np.count_nonzero(every["metric"] == metric) - len(scores)
+    if without:
+        logger.warning("%s: %d test images without a finite %s are left out", subject, without, metric)
+    return scores
+
+
+def choose(scores: pd.Series, figure: Mapping[str, Any], better: str, subject: str) -> dict[str, list[int]]:
+    """The columns' NSD ids by group, the better first; equal scores in the order of the ids.
+
+    Raises:
+        InputError: an image chosen by hand that has no score.
+    """
+    if figure["nsd_ids"]:
+        absent = [nsd_id for nsd_id in figure["nsd_ids"] if nsd_id not in scores.index]
+        if absent:
+            raise InputError(
+                f"figure.nsd_ids: expected test images of {subject}, found {absent[0]}, which is none."
+            )
+        return {"chosen by hand": list(figure["nsd_ids"])}
+    count, n = min(figure["count"], len(scores)), len(scores)
+    if figure["rule"] == "first":
+        return {"lowest NSD ids": scores.index[:count].tolist()}
+    ranked = scores.sort_values(ascending=better == "lower", kind="stable").index.tolist()
+    if figure["rule"] == "evenly":
+        places = np.linspace(0, n - 1, count).round().astype(int)
+        return {"evenly over the ranks": [ranked[place] for place in places]}
+    third, more = divmod(count, 3)
+    middle = third + more  # the best and the worst are as many
+    start = (n - middle) // 2
+    groups = {"best": ranked[:third], "median": ranked[start : start + middle], "worst": ranked[n - third :]}
+    return {name: group for name, group in groups.items() if group}
+
+
+def caption(
+    subject: str,
+    scores: pd.Series,
+    groups: Mapping[str, list[int]],
+    figure: Mapping[str, Any],
+    preset: str,
+    simulated: bool,
+    rows: Sequence[str],
+) -> str:
+    """What stands below the figure: who, which rows, which columns by which rule, and their scores."""
+    ids = [nsd_id for group in groups.values() for nsd_id in group]
+    how = "chosen by hand" if figure["nsd_ids"] else f"{RULES[figure['rule']]} by {figure['score']}"
+    if figure["rule"] == "first" and not figure["nsd_ids"]:
+        how = "those with the lowest NSD ids"
+    shown = (
+        "Rows: the picture seen, " + ("the base image, " if "base image" in rows else "") + "the final image"
+    )
+    ceiling = ", and where painted the generator's picture from the true features."
+    shown += ceiling if "true features" in rows else "."
+    ties = "" if scores.is_unique else " Equal scores stand in the order of their NSD ids."
+    listed = ", ".join(f"{nsd_id} ({scores[nsd_id]:.3f})" for nsd_id in ids)
+    return (
+        f"Reconstructions of {subject}{' (simulated responses)' if simulated else ''}. {shown} "
+        f"Columns: {len(ids)} of {len(scores)} test images, {how}. "
+        f"NSD id and {figure['score']} ({better(figure['score'])} is better): {listed}.{ties} "
+        f"Mean over all {len(scores)} test images {scores.mean():.3f}, median {scores.median():.3f}. "
+        f"Evaluation preset {preset}."
+    )
+
+
+def _page(
+    rows: Mapping[str, list[np.ndarray | None]],
+    groups: Mapping[str, list[int]],
+    scores: pd.Series,
+    text: str,
+    interpolation: str,
+) -> Figure:
+    """Pictures without a gap inside a group, a gap between groups; names left, scores and caption below."""
+    sizes = [len(group) for group in groups.values()]
+    lines = textwrap.wrap(text, 150)
+    left, gap, top, below = 0.62, 0.10, 0.22, 0.2 + 0.115 * len(lines)
+    side = (WIDTH - left - gap * len(sizes)) / sum(sizes)
+    height = top + side * len(rows) + below
+    page = Figure(figsize=(WIDTH, height))
+    place = left
+    for name, ids in groups.items():
+        page.text((place + side * len(ids) / 2) / WIDTH, 1 - 0.06 / height, name, ha="center", va="top",
+                  fontsize=8)  # fmt: skip
+        for nsd_id in ids:
+            column = [i for group in groups.values() for i in group].index(nsd_id)
+            for line, pictures in enumerate(rows.values()):
+                bottom = height - top - side * (line + 1)
+                box = (place / WIDTH, bottom / height, 0.97 * side / WIDTH, 0.97 * side / height)
+                axes = page.add_axes(box)
+                axes.axis("off")
+                picture = pictures[column]
+                if picture is None:
+                    axes.text(0.5, 0.5, "not painted", ha="center", va="center", fontsize=5)
+                else:
+                    axes.imshow(picture, aspect="auto", interpolation=interpolation)
+            page.text((place + side / 2) / WIDTH, (below - 0.03) / height,
+                      f"{nsd_id}\n{scores[nsd_id]:.3f}", ha="center", va="top", fontsize=5.5)  # fmt: skip
+            place += side
+        place += gap
+    for line, name in enumerate(rows):
+        page.text((left - 0.06) / WIDTH, (height - top - side * (line + 0.5)) / height,
+                  name.replace(" ", "\n"), ha="right", va="center", fontsize=7)  # fmt: skip
+    page.text(0.06 / WIDTH, 0.04 / height, "\n".join(lines), fontsize=5.2, va="bottom", color="#444444",
+              linespacing=1.3)  # fmt: skip
+    return page

@@ -1,0 +1,1 @@
+"""Responses of voxels: their preparation, the agreement of sessions, and their quality."""

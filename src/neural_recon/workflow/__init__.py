@@ -1,0 +1,1 @@
+"""What the workflow asks of the package: the plan, how jobs begin, what is stale, records, checks."""

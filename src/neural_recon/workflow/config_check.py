@@ -1,0 +1,76 @@
+"""What is wrong with a configuration, as a run would find it before it starts, without a network."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from neural_recon.config.configuration import Config, checked, read_raw
+from neural_recon.core.errors import InputError
+from neural_recon.features.spaces import SPACES
+from neural_recon.generation import generators
+from neural_recon.models import weights
+from neural_recon.workflow.plan import Plan
+
+
+def examine(configfile: Path, folder: Path) -> tuple[list[str], dict[str, str]]:
+    """All mistakes, a sentence each, and what the configuration asks for, by topic.
+
+    Args:
+        configfile: the configuration.
+        folder: the project's, where the recipes and the table of weights lie.
+    """
+    try:
+        raw = read_raw(configfile)
+    except InputError as error:
+        return [str(error)], {}
+    config, wrong = checked(raw, folder)
+    if config is None:
+        return wrong, {}
+    plan = Plan(config)
+    summary = {
+        "recipe": config.recipe,
+        "spaces": ", ".join(f"{space} (alpha {_number(config.ridge.alpha[space])})" for space in SPACES),
+        "generator": ", ".join(
+            f"{name} {value}" for name, value in generators.changing(config.generator.model_dump()).items()
+        ),
+        "evaluation": config.evaluation.preset,
+        "results": str(config.results),
+    }
+    if unread := generators.unread_settings(config.generator.kind, raw.get("generator", {})):
+        summary["note"] = " ".join(unread)
+    checks: list[Callable[[], None]] = [plan.check_files, partial(_check_weights, config, folder)]
+    # before the design is fetched there are no trials to count
+    planned = config.demo is not None or config.tree.expdesign.is_file()
+    for subject in config.subjects:
+        sessions = len(config.sessions(subject))
+        summary[subject] = f"{sessions} session{'s' if sessions > 1 else ''}"
+        if planned:
+            checks.append(partial(_count, plan, subject, summary))
+        else:
+            summary[subject] += ", images not known before the design is there"
+    for check in checks:
+        try:
+            check()
+        except InputError as error:
+            wrong.append(str(error))
+    return wrong, summary
+
+
+def _check_weights(config: Config, folder: Path) -> None:
+    table = weights.read_table(folder / weights.TABLE)
+    for key, value in config.weights:
+        weights.locate(key, value, table)
+    weights.locate_networks(config.evaluation.networks.named, config.evaluation.preset, table)
+
+
+def _count(plan: Plan, subject: str, summary: dict[str, str]) -> None:
+    trials = plan.trials(subject)
+    images = trials.groupby("split")["nsd_id"].nunique()
+    summary[subject] += (
+        f", {len(trials):,} trials, {images.get('train', 0):,} training and {images['test']:,} test images, "
+        f"{len(plan.feature_chunks(subject))} chunks of features a space"
+    )
+
+
+def _number(alpha: float | str) -> str:
+    return alpha if isinstance(alpha, str) else f"{alpha:,g}"

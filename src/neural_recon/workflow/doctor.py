@@ -1,0 +1,358 @@
+"""What is there and what is missing before a run: configuration, data, weights, GPU, memory, disk.
+
+Every check runs, whatever the others found, so that one look shows all there is to fix.
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from neural_recon.config.configuration import Config, read_config
+from neural_recon.core.errors import InputError
+from neural_recon.core.refusals import is_there, refusal, require_file
+from neural_recon.datasets import trials
+from neural_recon.demo.judge import SceneJudge
+from neural_recon.evaluation import comparison, metrics, networks
+from neural_recon.generation.generators import KINDS, unread_parts
+from neural_recon.models import loading, weights
+from neural_recon.responses import session_verdicts
+from neural_recon.workflow import disk_estimate, tree_checks
+from neural_recon.workflow.plan import Plan
+
+DEFAULT = Path("config/demo.yaml")
+GB = 1e9
+META = torch.device("meta")  # compares names and shapes without reading the values
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. `wrong` must be fixed before a run, a `note` need not."""
+
+    topic: str
+    state: Literal["ok", "note", "wrong"]
+    text: str
+
+
+def examine(configfile: Path, folder: Path, thorough: bool = False) -> tuple[list[Finding], str]:
+    """All findings, and what to do next.
+
+    Args:
+        configfile: the configuration.
+        folder: the project's, where the recipes and the table of weights lie.
+        thorough: read all sessions through.
+    """
+    findings = []
+    try:
+        config = read_config(configfile, folder)
+        table = weights.read_table(folder / weights.TABLE)
+    except InputError as error:
+        findings.append(Finding("configuration", "wrong", str(error)))
+        findings += check_machine()
+    else:
+        subjects = ", ".join(config.subjects)
+        findings.append(Finding("configuration", "ok", f"{configfile}: recipe {config.recipe}, {subjects}"))
+        plan = Plan(config)
+        downloads, n_bytes = check_downloads(plan)
+        findings += [*check_data(plan, thorough), *downloads, *check_weights(config, table)]
+        said = [one.text for one in findings if one.state == "wrong"]
+        findings += [one for one in check_tables(plan) if one.text not in said]
+        findings += check_files(plan, table, [one.text for one in findings if one.state == "wrong"])
+        findings += check_machine()
+        findings += check_disk(plan, table, n_bytes)
+    return findings, next_step(findings, configfile)
+
+
+def check_data(plan: Plan, thorough: bool) -> Iterator[Finding]:
+    """The NSD tree: what all subjects share, then each subject's own; what is missing, and what is wrong."""
+    config, tree = plan.config, plan.config.tree
+    if config.demo is None:
+        files = plan.shared_files()
+        absent = {what: path for what, path in files.items() if not _there(path)}
+        no_root = not Path(tree.root).is_dir()
+        text = ", ".join(f"no {what} ({path})" for what, path in absent.items())
+        if absent and all(plan.fetches(path) for path in absent.values()):
+            text = "no such folder yet" if no_root else text
+            yield Finding("data", "note", f"{tree.root}: {text}; will be fetched")
+        elif no_root and not config.nsd.accept_terms:
+            yield Finding("data", "wrong", f"{tree.root}: no such folder; nsd.root names it")
+        elif absent:
+            yield Finding("data", "wrong", f"{tree.root}: {text}")
+        else:
+            yield Finding("data", "ok", f"{tree.root}: {', '.join(files)}")
+        yield from (Finding("data", "wrong", text) for text in tree_checks.shared_mistakes(plan))
+        yield from (Finding("data", "wrong", text) for text in tree_checks.content_mistakes(plan))
+    else:
+        yield Finding("data", "ok", f"simulated: the workflow writes {tree.root}")
+    for subject in config.subjects:
+        if config.demo is None:
+            yield _subject_files(plan, subject)
+            notes: list[str] = []
+            mistakes = list(tree_checks.subject_mistakes(plan, subject, thorough, notes))
+            # what is wrong with a file by itself is said once
+            own = [str(path) for _, path in plan.subject_files(subject)]
+            mistakes += [
+                text
+                for text in tree_checks.use_mistakes(plan, subject)
+                if not any(path in text and path in said for path in own for said in mistakes)
+            ]
+            yield from (Finding(subject, "wrong", text) for text in mistakes)
+            yield from (Finding(subject, "note", text) for text in notes)
+        # without the design there is no split to check, and that was said above
+        if config.demo is not None or _there(tree.expdesign):
+            try:
+                plan.trials(subject)
+            except InputError as error:
+                yield Finding(subject, "wrong", str(error))
+        yield from check_quality(config, subject)
+
+
+def check_quality(config: Config, subject: str) -> Iterator[Finding]:
+    """What an earlier run found of the sessions that are used."""
+    table = config.results / f"quality/{subject}/sessions.tsv"
+    if _there(table):
+        try:
+            said = session_verdicts.require_agreement(table, subject, config.sessions(subject))
+            yield Finding(f"quality of {subject}", "ok", f"{table}: {said}")
+        except InputError as error:
+            yield Finding(f"quality of {subject}", "wrong", str(error))
+
+
+def _subject_files(plan: Plan, subject: str) -> Finding:
+    """What there is of a subject's files, in numbers."""
+    config, tree, settings = plan.config, plan.config.tree, plan.config.subjects[subject]
+    wanted, atlases, masks = config.sessions(subject), config.nsd.atlases, plan.region_files(subject)
+    paths = {session: tree.betas(subject, session, settings.format) for session in wanted}
+    no_session = [str(session) for session, path in paths.items() if not _there(path)]
+    no_atlas = [atlas for atlas in atlases if not _there(tree.roi(subject, atlas))]
+    no_mask = [path for path in masks if not _there(Path(path))]
+    parts = [
+        _count(no_session, len(wanted), "sessions"),
+        "mask" if _there(tree.mask(subject)) else "no mask",
+        _count(no_atlas, len(atlases), "atlases"),
+    ]
+    if masks:
+        parts.append(_count(no_mask, len(masks), "regions' masks"))
+    if config.responses.noise_ceiling == "ncsnr":
+        parts.append("noise ceilings" if _there(tree.ncsnr(subject)) else "no noise ceilings")
+    absent = [path for _, path in plan.subject_files(subject) if not _there(path)]
+    text = ", ".join(parts)
+    if not absent:
+        return Finding(subject, "ok", text)
+    if all(map(plan.fetches, absent)):
+        return Finding(subject, "note", f"{text}; the rest will be fetched")
+    return Finding(subject, "wrong", text)
+
+
+def _count(absent: list[str], n: int, what: str) -> str:
+    """How many of n there are, and where some are, which are missing."""
+    said = f"{n - len(absent)} of {n} {what}"
+    return said + f" (missing {', '.join(absent)})" if 0 < len(absent) < n else said
+
+
+def _there(path: Path) -> bool:
+    """Whether a file is there; of what cannot be reached `check_files` says why."""
+    try:
+        return is_there(path)
+    except InputError:
+        return True
+
+
+def check_files(plan: Plan, table: weights.Table, said: Iterable[str]) -> Iterator[Finding]:
+    """Every file that a run takes: there, or to be fetched, and open to us. What was said of one already is
+    not said again.
+
+    Args:
+        said: what was found wrong so far.
+    """
+    config = plan.config
+    files: dict[Path, str] = {}
+    with contextlib.suppress(InputError):  # of weights that are nowhere, and said of them
+        files.update((path, what) for what, path in plan.files(table))
+    fetched = {weights.MODELS / place for place in weights.missing(config.model_names, table)}
+    sentences = list(said)
+    alike: dict[str, list[str]] = {}  # a closed folder or a share that is gone is one thing to fix
+    for path, what in files.items():
+        if path in fetched or plan.fetches(path) or any(str(path) in one for one in sentences):
+            continue
+        sentence = _refused(path, what)
+        if sentence:
+            alike.setdefault(sentence.partition(", found ")[2].replace(str(path), ""), []).append(sentence)
+    for first, *others in alike.values():
+        more = f" (and {len(others)} more files)" if others else ""
+        yield Finding("files", "wrong", f"{first[:-1]}{more}.")
+
+
+def _refused(path: Path, what: str) -> str:
+    """Why a file cannot be read; nothing where it can."""
+    try:
+        require_file(path, what)
+        with path.open("rb") as file:
+            file.read(1)
+    except InputError as error:
+        return str(error)
+    except OSError as error:
+        return str(refusal(path, error, what) or f"{path}: expected {what}, found {error}.")
+    return ""
+
+
+def check_tables(plan: Plan) -> Iterator[Finding]:
+    """What a run reads beside the tree and the weights: lists of ids, a judge, other methods' scores."""
+    config = plan.config
+    readers: list[tuple[str, Callable[[], object]]] = [
+        ("scores of another method", partial(comparison.other_lines, [path])) for path in plan.other_scores()
+    ]
+    for name in ("train", "test"):
+        if path := getattr(config.split, name):
+            readers.append((f"split.{name}", partial(trials.read_ids, path)))
+    judge, scenes = config.evaluation.classifier, config.evaluation.scenes
+    if judge and config.demo is not None:  # which writes its scenes itself
+        from neural_recon.demo.classifier import SceneClassifier
+
+        readers.append(("evaluation.classifier", partial(SceneClassifier.from_file, judge)))
+    elif judge and scenes:
+        readers.append(("evaluation.classifier", partial(SceneJudge, judge, scenes)))
+    hparams = config.features.vdvae.hparams
+    readers.append(("features.vdvae.hparams", partial(loading.read_hparams, hparams)))
+    for topic, read in readers:
+        try:
+            read()
+        except InputError as error:
+            yield Finding(topic, "wrong", str(error))
+
+
+def check_downloads(plan: Plan) -> tuple[list[Finding], float]:
+    """What the run will fetch of NSD, as its bucket says, and the bytes of it."""
+    objects = plan.missing_objects()
+    if not objects:
+        return [], 0
+    from neural_recon.datasets.nsd import (
+        bucket,  # boto3 takes long to import, and most runs have no use for it
+    )
+
+    topic = "data to fetch"
+    try:
+        known = bucket.listing(objects)
+    except InputError as error:
+        return [Finding(topic, "note", f"{len(objects)} files, how large is not known: {error}")], 0
+    try:
+        sums = bucket.still_to_fetch(objects, known)
+    except InputError as error:
+        return [Finding(topic, "wrong", str(error))], 0
+    text = ", ".join(f"{owner} {_size(size)}" for owner, (_, size) in sums)
+    return [Finding(topic, "note", text)], sum(size for _, (_, size) in sums)
+
+
+def check_weights(config: Config, table: weights.Table) -> Iterator[Finding]:
+    """Each model: to be fetched, or read and compared tensor by tensor with what it should hold."""
+    preset, named = config.evaluation.preset, config.evaluation.networks.named
+    unread = unread_parts(config.generator.kind)
+    absent = [name for name in weights.NETWORKS if name not in named]
+    if absent and metrics.PRESETS[preset].networks:
+        text = f"evaluation.networks names no {', no '.join(absent)}: their scores will not be measured"
+        yield Finding("weights", "note", text)
+    for key, value in [*config.weights, *named.items()]:
+        topic = f"weights.{key}" if key in weights.KINDS else f"weights of {key}"
+        try:
+            path = weights.locate(key, value, table)
+            weights.locate_networks({key: value} if key in named else {}, preset, table)
+            to_fetch = weights.missing([value], table, unread)
+            if to_fetch:
+                gigabytes = sum(file.gigabytes for file in to_fetch.values())
+                n_files = len(weights.files_read(table[value], unread))
+                there = n_files - len(to_fetch)
+                some = f" ({there} of {n_files} files are there)" if there else ""
+                yield Finding(topic, "note", f"{value}: will be fetched, about {_size(gigabytes * GB)}{some}")
+                continue
+            if key == "vdvae":
+                loading.load_vdvae(path, config.features.vdvae.hparams, META)
+            elif key in weights.NETWORKS:
+                networks.load_network(key, path, META)
+            else:
+                loading.load_clip(path, META)
+                if KINDS[config.generator.kind].parts:
+                    loading.load_generator(path, where=META)
+            yield Finding(topic, "ok", f"{path}: names and shapes are right")
+        except InputError as error:
+            yield Finding(topic, "wrong", str(error))
+
+
+def check_machine() -> Iterator[Finding]:
+    """GPU and memory, and what they mean."""
+    if torch.cuda.is_available():
+        card = torch.cuda.get_device_properties(0)
+        yield Finding("GPU", "ok", f"{card.name}, {card.total_memory / GB:.1f} GB; half precision")
+    else:
+        text = "none: models run on the CPU in float32, fine for the demo, minutes a picture at 512 x 512"
+        if shutil.which("nvidia-smi"):
+            text += f"; there is a card (nvidia-smi), but torch {torch.__version__} cannot use it"
+        yield Finding("GPU", "note", text)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    yield Finding("memory", "ok", f"{memory / GB:.1f} GB, {os.cpu_count()} CPU cores")
+
+
+def check_disk(plan: Plan, table: weights.Table, data: float = 0) -> Iterator[Finding]:
+    """What results, weights and `data` still to be fetched (bytes) will fill, against what is free."""
+    config = plan.config
+    results = config.results
+    fetched = weights.missing(config.model_names, table, unread_parts(config.generator.kind))
+    needs = {weights.MODELS: GB * sum(file.gigabytes for file in fetched.values())}
+    if data:
+        needs[Path(config.nsd.root)] = data
+    try:
+        parts = disk_estimate.estimate(plan, weights.locate("versatile", config.weights.versatile, table))
+    except (InputError, OSError, ValueError, KeyError):
+        yield Finding("disk needed", "note", f"{results}: no estimate while weights are wrong")
+    else:
+        # blocks of 512 bytes: the demo's captions are mostly holes
+        there = sum(512 * path.stat().st_blocks for path in results.rglob("*") if path.is_file())
+        needs[results] = max(0, sum(parts.values()) - there)
+        kinds = ", ".join(f"{kind} {_size(size)}" for kind, size in parts.items())
+        said = f"{results}: about {_size(sum(parts.values()))} (estimate: {kinds})"
+        yield Finding("disk needed", "ok", said + (f", {_size(there)} are there" if there else ""))
+    for device, folders in _by_file_system(needs).items():
+        free, need = shutil.disk_usage(device).free, sum(needs[folder] for folder in folders)
+        text = f"{' and '.join(map(str, folders))}: {_size(free)}, {_size(need)} still to be written"
+        yield Finding("disk free", "ok" if free > need else "wrong", text)
+
+
+def _size(n_bytes: float) -> str:
+    """In GB, or where that is little in MB."""
+    return f"{n_bytes / GB:.1f} GB" if n_bytes >= GB / 10 else f"{n_bytes / 1e6:.0f} MB"
+
+
+def _by_file_system(folders: Iterable[Path]) -> dict[Path, list[Path]]:
+    """Folders that share one file system, by the first existing folder above them."""
+    groups: dict[int, tuple[Path, list[Path]]] = {}
+    for folder in folders:
+        above = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+        groups.setdefault(above.stat().st_dev, (above, []))[1].append(folder)
+    return dict(groups.values())
+
+
+def next_step(findings: list[Finding], configfile: Path) -> str:
+    """The next command to type, or what to fix first."""
+    wrong = {finding.topic for finding in findings if finding.state == "wrong"}
+    again = "neural-recon doctor" + ("" if configfile == DEFAULT else f" --configfile {configfile}")
+    if not wrong:
+        cores = os.cpu_count()
+        return (
+            "make demo"
+            if configfile == DEFAULT
+            else f"snakemake --configfile {configfile} --cores {cores} -n"
+        )
+    advice = {
+        "configuration": "mend the configuration (config/README.md has every key)",
+        "data": "lay NSD's files under nsd.root or set nsd.accept_terms (README.md, Real data)",
+        "quality": "mend the sessions that do not agree",
+        "weights": "mend what is said of the weights",
+        "disk": "make room, or set pathvars.results to a larger disk",
+    }
+    kinds = {next((kind for kind in advice if topic.startswith(kind)), "data") for topic in wrong}
+    return "; ".join(advice[kind] for kind in advice if kind in kinds) + f"; then {again}"

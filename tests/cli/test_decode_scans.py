@@ -1,0 +1,703 @@
+"""Kept decoders against the predictions of a run, and new scans decoded with them, on tiny random data."""
+
+import gzip
+import json
+import logging
+import pickle
+import re
+from pathlib import Path
+
+import h5py
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.io
+import yaml
+from helpers.places import ROOT
+from helpers.published_layouts import write_vdvae, write_versatile
+from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
+from PIL import Image
+
+from neural_recon.cli import command_line, decode_scans
+from neural_recon.cli.decode_scans import prepare
+from neural_recon.config.configuration import resolve
+from neural_recon.core.errors import InputError
+from neural_recon.core.files import read_hdf5, read_parameters, write_hdf5
+from neural_recon.decoding import kept_decoders, ridge
+from neural_recon.decoding.kernel import Kernel
+from neural_recon.features.spaces import SPACES
+from neural_recon.responses.new_scans import new_responses, read_conditions, read_responses
+from neural_recon.workflow.provenance import read
+
+VOLUME = (5, 4, 6)
+CONTEXT = 32  # of the small Versatile Diffusion of published_layouts
+WIDTHS = {"vdvae": 2 + 2 * 16, "clip_vision": 257 * CONTEXT, "clip_text": 77 * CONTEXT}
+ALPHA = 30.0
+
+
+def zscored(rng, n, p, n_test=7):
+    """Responses of falling variance in n + n_test images, z-scored with the first n; mean and std."""
+    spectrum = np.exp(-np.arange(p) / (p / 6))
+    mixing = np.linalg.qr(rng.standard_normal((p, p)))[0]
+    x = 2 + (rng.standard_normal((n + n_test, p)) * spectrum) @ mixing
+    mean, std = x[:n].mean(0).astype(np.float32), x[:n].std(0, ddof=1).astype(np.float32)
+    z = ((x - mean) / std).astype(np.float32)
+    return z[:n], z[n:], {"train": z[:n], "mean": mean, "std": std}
+
+
+def targets_of(rng, train, width):
+    """Features that follow the responses, of very different sizes, one constant."""
+    signal = train @ rng.standard_normal((train.shape[1], width)) / 4
+    features = 40 + np.geomspace(1e-3, 1e3, width) * (signal + rng.standard_normal(signal.shape))
+    features[:, width // 2] = 3
+    return features.astype(np.float32)
+
+
+def keep(folder, responses, positions, volume, kernel, targets, alpha, how, calibration="train", error=0.01):
+    """Write one space's decoder and what it shares; their paths."""
+    shared, path = folder / "responses.h5", folder / "vdvae.h5"
+    kept_decoders.write_shared(shared, responses, positions, volume, kernel, how, {"zscore": "train"})
+    kept_decoders.write_decoder(
+        path, shared, responses["train"], kernel, targets, alpha, calibration, 0, error
+    )
+    return path, shared
+
+
+def predicted(path, shared, responses):
+    return kept_decoders.predict(path, shared, kept_decoders.project(shared, responses))
+
+
+@pytest.mark.parametrize("calibration", ["train", "none"])
+@pytest.mark.parametrize(("n", "p"), [(60, 100), (100, 40)])
+@pytest.mark.parametrize("groups", [1, 3])
+def test_a_kept_kernel_predicts_as_the_run_did(rng, tmp_path, monkeypatch, n, p, calibration, groups):
+    monkeypatch.setattr(ridge, "CALIBRATION_IMAGES", 30)
+    train, test, responses = zscored(rng, n, p)
+    targets = targets_of(rng, train, 50)
+    alpha = ALPHA if groups == 1 else np.repeat([ALPHA, 300, ALPHA], [20, 13, 17])
+    expected = ridge.predict(train, test, targets, alpha, calibration)
+    positions = np.zeros((p, 3), int)
+    kernel = Kernel.of(train, test)
+    path, shared = keep(tmp_path, responses, positions, VOLUME, kernel, targets, alpha, "kernel", calibration)
+    found = predicted(path, shared, test)
+    spread = np.where(expected.std(0) > 0, expected.std(0), 1)
+    assert np.abs((found - expected) / spread).max() < 0.01
+    assert np.sqrt(np.mean(((found - expected) / spread) ** 2)) < 0.001
+    # one at a time is the same
+    np.testing.assert_allclose(predicted(path, shared, test[:1]), found[:1], rtol=1e-4, atol=1e-4)
+    with h5py.File(path) as file:
+        assert file["coefficients"].dtype == np.float16
+        assert len(file["coefficients"]) == min(n, p)
+
+
+@pytest.mark.parametrize(("n", "p"), [(120, 200), (200, 80)])
+@pytest.mark.parametrize("error", [0.01, 0.1])
+def test_kept_components_predict_within_the_stated_error(rng, tmp_path, n, p, error):
+    train, test, responses = zscored(rng, n, p, n_test=100)
+    targets = targets_of(rng, train, 60)
+    expected = ridge.predict(train, test, targets, ALPHA, "train")
+    path, shared = keep(tmp_path, responses, np.zeros((p, 3), int), VOLUME, Kernel.of(train, test), targets,
+                        ALPHA, "components", error=error)  # fmt: skip
+    found = predicted(path, shared, test)
+    moving = expected.std(0) > 0
+    difference = (found - expected)[:, moving] / expected.std(0)[moving]
+    parameters = read_parameters(path)
+    assert 0 < parameters["relative_error"] <= error
+    # other images than it was measured with
+    assert np.sqrt(np.mean(difference**2)) < 1.5 * error
+    assert 1 < parameters["components"] < 0.95 * parameters["of"]
+    with h5py.File(path) as file:
+        assert len(file["coefficients"]) == parameters["components"]
+
+
+def test_all_components_are_the_whole_decoder(rng, tmp_path):
+    train, test, responses = zscored(rng, 60, 100)
+    targets = targets_of(rng, train, 20)
+    path, shared = keep(tmp_path, responses, np.zeros((100, 3), int), VOLUME, Kernel.of(train, test), targets,
+                        ALPHA, "components", error=1e-9)  # fmt: skip
+    expected = ridge.predict(train, test, targets, ALPHA, "train")
+    spread = np.where(expected.std(0) > 0, expected.std(0), 1)
+    assert np.abs((predicted(path, shared, test) - expected) / spread).max() < 0.01
+    values, vectors = kept_decoders.components(Kernel.of(train, test), train)
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(len(values)), atol=1e-6)
+    assert len(values) == 59  # centred images span one dimension less
+
+
+def test_files_of_different_runs_are_one_sentence(rng, tmp_path):
+    train, test, responses = zscored(rng, 30, 50)
+    path, shared = keep(tmp_path, responses, np.zeros((50, 3), int), VOLUME, Kernel.of(train, test),
+                        targets_of(rng, train, 5), ALPHA, "kernel")  # fmt: skip
+    kept_decoders.write_shared(shared, {**responses, "train": train[:20]}, np.zeros((50, 3), int), VOLUME,
+                          Kernel.of(train[:20], test), "kernel", {"zscore": "train"})  # fmt: skip
+    with pytest.raises(InputError, match=r"expected a decoder of the 20 rows.*found 30"):
+        predicted(path, shared, test)
+    kept_decoders.write_shared(shared, {**responses, "train": train[::-1]}, np.zeros((50, 3), int), VOLUME,
+                          Kernel.of(train[::-1], test), "kernel", {"zscore": "train"})  # fmt: skip
+    with pytest.raises(InputError, match=r"vdvae.h5: expected a decoder of the responses in .*responses.h5"):
+        predicted(path, shared, test)
+
+
+def test_published_calibration_cannot_be_kept(rng, tmp_path):
+    raw = yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8"))
+    raw["ridge"] = {"keep": "kernel", "calibration": "published"}
+    with pytest.raises(InputError, match="keep needs calibration"):
+        resolve(raw, ROOT)
+    train, test, responses = zscored(rng, 30, 50)
+    with pytest.raises(ValueError, match="published"):
+        keep(tmp_path, responses, np.zeros((50, 3), int), VOLUME, Kernel.of(train, test),
+             targets_of(rng, train, 5), ALPHA, "kernel", "published")  # fmt: skip
+    assert not (tmp_path / "vdvae.h5").exists()
+
+
+# ---- new responses
+
+
+def shared_of(betas):
+    return {"mean": betas.mean(0).astype(np.float32), "std": betas.std(0, ddof=1).astype(np.float32)}
+
+
+def test_rows_are_zscored_by_training_or_by_their_own(rng):
+    betas = (3 + 2 * rng.standard_normal((12, 5))).astype(np.float32)
+    shared = {"mean": np.full(5, 1, np.float32), "std": np.full(5, 4, np.float32)}
+    found = prepare(betas, shared, "train", "train")
+    np.testing.assert_allclose(found.rows, (betas - 1) / 4, rtol=1e-5)
+    assert found.names[:2] == ["00001", "00002"]
+    own = prepare(betas, shared, "train", "session").rows
+    np.testing.assert_allclose(own, (betas - betas.mean(0)) / betas.std(0, ddof=1), rtol=1e-4, atol=1e-6)
+    # sessions z-scored by themselves in training: so is this one, then as the training images
+    np.testing.assert_allclose(
+        prepare(betas, shared, "session", "session").rows, (own - 1) / 4, rtol=1e-4, atol=1e-5
+    )
+    with pytest.raises(InputError, match=r"use --zscore session"):
+        prepare(betas, shared, "session", "train")
+    with pytest.raises(InputError, match=r"at least 10 rows.*found 9"):
+        prepare(betas[:9], shared, "train", "session")
+
+
+def test_conditions_are_averaged_first(rng):
+    betas = rng.standard_normal((6, 4)).astype(np.float32)
+    conditions = pd.Series(["b", "a", "b"], [5, 0, 2])  # others are left out
+    found = prepare(betas, shared_of(betas), "train", "train", conditions)
+    assert found.names == ["b", "a"]
+    assert found.trials == [2, 1]
+    shared = shared_of(betas)
+    expected = (np.stack([(betas[5] + betas[2]) / 2, betas[0]]) - shared["mean"]) / shared["std"]
+    np.testing.assert_allclose(found.rows, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("zscore", ["train", "session"])
+def test_voxels_without_signal_are_zero(rng, caplog, zscore):
+    betas = rng.standard_normal((12, 5)).astype(np.float32)
+    shared = shared_of(betas)
+    betas[4, 1], betas[:, 3] = np.nan, 7
+    with caplog.at_level(logging.WARNING):
+        found = prepare(betas, shared, "train", zscore)
+    assert (found.not_finite, found.constant) == (1, 1)
+    assert (found.rows[:, [1, 3]] == 0).all()
+    assert (found.rows[:, [0, 2, 4]] != 0).all()
+    assert "1 of 5 voxels set to 0: not a number in a trial" in caplog.text
+    assert "1 of 5 voxels set to 0: constant" in caplog.text
+    with pytest.raises(InputError, match="found none among 5"):
+        prepare(np.full((12, 5), np.nan), shared, "train", zscore)
+    # of one row nobody knows which voxels are constant
+    assert prepare(betas[:1], shared, "train", "train").constant == 0
+
+
+POSITIONS = np.argwhere(np.random.default_rng(3).random(VOLUME) < 0.5)
+
+
+def write_betas(path: Path, betas: np.ndarray) -> np.ndarray:
+    """Betas (n, *VOLUME) in NSD's integers; what a reader gives back for POSITIONS."""
+    integers = np.round(betas * 300).astype(np.int16)
+    if path.suffix == ".hdf5":
+        with h5py.File(path, "w") as file:
+            file["betas"] = integers.transpose(0, 3, 2, 1)
+    else:
+        nibabel.save(nibabel.Nifti1Image(integers.transpose(1, 2, 3, 0), np.eye(4)), path)
+    return integers[:, *POSITIONS.T].astype(np.float32) / 300
+
+
+def test_betas_and_tables_give_the_same_rows(rng, tmp_path):
+    betas = rng.standard_normal((4, *VOLUME))
+    for name in ("new.nii.gz", "new.hdf5"):
+        expected = write_betas(tmp_path / name, betas)
+        np.testing.assert_array_equal(read_responses(tmp_path / name, POSITIONS, VOLUME), expected)
+    frame = pd.DataFrame(expected, columns=[f"voxel{k}" for k in range(len(POSITIONS))])
+    frame.to_csv(tmp_path / "new.tsv", sep="\t", index=False)
+    frame.to_parquet(tmp_path / "new.parquet")
+    for name in ("new.tsv", "new.parquet"):
+        np.testing.assert_allclose(read_responses(tmp_path / name, POSITIONS, VOLUME), expected, rtol=1e-6)
+
+
+def test_files_that_do_not_fit_are_one_sentence(rng, tmp_path):
+    frame = pd.DataFrame(rng.standard_normal((3, len(POSITIONS) - 1)))
+    frame.to_csv(tmp_path / "short.tsv", sep="\t", index=False)
+    whole = pd.DataFrame(rng.standard_normal((3, len(POSITIONS))))
+    whole.to_csv(tmp_path / "headless.tsv", sep="\t", index=False, header=False)
+    frame.assign(more="word").to_csv(tmp_path / "word.tsv", sep="\t", index=False)
+    (tmp_path / "cut.parquet").write_bytes(b"PAR1 and no more")
+    (tmp_path / "betas.mat").touch()
+    write_betas(tmp_path / "whole.nii.gz", rng.standard_normal((30, *VOLUME)))
+    content = (tmp_path / "whole.nii.gz").read_bytes()
+    (tmp_path / "cut.nii.gz").write_bytes(content[: len(content) // 2])
+    write_betas(tmp_path / "whole.hdf5", rng.standard_normal((30, *VOLUME)))
+    (tmp_path / "cut.hdf5").write_bytes((tmp_path / "whole.hdf5").read_bytes()[:3000])
+    for name, message in {
+        "short.tsv": rf"{len(POSITIONS)} columns.*found 3 rows and {len(POSITIONS) - 1} columns",
+        "word.tsv": "expected numbers only",
+        "headless.tsv": "expected a header of voxels' names, found numbers",
+        "cut.parquet": "expected a whole table",
+        "betas.mat": "expected betas .* or a table",
+        "cut.nii.gz": "cut short",
+        "cut.hdf5": "expected a whole HDF5 file",
+        "none.tsv": "no such file",
+        "none.nii.gz": "no such file",
+    }.items():
+        with pytest.raises(InputError, match=message) as caught:
+            read_responses(tmp_path / name, POSITIONS, VOLUME)
+        assert "\n" not in str(caught.value)
+    nibabel.save(nibabel.Nifti1Image(np.zeros(VOLUME, np.int16), np.eye(4)), tmp_path / "one.nii.gz")
+    with pytest.raises(InputError, match=r"expected betas \(x, y, z, trials\), found the shape \(5, 4, 6\)"):
+        read_responses(tmp_path / "one.nii.gz", POSITIONS, VOLUME)
+    with pytest.raises(InputError, match=r"expected betas of the mask's volume \(5, 4, 7\)"):
+        read_responses(tmp_path / "whole.nii.gz", POSITIONS, (5, 4, 7))
+
+
+# ---- units, and arrays of other programs
+
+
+def write_nifti(path, values, slope=None, inter=0.0, affine=None):
+    """Betas (x, y, z, n) as they are, or stored as integers under a scale."""
+    image = nibabel.Nifti1Image(values, np.eye(4) if affine is None else affine)
+    content = bytearray(image.to_bytes())
+    if slope is not None:
+        content[112:120] = np.array([slope, inter], np.float32).tobytes()
+    path.write_bytes(gzip.compress(bytes(content)) if path.suffix == ".gz" else bytes(content))
+
+
+def expected_percent(values):
+    return values[tuple(POSITIONS.T)].T
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, ">f4"])
+@pytest.mark.parametrize("name", ["new.nii.gz", "new.nii", "new.hdf5", "new.h5", "new.npy"])
+def test_floats_are_percent_signal_change(rng, tmp_path, caplog, dtype, name):
+    caplog.set_level(logging.INFO)
+    values = rng.standard_normal((*VOLUME, 4)).astype(dtype)
+    if name.endswith((".hdf5", ".h5")):
+        with h5py.File(tmp_path / name, "w") as file:
+            file["betas"] = values.T
+    elif name.endswith(".npy"):
+        np.save(tmp_path / name, values)
+    else:
+        write_nifti(tmp_path / name, values)
+    found = new_responses(tmp_path / name, POSITIONS, VOLUME)
+    assert found.values.dtype == np.float32
+    np.testing.assert_array_equal(found.values, expected_percent(values).astype(np.float32))
+    assert found.units.startswith("percent signal change, as stored (")
+    assert found.units in caplog.text
+    assert found.axes in caplog.text
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.uint8, np.int32, np.uint16, np.float32])
+def test_a_scale_in_the_header_gives_percent_signal_change(rng, tmp_path, dtype):
+    """And is not divided by 300 again."""
+    stored = rng.integers(0, 200, (*VOLUME, 4)).astype(dtype)
+    write_nifti(tmp_path / "new.nii.gz", stored, 0.03, -3.0)
+    found = new_responses(tmp_path / "new.nii.gz", POSITIONS, VOLUME)
+    np.testing.assert_allclose(found.values, expected_percent(stored) * 0.03 - 3, rtol=1e-5, atol=1e-5)
+    assert (
+        found.units == f"percent signal change: {np.dtype(dtype)} x 0.0299999993 + -3, by the header's scale"
+    )
+
+
+@pytest.mark.parametrize("name", ["new.nii.gz", "new.hdf5", "new.npy"])
+def test_int16_without_a_scale_is_nsds(rng, tmp_path, name):
+    stored = rng.integers(-900, 900, (*VOLUME, 4)).astype(np.int16)
+    if name.endswith(".npy"):
+        np.save(tmp_path / name, stored)
+    else:
+        write_betas(tmp_path / name, stored.transpose(3, 0, 1, 2) / 300)
+    found = new_responses(tmp_path / name, POSITIONS, VOLUME)
+    np.testing.assert_allclose(found.values, expected_percent(stored) / 300, rtol=1e-6)
+    assert found.units == "NSD's integers, percent signal change x 300"
+
+
+NO_UNITS = [np.uint8, np.uint16, np.int32, np.uint32, np.complex64]
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        *(("new.nii.gz", dtype) for dtype in NO_UNITS),
+        *(("new.npy", dtype) for dtype in (*NO_UNITS, np.int64, bool, "f2,f2")),
+    ],
+)
+def test_numbers_that_say_nothing_of_their_units_are_refused(tmp_path, name, dtype):
+    values = np.zeros((*VOLUME, 2), dtype)
+    if name.endswith(".npy"):
+        np.save(tmp_path / name, values)
+    else:
+        write_nifti(tmp_path / name, values)
+    with pytest.raises(
+        InputError, match=r"int16 \(percent signal change x 300\), as floats .*save them as float32"
+    ):
+        new_responses(tmp_path / name, POSITIONS, VOLUME)
+
+
+def test_units_that_cannot_be_are_questioned(rng, tmp_path, caplog):
+    """NSD's integers read as floats and saved so, or percent signal change rounded to integers."""
+    percent = 2 * rng.standard_normal((*VOLUME, 12))
+    write_nifti(tmp_path / "times300.nii.gz", (percent * 300).astype(np.float32))
+    new_responses(tmp_path / "times300.nii.gz", POSITIONS, VOLUME)
+    assert (
+        "% signal change (taken: percent signal change, as stored (float32)), 1 to 3 would be" in caplog.text
+    )
+    caplog.clear()
+    np.save(tmp_path / "rounded.npy", percent.astype(np.int16))
+    new_responses(tmp_path / "rounded.npy", POSITIONS, VOLUME)
+    assert "rounded.npy: the median response is 0.00667 % signal change" in caplog.text
+    caplog.clear()
+    np.save(tmp_path / "right.npy", percent)
+    new_responses(tmp_path / "right.npy", POSITIONS, VOLUME)
+    assert not caplog.records
+
+
+def test_arrays_of_voxels_or_of_the_volume(rng, tmp_path):
+    p = len(POSITIONS)
+    values = rng.standard_normal((*VOLUME, 3)).astype(np.float32)
+    rows = expected_percent(values)
+    for name, array in {
+        "rows": rows,
+        "volume": values,
+        "fortran": np.asfortranarray(values),
+        "half": rows,
+    }.items():
+        array = array.astype(np.float16) if name == "half" else array
+        np.save(tmp_path / f"{name}.npy", array)
+        found = new_responses(tmp_path / f"{name}.npy", POSITIONS, VOLUME)
+        np.testing.assert_allclose(found.values, rows, rtol=1e-3 if name == "half" else 0)
+    np.save(tmp_path / "one.npy", values[..., :1])  # one trial, as GLMsingle has it
+    np.testing.assert_array_equal(read_responses(tmp_path / "one.npy", POSITIONS, VOLUME), rows[:1])
+    for array, cure in (
+        (rows.T, rf"found \({p}, 3\); save it with a row for each trial: betas.reshape\({p}, -1\).T"),
+        (rows.T.reshape(p, 1, 1, 3), r"save it with a row for each trial"),
+        (rows[0], r"save one trial as a row"),
+        (values[..., 0], r"save one trial with a fourth axis"),
+        (np.moveaxis(values, -1, 0), r"save it with the trials last"),
+        (values.T, r"save it with its axes reversed"),
+        (
+            rows[:, 1:],
+            rf"expected \(trials, {p}\), .* or \(x, y, z, trials\) with the volume \(5, 4, 6\), found",
+        ),
+        (values[1:], r"found \(4, 4, 6, 3\)\."),
+        (rows[:0], r"found \(0, "),
+        (np.float32(3), r"found \(\)"),
+    ):
+        np.save(tmp_path / "other.npy", array)
+        with pytest.raises(InputError, match=cure):
+            new_responses(tmp_path / "other.npy", POSITIONS, VOLUME)
+
+
+def test_pickled_and_broken_arrays_are_refused_with_the_way_out(rng, tmp_path):
+    """GLMsingle saves a dictionary of results as a .npy: a pickle, which is never opened."""
+    values = rng.standard_normal((*VOLUME, 3)).astype(np.float32)
+    path = tmp_path / "TYPED_FITHRF_GLMDENOISE_RR.npy"
+    np.save(path, {"betasmd": values, "payload": Trap(tmp_path / "canary")})
+    with pytest.raises(
+        InputError, match=r"pickled Python objects.*numpy.load\(FILE, allow_pickle=True\).item\(\)"
+    ):
+        new_responses(path, POSITIONS, VOLUME)
+    np.save(path, np.array([[1, None]], object))
+    with pytest.raises(InputError, match="pickled Python objects"):
+        new_responses(path, POSITIONS, VOLUME)
+    path.write_bytes(pickle.dumps({"betasmd": values, "payload": Trap(tmp_path / "canary")}))
+    with pytest.raises(InputError, match=r"expected a whole array as numpy.save writes it") as caught:
+        new_responses(path, POSITIONS, VOLUME)
+    assert "allow_pickle" not in str(caught.value)
+    assert not (tmp_path / "canary").exists()
+    np.savez(tmp_path / "archive.npz", betas=values)
+    with pytest.raises(InputError, match=r"expected betas \(.nii.gz, .*an array \(.npy\) or a table"):
+        new_responses(tmp_path / "archive.npz", POSITIONS, VOLUME)
+    np.save(path, values)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(InputError, match="cut short"):
+        new_responses(path, POSITIONS, VOLUME)
+    for content in (b"", b"\x93NUMPY", b"text", path.read_bytes()[:60]):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="expected a whole array"):
+            new_responses(path, POSITIONS, VOLUME)
+    with pytest.raises(InputError, match="no such file"):
+        new_responses(tmp_path / "none.npy", POSITIONS, VOLUME)
+
+
+class Trap:
+    """Leaves a file where it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_voxels_that_are_not_numbers_in_floats_are_zero(rng, tmp_path):
+    """As outside the brain in GLMsingle's betas."""
+    values = rng.standard_normal((*VOLUME, 12)).astype(np.float32)
+    values[tuple(POSITIONS[3])] = np.nan
+    write_nifti(tmp_path / "new.nii.gz", values)
+    betas = read_responses(tmp_path / "new.nii.gz", POSITIONS, VOLUME)
+    p = len(POSITIONS)
+    found = prepare(betas, {"mean": np.zeros(p), "std": np.ones(p)}, "train", "train")
+    assert found.not_finite == 1
+    assert (found.rows[:, 3] == 0).all()
+    assert np.isfinite(found.rows).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("trial\tcondition\n1\ta\n9\tb\n", "within 1 to 5, found 9"),
+        ("trial\tcondition\n1\ta\n1\tb\n", "each trial once.*found 1 again"),
+        ("trial\tcondition\nx\ta\n", "each trial once.*found x"),
+        ("trial\tcondition\n1\t../a\n", r"found '\.\./a'"),
+        ("trial\tcondition\n1\t\n", "found ''"),
+        ("trial\tname\n1\ta\n", "columns trial and condition"),
+        ("trial\tcondition\n", "found 0 rows"),
+        ("", "expected a table"),
+    ],
+)
+def test_conditions_that_do_not_fit_are_one_sentence(tmp_path, text, message):
+    path = tmp_path / "conditions.tsv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=message) as caught:
+        read_conditions(path, 5)
+    assert "\n" not in str(caught.value)
+
+
+# ---- the command
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A project with a finished run's decoders of a random subject, and tiny models; its training betas."""
+    rng, folder = np.random.default_rng(1), tmp_path_factory.mktemp("run")
+    for name in ("config", "resources"):
+        (folder / name).symlink_to(ROOT / name)
+    vdvae, hparams = write_vdvae(folder)
+    (folder / "hparams.json").write_text(json.dumps(hparams), encoding="utf-8")
+    config = {
+        "recipe": "brain_diffuser_small",
+        "nsd": {"root": "nsd"},
+        "subjects": {"subj01": {"sessions": 1}},
+        "features": {"vdvae": {"hparams": "hparams.json", "layers": 2}},
+        "generator": {"steps": 2},
+        "weights": {"vdvae": vdvae.name, "versatile": write_versatile(folder).name},
+        "ridge": {"keep": "kernel"},
+    }
+    (folder / "mine.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    contexts = {
+        "vision": rng.standard_normal((1, 257, CONTEXT), np.float32),
+        "text": rng.standard_normal((1, 77, CONTEXT), np.float32),
+    }
+    write_hdf5(folder / "results/features/unconditional.h5", contexts, {})
+    betas = rng.standard_normal((30, len(POSITIONS))).astype(np.float32)
+    kept = folder / "results/decoders/subj01"
+    shared = shared_of(betas)
+    train = (betas - shared["mean"]) / shared["std"]
+    kernel = Kernel.of(train, train[:1])
+    kept_decoders.write_shared(kept / "responses.h5", {**shared, "train": train}, POSITIONS, VOLUME, kernel,
+                          "kernel", {"zscore": "train"}, np.eye(4))  # fmt: skip
+    for space, width in WIDTHS.items():
+        targets = rng.standard_normal((30, width)).astype(np.float32)
+        kept_decoders.write_decoder(
+            kept / f"{space}.h5", kept / "responses.h5", train, kernel, targets, ALPHA, "train", 0, 0.01
+        )
+    return folder
+
+
+def command(*arguments) -> int:
+    """Exit status of `neural-recon decode`."""
+    try:
+        command_line.app(["decode", "--configfile", "mine.yaml", *map(str, arguments)])
+    except SystemExit as done:
+        return done.code
+
+
+def test_a_new_session_becomes_pictures(run, rng, tmp_path, monkeypatch):
+    monkeypatch.chdir(run)
+    betas = rng.standard_normal((3, *VOLUME))
+    rows = write_betas(tmp_path / "new.nii.gz", betas)
+    assert command("--subject", "subj01", "--betas", tmp_path / "new.nii.gz") == 0
+    output = run / "results/decoded/subj01/new"
+    kept = run / "results/decoders/subj01"
+    shared = read_hdf5(kept / "responses.h5", "mean", "std")
+    features = read_hdf5(output / "features.h5")
+    for space in SPACES:
+        expected = predicted(
+            kept / f"{space}.h5", kept / "responses.h5", (rows - shared["mean"]) / shared["std"]
+        )
+        np.testing.assert_allclose(features[space], expected, rtol=2e-3, atol=2e-3)
+    names = ["00001", "00002", "00003"]
+    assert features["name"].tolist() == names
+    for kind in ("base", "final"):
+        assert sorted(path.stem for path in (output / "pictures" / kind).iterdir()) == names
+    assert Image.open(output / "sheet.png").size == (3 * 128, 2 * 128)
+    provenance = json.loads((output / "provenance.json").read_text(encoding="utf-8"))
+    assert provenance["voxels"] == {"all": len(POSITIONS), "not_finite": 0, "constant": 0}
+    assert provenance["betas"]["trials"] == 3
+    assert provenance["betas"]["units"] == "NSD's integers, percent signal change x 300"
+    assert provenance["betas"]["axes"] == "RAS, as they are"
+    record = read(run / "results", "decoded/subj01/new")
+    assert provenance["inputs"] == [one.model_dump() for one in record.made_by.inputs]
+    assert [one.name for one in record.made_by.inputs[:6]] == ["betas", *["decoders"] * 5]
+    assert {one.name for one in record.made_by.inputs[6:]} == {"weights"}
+    assert all(one.sha256 for one in record.made_by.inputs)
+    assert (record.made_by.rule, record.made_by.params) == ("decode", {"zscore": "train"})
+    assert "features.h5" in record.output.files
+
+    # a table of these responses, one condition each, is the same; a second call writes over the first
+    pd.DataFrame(rows).to_parquet(tmp_path / "new.parquet")
+    conditions = pd.DataFrame({"trial": [1, 2], "condition": ["cat", "dog"]})
+    conditions.to_csv(tmp_path / "conditions.tsv", sep="\t", index=False)
+    arguments = ("--subject", "subj01", "--betas", tmp_path / "new.parquet", "--average",
+                 tmp_path / "conditions.tsv", "--output", tmp_path / "out")  # fmt: skip
+    assert command(*arguments) == 0
+    assert command(*arguments) == 0
+    for name, same in (("cat", "00001"), ("dog", "00002")):
+        pair = [folder / "pictures/final" / f"{stem}.png"
+                for folder, stem in ((tmp_path / "out", name), (output, same))]  # fmt: skip
+        one, other = (np.asarray(Image.open(path)).astype(int) for path in pair)
+        assert np.abs(one - other).max() <= 1
+    assert not list(tmp_path.rglob(".part-*"))
+
+
+def test_a_scan_stored_along_other_axes_gives_the_same_pictures(run, rng, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(run)
+    caplog.set_level(logging.INFO)
+    percent = rng.standard_normal((2, *VOLUME)).astype(np.float32).transpose(1, 2, 3, 0)
+    image = nibabel.Nifti1Image(percent, np.eye(4))
+    for name, codes in (("RAS", "RAS"), ("LAS", "LAS"), ("PIR", "PIR")):
+        turn = ornt_transform(io_orientation(image.affine), axcodes2ornt(codes))
+        nibabel.save(image.as_reoriented(turn), tmp_path / f"{name}.nii.gz")
+        assert command("--subject", "subj01", "--betas", tmp_path / f"{name}.nii.gz", "--output",
+                       tmp_path / name) == 0  # fmt: skip
+    for picture in (tmp_path / "RAS").rglob("*.png"):
+        for name in ("LAS", "PIR"):
+            other = tmp_path / name / picture.relative_to(tmp_path / "RAS")
+            assert np.array_equal(np.asarray(Image.open(picture)), np.asarray(Image.open(other)))
+    assert "LAS.nii.gz: stored as LAS" in caplog.text
+    provenance = json.loads((tmp_path / "LAS/provenance.json").read_text(encoding="utf-8"))
+    assert provenance["betas"]["axes"] == "LAS in the file, brought into RAS"
+    assert provenance["betas"]["units"] == "percent signal change, as stored (float32)"
+
+    affine = np.eye(4)
+    affine[2, 3] = 0.5
+    nibabel.save(nibabel.Nifti1Image(percent, affine), tmp_path / "moved.nii.gz")
+    with pytest.raises(
+        InputError, match=r"moved.nii.gz: .*decoders/subj01/responses.h5, found the first voxel at"
+    ):
+        command("--subject", "subj01", "--betas", tmp_path / "moved.nii.gz", "--output", tmp_path / "moved")
+    assert not (tmp_path / "moved").exists()
+
+
+@pytest.mark.parametrize("kind", ["contexts_only", "base_only"])
+def test_single_stages_decode_too(run, rng, tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(run)
+    config = yaml.safe_load((run / "mine.yaml").read_text(encoding="utf-8"))
+    config["generator"] = {**config["generator"], "kind": kind}
+    (tmp_path / "kind.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    write_betas(tmp_path / "new.nii.gz", rng.standard_normal((2, *VOLUME)))
+    given = ("--subject", "subj01", "--betas", tmp_path / "new.nii.gz")
+    assert command(*given, "--output", tmp_path / "full") == 0
+    given = (*given, "--configfile", tmp_path / "kind.yaml", "--output", tmp_path / kind)
+    with monkeypatch.context() as patched:
+        if kind == "base_only":  # needs no contexts, and so not those of nothing either
+            patched.setattr(decode_scans, "UNCONDITIONAL", Path("none"))
+        assert command(*given) == 0
+    base, final, full = (
+        np.asarray(Image.open(folder / "pictures" / stage / "00001.png")).astype(int)
+        for folder, stage in (
+            (tmp_path / kind, "base"),
+            (tmp_path / kind, "final"),
+            (tmp_path / "full", "final"),
+        )
+    )
+    assert final.shape == full.shape
+    assert (final != full).any()
+    assert (kind == "base_only") == np.array_equal(base, final)  # 64 pixels a side both
+    provenance = json.loads((tmp_path / kind / "provenance.json").read_text(encoding="utf-8"))
+    assert provenance["generator"]["kind"] == kind
+    assert "strength" not in provenance["generator"]
+    read_too = [one["path"] for one in provenance["inputs"] if one["name"] == "weights"]
+    assert sum(path.endswith(("image_unet/config.json", "vae/config.json")) for path in read_too) == 2
+
+
+def test_mistakes_of_the_command_are_one_sentence(run, rng, tmp_path, monkeypatch):
+    monkeypatch.chdir(run)
+    write_betas(tmp_path / "new.nii.gz", rng.standard_normal((3, *VOLUME)))
+    betas = ("--betas", tmp_path / "new.nii.gz")
+    with pytest.raises(InputError, match="expected one of subj01, found subj02"):
+        command("--subject", "subj02", *betas)
+    (tmp_path / "mine.txt").touch()
+    with pytest.raises(InputError, match="expected a new or empty folder"):
+        command("--subject", "subj01", *betas, "--output", tmp_path)
+    with pytest.raises(InputError, match="expected a new or empty folder"):
+        command("--subject", "subj01", *betas, "--output", tmp_path / "mine.txt")
+    with pytest.raises(InputError, match=r"at least 10 rows.*found 3"):
+        command("--subject", "subj01", *betas, "--zscore", "session")
+    path = run / "results/decoders/subj01/clip_text.h5"
+    content = path.read_bytes()
+    path.unlink()
+    with pytest.raises(
+        InputError, match=r"clip_text.h5: expected a decoder kept.*run snakemake --configfile"
+    ):
+        command("--subject", "subj01", *betas)
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match=r"clip_text.h5: expected a whole HDF5 file"):
+        command("--subject", "subj01", *betas)
+    path.write_bytes(content)
+    assert not (run / "results/decoded/subj01/new/.part").exists()
+
+
+@pytest.mark.parametrize("kind", ["npz", "mat", "mat 7.3", "nothing known"])
+def test_other_files_of_responses_are_refused_with_the_way_that_works(rng, tmp_path, monkeypatch, kind):
+    """What the sentence advises is done, and gives the same responses."""
+    monkeypatch.chdir(tmp_path)
+    values = rng.standard_normal((*VOLUME, 3))
+    path = tmp_path / f"betas.{'npz' if kind == 'npz' else 'mat' if 'mat' in kind else 'rda'}"
+    if kind == "npz":
+        np.savez(path, betasmd=values)
+    elif kind == "mat":
+        scipy.io.savemat(path, {"betasmd": values})
+    elif kind == "mat 7.3":
+        with h5py.File(path, "w", userblock_size=512) as file:
+            file["betasmd"] = values.T  # MATLAB stores its axes reversed
+        with path.open("r+b") as file:
+            file.write(b"MATLAB 7.3 MAT-file".ljust(128))
+    else:
+        path.write_bytes(b"RDX3")
+    with pytest.raises(InputError, match=r"expected betas \(.*or a table") as caught:
+        new_responses(path, POSITIONS, VOLUME)
+    advice = re.search(r"numpy.save\(.*?\)(?=[.,]( |$)|$)", str(caught.value))
+    if kind == "nothing known":
+        assert advice is None
+        assert "save the responses in one of these" in str(caught.value)
+        return
+    known = {"numpy": np, "scipy": scipy, "h5py": h5py, "FILE": str(path), "NAME": "betasmd"}
+    exec(advice[0], known)
+    found = new_responses(Path("betas.npy"), POSITIONS, VOLUME)
+    np.testing.assert_allclose(found.values, values[tuple(POSITIONS.T)].T, rtol=1e-6)
+
+
+def test_hdf5_with_its_axes_the_other_way_is_named_so(rng, tmp_path):
+    values = rng.standard_normal((*VOLUME, 3)).astype(np.float32)
+    with h5py.File(tmp_path / "betas.hdf5", "w") as file:
+        file["betas"] = values
+    with pytest.raises(InputError, match=r"found \(x, y, z, trials\), .*; save them reversed, .* betas.T."):
+        new_responses(tmp_path / "betas.hdf5", POSITIONS, VOLUME)
+    with h5py.File(tmp_path / "betas.hdf5", "w") as file:
+        file["betas"] = values.T
+    found = new_responses(tmp_path / "betas.hdf5", POSITIONS, VOLUME)
+    np.testing.assert_array_equal(found.values, values[tuple(POSITIONS.T)].T)

@@ -1,0 +1,144 @@
+"""The typed configuration."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from helpers.places import ROOT
+
+from neural_recon.config import configuration, reference
+from neural_recon.core.errors import InputError
+
+
+@pytest.fixture
+def raw() -> dict:
+    return yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", ["demo", "nsd"])
+def test_shipped_configurations_are_valid(name):
+    raw = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text(encoding="utf-8"))
+    resolved = configuration.resolve(raw, ROOT)
+    # resolving what is resolved changes nothing: jobs on other nodes see the resolved one
+    assert configuration.resolve(resolved, ROOT) == resolved
+
+
+def test_configuration_wins_over_recipe(raw):
+    raw["generator"] = {"strength": 0.5}
+    resolved = configuration.resolve(raw, ROOT)
+    recipe = configuration.read_recipe("brain_diffuser_small", ROOT)
+    assert resolved["generator"]["strength"] == 0.5
+    assert resolved["generator"]["guidance_scale"] == recipe["generator"]["guidance_scale"]
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (("strenght",), 1, "unknown key strenght"),
+        (("generator", "strenght"), 1, "unknown key generator.strenght"),
+        (("generator",), {"strength": 0}, "generator.strength.*greater than 0.*found 0"),
+        (("nsd", "regions"), ["V9"], "V9"),
+        (
+            ("regions", "sets"),
+            {"V9": ["V9"]},
+            "regions.sets.V9: regions: expected a known region, found 'V9'",
+        ),
+        (("regions", "sets"), {"tail": ["mTL"]}, "several atlases; write one of floc-faces/mTL"),
+        (("regions", "sets"), {"nothing": []}, "regions.sets.nothing"),
+        (("regions", "sets"), {"a/b": ["V1"]}, "regions.sets.a/b"),
+        (("regions", "amplitude"), 0, "regions.amplitude.*greater than 0"),
+        (("nsd", "atlases"), ["brodmann"], "unknown atlas 'brodmann'"),
+        (("subjects",), {"subj09": {"sessions": 1}}, "unknown subject 'subj09'"),
+        (("subjects",), {"subj04": {"sessions": 31}}, "^configuration: subj04 has the sessions 1 to 4"),
+        (("ridge",), {"alpha": {"vdvae": -1}}, "ridge.alpha.vdvae"),
+        (("weights", "vae"), "here", "unknown key weights.vae"),
+        (("weights",), {"versatile": 3}, "weights.versatile.*found 3"),
+        (("recipe",), "brain_diffusor", "brain_diffusor.yaml.*brain_diffuser"),
+        (("nsd", "root"), "my {nsd}", "nsd.root: expected no braces, .* found 'my {nsd}'; rename"),
+        (("nsd", "root"), "my <nsd>", "nsd.root: expected no <...>, .* found 'my <nsd>'; rename"),
+        (("pathvars",), {"logs": "a } b"}, "pathvars.logs: expected no braces"),
+        (("weights",), {"vdvae": "/a/{b}/vdvae.th"}, "weights.vdvae: expected no braces"),
+        (("split",), {"train": "{all}.txt", "test": "test.txt"}, "split.train: expected no braces"),
+    ],
+)
+def test_mistakes_are_one_sentence(raw, place, value, message):
+    section = raw
+    for key in place[:-1]:
+        section = section.setdefault(key, {})
+    section[place[-1]] = value
+    with pytest.raises(InputError, match=message) as caught:
+        configuration.resolve(raw, ROOT)
+    assert "\n" not in str(caught.value)
+
+
+def test_placeholders_that_are_filled_in_are_no_braces(raw):
+    raw["regions"] = {"sets": {"mine": ["masks/{subject}.nii.gz"]}}
+    raw["pathvars"] = {"results": "<base>/results"}
+    configuration.resolve(raw, ROOT)
+
+
+def test_sessions_of_the_data_set_limit_those_asked_for():
+    raw = yaml.safe_load((ROOT / "config/nsd.yaml").read_text(encoding="utf-8"))
+    raw["subjects"] = {"subj04": {"sessions": 31}}
+    with pytest.raises(InputError, match="subj04 has the sessions 1 to 30, not 31"):
+        configuration.resolve(raw, ROOT)
+
+
+def nsd_config(**sections) -> configuration.Config:
+    raw = yaml.safe_load((ROOT / "config/nsd.yaml").read_text(encoding="utf-8"))
+    return configuration.Config.model_validate(configuration.resolve({**raw, **sections}, ROOT))
+
+
+def test_every_subject_has_its_own_number_of_sessions():
+    found = nsd_config(subjects={f"subj0{n}": {} for n in range(1, 9)})
+    assert [len(found.sessions(name)) for name in found.subjects] == [40, 40, 32, 30, 40, 32, 40, 30]
+    some = nsd_config(subjects={"subj01": {"sessions": [7, 2, 7]}, "subj02": {"sessions": 3}})
+    assert (some.sessions("subj01"), some.sessions("subj02")) == ([2, 7], [1, 2, 3])
+
+
+def test_published_split_is_37_sessions():
+    subjects = {f"subj0{n}": {} for n in (1, 2, 5, 7)}
+    found = nsd_config(subjects=subjects, split={"name": "published"})
+    assert [found.sessions(name) for name in subjects] == [list(range(1, 38))] * 4
+    for n, came in ((3, 32), (4, 30), (6, 32), (8, 30)):
+        with pytest.raises(InputError, match=rf'subj0{n} came for {came}; use split.name "all"'):
+            nsd_config(subjects={f"subj0{n}": {}}, split={"name": "published"})
+    with pytest.raises(InputError, match=r"37 sessions: leave subjects\.subj01\.sessions out"):
+        nsd_config(subjects={"subj01": {"sessions": 40}}, split={"name": "published"})
+    nsd_config(subjects={"subj01": {"sessions": 37}}, split={"name": "published"})
+
+
+@pytest.mark.parametrize("name", ["published", "clusters"])
+def test_lists_of_ids_are_a_split_of_their_own(raw, name):
+    raw["split"] = {"name": name, "test": "ids.txt"}
+    with pytest.raises(InputError, match=f'lists of ids make a split of their own: leave name "{name}" out'):
+        configuration.resolve(raw, ROOT)
+
+
+def test_region_of_an_atlas_that_is_not_read(raw):
+    raw["nsd"] |= {"atlases": ["floc-faces"], "regions": ["V1v"]}
+    with pytest.raises(InputError, match="add it to nsd"):
+        configuration.resolve(raw, ROOT)
+
+
+AGAIN = "make it again: python -m neural_recon.config.reference"
+
+
+def test_schema_is_that_of_the_model():
+    stored = json.loads((ROOT / "workflow/schemas/config.schema.json").read_text(encoding="utf-8"))
+    assert stored == configuration.Config.model_json_schema(), AGAIN
+
+
+def test_readme_explains_every_key():
+    text = (ROOT / "config/README.md").read_text(encoding="utf-8")
+    assert reference.key_table() in text, AGAIN
+
+
+def test_recipe_with_other_sections(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("split: {}\n", encoding="utf-8")
+    with pytest.raises(
+        InputError, match="expected the sections features, ridge, generator, weights, found split"
+    ):
+        configuration.read_recipe(str(path), Path())

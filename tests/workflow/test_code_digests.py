@@ -1,0 +1,91 @@
+"""Which code a script hangs on, and what of a change counts."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from helpers.places import ROOT
+
+import neural_recon
+from neural_recon.workflow import code_digests
+
+PACKAGE = Path(neural_recon.__file__).parent
+SCRIPTS = {path.stem: path for path in sorted((ROOT / "workflow/scripts").glob("*.py"))}
+
+
+def modules(script: str) -> set[str]:
+    return {path.relative_to(PACKAGE).as_posix() for path in code_digests.files(SCRIPTS[script])}
+
+
+@pytest.fixture
+def stale(tmp_path):
+    """The scripts whose code is another one after a change in a copy of the package."""
+
+    def after(change, *modules: str) -> set[str]:
+        copy = tmp_path / "-".join(modules).replace("/", "-")  # of each change: what was read is remembered
+        shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "training"))
+        for module in modules:
+            text = (copy / module).read_text(encoding="utf-8")
+            assert change(text) != text
+            (copy / module).write_text(change(text), encoding="utf-8")
+        return {
+            name for name, path in SCRIPTS.items() if code_digests.code(path, copy) != code_digests.code(path)
+        }
+
+    return after
+
+
+def more(text: str) -> str:
+    """A change of code."""
+    return text + "\nNEW = 1\n"
+
+
+def test_ridge_code_marks_what_fits_and_no_feature(stale):
+    rules = stale(more, "decoding/ridge.py")
+    assert {"ridge_kernel", "ridge", "data_amount", "region_decoders"} <= rules
+    assert not {"betas", "responses", "trials", "scores"} & rules
+    assert not [rule for rule in rules if rule.startswith(("features", "demo"))]
+
+
+def test_metrics_code_marks_what_scores(stale):
+    rules = stale(more, "evaluation/metrics.py")
+    assert {"scores", "data_amount", "region_decoders", "report"} <= rules
+    assert not {"betas", "responses", "ridge", "reconstruct", "base_images"} & rules
+
+
+def test_words_and_templates_of_the_report_mark_its_pages(stale):
+    assert stale(more, "report/words.py") == {"report", "quality_page"}
+    assert stale(more, "report/style.css") == {"report", "quality_page"}
+    assert stale(more, "report/quality.html") == {"quality_page"}
+
+
+def test_comments_docstrings_and_layout_mark_nothing(stale):
+    def prose(text):
+        text = text.replace('"""', '"""Another word. ', 1) + "\n\n\n# a comment\n"
+        return re.sub(r"\n\n\ndef ", "\n\n\n\n\ndef ", text)
+
+    assert stale(prose, "decoding/ridge.py") == set()
+
+
+def test_what_is_left_out_marks_nothing(stale):
+    assert stale(more, *(f"{module}.py" for module in code_digests.LEFT_OUT)) == set()
+
+
+def test_loader_of_one_model_brings_no_other():
+    assert "models/vdvae.py" in modules("features_vdvae")
+    assert not {"models/clip.py", "models/versatile.py"} & modules("features_vdvae")
+    assert {"models/versatile.py", "models/dual_unet.py"} <= modules("reconstruct")
+    assert not {"models/vdvae.py", "models/clip.py"} & modules("reconstruct")
+    # an import inside a function that the script uses
+    assert "generation/reconstruct.py" in modules("region_decoders")
+    assert "generation/reconstruct.py" not in modules("region_tests")
+
+
+def test_every_rule_names_its_script():
+    """The parameter `code` of each rule is that of the script it runs; downloads have none."""
+    text = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "workflow/rules").glob("*.smk"))
+    for rule in re.split(r"^\s*rule ", text, flags=re.M)[1:]:
+        script = re.search(r'"\.\./scripts/(\w+)\.py"', rule)
+        if script and not script[1].startswith("fetch_"):
+            assert re.findall(r'code=code_of\("(\w+)"\)', rule) == [script[1]], rule.splitlines()[0]
