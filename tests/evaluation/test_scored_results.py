@@ -92,6 +92,9 @@ def subject(tmp_path, stimuli, weights, scenes, rng):
         write_hdf5(decoded[-1], {"predictions": values[ids] + 0.1, "nsd_id": ids}, {})
         shuffled.append(tmp_path / f"ridge/{space}/shuffled.h5")
         write_hdf5(shuffled[-1], {"predictions": rng.standard_normal((8, 50)), "nsd_id": ids}, {})
+    recalibrated = tmp_path / "ridge/vdvae/recalibrated.h5"
+    arrays = {"predictions": rng.standard_normal((8, 50)), "nsd_id": ids}
+    write_hdf5(recalibrated, arrays, {"calibration": "published"})
     write_hdf5(
         tmp_path / "baselines.h5",
         {
@@ -122,7 +125,7 @@ def subject(tmp_path, stimuli, weights, scenes, rng):
             pictures("final", "seed1", images=stimuli[CONTROL], nsd_id=CONTROL),
         ],
         baselines=tmp_path / "baselines.h5",
-        predictions=[*decoded, *shuffled],
+        predictions=[*decoded, *shuffled, recalibrated],
         features=features,
         judge=[weights, scenes],
     )
@@ -160,6 +163,8 @@ def test_every_score_of_a_subject(subject, stimuli, scenes):
     truth = pd.read_parquet(scenes).set_index("nsd_id")["main_kind"]
     same = np.mean(truth[CONTROL].to_numpy() == truth[PARTNERS].to_numpy())
     assert mean["swapped", "final", "object"] == pytest.approx(same)
+    assert ("calibration_published", "vdvae", "two_way") in table.index
+    assert "recalibrated" not in table.index.get_level_values("variant")
     for space in SPACES:
         assert mean["decoded", space, "two_way"] == 1
         assert 0.2 < mean["shuffled", space, "two_way"] < 0.8

@@ -77,8 +77,10 @@ RECALIBRATED = (
     else "calibration_published"
 )
 SETS = CONFIG.regions.sets
-# The decoder, the control fitted on training pairs that do not belong together, the other calibration.
-FITS = ["decoded", "shuffled", RECALIBRATED]
+# The decoder, the control fitted on training pairs that do not belong together, the decoder under the other
+# calibration. Names of files do not depend on the configuration: of a job that lacks one of its files Snakemake
+# does not look whether its parameters have changed.
+FITS = ["decoded", "shuffled", "recalibrated"]
 # What the configured kind of generator needs.
 GENERATOR = PLAN.generator
 CONTROL_TABLES = ["clusters", "leaks", "seeds"]

@@ -35,10 +35,8 @@ rule control_base_images:
         unpack(
             lambda wildcards: {
                 "true_features": feature_files(wildcards, "vdvae"),
-                **{
-                    fit: f"<results>/ridge/{wildcards.subject}/vdvae/{fit}.h5"
-                    for fit in FITS[1:]
-                },
+                "shuffled": f"<results>/ridge/{wildcards.subject}/vdvae/shuffled.h5",
+                RECALIBRATED: f"<results>/ridge/{wildcards.subject}/vdvae/recalibrated.h5",
             }
         ),
         trials="<results>/trials/{subject}.parquet",
@@ -47,7 +45,7 @@ rule control_base_images:
     output:
         images=expand(
             "<results>/base_images/{{subject}}/{variant}.h5",
-            variant=["true_features", *FITS[1:]],
+            variant=["true_features", "shuffled", RECALIBRATED],
         ),
     log:
         "<logs>/control_base_images/{subject}.log",

@@ -29,8 +29,6 @@ rule ridge:
         features=feature_files,
     output:
         curve="<results>/ridge/{subject}/{space}/alpha.tsv",
-        # the decoder; the control fitted on training pairs that do not belong together; the decoder under the
-        # other calibration
         predictions=expand(
             "<results>/ridge/{{subject}}/{{space}}/{pairs}.h5", pairs=FITS
         ),

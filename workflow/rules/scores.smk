@@ -4,7 +4,7 @@ rule scores:
         stimuli=source(str(TREE.stimuli)),
         base=expand(
             "<results>/base_images/{{subject}}/{variant}.h5",
-            variant=["true_features", *FITS],
+            variant=["true_features", "decoded", "shuffled", RECALIBRATED],
         ),
         final=expand(
             "<results>/reconstructions/{{subject}}/{variant}.h5",

@@ -21,16 +21,17 @@ else:
     curve = fixed_curve(params.alpha)
 write_table(snakemake.output.curve, curve)
 alpha = read_chosen(snakemake.output.curve)
+other = "train" if params.calibration == "published" else "published"
 for path in snakemake.output.predictions:
-    pairs = Path(path).stem
-    paired_ids = shuffled_images(train_ids, params.seed) if pairs == "shuffled" else train_ids
+    fit = Path(path).stem
+    paired_ids = shuffled_images(train_ids, params.seed) if fit == "shuffled" else train_ids
     write_predictions(
         path,
         kernel,
         FeatureTable(snakemake.input.features, paired_ids),
         alpha,
-        pairs.removeprefix("calibration_") if pairs.startswith("calibration_") else params.calibration,
+        other if fit == "recalibrated" else params.calibration,
         params.seed,
         {"nsd_id": test_ids, "paired_id": paired_ids},
-        {"pairs": pairs},
+        {"pairs": "shuffled" if fit == "shuffled" else "decoded"},
     )

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from neural_recon.core.files import read_hdf5, read_table
+from neural_recon.core.files import read_hdf5, read_parameters, read_table
 from neural_recon.datasets.nsd.nsd_tree import read_stimuli
 from neural_recon.evaluation.controls import refit_null
 from neural_recon.evaluation.controls.baselines import KINDS
@@ -103,9 +103,12 @@ def score_subject(
         true = read_rows(chunks, test_ids)
         for path in (path for path in files.predictions if Path(path).parent.name == space):
             predicted = read_rows(path, test_ids)
-            scores.add_two_way(Path(path).stem, space, "two_way", test_ids, true, predicted)
+            variant = Path(path).stem
+            if variant == "recalibrated":  # a name for either calibration, which the file tells
+                variant = f"calibration_{read_parameters(path)['calibration']}"
+            scores.add_two_way(variant, space, "two_way", test_ids, true, predicted)
             if space == RETRIEVED:
-                scores.add_retrieval(Path(path).stem, space, test_ids, true, predicted)
+                scores.add_retrieval(variant, space, test_ids, true, predicted)
         for path in (path for path in files.refits if Path(path).parent.name == space):
             table = read_table(path, refit_null.COLUMNS)
             for variant in refit_null.VARIANTS:
