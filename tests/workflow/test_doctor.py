@@ -81,7 +81,7 @@ def test_everything_else_is_said_without_data():
     assert found["weights.vdvae"] == ("note", "vdvae-imagenet64: will be fetched, about 0.5 GB")
     assert found["weights.versatile"][1].endswith("about 12.3 GB")
     assert {"GPU", "memory", "disk needed"} <= set(found)
-    assert "results/nsd: about 74.2 GB" in found["disk needed"][1]
+    assert "results/nsd: about 73.6 GB" in found["disk needed"][1]
     assert advice.startswith("lay NSD's files")
     assert advice.endswith("neural-recon doctor --configfile mine.yaml")
 

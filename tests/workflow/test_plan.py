@@ -119,7 +119,7 @@ def test_the_first_draw_is_the_run_itself(seeds, draws):
     ],
 )
 def test_controls_are_those_that_tell_something_of_the_kind(kind, variants):
-    assert plan(generator={"kind": kind}).control_variants == variants
+    assert plan(generator={"kind": kind}, evaluation={"seeds": 3}).control_variants == variants
 
 
 def test_single_test_image_is_named(tmp_path):
