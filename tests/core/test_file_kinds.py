@@ -11,6 +11,7 @@ import h5py
 import nibabel
 import numpy as np
 import pandas as pd
+import pyarrow.parquet
 import pytest
 import safetensors.torch
 import scipy.io
@@ -131,8 +132,8 @@ def test_every_reader_tells_a_refusal_from_damage(name, monkeypatch):
     monkeypatch.setattr("io.open", stale)
     monkeypatch.setattr(Path, "open", stale)
     monkeypatch.setattr(h5py, "File", stale)
-    monkeypatch.setattr("neural_recon.core.files.pq.ParquetFile", stale)
-    monkeypatch.setattr("neural_recon.core.files.pd.read_csv", stale)
+    monkeypatch.setattr(pyarrow.parquet, "ParquetFile", stale)
+    monkeypatch.setattr(pd, "read_csv", stale)
     monkeypatch.setattr(safetensors, "safe_open", stale)
     monkeypatch.setattr(torch, "load", stale)
     monkeypatch.setattr(np, "load", stale)
