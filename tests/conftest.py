@@ -16,8 +16,11 @@ from helpers.workflow import finished_run
 # before any test imports transformers, which imports torchvision
 import neural_recon  # noqa: F401
 
-# Those that take longest; the last two start from what the first one makes (`made_once`).
-FIRST = ("test_workflow", "test_slurm", "test_real_excerpt", "test_changed_runs", "test_reruns")
+# Those that take longest; the first one makes what two others start from (`made_once`).
+FIRST = (
+    *("test_workflow", "test_slurm", "test_real_excerpt", "test_changed_runs", "test_reruns", "test_kills"),
+    *("test_fetch_workflow", "test_benchmarks", "test_docs"),
+)
 
 
 @pytest.fixture
