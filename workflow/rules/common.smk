@@ -32,7 +32,7 @@ if not sys.executable.startswith("'"):
 MAIN = workflow.is_main_process and workflow.modifier.is_main_snakefile()
 if MAIN:
     terminal.shorten(workflow)
-    scheduling.wait_for_jobs(workflow)
+    scheduling.one_timer()
 
 # The folder of this project, which is not that of a workflow that uses it as a module.
 PROJECT = Path(workflow.current_basedir).parents[1]

@@ -1,18 +1,34 @@
-"""Snakemake's scheduler, woken when a job ends and by nothing else."""
+"""Snakemake's scheduler, woken when a job ends and once a second, not ever more often.
 
+Whenever Snakemake (9.27) has looked for jobs it sets a timer of a second, after which it looks again and sets
+another one, for its limit on starts per second. So each job that ends adds a timer that never ceases: after
+100 jobs it looks 100 times a second, for a fifth of a core, and waits for all of them before it exits.
+"""
+
+import threading
 from typing import Any
 
+from snakemake.scheduling.job_scheduler import JobScheduler
 
-def wait_for_jobs(workflow: Any) -> None:
-    """Take the limit on starts per second from a run on this machine.
+METHOD = "_schedule_reevalutation"  # as it is spelt there
 
-    For that limit Snakemake (9.27) sets a timer of a second whenever it has looked for jobs, and looks again
-    when it has run out: after 100 jobs it looks 100 times a second, for a third of a core. On one machine
-    cores limit the starts; a queue of a cluster keeps its limit.
 
-    Args:
-        workflow: Snakemake's.
-    """
-    # a check of the rules has none
-    if workflow.scheduling_settings and workflow.local_exec:
-        workflow.scheduling_settings.max_jobs_per_timespan = None
+def one_timer() -> None:
+    """Have at most one such timer wait at a time, and none at the end; no effect where Snakemake has none."""
+    if hasattr(JobScheduler, METHOD):
+        setattr(JobScheduler, METHOD, _look_again)
+
+
+def _look_again(scheduler: Any, delay: float) -> None:
+    """Have a scheduler look for jobs after `delay` seconds, unless it is about to do so anyway."""
+    if getattr(scheduler, "neural_recon_waits", False):
+        return
+    scheduler.neural_recon_waits = True
+
+    def look() -> None:
+        scheduler.neural_recon_waits = False  # first, so that the look it wakes can set the next
+        scheduler._open_jobs.release()
+
+    timer = threading.Timer(delay, look)
+    timer.daemon = True
+    timer.start()
