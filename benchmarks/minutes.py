@@ -54,10 +54,13 @@ Rows = dict[str, dict[str, float]]  # by row and column; a column that says noth
 
 
 def rule_of(project: Path) -> dict[str, str]:
-    """The rule of each script, by the script's name."""
+    """The rule of each script, by the script's name; of a script that two rules run, both."""
     texts = (path.read_text(encoding="utf-8") for path in (project / "workflow/rules").glob("*.smk"))
     pairs = re.compile(r"^ *rule (\w+):(?:(?!^ *rule ).)*?scripts/(\w+)\.py", re.M | re.S)
-    return {script: rule for text in texts for rule, script in pairs.findall(text)}
+    found: dict[str, list[str]] = {}
+    for rule, script in (pair for text in texts for pair in pairs.findall(text)):
+        found.setdefault(script, []).append(rule)
+    return {script: ", ".join(rules) for script, rules in found.items()}
 
 
 def once(what: str, small: bool, commit: str, cores: int | None) -> Rows:

@@ -94,7 +94,7 @@ def demo(
     if not dry_run:
         typer.echo(
             f"Two simulated subjects, from responses to a report; {cores} jobs at once. A first run takes "
-            "10 to 20 minutes on two cores without a GPU and fills 0.6 GB; a later one does what is stale."
+            "5 to 15 minutes on two cores without a GPU and fills 0.6 GB; a later one does what is stale."
         )
     status = demo_run.run(folder, cores, subject, dry_run)
     if not (status or dry_run):
