@@ -3,6 +3,7 @@
 import importlib.metadata
 import site
 import sysconfig
+import tomllib
 import venv
 from pathlib import Path
 
@@ -14,8 +15,8 @@ SCRIPT = """#!/bin/sh
 '''exec' "{python}" "$0" "$@"
 ' '''
 import sys
-from {entry.module} import {entry.attr}
-sys.exit({entry.attr}())
+from {module} import {name}
+sys.exit({name}())
 """
 
 
@@ -40,9 +41,14 @@ def environment(project: Path) -> None:
     # paths alone: what is installed editable, as neural-recon may be, is not followed from there
     lines = [str(project / "src"), *site.getsitepackages()]
     (packages / "measured.pth").write_text("\n".join(lines), encoding="utf-8")
-    for entry in importlib.metadata.entry_points(group="console_scripts"):
-        script = place / "bin" / entry.name
-        script.write_text(SCRIPT.format(python=place / "bin/python", entry=entry), encoding="utf-8")
+    commands = {entry.name: entry.value for entry in importlib.metadata.entry_points(group="console_scripts")}
+    # where the clone's own lie, which may be of another commit than what is installed
+    commands |= tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+    for command, value in commands.items():
+        module, _, name = value.partition(":")
+        script = place / "bin" / command
+        text = SCRIPT.format(python=place / "bin/python", module=module, name=name)
+        script.write_text(text, encoding="utf-8")
         script.chmod(0o755)
     asked = [place / "bin/python", "-E", "-c", "import neural_recon; print(neural_recon.__file__)"]
     found = Path(steps.command(asked, project.parent)[0].strip())

@@ -53,9 +53,9 @@ UNCONDITIONAL = (
 )
 
 
-def contexts_of(space, fit):
-    """Predicted contexts, where the generator needs them."""
-    path = f"<results>/ridge/{{subject}}/{space}/{fit}.h5"
+def predicted(space):
+    """The decoder's predictions of a space that guides the generator; nothing where it needs none."""
+    path = f"<results>/ridge/{{subject}}/{space}/decoded.h5"
     return path if GENERATOR.needs_contexts else []
 
 
@@ -80,11 +80,6 @@ def tree_parameters():
     return {"root": TREE.root, "space": TREE.space, "preparation": TREE.preparation}
 
 
-def cross_validated(space, value):
-    """`value` where the penalty of a space is chosen by cross-validation, else nothing."""
-    return value if CONFIG.ridge.alpha[space] == "cv" else None
-
-
 def decoder_files(subject):
     """The decoders kept of a subject: none without ridge.keep."""
     names = ["responses", *SPACES] if CONFIG.ridge.keep else []
@@ -92,10 +87,11 @@ def decoder_files(subject):
 
 
 def region_masks(wildcards):
-    """The mask files among the regions of one set, or of all."""
-    names = [SETS[wildcards.region]] if "region" in wildcards.keys() else SETS.values()
+    """The mask files among the regions of all sets."""
     return [
-        path for some in names for path in mask_files(some, wildcards.subject).values()
+        path
+        for names in SETS.values()
+        for path in mask_files(names, wildcards.subject).values()
     ]
 
 

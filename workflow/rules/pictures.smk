@@ -31,8 +31,8 @@ rule reconstruct:
             if GENERATOR.needs_base
             else []
         ),
-        vision=contexts_of("clip_vision", "decoded"),
-        text=contexts_of("clip_text", "decoded"),
+        vision=predicted("clip_vision"),
+        text=predicted("clip_text"),
         unconditional=UNCONDITIONAL,
         weights=ancient(PAINTERS),
     output:

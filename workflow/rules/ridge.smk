@@ -49,8 +49,10 @@ rule ridge:
         calibration=lookup("ridge/calibration", within=config),
         code=code_of("ridge"),
         # a fixed alpha does not depend on it
-        cross_validation=lambda wildcards: cross_validated(
-            wildcards.space, config["ridge"]["cross_validation"]
+        cross_validation=lambda wildcards: (
+            config["ridge"]["cross_validation"]
+            if CONFIG.ridge.alpha[wildcards.space] == "cv"
+            else None
         ),
         seed=lookup("seed", within=config),
     script:

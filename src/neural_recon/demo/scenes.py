@@ -76,7 +76,7 @@ def _gradient(side: int, stops: list[tuple[float, Colour]]) -> Image.Image:
     heights = [height for height, _ in stops]
     rows = np.linspace(0, 1, side)
     column = np.stack([np.interp(rows, heights, [c[k] for _, c in stops]) for k in range(3)], -1)
-    # one pixel wide, then widened: a tenth of what it takes to fill an array and convert that
+    # one pixel wide, then widened, which is quicker than to fill an array and convert that
     one = Image.fromarray(column.astype(np.uint8)[:, None])
     return one.resize((side, side), Image.Resampling.NEAREST)
 

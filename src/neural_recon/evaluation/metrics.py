@@ -191,7 +191,7 @@ def two_way_matrix(r: np.ndarray) -> np.ndarray:
         raise ValueError(f"r must be (truths, pictures) with at least 2 truths, found {r.shape}.")
     if not np.all(np.isfinite(r)):
         raise ValueError("r has NaN or infinite values.")
-    # not scipy.stats, whose import takes longer than the ranks of any run
+    # not scipy.stats, which takes long to import
     return (pd.DataFrame(r).rank(method="min").to_numpy() - 1) / (len(r) - 1)
 
 

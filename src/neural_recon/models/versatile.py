@@ -219,9 +219,8 @@ class DualGuidedPipeline:
         posterior = self.vae.encode(_image_layout(base, self.device)).latent_dist
         latents = posterior.mean
         if generators is not None:
-            latents = latents + posterior.std * random_streams.normal(generators, latents.shape[1:]).to(
-                latents.device
-            )
+            noise = random_streams.normal(generators, latents.shape[1:])
+            latents = latents + posterior.std * noise.to(latents.device)
         return latents * self.vae.config.scaling_factor
 
     def denoised(

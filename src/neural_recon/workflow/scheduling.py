@@ -2,7 +2,7 @@
 
 Whenever Snakemake (9.27) has looked for jobs it sets a timer of a second, after which it looks again and sets
 another one, for its limit on starts per second. So each job that ends adds a timer that never ceases: after
-100 jobs it looks 100 times a second, for a fifth of a core, and waits for all of them before it exits.
+100 jobs it looks 100 times a second, and it waits for all of them before it exits.
 """
 
 import threading
