@@ -35,6 +35,14 @@ include: "workflow/rules/comparison.smk"
 include: "workflow/rules/report.smk"
 
 
+rule_defaults.complete(
+    workflow,
+    PROJECT / "workflow/rules",
+    code=CODE.code,
+    environment=PROJECT / "envs/environment.yaml",
+    untimed=["report"],
+)
+
 if MAIN:
     terminal.say_the_end(
         workflow, {"fetch": f"data in {TREE.root}, weights in {weights.MODELS}"}

@@ -24,7 +24,7 @@ PRESETS = ("brain_diffuser", "mindeye2")
 STEP = 7  # between ids, so that nobody takes them for positions
 
 
-def nsd_ids(images: int) -> list[int]:
+def image_ids(images: int) -> list[int]:
     return [3 + STEP * k for k in range(images)]
 
 
@@ -32,10 +32,10 @@ def write(folder: Path, images: int, size: int) -> None:
     rng = np.random.default_rng(0)
     for kind in ("stimuli", "pictures"):
         (folder / kind).mkdir()
-    for nsd_id in nsd_ids(images):
+    for image_id in image_ids(images):
         seen, noise = rng.integers(0, 256, (2, size, size, 3), np.uint8)
         for kind, picture in (("stimuli", seen), ("pictures", seen // 2 + noise // 2)):
-            Image.fromarray(picture).save(folder / kind / f"{nsd_id:05d}.png", compress_level=1)
+            Image.fromarray(picture).save(folder / kind / f"{image_id:05d}.png", compress_level=1)
 
 
 def evaluate(folder: Path, preset: str) -> tuple[dict[str, list[float]], int]:
@@ -58,11 +58,11 @@ def plain_loop(folder: Path, preset: str, ids: list[int]) -> tuple[dict[str, lis
     rule = PRESETS[preset]
     method = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[rule.method]
     scores, seconds = {"pixcorr": [], "ssim": []}, dict.fromkeys(("reading", "pixcorr", "ssim"), 0.0)
-    for nsd_id in ids:
+    for image_id in ids:
         marks = [time.perf_counter()]
         pair = []
         for kind, sizes in (("stimuli", rule.truth_sizes), ("pictures", rule.picture_sizes)):
-            image = Image.open(folder / kind / f"{nsd_id:05d}.png").convert("RGB")
+            image = Image.open(folder / kind / f"{image_id:05d}.png").convert("RGB")
             for size in sizes:
                 image = image.resize((size, size), method)
             pair.append(np.asarray(image) / 255)
@@ -85,7 +85,7 @@ def plain_loop(folder: Path, preset: str, ids: list[int]) -> tuple[dict[str, lis
 
 
 def measure(arguments: argparse.Namespace) -> tuple[str, table.Table]:
-    n, preset, ids = arguments.images, arguments.preset, nsd_ids(arguments.images)[: arguments.sample]
+    n, preset, ids = arguments.images, arguments.preset, image_ids(arguments.images)[: arguments.sample]
     parts = {
         "reading": "plain loop, one picture: reading and resizing",
         "pixcorr": "plain loop, one picture: PixCorr",

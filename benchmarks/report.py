@@ -55,12 +55,12 @@ class Painter:
             noise = 128 + 70 * noise / noise.std()
             self.noise.append(Image.fromarray(noise.clip(0, 255).astype(np.uint8)))
 
-    def __call__(self, stream: int, nsd_id: int, side: int) -> np.ndarray:
+    def __call__(self, stream: int, image_id: int, side: int) -> np.ndarray:
         """uint8 (side, side, 3); the same arguments give the same picture."""
         from neural_recon.demo import scenes
 
-        rng = np.random.default_rng([stream, nsd_id])
-        scene = Image.fromarray(scenes.render(scenes.sample(stream, nsd_id), 64))
+        rng = np.random.default_rng([stream, image_id])
+        scene = Image.fromarray(scenes.render(scenes.sample(stream, image_id), 64))
         left, top = (int(v) for v in rng.integers(0, 1024 - side, 2))
         noise = self.noise[rng.integers(len(self.noise))].crop((left, top, left + side, top + side))
         return np.asarray(Image.blend(scene.resize((side, side), Image.Resampling.BICUBIC), noise, 0.5))
@@ -69,10 +69,10 @@ class Painter:
 def write(path: Path, ids: list[int], side: int, paint: Callable[[int], np.ndarray], name: str) -> Path:
     """A file of pictures, row by row."""
     with h5py.File(path, "w") as file:
-        file["nsd_id"] = ids
+        file["image_id"] = ids
         rows = file.create_dataset(name, (len(ids), side, side, 3), "u1", chunks=(1, side, side, 3))
-        for row, nsd_id in enumerate(ids):
-            rows[row] = paint(nsd_id)
+        for row, image_id in enumerate(ids):
+            rows[row] = paint(image_id)
     return path
 
 
@@ -86,8 +86,8 @@ def make(folder: Path, count: int, noises: int) -> tuple[list, Path, Path]:
     with h5py.File(stimuli, "w") as file:
         shape = (425, 425, 3)
         bricks = file.create_dataset("imgBrick", (max(ids) + 1, *shape), "u1", chunks=(1, *shape))
-        for nsd_id in ids:
-            bricks[nsd_id] = painter(0, nsd_id, 425)
+        for image_id in ids:
+            bricks[image_id] = painter(0, image_id, 425)
     people = []
     for k, subject in enumerate(SUBJECTS):
         plain = np.zeros((count, 8, 8, 3), np.uint8)

@@ -101,7 +101,7 @@ def predict(data: Path, space: str, calibration: str) -> None:
     from neural_recon.decoding.ridge_files import read_kernel, write_predictions
 
     read, train_ids, test_ids = read_kernel(data / "kernel.h5")
-    targets, ids = feature_table(data, space, train_ids), {"nsd_id": test_ids, "paired_id": train_ids}
+    targets, ids = feature_table(data, space, train_ids), {"image_id": test_ids, "paired_id": train_ids}
     write_predictions(
         data / space / "decoded.h5", read, targets, ALPHAS[space], calibration, 0, ids, {"pairs": "decoded"}
     )

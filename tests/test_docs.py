@@ -263,7 +263,7 @@ def test_the_site_builds_without_a_warning(site):
         assert (site / address).is_file()
         assert f'href="{address}"' in every or address == "index.html"
     keys = (site / "configuration.html").read_text(encoding="utf-8")
-    assert all(key in keys for key in ("generator.strength", "figure.nsd_ids", "pathvars"))
+    assert all(key in keys for key in ("generator.strength", "figure.image_ids", "pathvars"))
 
 
 @pytest.mark.slow

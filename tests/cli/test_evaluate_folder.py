@@ -108,7 +108,7 @@ def test_scores_equal_scipy_and_scikit_image_on_pils_sizes(
     ):
         expected = [one(t, p) for t, p in zip(truth, pictures, strict=True)]
         rows = images[images["metric"] == metric]
-        assert rows["nsd_id"].tolist() == IDS.tolist()
+        assert rows["image_id"].tolist() == IDS.tolist()
         np.testing.assert_allclose(rows["value"], expected, atol=1e-6)
         row = by_metric(summary).loc[metric]
         assert row["mean"] == pytest.approx(np.mean(expected), abs=1e-6)
@@ -140,7 +140,7 @@ def test_the_workflows_own_scores_come_out_the_same(folders, seen, found, preset
     columns = ["metric", "mean", "ci_low", "ci_high", "n", "shuffled", "shuffled_sd", "p"]
     pd.testing.assert_frame_equal(summary[columns], own.summary_table()[columns])
     pd.testing.assert_frame_equal(
-        images[["metric", "nsd_id", "value"]], own.image_table()[["metric", "nsd_id", "value"]]
+        images[["metric", "image_id", "value"]], own.image_table()[["metric", "image_id", "value"]]
     )
 
 
@@ -232,7 +232,7 @@ def test_constant_pictures_score_and_are_reported(folders, caplog):
     Image.new("RGB", (48, 48), "grey").save(folders[0] / "00017.png")
     summary, images = evaluate_folder(*folders, "mindeye2")
     assert np.isfinite(images["value"]).all()
-    assert images[(images["metric"] == "pixcorr") & (images["nsd_id"] == 17)]["value"].tolist() == [0]
+    assert images[(images["metric"] == "pixcorr") & (images["image_id"] == 17)]["value"].tolist() == [0]
     assert "1 of 5 picture rows are constant: their correlation is taken as 0" in caplog.text
     assert np.isfinite(summary["mean"][:2]).all()
 

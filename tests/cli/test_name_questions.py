@@ -106,7 +106,7 @@ def test_positions_are_questioned_and_a_list_puts_it_right(tmp_path, tree, first
     assert questioned(folder, tree, ids=tmp_path / "ids.txt") == ""
     summary, images = evaluate_folder(folder, tree, "native", ids=tmp_path / "ids.txt")
     assert summary["mean"].iloc[0] == pytest.approx(1)
-    assert images["nsd_id"].unique().tolist() == SEEN
+    assert images["image_id"].unique().tolist() == SEEN
     # a list in another order is questioned, too
     (tmp_path / "ids.txt").write_text("".join(f"{i}\n" for i in SEEN[::-1]))
     assert "ids.txt in the order of the pictures?" in questioned(folder, tree, ids=tmp_path / "ids.txt")

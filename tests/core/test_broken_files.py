@@ -151,12 +151,12 @@ def test_datasets_of_other_files_and_other_types(tmp_path):
     secret = tmp_path / "secret"
     secret.write_bytes(bytes(range(200)))
     with h5py.File(tmp_path / "other.h5", "w") as file:
-        file["nsd_id"] = [1]
+        file["image_id"] = [1]
     with h5py.File(tmp_path / "own.h5", "w") as file:
-        file["linked"] = h5py.ExternalLink("other.h5", "nsd_id")
+        file["linked"] = h5py.ExternalLink("other.h5", "image_id")
         file.create_dataset("outside", (200,), "u1", external=[(str(secret), 0, 200)])
         layout = h5py.VirtualLayout((1,), np.int64)
-        layout[:] = h5py.VirtualSource(tmp_path / "other.h5", "nsd_id", (1,))
+        layout[:] = h5py.VirtualSource(tmp_path / "other.h5", "image_id", (1,))
         file.create_virtual_dataset("virtual", layout)
         file["group/x"] = 1
         file["reference"] = np.array([file.ref], h5py.ref_dtype)
@@ -175,7 +175,7 @@ def test_parameters_that_are_no_mapping(tmp_path, value):
 def test_chunks_of_features_whose_arrays_do_not_fit(tmp_path, rng):
     path, ids = tmp_path / "chunk.h5", np.arange(4)
     write_chunk(path, rng.standard_normal((4, 6)), np.zeros(4, bool), ids, {}, [4, 2])
-    for name, values in (("nsd_id", np.arange(5)), ("parts", [4, 3]), ("nsd_id", np.arange(4.0))):
+    for name, values in (("image_id", np.arange(5)), ("parts", [4, 3]), ("image_id", np.arange(4.0))):
         with h5py.File(path, "r+") as file:
             old = file[name][()]
             del file[name]
@@ -295,7 +295,7 @@ def test_lists_and_curves_of_other_things(tmp_path):
     for content in (b"\x8c\n", b"1" * 5000, b"99999999999999999999\n"):
         (tmp_path / "ids.txt").write_bytes(content)
         refuses("ids.txt", trials.read_ids, tmp_path / "ids.txt")
-    (tmp_path / "clusters.tsv").write_bytes(b"nsd_id\tsplit\nNaN\ttrain\n")
+    (tmp_path / "clusters.tsv").write_bytes(b"image_id\tsplit\nNaN\ttrain\n")
     refuses("whole numbers", trials.read_lists, None, None, tmp_path / "clusters.tsv")
     for text in ("group\tfeatures\n1\t\n", "group\tfeatures\talpha\tchosen\n1\t\t-5\tTrue\n", "\xe9"):
         (tmp_path / "alpha.tsv").write_bytes(text.encode("latin-1"))

@@ -31,7 +31,7 @@ with files.whole(path) as temporary:
     tree._write_rows(temporary, np.arange(20_000), np.full((20_000, 5), "a caption " * 2))""",
     "pictures": """
 images = noise.astype(np.uint8).reshape(10, 200, 500)[..., None].repeat(3, axis=3)
-png_files.write_folder(path, {"final": {"images": images, "nsd_id": np.arange(10)}})""",
+png_files.write_folder(path, {"final": {"images": images, "image_id": np.arange(10)}})""",
 }
 BEGIN = """
 import sys

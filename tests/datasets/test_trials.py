@@ -18,8 +18,8 @@ def design():
         {
             "session": [1, 1, 1, 2, 2, 2],
             "trial": [1, 2, 3, 1, 2, 3],
-            "nsd_id": ids,
-            "shared": [nsd_id <= 20 for nsd_id in ids],
+            "image_id": ids,
+            "shared": [image_id <= 20 for image_id in ids],
         }
     )
 
@@ -68,7 +68,7 @@ def test_lists_of_ids(tmp_path):
     assert read_ids(path).tolist() == [17, 4, 72_999]
     for line in ("4.0", "one", "", "-3", "1 2"):
         path.write_text(f"17\n{line}\n5\n")
-        with pytest.raises(InputError, match="line 2: expected one NSD id"):
+        with pytest.raises(InputError, match="line 2: expected one image id"):
             read_ids(path)
     path.write_text("")
     with pytest.raises(InputError, match="empty file"):
@@ -78,7 +78,7 @@ def test_lists_of_ids(tmp_path):
 
 
 def test_comments_and_a_blank_end_of_a_list(tmp_path):
-    (tmp_path / "ids.txt").write_text("# nsd_id, from 0\n17\n # more\n4\n\n  \n\r\n")
+    (tmp_path / "ids.txt").write_text("# image_id, from 0\n17\n # more\n4\n\n  \n\r\n")
     assert read_ids(tmp_path / "ids.txt").tolist() == [17, 4]
     for nothing in ("\n\n", "# ids\n"):
         (tmp_path / "ids.txt").write_text(nothing)
@@ -98,7 +98,7 @@ def test_lists_that_count_from_elsewhere(step, words):
     """They keep what lies by chance on images that were shown, so that a range or a count finds nothing."""
     rng = np.random.default_rng(0)
     seen = np.sort(rng.permutation(73_000)[:10_000])
-    design = pd.DataFrame({"session": 1, "trial": 1, "nsd_id": seen, "shared": np.arange(10_000) < 1000})
+    design = pd.DataFrame({"session": 1, "trial": 1, "image_id": seen, "shared": np.arange(10_000) < 1000})
     given = seen[5::333][:30]
     assert (trial_table(design, test_ids=given)["split"] == "test").sum() == 30
     with pytest.raises(InputError, match=rf"test ids: .* of 30, and {words}; ids count from 0, NSD's own"):
@@ -111,7 +111,7 @@ def test_lists_that_count_from_elsewhere(step, words):
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_a_byte_order_mark_is_no_part_of_a_list(tmp_path, mark):
     (tmp_path / "ids.txt").write_text(f"{mark}17\r\n4\r\n", encoding="utf-8", newline="")
-    (tmp_path / "clusters.tsv").write_text(f"{mark}nsd_id\tsplit\n3\ttrain\n5\ttest\n", encoding="utf-8")
+    (tmp_path / "clusters.tsv").write_text(f"{mark}image_id\tsplit\n3\ttrain\n5\ttest\n", encoding="utf-8")
     (tmp_path / "a.json").write_text(f'{mark}{{"a": 1}}', encoding="utf-8")
     (tmp_path / "a.yaml").write_text(f"{mark}a: 1\n", encoding="utf-8")
     assert read_ids(tmp_path / "ids.txt").tolist() == [17, 4]
@@ -126,10 +126,10 @@ def test_lists_from_clusters(tmp_path):
     path = tmp_path / "subj01.tsv"
     with pytest.raises(InputError, match=r"subj01.tsv: expected the clusters .* -- clusters"):
         read_lists(None, None, path)
-    path.write_text("nsd_id\tcluster\n3\t1\n")
-    with pytest.raises(InputError, match="expected the columns nsd_id and split"):
+    path.write_text("image_id\tcluster\n3\t1\n")
+    with pytest.raises(InputError, match="expected the columns image_id and split"):
         read_lists(None, None, path)
-    path.write_text("nsd_id\tcluster\tsplit\n3\t1\ttrain\n5\t2\ttest\n8\t1\ttrain\n")
+    path.write_text("image_id\tcluster\tsplit\n3\t1\ttrain\n5\t2\ttest\n8\t1\ttrain\n")
     train, test = read_lists(None, None, path)
     assert (train.tolist(), test.tolist()) == ([3, 8], [5])
     assert read_lists(None, None) == (None, None)

@@ -278,17 +278,17 @@ def test_predictions_are_written_block_by_block(rng, tmp_path):
     found, train_ids, test_ids = read_kernel(tmp_path / "kernel.h5")
     np.testing.assert_array_equal(train_ids, ids["train_ids"])
     path = tmp_path / "decoded.h5"
-    write_predictions(path, found, Y, 5.0, "train", 1, {"nsd_id": test_ids}, {"pairs": "decoded"}, block=4)
+    write_predictions(path, found, Y, 5.0, "train", 1, {"image_id": test_ids}, {"pairs": "decoded"}, block=4)
     expected = ridge.predict(X, X_test, Y, 5.0, "train", seed=1)
     with h5py.File(path) as file:
         np.testing.assert_allclose(file["predictions"][()], expected, rtol=1e-5)
-        np.testing.assert_array_equal(file["nsd_id"][()], ids["test_ids"])
+        np.testing.assert_array_equal(file["image_id"][()], ids["test_ids"])
         assert '"spread": 0.0' in file.attrs["calibration_error"]
     assert read_parameters(path) == {"alpha": [5.0], "calibration": "train", "seed": 1, "pairs": "decoded"}
 
     Y[3, 9] = np.nan  # in the last block: nothing half-written stays
     with pytest.raises(ValueError, match="column 9"):
-        write_predictions(tmp_path / "bad.h5", found, Y, 5.0, "none", 1, {"nsd_id": test_ids}, {}, block=4)
+        write_predictions(tmp_path / "bad.h5", found, Y, 5.0, "none", 1, {"image_id": test_ids}, {}, block=4)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["decoded.h5", "kernel.h5"]
 
 

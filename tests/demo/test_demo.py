@@ -82,7 +82,7 @@ def test_synthetic_response_moves_towards_the_region_s_category(subject, space):
     features -= features.mean(0)
     features /= np.linalg.norm(features, axis=1, keepdims=True)
     cosine = features @ (changes / np.linalg.norm(changes, axis=1, keepdims=True)).T
-    scenes = pd.read_parquet(ROOT / "results/demo_nsd/annots/scenes.parquet").set_index("nsd_id")
+    scenes = pd.read_parquet(ROOT / "results/demo_nsd/annots/scenes.parquet").set_index("image_id")
     shown = scenes.loc[ids, "main_kind"].to_numpy()
     for atlas, preferred in _PREFERRED.items():
         own = np.isin(shown, preferred)

@@ -43,7 +43,7 @@ def test_design_shows_the_first_images_three_times_in_the_first_sessions():
     assert positions.tolist() == [*range(1, 101), *range(1001, 1901)]
     assert (counts == 3).all()
     assert (np.bincount(plan.masterordering, minlength=10_001)[1:] == 3).all()
-    spread = plan.trials("subj01", [1, 2, 3, 4]).groupby("nsd_id")["session"].nunique()
+    spread = plan.trials("subj01", [1, 2, 3, 4]).groupby("image_id")["session"].nunique()
     assert (spread > 1).mean() > 0.8  # most across sessions
     assert (spread < 3).mean() > 0.4  # some within one
     assert 20 < (first[:750] <= 1000).sum() < 130  # the shared images come in every session
@@ -87,7 +87,7 @@ def test_stimuli_are_the_rendered_scenes_and_nothing_else(written):
     assert len(ids) == 12 + 2 * 240
     plan = design.of(DEMO)
     for subject in SUBJECTS:
-        assert set(plan.trials(subject, [1])["nsd_id"]) <= set(ids)
+        assert set(plan.trials(subject, [1])["image_id"]) <= set(ids)
     pictures = nsd_tree.read_stimuli(written.stimuli, ids[[40, 3]])
     assert (pictures[0] == render(tree.scene(DEMO, ids[40]), SIDE)).all()
     assert (pictures[1] == render(tree.scene(DEMO, ids[3]), SIDE)).all()
@@ -104,11 +104,11 @@ def test_stimuli_are_the_rendered_scenes_and_nothing_else(written):
 def test_captions_and_scenes_tell_of_the_same_pictures(written):
     table = pd.read_parquet(tree.scenes_path(written))
     ids = tree.rendered_ids(DEMO)
-    assert table["nsd_id"].tolist() == ids.tolist()
+    assert table["image_id"].tolist() == ids.tolist()
     captions = nsd_tree.read_captions(written.captions, ids)
     assert all(len(five) == 5 for five in captions)
     for row in table.iloc[::50].itertuples():
-        scene = tree.scene(DEMO, row.nsd_id)
+        scene = tree.scene(DEMO, row.image_id)
         assert (row.background, row.n_objects) == (scene.background, len(scene.objects))
         assert (row.main_kind, row.main_size) == (scene.objects[0].kind, scene.objects[0].size)
         assert row.second_kind == (scene.objects[1].kind if row.n_objects == 2 else "")
@@ -128,10 +128,10 @@ def test_betas_are_the_simulation_in_both_formats(written):
     assert betas.tobytes() == other.tobytes()
 
     with h5py.File(tree.signals_path(written, "subj01")) as file:
-        signals, ids = file["signals"][()], file["nsd_id"][()]
+        signals, ids = file["signals"][()], file["image_id"][()]
         assert json.loads(file.attrs["parameters"])["subject"] == "subj01"
-    shown = design.of(DEMO).trials("subj01", [1])["nsd_id"].to_numpy()
-    rows = [ids.tolist().index(nsd_id) for nsd_id in shown]
+    shown = design.of(DEMO).trials("subj01", [1])["image_id"].to_numpy()
+    rows = [ids.tolist().index(image_id) for image_id in shown]
     simulated = brain.betas(subject, signals[rows], DEMO.seed, "subj01", 1)
     general = subject.cortex.labels["nsdgeneral"] == 1
     np.testing.assert_allclose(betas, simulated[:, general], atol=0.5 / 300 + 1e-5)

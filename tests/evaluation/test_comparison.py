@@ -13,7 +13,7 @@ from neural_recon.core.files import write_hdf5, write_table
 from neural_recon.evaluation import comparison
 from neural_recon.report import paper_figure
 
-RULE = {"rule": "best_median_worst", "score": "clip_two_way", "count": 9, "nsd_ids": []}
+RULE = {"rule": "best_median_worst", "score": "clip_two_way", "count": 9, "image_ids": []}
 
 
 def summary(subject, value, metrics=("pixcorr", "clip_two_way"), variant="decoded"):
@@ -124,8 +124,8 @@ SCORES = pd.Series(np.r_[np.linspace(1, 0, 20), 0.5], np.arange(100, 121))
         ({}, {"best": [100, 101, 102], "median": [109, 120, 110], "worst": [117, 118, 119]}),
         ({"count": 4}, {"best": [100], "median": [109, 120], "worst": [119]}),
         ({"rule": "evenly", "count": 3}, {"evenly over the ranks": [100, 120, 119]}),
-        ({"rule": "first", "count": 3}, {"lowest NSD ids": [100, 101, 102]}),
-        ({"nsd_ids": [119, 103]}, {"chosen by hand": [119, 103]}),
+        ({"rule": "first", "count": 3}, {"lowest image ids": [100, 101, 102]}),
+        ({"image_ids": [119, 103]}, {"chosen by hand": [119, 103]}),
     ],
 )
 def test_columns_follow_the_rule(change, wanted):
@@ -135,8 +135,8 @@ def test_columns_follow_the_rule(change, wanted):
 
 
 def test_columns_chosen_by_hand_must_be_there():
-    with pytest.raises(InputError, match="nsd_ids: expected test images of subj01, found 7"):
-        paper_figure.choose(SCORES, RULE | {"nsd_ids": [101, 7]}, "higher", "subj01")
+    with pytest.raises(InputError, match="image_ids: expected test images of subj01, found 7"):
+        paper_figure.choose(SCORES, RULE | {"image_ids": [101, 7]}, "higher", "subj01")
 
 
 @pytest.fixture
@@ -146,10 +146,10 @@ def files(tmp_path, rng):
     for name in ("base", "final", "true_features"):
         some = ids[:2] if name == "true_features" else ids[::-1]
         images = rng.integers(0, 255, (len(some), 16, 16, 3), np.uint8)
-        write_hdf5(paths[name], {"images": images, "nsd_id": some}, {})
+        write_hdf5(paths[name], {"images": images, "image_id": some}, {})
     write_hdf5(paths["stimuli"], {"imgBrick": rng.integers(1, 255, (130, 20, 20, 3), np.uint8)}, {})
     scores = pd.DataFrame({"variant": "decoded", "picture": "final", "metric": "clip_two_way",
-                           "nsd_id": SCORES.index, "value": SCORES.to_numpy()})  # fmt: skip
+                           "image_id": SCORES.index, "value": SCORES.to_numpy()})  # fmt: skip
     write_table(tmp_path / "images.parquet", scores)
     write_table(tmp_path / "summary.tsv", summary("subj01", 0.5))
     paths |= {"scores": tmp_path / "images.parquet", "summary": tmp_path / "summary.tsv"}

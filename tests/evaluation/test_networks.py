@@ -185,8 +185,8 @@ def test_a_folder_of_pictures_end_to_end(folder, pictures, tmp_path, small_clip,
     )
     for kind, stack in (("stimuli", pictures), ("pictures", 255 - pictures // 2)):
         (tmp_path / kind).mkdir()
-        for nsd_id, picture in enumerate(stack):
-            Image.fromarray(picture).save(tmp_path / kind / f"{nsd_id}.png")
+        for image_id, picture in enumerate(stack):
+            Image.fromarray(picture).save(tmp_path / kind / f"{image_id}.png")
     summary, images = evaluate_folder.evaluate_folder(
         tmp_path / "pictures", tmp_path / "stimuli", "mindeye2", clip=tmp_path, folder=folder
     )

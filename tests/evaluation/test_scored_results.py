@@ -57,7 +57,7 @@ def scenes(tmp_path):
     drawn = [sample(1, index) for index in range(30)]
     table = pd.DataFrame(
         {
-            "nsd_id": np.arange(30),
+            "image_id": np.arange(30),
             "main_kind": [scene.objects[0].kind for scene in drawn],
             "background": [scene.background for scene in drawn],
         }
@@ -69,7 +69,7 @@ def scenes(tmp_path):
 @pytest.fixture
 def subject(tmp_path, stimuli, weights, scenes, rng):
     """A subject with a perfect decoder, a useless shuffled one, and contexts that decide the picture."""
-    trials = pd.DataFrame({"nsd_id": np.r_[TEST, TRAIN, TRAIN, [0, 1]]})
+    trials = pd.DataFrame({"image_id": np.r_[TEST, TRAIN, TRAIN, [0, 1]]})
     trials["split"] = ["test"] * 8 + ["train"] * 20 + ["unused"] * 2
     trials.to_parquet(tmp_path / "trials.parquet")
     with h5py.File(tmp_path / "stimuli.hdf5", "w") as file:
@@ -89,16 +89,16 @@ def subject(tmp_path, stimuli, weights, scenes, rng):
             features.append(tmp_path / f"features/{space}/shared_{k:03d}.h5")
             write_chunk(features[-1], values[part], np.zeros(len(part), bool), part, {})
         decoded.append(tmp_path / f"ridge/{space}/decoded.h5")
-        write_hdf5(decoded[-1], {"predictions": values[ids] + 0.1, "nsd_id": ids}, {})
+        write_hdf5(decoded[-1], {"predictions": values[ids] + 0.1, "image_id": ids}, {})
         shuffled.append(tmp_path / f"ridge/{space}/shuffled.h5")
-        write_hdf5(shuffled[-1], {"predictions": rng.standard_normal((8, 50)), "nsd_id": ids}, {})
+        write_hdf5(shuffled[-1], {"predictions": rng.standard_normal((8, 50)), "image_id": ids}, {})
     recalibrated = tmp_path / "ridge/vdvae/recalibrated.h5"
-    arrays = {"predictions": rng.standard_normal((8, 50)), "nsd_id": ids}
+    arrays = {"predictions": rng.standard_normal((8, 50)), "image_id": ids}
     write_hdf5(recalibrated, arrays, {"calibration": "published"})
     write_hdf5(
         tmp_path / "baselines.h5",
         {
-            "nsd_id": TEST,
+            "image_id": TEST,
             "random": stimuli[TRAIN[:8]],
             "nearest": stimuli[TEST],  # as good as any picture can be
             "mean": np.mean(stimuli[TRAIN], axis=0).round().astype(np.uint8),
@@ -116,13 +116,13 @@ def subject(tmp_path, stimuli, weights, scenes, rng):
         trials=tmp_path / "trials.parquet",
         stimuli=tmp_path / "stimuli.hdf5",
         base=[
-            pictures("base", "decoded", images=stimuli[ids] // 2, nsd_id=ids),
-            pictures("base", "shuffled", images=noise, nsd_id=ids),
+            pictures("base", "decoded", images=stimuli[ids] // 2, image_id=ids),
+            pictures("base", "shuffled", images=noise, image_id=ids),
         ],
         final=[
-            pictures("final", "decoded", images=stimuli[ids], nsd_id=ids),
-            pictures("final", "swapped", images=stimuli[PARTNERS], nsd_id=CONTROL, context_id=PARTNERS),
-            pictures("final", "seed1", images=stimuli[CONTROL], nsd_id=CONTROL),
+            pictures("final", "decoded", images=stimuli[ids], image_id=ids),
+            pictures("final", "swapped", images=stimuli[PARTNERS], image_id=CONTROL, context_id=PARTNERS),
+            pictures("final", "seed1", images=stimuli[CONTROL], image_id=CONTROL),
         ],
         baselines=tmp_path / "baselines.h5",
         predictions=[*decoded, *shuffled, recalibrated],
@@ -160,7 +160,7 @@ def test_every_score_of_a_subject(subject, stimuli, scenes):
     assert mean["swapped", "final", "context_two_way"] == 1
     assert mean["swapped", "final", "context_object"] == 1
     assert mean["swapped", "final", "clip_two_way"] < 0.7
-    truth = pd.read_parquet(scenes).set_index("nsd_id")["main_kind"]
+    truth = pd.read_parquet(scenes).set_index("image_id")["main_kind"]
     same = np.mean(truth[CONTROL].to_numpy() == truth[PARTNERS].to_numpy())
     assert mean["swapped", "final", "object"] == pytest.approx(same)
     assert ("calibration_published", "vdvae", "two_way") in table.index
@@ -243,10 +243,10 @@ def test_judge_answers_with_names(weights, scenes, stimuli):
 def test_table_of_scenes_that_does_not_fit(weights, scenes, tmp_path):
     with pytest.raises(InputError, match=r"scenes\.parquet: expected one row.*image 40 \(2 are missing\)"):
         SceneJudge(weights, scenes).truth(np.array([3, 50, 40]))
-    pd.DataFrame({"nsd_id": [1], "kind": ["cat"]}).to_parquet(tmp_path / "other.parquet")
+    pd.DataFrame({"image_id": [1], "kind": ["cat"]}).to_parquet(tmp_path / "other.parquet")
     with pytest.raises(InputError, match=r"other\.parquet: expected a table .* main_kind"):
         SceneJudge(weights, tmp_path / "other.parquet")
-    (tmp_path / "text.parquet").write_text("nsd_id")
+    (tmp_path / "text.parquet").write_text("image_id")
     for name in ("text.parquet", "none.parquet"):
         with pytest.raises(InputError, match=rf"{name}: expected a table"):
             SceneJudge(weights, tmp_path / name)

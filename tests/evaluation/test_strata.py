@@ -13,7 +13,7 @@ from neural_recon.evaluation.subject_scores import Scores
 
 
 def table(ids, values, variant="decoded", picture="final", metric="clip_two_way", chance=0.5):
-    return pd.DataFrame({"variant": variant, "picture": picture, "metric": metric, "nsd_id": ids,
+    return pd.DataFrame({"variant": variant, "picture": picture, "metric": metric, "image_id": ids,
                          "value": values, "chance": chance})  # fmt: skip
 
 
@@ -83,7 +83,9 @@ def test_nearest_is_brute_force(rng):
 
 def test_per_image_joins_by_id(rng):
     tokens = rng.standard_normal((5, 4))
-    content = pd.DataFrame({"nsd_id": [9, 7, 8, 5], "n_objects": [1, 2, 3, 4], "main_category": list("abcd")})
+    content = pd.DataFrame(
+        {"image_id": [9, 7, 8, 5], "n_objects": [1, 2, 3, 4], "main_category": list("abcd")}
+    )
     images = strata.per_image(np.array([7, 9]), tokens[:2], np.array([40, 50, 60]), tokens[2:], content)
     assert images["n_objects"].tolist() == [2, 1]
     assert set(images["nearest_id"]) <= {40, 50, 60}
@@ -101,7 +103,7 @@ def test_scores_of_strata_are_brute_force(rng):
     scores = Scores("subj01", 0, 100)
     scores.add("decoded", "final", "pixcorr", ids, matrix)
     images = scores.image_table()
-    images.loc[images["nsd_id"] == 103, "value"] = np.nan  # not measured
+    images.loc[images["image_id"] == 103, "value"] = np.nan  # not measured
     members = pd.Series(pd.Categorical(["a"] * 12 + ["b"] * 11 + ["c"] * 7), ids)
     found = strata.score_strata("subj01", images, {"kind": members}, 0)
     found = found.set_index("stratum")
@@ -141,7 +143,7 @@ def p_of(rng, seed, effect, by):
     size = {strata.OBJECTS: -images["n_objects"] / 5, strata.SIMILARITY: images["similarity"],
             strata.CATEGORY: (images["main_category"] == "cat").astype(float)}[by]  # fmt: skip
     value = rng.normal(0.8, 0.1, len(images)) + effect * size
-    found = strata.trends("subj01", table(images["nsd_id"], value), images, seed)
+    found = strata.trends("subj01", table(images["image_id"], value), images, seed)
     return found.set_index("by").loc[by, ["effect", "p"]]
 
 
@@ -183,7 +185,7 @@ def test_a_clear_difference_can_pass_the_correction(family, monkeypatch):
     monkeypatch.setattr(statistics, "paired_permutation", lambda *given: asked.append(given[3]) or 1)
     ids = np.arange(16)
     rows = pd.DataFrame({"region": np.repeat(np.arange(family), 16), "space": "base", "metric": "two_way",
-                         "nsd_id": np.tile(ids, family), region_tests.OWN: 0.5, "chance": 0.5,
+                         "image_id": np.tile(ids, family), region_tests.OWN: 0.5, "chance": 0.5,
                          RANDOM: 0.5, region_tests.ALL: 0.5})  # fmt: skip
     if family < 100:
         region_tests.paired("subj01", rows, 0)
@@ -196,7 +198,8 @@ def test_a_clear_difference_can_pass_the_correction(family, monkeypatch):
 def by_region(rng):
     """Regions good and poor: the first beats random voxels by 0.1, and all voxels on three objects."""
     ids = np.arange(60)
-    images = pd.DataFrame({"nsd_id": ids, "similarity": rng.random(60), "n_objects": np.repeat([1, 2, 3], 20),
+    images = pd.DataFrame({"image_id": ids, "similarity": rng.random(60),
+        "n_objects": np.repeat([1, 2, 3], 20),
                            "main_category": np.tile(["dog", "cat", "bus"], 20)})  # fmt: skip
     crowded = (images["n_objects"] == 3).to_numpy()
     every = rng.normal(0.8, 0.02, 60)

@@ -18,7 +18,7 @@ def images(rng):
 def test_clusters_are_the_kinds_and_are_held_out_whole(images):
     features, ids, kinds = images
     table = cluster_split(features, ids, 12, 0.2, seed=0)
-    assert table["nsd_id"].tolist() == ids.tolist()
+    assert table["image_id"].tolist() == ids.tolist()
     assert table.groupby("cluster")["split"].nunique().eq(1).all()
     assert [len(set(kinds[table["cluster"] == k])) for k in range(1, 13)] == [1] * 12
     assert 0.2 <= (table["split"] == "test").mean() < 0.2 + 1 / 12

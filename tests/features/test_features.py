@@ -86,7 +86,7 @@ def test_chunk_is_stored_for_reading_by_columns(chunks):
     with h5py.File(paths[0]) as file:
         assert file["features"].chunks == (5, 1024)
         assert file["features"].dtype == np.float16
-        assert file["nsd_id"][()].tolist() == ids[:5].tolist()
+        assert file["image_id"][()].tolist() == ids[:5].tolist()
         assert file["missing"][()].tolist() == [False, False, True, False, False]
         assert np.isnan(file["features"][2]).all()
         np.testing.assert_array_equal(file["features"][3], values[3])
@@ -121,7 +121,7 @@ def test_rows_of_predictions_and_of_chunks(chunks, tmp_path, rng):
     np.testing.assert_array_equal(found, values[[4, 0]].astype(np.float32))
     predictions = rng.standard_normal((3, 5)).astype(np.float32)
     path = tmp_path / "decoded.h5"
-    write_hdf5(path, {"predictions": predictions, "nsd_id": np.array([30, 10, 20])}, {})
+    write_hdf5(path, {"predictions": predictions, "image_id": np.array([30, 10, 20])}, {})
     np.testing.assert_array_equal(feature_files.read_rows(path, [10, 20, 10]), predictions[[1, 2, 1]])
     with pytest.raises(InputError, match=r"decoded.h5: expected a row for image 40"):
         feature_files.read_rows(str(path), [10, 40])

@@ -117,9 +117,9 @@ def test_what_a_kind_passes_over_is_known():
 
 
 def test_inputs_from_files(tmp_path, base, contexts):
-    write_hdf5(tmp_path / "base.h5", {"images": base, "nsd_id": IDS}, {})
+    write_hdf5(tmp_path / "base.h5", {"images": base, "image_id": IDS}, {})
     for name, rows in (("vision", contexts.vision), ("text", contexts.text)):
-        write_hdf5(tmp_path / f"{name}.h5", {"predictions": rows, "nsd_id": IDS}, {})
+        write_hdf5(tmp_path / f"{name}.h5", {"predictions": rows, "image_id": IDS}, {})
     none = dict(zip(("vision", "text"), contexts.unconditional, strict=True))
     write_hdf5(tmp_path / "none.h5", none, {})
     wanted = IDS[[2, 0]]

@@ -10,8 +10,11 @@ from neural_recon.generation.png_files import write_folder, write_sheet
 @pytest.fixture
 def kinds(rng):
     return {
-        "base": {"images": rng.integers(0, 256, (3, 6, 6, 3), np.uint8), "nsd_id": np.array([4, 72999, 100])},
-        "final": {"images": rng.integers(0, 256, (2, 9, 9, 3), np.uint8), "nsd_id": np.array([100, 4])},
+        "base": {
+            "images": rng.integers(0, 256, (3, 6, 6, 3), np.uint8),
+            "image_id": np.array([4, 72999, 100]),
+        },
+        "final": {"images": rng.integers(0, 256, (2, 9, 9, 3), np.uint8), "image_id": np.array([100, 4])},
     }
 
 
@@ -45,7 +48,7 @@ def test_second_writing_leaves_no_picture_of_the_first(tmp_path, kinds):
 def test_failure_leaves_the_old_folder_and_nothing_else(tmp_path, kinds):
     folder = tmp_path / "subj01"
     write_folder(folder, {"final": kinds["final"]})
-    kinds["base"]["nsd_id"] = kinds["base"]["nsd_id"][:2]  # a picture without id
+    kinds["base"]["image_id"] = kinds["base"]["image_id"][:2]  # a picture without id
     with pytest.raises(ValueError, match="longer"):
         write_folder(folder, kinds)
     assert [path.name for path in tmp_path.iterdir()] == ["subj01"]
@@ -53,7 +56,7 @@ def test_failure_leaves_the_old_folder_and_nothing_else(tmp_path, kinds):
 
 
 def test_sheet_has_a_row_of_stimuli_and_of_each_kind(tmp_path, rng):
-    grey = {"images": np.full((3, 64, 64, 3), 100, np.uint8), "nsd_id": np.array([1, 2, 3])}
+    grey = {"images": np.full((3, 64, 64, 3), 100, np.uint8), "image_id": np.array([1, 2, 3])}
     grey["images"][1] = 200
     stimuli = rng.integers(0, 256, (2, 425, 425, 3), np.uint8)
     write_sheet(tmp_path / "sheet.png", stimuli, {"base": grey, "final": grey}, np.array([3, 2]))

@@ -247,7 +247,7 @@ def test_what_does_not_belong_to_these_images_is_one_sentence(pipeline, inputs, 
             values = values[how]
         given[name] = values
     with pytest.raises(InputError, match=message):
-        reconstruct(pipeline, **given, nsd_ids=IDS, seed=0, **SETTINGS, batch=2)
+        reconstruct(pipeline, **given, image_ids=IDS, seed=0, **SETTINGS, batch=2)
 
 
 def test_a_context_without_guidance_that_is_no_number_is_one_sentence(pipeline, inputs):

@@ -118,7 +118,7 @@ def write_samples(root: Path) -> None:
     for name in ("nsd.yaml", "weights.yaml", "recipes/brain_diffuser.yaml"):
         (root / "config/config" / name).write_text((ROOT / "config" / name).read_text())
     (root / "tables/ids.txt").write_text("3\n1\n2\n")
-    clusters = pd.DataFrame({"nsd_id": range(4), "cluster": 1, "split": ["train", "test"] * 2})
+    clusters = pd.DataFrame({"image_id": range(4), "cluster": 1, "split": ["train", "test"] * 2})
     clusters.to_csv(root / "tables/clusters.tsv", sep="\t", index=False)
     rows = pd.DataFrame(rng.standard_normal((TRIALS, P)), columns=[f"voxel{k}" for k in range(P)])
     rows.to_csv(root / "tables/new.tsv", sep="\t", index=False)
@@ -127,7 +127,7 @@ def write_samples(root: Path) -> None:
     conditions = pd.DataFrame({"trial": range(1, 5), "condition": ["a", "b"] * 2})
     conditions.to_csv(root / "tables/conditions.tsv", sep="\t", index=False)
     for name in ("new.parquet", "new.tsv"):
-        own = pd.DataFrame({"nsd_id": range(9), "split": ["test", "train", "unused"] * 3})
+        own = pd.DataFrame({"image_id": range(9), "split": ["test", "train", "unused"] * 3})
         files.write_table(root / "own" / name, own)
     sessions = {"session": [1, 2], "verdict": ["fits"] * 2, "reading": "", "remark": "", "outlier": ""}
     files.write_table(root / "own/sessions.tsv", pd.DataFrame(sessions))
@@ -151,10 +151,10 @@ def write_samples(root: Path) -> None:
     )
     files.write_hdf5(
         root / "own/predictions.h5",
-        {"predictions": features, "nsd_id": IDS, "name": np.array(list("abcd"))},
+        {"predictions": features, "image_id": IDS, "name": np.array(list("abcd"))},
         {},
     )
-    files.write_hdf5(root / "own/pictures.h5", {"images": pictures[:4], "nsd_id": IDS}, {})
+    files.write_hdf5(root / "own/pictures.h5", {"images": pictures[:4], "image_id": IDS}, {})
 
 
 # --- reading, and what must hold of what comes back ---
@@ -163,7 +163,7 @@ def write_samples(root: Path) -> None:
 def design(path: Path) -> None:
     table = nsd_tree.read_design(path, "subj02", [1, 2])
     assert len(table) == 1500
-    assert table["nsd_id"].between(0, nsd_tree.N_IMAGES - 1).all()
+    assert table["image_id"].between(0, nsd_tree.N_IMAGES - 1).all()
 
 
 def betas(path: Path) -> None:
@@ -270,8 +270,8 @@ def pictures(path: Path) -> None:
 
 
 def table(path: Path) -> None:
-    found = files.read_table(path, ["nsd_id", "split"])
-    assert {"nsd_id", "split"} <= set(found)
+    found = files.read_table(path, ["image_id", "split"])
+    assert {"image_id", "split"} <= set(found)
 
 
 def report_table(path: Path) -> None:
@@ -515,7 +515,7 @@ def parquet_harm(path: Path, rng: np.random.Generator) -> None:
     elif kind == 2:
         pd.DataFrame({f"v{k}": [np.nan, np.inf] for k in range(P)}).to_parquet(path)
     else:
-        pd.DataFrame({"nsd_id": [[1]], "split": [{"a": 1}]}).to_parquet(path)
+        pd.DataFrame({"image_id": [[1]], "split": [{"a": 1}]}).to_parquet(path)
 
 
 BYTES, TEXT, HDF5 = any_bytes, any_text, (any_bytes, any_bytes, hdf5_dataset)

@@ -25,10 +25,10 @@ PRELOADED = [
     "neural_recon.datasets.nsd.coco",
     "neural_recon.demo.design",
     "neural_recon.workflow.kept_digests",
-    "neural_recon.workflow.output_cache",
     "neural_recon.workflow.plan",
-    "neural_recon.workflow.scheduling",
+    "neural_recon.workflow.rule_defaults",
     "neural_recon.workflow.slurm",
+    "neural_recon.workflow.snakemake_internals",
     "neural_recon.workflow.terminal",
 ]
 

@@ -43,7 +43,7 @@ def write_subject(folder, rng, subject, ids, judge=True, controls=True, cv=True,
 
     def add(variant, picture, metric, values, chance):
         who = {"subject": subject, "variant": variant, "picture": picture, "metric": metric}
-        images.append(pd.DataFrame({**who, "nsd_id": ids[: len(values)], "value": values}))
+        images.append(pd.DataFrame({**who, "image_id": ids[: len(values)], "value": values}))
         half = 1.96 * values.std() / len(values) ** 0.5
         interval = {"ci_low": values.mean() - half, "ci_high": values.mean() + half, "n": len(values)}
         paired = {"shuffled": chance, "shuffled_sd": 0.02, "p": 0.001, "repairings": 1000}
@@ -133,7 +133,7 @@ def write_subject(folder, rng, subject, ids, judge=True, controls=True, cv=True,
     ):
         if controls or name in ("base", "final"):
             paths[name] = folder / subject / f"{name}.h5"
-            arrays = {"images": array[: len(shown)], "nsd_id": np.array(shown)}
+            arrays = {"images": array[: len(shown)], "image_id": np.array(shown)}
             if name == "swapped":
                 arrays["context_id"] = np.roll(half, 1)
             write_hdf5(paths[name], arrays, {})
@@ -163,9 +163,9 @@ def control_tables(rng):
 def write_controls(folder, rng, files, ids):
     """Adds the controls' pictures to a subject: three training images are everyone's nearest."""
     path = folder / files.subject
-    baselines = {"nsd_id": np.array(ids), "nearest": draw(rng, 3, 425, 20)[np.arange(len(ids)) % 3]}
+    baselines = {"image_id": np.array(ids), "nearest": draw(rng, 3, 425, 20)[np.arange(len(ids)) % 3]}
     write_hdf5(path / "baselines.h5", baselines, {})
-    write_hdf5(path / "shuffled.h5", {"nsd_id": np.array(ids), "images": draw(rng, len(ids), 64, 12)}, {})
+    write_hdf5(path / "shuffled.h5", {"image_id": np.array(ids), "images": draw(rng, len(ids), 64, 12)}, {})
     return dataclasses.replace(files, baselines=path / "baselines.h5", shuffled=path / "shuffled.h5")
 
 
@@ -174,7 +174,7 @@ def write_single_stage(folder, rng, files, ids):
     path = folder / files.subject
     half = ids[: len(ids) // 2]
     write_hdf5(
-        path / "contexts_only.h5", {"nsd_id": np.array(half), "images": draw(rng, len(half), 64, 9)}, {}
+        path / "contexts_only.h5", {"image_id": np.array(half), "images": draw(rng, len(half), 64, 9)}, {}
     )
     stages = (("full recipe", 0.9, None, None), ("base image only", 0.7, 0.2012, 0.0001),
               ("contexts only", 0.95, -0.0488, 0.0423))  # fmt: skip
@@ -192,7 +192,7 @@ def write_contents(path, ids):
     """What the pictures show: two categories, one of them with a hostile name, up to 9 objects."""
     names = [("animal", "</script><b>")[i // 4 % 2] for i in ids]
     write_table(path, pd.DataFrame({
-        "nsd_id": ids, "n_objects": np.arange(len(ids)) % 10, "main_category": names,
+        "image_id": ids, "n_objects": np.arange(len(ids)) % 10, "main_category": names,
     }))  # fmt: skip
     return path
 
@@ -263,7 +263,7 @@ def write_regions(folder, rng, ids):
              for space in region_tests.SPACES]  # fmt: skip
     write_table(folder / "tests.tsv", pd.DataFrame(tests, columns=region_tests.TESTS))
     for name in ("V1", "faces"):
-        arrays = {"images": draw(rng, len(ids), 16, 4), "nsd_id": np.array(ids)}
+        arrays = {"images": draw(rng, len(ids), 16, 4), "image_id": np.array(ids)}
         write_hdf5(folder / name / "base_images.h5", arrays, {})
     names = [regions.ZERO, regions.RANDOM, "V1", "faces"]
     table = {"region": names, "voxels": [0, 40, 40, 40], "norm": [0, 6.3, 6.3, 6.3]}

@@ -12,13 +12,14 @@ from neural_recon.evaluation.regions import RANDOM, REGION
 
 def images_of(rng, n=90):
     kinds = rng.permutation(np.repeat(["dog", "cat", "bus"], n // 3))
-    return pd.DataFrame({"nsd_id": np.arange(n), "similarity": rng.random(n),
+    return pd.DataFrame({"image_id": np.arange(n), "similarity": rng.random(n),
                          "n_objects": rng.integers(1, 6, n), "main_category": kinds})  # fmt: skip
 
 
 def scores_of(rng, images, pairs, metrics=("clip_two_way", "pixcorr")):
     frames = [
-        pd.DataFrame({"variant": variant, "picture": picture, "metric": metric, "nsd_id": images["nsd_id"],
+        pd.DataFrame({"variant": variant, "picture": picture, "metric": metric,
+            "image_id": images["image_id"],
                       "value": rng.normal(0.8, 0.1, len(images)), "chance": 0.5})
         for variant, picture in pairs for metric in metrics
     ]  # fmt: skip
@@ -28,7 +29,7 @@ def scores_of(rng, images, pairs, metrics=("clip_two_way", "pixcorr")):
 def person(folder, rng, subject, content=True, regions=False):
     images = images_of(rng)
     images.loc[images.index[:5], "main_category"] = "rare"
-    images = images if content else images[["nsd_id", "similarity"]]
+    images = images if content else images[["image_id", "similarity"]]
     pairs = [("decoded", "final"), ("decoded", "base"), ("nearest_image", "baseline"), ("decoded", "vdvae")]
     scores, by = scores_of(rng, images, pairs), strata.strata_of(images)
     files = types.SimpleNamespace(strata=folder / f"{subject}.tsv", regions=None, comparison=None)

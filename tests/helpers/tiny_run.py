@@ -39,7 +39,7 @@ def make(folder: Path) -> Path:
     tree.write_betas(nsd, DEMO, "subj01", 1)
     shared = design.of(DEMO).ids("subj01", np.arange(1, TRAIN + TEST + 1))  # two chunks of features
     for name, ids in (("train", shared[:TRAIN]), ("test", shared[TRAIN:])):
-        (folder / f"{name}.txt").write_text("".join(f"{nsd_id}\n" for nsd_id in ids), encoding="utf-8")
+        (folder / f"{name}.txt").write_text("".join(f"{image_id}\n" for image_id in ids), encoding="utf-8")
     (folder / "models").mkdir()
     _, hparams = write_vdvae(folder / "models")
     (folder / "models/hparams.json").write_text(json.dumps(hparams), encoding="utf-8")

@@ -171,17 +171,17 @@ def trial_plan(sessions=3, images=80):
     table = pd.DataFrame(
         {
             "session": np.repeat(np.arange(1, sessions + 1), images),
-            "nsd_id": np.tile(np.arange(images), sessions),
+            "image_id": np.tile(np.arange(images), sessions),
         }
     )
     table["trial"] = table.groupby("session").cumcount() + 1
-    return table.assign(split=np.where(table["nsd_id"] < 10, "test", "train"))
+    return table.assign(split=np.where(table["image_id"] < 10, "test", "train"))
 
 
 def betas_of(rng, table, n_voxels=24):
-    signal = rng.standard_normal((table["nsd_id"].max() + 1, n_voxels))
+    signal = rng.standard_normal((table["image_id"].max() + 1, n_voxels))
     return [
-        (signal[part["nsd_id"]] + rng.standard_normal((len(part), n_voxels))).astype(np.float32)
+        (signal[part["image_id"]] + rng.standard_normal((len(part), n_voxels))).astype(np.float32)
         for _, part in table.groupby("session")
     ]
 
@@ -245,10 +245,10 @@ def quality_page(tmp_path, found):
 def test_quality_counts_voxels_that_do_not_vary_over_repeated_images(rng, tmp_path, caplog, drawn):
     """Images 0 to 39 come in every session, the others once: only these move two of the voxels."""
     table = trial_plan()
-    once = table["nsd_id"] >= 40
-    table.loc[once, "nsd_id"] += 1000 * table.loc[once, "session"]
-    betas = betas_of(rng, table.assign(nsd_id=table["nsd_id"] % 1000))
-    repeated = (table[table["session"] == 1]["nsd_id"] < 1000).to_numpy()
+    once = table["image_id"] >= 40
+    table.loc[once, "image_id"] += 1000 * table.loc[once, "session"]
+    betas = betas_of(rng, table.assign(image_id=table["image_id"] % 1000))
+    repeated = (table[table["session"] == 1]["image_id"] < 1000).to_numpy()
     for session in betas:
         session[np.ix_(repeated, [1, 20])] = session[~repeated][:, [1, 20]].mean(0)
     # z-scored, the repeated trials are equal within a session and 0 in all of them
@@ -350,7 +350,7 @@ def test_predictions_that_are_no_numbers_are_refused(tmp_path, rng):
     predicted = rng.standard_normal((4, 6)).astype(np.float32)
     predicted[2, 3] = np.nan
     path = tmp_path / "p.h5"
-    write_hdf5(path, {"predictions": predicted, "nsd_id": np.arange(4)}, {})
+    write_hdf5(path, {"predictions": predicted, "image_id": np.arange(4)}, {})
     with pytest.raises(InputError, match=r"p\.h5: .*finite numbers, found others for 1 of 4 images"):
         feature_files.read_rows(path, [0, 1, 2, 3])
     assert len(feature_files.read_rows(path, [0, 1])) == 2
@@ -430,7 +430,7 @@ def test_a_setting_that_is_no_number_is_refused(number):
 
 
 def test_figures_for_papers_count_images_without_a_score(tmp_path, caplog):
-    rows = {"variant": "decoded", "picture": "final", "metric": "ssim", "nsd_id": [1, 2, 3]}
+    rows = {"variant": "decoded", "picture": "final", "metric": "ssim", "image_id": [1, 2, 3]}
     write_table(tmp_path / "s.parquet", pd.DataFrame({**rows, "value": [0.5, np.nan, np.inf]}))
     assert paper_figure.read_scores(tmp_path / "s.parquet", "subj01", "ssim").index.tolist() == [1]
     assert "subj01: 2 test images without a finite ssim are left out" in caplog.text

@@ -88,7 +88,7 @@ def first_ids(text, subject):
 
 
 def sheets_of(text):
-    """(subject, kind) -> NSD id -> a picture as the page's script finds it."""
+    """(subject, kind) -> image id -> a picture as the page's script finds it."""
     found = {}
     for subject, kind, content in re.findall(
         r'class="sheet" data-subject="(\w*)" data-kind="(\w+)">(.*?)</script>', text
@@ -268,8 +268,8 @@ def test_all_test_images_are_in_the_page(made):
     for files, entry in zip(subjects, index["subjects"], strict=True):
         assert set(sheets[files.subject, "final"]) == set(IDS[files.subject]) == set(entry["ids"])
         assert set(sheets[files.subject, "true_features"]) == set(IDS[files.subject][:5])
-        for nsd_id, image in results.each_picture(files.final, IDS[files.subject]):
-            small = np.asarray(sheets[files.subject, "final"][nsd_id].convert("RGB"), float)
+        for image_id, image in results.each_picture(files.final, IDS[files.subject]):
+            small = np.asarray(sheets[files.subject, "final"][image_id].convert("RGB"), float)
             assert np.abs(small - image).mean() < 8
         person = results.read(files)
         for metric, values in entry["scores"].items():
@@ -357,7 +357,7 @@ def test_real_data_without_controls(tmp_path, rng):
     summary.loc[summary["picture"] == "base", ["mean", "ci_low", "ci_high", "shuffled", "p"]] = np.nan
     write_table(files.summary, summary)
     images = pd.read_parquet(files.images)
-    images.loc[images["nsd_id"] == 9, "value"] = np.nan
+    images.loc[images["image_id"] == 9, "value"] = np.nan
     write_table(files.images, images)
     write_table(files.tests, pd.DataFrame(columns=results.TESTS))
     stimuli = write_stimuli(tmp_path / "stimuli.hdf5", ids, draw(rng, 3, 425, 20))
@@ -760,7 +760,7 @@ def test_controls_and_contents_where_they_are(made, rng, tmp_path):
     stored = text.split('data-subject="subj01" data-kind="nearest">')[1].split("</script>")[0]
     assert len(json.loads(stored)["pictures"]) == 3
     page = Page(text)
-    assert "nearest training image, NSD id 3, subj01" in text
+    assert "nearest training image, image id 3, subj01" in text
     assert "</script><b>" not in text  # a category's name stays text
     assert "animal (5)" in page.text
     assert "6 or more" in page.text

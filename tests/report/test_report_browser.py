@@ -107,10 +107,10 @@ def test_sorting_by_any_score(opened, written):
         assert shown(page)[-1][2] != scores[0]
         assert shown(page)[0][2] == pytest.approx((min if best is max else max)(expected.values()), abs=1e-4)
     page.select_option("select[name=order]", "id")
-    ids = [nsd_id for _, nsd_id, _ in shown(page)]
+    ids = [image_id for _, image_id, _ in shown(page)]
     assert ids == IDS[:24]
     page.locator(".more").click()  # the last six
-    assert [nsd_id for _, nsd_id, _ in shown(page)] == IDS
+    assert [image_id for _, image_id, _ in shown(page)] == IDS
     assert not page.locator(".more").is_visible()
     assert page.locator(".count").inner_text().startswith("30 of 30 cards shown")
 
@@ -120,9 +120,9 @@ def test_filtering_by_subject_category_and_objects(opened):
     page.select_option("select[name=show]", "all")
     page.select_option("select[name=subject]", "subj02")
     page.select_option("select[name=category]", "animal")
-    assert {nsd_id for _, nsd_id, _ in shown(page)} == {i for i in IDS if i // 4 % 2 == 0}
+    assert {image_id for _, image_id, _ in shown(page)} == {i for i in IDS if i // 4 % 2 == 0}
     page.select_option("select[name=objects]", "2")
-    assert {nsd_id for _, nsd_id, _ in shown(page)} == {i for k, i in enumerate(IDS) if k % 10 == 2}
+    assert {image_id for _, image_id, _ in shown(page)} == {i for k, i in enumerate(IDS) if k % 10 == 2}
     page.select_option("select[name=objects]", "6+")
     assert {k for k, i in enumerate(IDS) if i in {c[1] for c in shown(page)}} == {6, 8, 16, 18, 26, 28}
     page.select_option("select[name=objects]", "1")
@@ -139,7 +139,7 @@ def test_pictures_are_those_of_the_files(opened, written):
     assert card.locator(".row span").all_inner_texts() == [
         "seen", "base image", "final image", "true features", "nearest training image", "shuffled decoder",
     ]  # fmt: skip
-    image = card.get_by_alt_text(f"final image, NSD id {IDS[2]}, subj02")
+    image = card.get_by_alt_text(f"final image, image id {IDS[2]}, subj02")
     pixels = image.evaluate(
         """async image => {
           await image.decode();
@@ -162,7 +162,7 @@ def test_enlarging_by_keyboard_alone(opened):
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "enlarge"
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
-    first, second, *_, last = [f"NSD {nsd_id}" for _, nsd_id, _ in shown(page)]
+    first, second, *_, last = [f"NSD {image_id}" for _, image_id, _ in shown(page)]
     page.keyboard.press("Enter")
     dialog = page.locator("dialog")
     assert dialog.is_visible()

@@ -28,20 +28,20 @@ def plan(rng, sessions: int, repeats: int = 3) -> pd.DataFrame:
     """A trial table: every image so often, in random order; a tenth of the images test."""
     n = sessions * TRIALS // repeats
     order = rng.permutation(np.repeat(np.arange(n), repeats))
-    table = pd.DataFrame({"session": np.repeat(np.arange(1, sessions + 1), TRIALS), "nsd_id": order})
+    table = pd.DataFrame({"session": np.repeat(np.arange(1, sessions + 1), TRIALS), "image_id": order})
     table["trial"] = table.groupby("session").cumcount() + 1
     return table.assign(split=np.where(order < n / 10, "test", "train"))
 
 
 def measure(rng, table, n_voxels=60, ncsnr=0.6) -> list[np.ndarray]:
     """Betas of each session: image signal, noise of which a fifth is common to all voxels, drift and gain."""
-    signal = ncsnr * rng.standard_normal((table["nsd_id"].max() + 1, n_voxels))
+    signal = ncsnr * rng.standard_normal((table["image_id"].max() + 1, n_voxels))
     found = []
     for _, part in table.groupby("session"):
         noise = np.sqrt(4 / 5) * rng.standard_normal((len(part), n_voxels))
         noise += np.sqrt(1 / 5) * rng.standard_normal((len(part), 1))
         drift = np.linspace(-0.5, 0.5, len(part))[:, None] + rng.normal(1, 0.3, n_voxels)
-        found.append((1.3 * (signal[part["nsd_id"]] + noise + drift)).astype(np.float32))
+        found.append((1.3 * (signal[part["image_id"]] + noise + drift)).astype(np.float32))
     return found
 
 
@@ -76,7 +76,7 @@ def test_reliability_is_the_correlation_of_halves(rng, repeats):
     betas = measure(rng, table)
     found = examine(betas, table, cortex())
     z = np.concatenate([(b - b.mean(0)) / b.std(0, ddof=1) for b in betas]).astype(float)
-    half, ids = repeats // 2, table["nsd_id"].to_numpy()
+    half, ids = repeats // 2, table["image_id"].to_numpy()
     halves = np.array(
         [[z[ids == i][k * half : (k + 1) * half].mean(0) for i in np.unique(ids)] for k in (0, 1)]
     )
@@ -379,12 +379,12 @@ def test_simulated_subject(rng):
     scenes = [sample(5, index) for index in range(120)]
     signals = brain.signals(subject, np.stack([render(one, brain.PIXELS) for one in scenes]), scenes)
     order = rng.permutation(np.repeat(np.arange(120), 3))
-    table = pd.DataFrame({"session": np.repeat([1, 2, 3], 120), "nsd_id": order})
-    table["split"] = np.where(table["nsd_id"] < 20, "test", "train")
+    table = pd.DataFrame({"session": np.repeat([1, 2, 3], 120), "image_id": order})
+    table["split"] = np.where(table["image_id"] < 20, "test", "train")
     inside = subject.cortex.region("nsdgeneral", "nsdgeneral")
     voxels = pd.DataFrame(subject.cortex.voxels[inside], columns=list("xyz"))
     betas = [
-        brain.betas(subject, signals[part["nsd_id"]], 0, "subj01", session)[:, inside]
+        brain.betas(subject, signals[part["image_id"]], 0, "subj01", session)[:, inside]
         for session, part in table.groupby("session")
     ]
     found = examine(betas, table, voxels)
@@ -412,7 +412,7 @@ def real(nsd_mini, request):
     cortical = [not re.search("amygdala|hippocampus", name) and np.isfinite(values[:, k]).all()
                 for k, name in enumerate(data["rois"])]  # fmt: skip
     ids = data["masterordering0"][: len(values)].astype(int)
-    table = pd.DataFrame({"session": np.repeat(np.arange(1, 13), 750), "nsd_id": ids})
+    table = pd.DataFrame({"session": np.repeat(np.arange(1, 13), 750), "image_id": ids})
     table["split"] = np.where(ids < 1000, "test", "train")
     names = data["rois"][cortical]
     voxels = pd.DataFrame({"x": np.arange(len(names)), "y": 0, "z": 0})
@@ -427,7 +427,7 @@ def expected(real):
     values = np.concatenate([(b - b.mean(0)) / b.std(0) for b in betas])
     shown = (
         table.assign(value=values[:, voxels["floc-bodies"] == "EBA"][:, 0])
-        .groupby("nsd_id")["value"]
+        .groupby("image_id")["value"]
         .apply(list)
     )
     pairs = np.array([values[:2] for values in shown if len(values) > 1])

@@ -21,7 +21,7 @@ def make_trials(rng, n_sessions=3, per_session=20, n_images=15):
         {
             "session": np.repeat(np.arange(1, n_sessions + 1), per_session),
             "trial": np.tile(np.arange(1, per_session + 1), n_sessions),
-            "nsd_id": ids,
+            "image_id": ids,
             "split": np.select([ids < 35, ids < 98], ["test", "train"], "unused"),
         }
     )
@@ -37,7 +37,7 @@ def voxel_table(n):
 
 def expected_rows(trials, betas, split):
     """Mean over repetitions by pandas: (ids, rows, repetitions)."""
-    groups = pd.DataFrame(betas).groupby(trials["nsd_id"].where(trials["split"] == split))
+    groups = pd.DataFrame(betas).groupby(trials["image_id"].where(trials["split"] == split))
     return groups.mean().index.to_numpy(int), groups.mean().to_numpy(), groups.size().to_numpy()
 
 
@@ -86,7 +86,7 @@ def test_averages_and_training_statistics(rng):
     np.testing.assert_allclose(result.std, std, rtol=1e-5)
     assert result.train.dtype == result.test.dtype == result.trials.dtype == np.float32
     in_test = (trials["split"] == "test").to_numpy()
-    assert result.trial_ids.tolist() == trials.loc[in_test, "nsd_id"].tolist()
+    assert result.trial_ids.tolist() == trials.loc[in_test, "image_id"].tolist()
     np.testing.assert_allclose(result.trials, (betas[in_test] - mean) / std, atol=1e-5)
 
 
@@ -106,7 +106,7 @@ def test_training_on_single_trials(rng, zscore):
     averaged = prepare(sessions_of(trials, betas), trials, voxel_table(5), zscore)
     result = prepare(sessions_of(trials, betas), trials, voxel_table(5), zscore, average=False)
     in_train = (trials["split"] == "train").to_numpy()
-    assert result.train_ids.tolist() == trials.loc[in_train, "nsd_id"].tolist()
+    assert result.train_ids.tolist() == trials.loc[in_train, "image_id"].tolist()
     assert set(result.train_repetitions) == {1}
     np.testing.assert_allclose(result.train.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(result.train.std(0, ddof=1), 1, rtol=1e-5)
@@ -195,13 +195,13 @@ def test_constant_training_responses_are_dropped(rng):
 def test_noise_ceiling_of_known_signal_and_noise(rng):
     n_images, n_voxels = 600, 40
     trials = make_trials(rng, n_sessions=3, per_session=n_images, n_images=n_images)
-    trials["split"] = np.where(trials["nsd_id"] < 7 * 100, "test", "train")
+    trials["split"] = np.where(trials["image_id"] < 7 * 100, "test", "train")
     # every test image has 3 repetitions; drop some trials of the first ten
-    lost = trials[(trials["nsd_id"] < 70) & (trials["session"] == 3)].index
+    lost = trials[(trials["image_id"] < 70) & (trials["session"] == 3)].index
     trials.loc[lost, "split"] = "unused"
     ncsnr = rng.uniform(0.3, 1.5, n_voxels)
     signal = rng.normal(size=(n_images, n_voxels)) * ncsnr
-    betas = 5 + 2 * (signal[trials["nsd_id"] // 7] + rng.normal(size=(len(trials), n_voxels)))
+    betas = 5 + 2 * (signal[trials["image_id"] // 7] + rng.normal(size=(len(trials), n_voxels)))
     result = prepare(sessions_of(trials, betas), trials, voxel_table(n_voxels))
     inverse = np.mean(1 / result.test_repetitions)
     assert inverse > 1 / 3
@@ -212,12 +212,12 @@ def test_noise_ceiling_of_known_signal_and_noise(rng):
 
 def test_noise_ceiling_of_pure_noise_and_of_pure_signal(rng):
     trials = make_trials(rng, per_session=200, n_images=200)
-    trials["split"] = np.where(trials["nsd_id"] < 700, "test", "train")
+    trials["split"] = np.where(trials["image_id"] < 700, "test", "train")
     noise = rng.normal(size=(600, 50))
     ceiling = prepare(sessions_of(trials, noise), trials, voxel_table(50)).noise_ceiling
     assert ceiling.min() == 0
     assert ceiling.mean() < 0.1
-    signal = rng.normal(size=(200, 50))[trials["nsd_id"] // 7] + 1e-3 * noise
+    signal = rng.normal(size=(200, 50))[trials["image_id"] // 7] + 1e-3 * noise
     assert prepare(sessions_of(trials, signal), trials, voxel_table(50)).noise_ceiling.min() > 0.999
 
 

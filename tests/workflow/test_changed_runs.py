@@ -73,8 +73,8 @@ def test_neither_chunk_nor_batch_nor_memory_changes_a_picture(project, tmp_path)
     done = snakemake(folder, path, config=changed(generator=effort))
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(list((folder / path).parent.glob("decoded_*.h5"))) == 2
-    pictures, others = (files.read_hdf5(where / path, "images", "nsd_id") for where in (project, folder))
-    np.testing.assert_array_equal(pictures["nsd_id"], others["nsd_id"])
+    pictures, others = (files.read_hdf5(where / path, "images", "image_id") for where in (project, folder))
+    np.testing.assert_array_equal(pictures["image_id"], others["image_id"])
     assert np.abs(pictures["images"].astype(int) - others["images"]).max() <= 1
 
 
@@ -119,7 +119,7 @@ def test_whole_clusters_are_held_out(another):
     assert "results/clusters/subj01.tsv: expected the clusters of this subject's images" in said
     done = snakemake(another, "--", "clusters", config={**SMALL, "split": {**split, "name": "all"}})
     assert done.returncode == 0, done.stdout + done.stderr
-    clusters = pd.read_csv(table, sep="\t").set_index("nsd_id")
+    clusters = pd.read_csv(table, sep="\t").set_index("image_id")
     assert len(clusters) == 250
     said, unused = documented.differences(another / "results")
     assert said == []
@@ -127,7 +127,7 @@ def test_whole_clusters_are_held_out(another):
     done = snakemake(another, "--", trials, config={**SMALL, "split": split})
     assert done.returncode == 0, done.stdout + done.stderr
     shown = pd.read_parquet(another / trials)
-    assert shown["split"].tolist() == clusters.loc[shown["nsd_id"], "split"].tolist()
+    assert shown["split"].tolist() == clusters.loc[shown["image_id"], "split"].tolist()
     assert "features" not in str(stale(another, {**SMALL, "split": split}, "results/responses/subj01.h5"))
 
 
@@ -143,11 +143,11 @@ def test_recipe_of_one_stage_is_reported_whole(project, single, kind):
     done = snakemake(single, "--", *targets, config=changed(generator={"kind": kind}))
     assert done.returncode == 0, done.stdout + done.stderr
     results = single / "results"
-    painted = files.read_hdf5(results / "reconstructions/subj01/decoded.h5", "images", "nsd_id")
+    painted = files.read_hdf5(results / "reconstructions/subj01/decoded.h5", "images", "image_id")
     if kind == "contexts_only":  # what stood beside the full recipe
         path = project / "results/reconstructions/subj01/contexts_only.h5"
-        known = files.read_hdf5(path, "images", "nsd_id")
-        rows = np.isin(painted["nsd_id"], known["nsd_id"])
+        known = files.read_hdf5(path, "images", "image_id")
+        rows = np.isin(painted["image_id"], known["image_id"])
         assert np.abs(painted["images"][rows].astype(int) - known["images"]).max() <= 1
     else:
         base = files.read_hdf5(results / "base_images/subj01/decoded.h5", "images")["images"]

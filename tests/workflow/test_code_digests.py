@@ -80,12 +80,3 @@ def test_loader_of_one_model_brings_no_other():
     # an import inside a function that the script uses
     assert "generation/reconstruct.py" in modules("region_decoders")
     assert "generation/reconstruct.py" not in modules("region_tests")
-
-
-def test_every_rule_names_its_script():
-    """The parameter `code` of each rule is that of the script it runs; downloads have none."""
-    text = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "workflow/rules").glob("*.smk"))
-    for rule in re.split(r"^\s*rule ", text, flags=re.M)[1:]:
-        script = re.search(r'"\.\./scripts/(\w+)\.py"', rule)
-        if script and not script[1].startswith("fetch_"):
-            assert re.findall(r'code=code_of\("(\w+)"\)', rule) == [script[1]], rule.splitlines()[0]

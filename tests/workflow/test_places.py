@@ -175,7 +175,7 @@ def test_outputs_do_not_go_through_links(tmp_path, rng):
     images = rng.integers(0, 255, (1, 4, 4, 3), dtype=np.uint8)
     (inside / "pictures").symlink_to(outside)
     with pytest.raises((InputError, OSError)):
-        write_folder(inside / "pictures", {"final": {"images": images, "nsd_id": [3]}})
+        write_folder(inside / "pictures", {"final": {"images": images, "image_id": [3]}})
     assert [path.name for path in outside.iterdir()] == ["mine"]
 
 

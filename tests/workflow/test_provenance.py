@@ -51,7 +51,7 @@ def compute() -> None:
         ids=np.arange(3), path=Path("x"))  # fmt: skip
     run("features", {"weights": "vdvae.th"}, [features],
         lambda: files.write_table(features, pd.DataFrame({"a": values[0], "b": list("abcd")})))  # fmt: skip
-    images = {"final": {"images": np.zeros((2, 8, 8, 3), np.uint8), "nsd_id": np.array([1, 5])}}
+    images = {"final": {"images": np.zeros((2, 8, 8, 3), np.uint8), "image_id": np.array([1, 5])}}
     outputs = ["results/pictures", "results/scores.tsv"]
     run("pictures", {"responses": responses, "features": features}, outputs,
         lambda: (png_files.write_folder("results/pictures", images),

@@ -81,7 +81,7 @@ def test_all_are_found_at_once(plan):
     with h5py.File(tree.stimuli, "w") as file:
         file["imgBrick"] = np.zeros((10, 8, 8, 3), np.uint8)
     captions = np.full((nsd_tree.N_IMAGES, 5), "a cat")
-    captions[int(plan.trials("subj01")["nsd_id"].min())] = ""
+    captions[int(plan.trials("subj01")["image_id"].min())] = ""
     np.save(tree.captions, captions)
 
     expected = [

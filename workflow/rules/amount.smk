@@ -11,19 +11,12 @@ rule target_scores:
     output:
         targets=expand("<results>/targets/{{subject}}/{space}.parquet", space=SPACES),
         summaries=expand("<results>/targets/{{subject}}/{space}.tsv", space=SPACES),
-    log:
-        "<logs>/target_scores/{subject}.log",
-    benchmark:
-        "<benchmarks>/target_scores/{subject}.tsv"
-    conda:
-        "../../envs/environment.yaml"
     threads: 8
     resources:
         gpu=1,
         mem_mb=growing(8000),
         runtime=growing(30),
     params:
-        code=code_of("target_scores"),
         seed=lookup("seed", within=config),
         spaces=list(SPACES),
     script:
@@ -39,12 +32,6 @@ rule data_amount_subject:
         voxels="<results>/voxels/{subject}.parquet",
     output:
         curves="<results>/data_amount/{subject}.tsv",
-    log:
-        "<logs>/data_amount_subject/{subject}.log",
-    benchmark:
-        "<benchmarks>/data_amount_subject/{subject}.tsv"
-    conda:
-        "../../envs/environment.yaml"
     threads: 8
     resources:
         gpu=1,
@@ -55,7 +42,6 @@ rule data_amount_subject:
         # without a section in the configuration: what a section without keys means
         amount=(CONFIG.data_amount or DataAmount()).model_dump(mode="json"),
         calibration=lookup("ridge/calibration", within=config),
-        code=code_of("data_amount"),
         cross_validation=(
             config["ridge"]["cross_validation"]
             if "cv" in CONFIG.ridge.alpha.values()

@@ -5,18 +5,11 @@ rule image_clusters:
         features=lambda wildcards: feature_files(wildcards, "clip_vision"),
     output:
         clusters="<results>/clusters/{subject}.tsv",
-    log:
-        "<logs>/image_clusters/{subject}.log",
-    benchmark:
-        "<benchmarks>/image_clusters/{subject}.tsv"
-    conda:
-        "../../envs/environment.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(20),
     params:
         clusters=lookup("split/clusters", within=config),
-        code=code_of("image_clusters"),
         content=content_of(TREE.expdesign),
         seed=lookup("seed", within=config),
         sessions=lambda wildcards: CONFIG.sessions(wildcards.subject),

@@ -1,5 +1,4 @@
 import re
-import shlex
 import sys
 
 from snakemake.exceptions import WorkflowError
@@ -17,22 +16,18 @@ from neural_recon.models import weights
 from neural_recon.workflow import (
     fingerprints,
     kept_digests,
-    output_cache,
-    scheduling,
+    rule_defaults,
     slurm,
+    snakemake_internals,
     terminal,
 )
 from neural_recon.workflow.plan import Plan
 
-# Snakemake puts the interpreter's path into its shell commands unquoted: a folder with a space in its name
-# would break every script.
-if not sys.executable.startswith("'"):
-    sys.executable = shlex.quote(sys.executable)
-
+snakemake_internals.quote_interpreter()
 MAIN = workflow.is_main_process and workflow.modifier.is_main_snakefile()
 if MAIN:
     terminal.shorten(workflow)
-    scheduling.one_timer()
+    snakemake_internals.one_timer()
 
 # The folder of this project, which is not that of a workflow that uses it as a module.
 PROJECT = Path(workflow.current_basedir).parents[1]
@@ -92,7 +87,7 @@ ENCODERS = weights.ENCODERS
 # Whether features and weights go to, and come from, the cache that folders share (docs/cache.md).
 CACHED = workflow.enable_cache
 if CACHED:
-    output_cache.name_sources_by_digest()
+    snakemake_internals.name_sources_by_digest()
 
 
 # What people look at first is computed first: pictures, then the scores, then all further controls.

@@ -16,17 +16,9 @@ rule score_tables:
             table=["images", "subjects", "summary"],
             suffix=["parquet", "tsv"],
         ),
-    log:
-        "<logs>/score_tables.log",
-    benchmark:
-        "<benchmarks>/score_tables/all.tsv"
-    conda:
-        "../../envs/environment.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(10),
-    params:
-        code=code_of("score_tables"),
     script:
         "../scripts/score_tables.py"
 
@@ -44,17 +36,10 @@ rule comparison:
     output:
         numbers="<results>/scores/comparison.parquet",
         table="<results>/scores/comparison.tsv",
-    log:
-        "<logs>/comparison.log",
-    benchmark:
-        "<benchmarks>/comparison/all.tsv"
-    conda:
-        "../../envs/environment.yaml"
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        code=code_of("comparison"),
         preset=lookup("evaluation/preset", within=config),
         recipe=lookup("recipe", within=config),
         sessions={
@@ -82,17 +67,10 @@ rule figure_subject:
         pdf="<results>/figures/{subject}.pdf",
         png="<results>/figures/{subject}.png",
         text="<results>/figures/{subject}.txt",
-    log:
-        "<logs>/figure_subject/{subject}.log",
-    benchmark:
-        "<benchmarks>/figure_subject/{subject}.tsv"
-    conda:
-        "../../envs/environment.yaml"
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        code=code_of("figure"),
         content=content_of(TREE.stimuli),
         figure=lookup("figure", within=config),
         preset=lookup("evaluation/preset", within=config),

@@ -9,19 +9,12 @@ rule baselines:
         generator=ancient(GENERATOR_CONFIGS),
     output:
         images="<results>/baselines/{subject}.h5",
-    log:
-        "<logs>/baselines/{subject}.log",
-    benchmark:
-        "<benchmarks>/baselines/{subject}.tsv"
     priority: SCORES
-    conda:
-        "../../envs/environment.yaml"
     threads: 8
     resources:
         mem_mb=growing(4000),
         runtime=growing(30),
     params:
-        code=code_of("baselines"),
         content=content_of(TREE.stimuli, *GENERATOR_CONFIGS),
         models=lambda wildcards: VERSATILE,
         seed=lookup("seed", within=config),
@@ -47,19 +40,12 @@ rule control_base_images:
             "<results>/base_images/{{subject}}/{variant}.h5",
             variant=["true_features", "shuffled", RECALIBRATED],
         ),
-    log:
-        "<logs>/control_base_images/{subject}.log",
-    benchmark:
-        "<benchmarks>/control_base_images/{subject}.tsv"
     priority: SCORES
-    conda:
-        "../../envs/environment.yaml"
     resources:
         gpu=1,
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
-        code=code_of("base_images"),
         content=content_of(VDVAE),
     script:
         "../scripts/base_images.py"
@@ -78,23 +64,16 @@ rule control_pictures:
             "<results>/reconstructions/{{subject}}/{variant}.h5",
             variant=PLAN.control_variants,
         ),
-    log:
-        "<logs>/control_pictures/{subject}.log",
-    benchmark:
-        "<benchmarks>/control_pictures/{subject}.tsv"
     priority: SCORES
-    conda:
-        "../../envs/environment.yaml"
     resources:
         gpu=1,
         mem_mb=growing(12000),
         runtime=growing(360),
     params:
-        code=code_of("control_pictures"),
         content=content_of(*PAINTERS),
         generator=generators.changing(config["generator"]),
         models=lambda wildcards: VERSATILE,
-        nsd_ids=lambda wildcards: PLAN.control_ids(wildcards.subject).tolist(),
+        image_ids=lambda wildcards: PLAN.control_ids(wildcards.subject).tolist(),
         seed=lookup("seed", within=config),
     script:
         "../scripts/control_pictures.py"

@@ -5,17 +5,9 @@ rule seeds:
         scores="<results>/scores/{subject}/images.parquet",
     output:
         table="<results>/controls/{subject}/seeds.tsv",
-    log:
-        "<logs>/seeds/{subject}.log",
-    benchmark:
-        "<benchmarks>/seeds/{subject}.tsv"
-    conda:
-        "../../envs/environment.yaml"
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),
-    params:
-        code=code_of("seeds"),
     script:
         "../scripts/seeds.py"
 
@@ -25,17 +17,10 @@ rule single_stage:
         scores="<results>/scores/{subject}/images.parquet",
     output:
         table="<results>/controls/{subject}/single_stage.tsv",
-    log:
-        "<logs>/single_stage/{subject}.log",
-    benchmark:
-        "<benchmarks>/single_stage/{subject}.tsv"
-    conda:
-        "../../envs/environment.yaml"
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        code=code_of("single_stage"),
         seed=lookup("seed", within=config),
     script:
         "../scripts/single_stage.py"
@@ -48,19 +33,12 @@ rule held_out_clusters:
         curves=expand("<results>/ridge/{{subject}}/{space}/alpha.tsv", space=SPACES),
     output:
         table="<results>/controls/{subject}/clusters.tsv",
-    log:
-        "<logs>/held_out_clusters/{subject}.log",
-    benchmark:
-        "<benchmarks>/held_out_clusters/{subject}.tsv"
-    conda:
-        "../../envs/environment.yaml"
     threads: 8
     resources:
         gpu=1,
         mem_mb=growing(6000),
         runtime=growing(60),
     params:
-        code=code_of("held_out_clusters"),
         calibration=lookup("ridge/calibration", within=config),
         clusters=lookup("split/clusters/count", within=config),
         seed=lookup("seed", within=config),
@@ -83,12 +61,6 @@ rule leaks:
         voxels="<results>/voxels/{subject}.parquet",
     output:
         table="<results>/controls/{subject}/leaks.tsv",
-    log:
-        "<logs>/leaks/{subject}.log",
-    benchmark:
-        "<benchmarks>/leaks/{subject}.tsv"
-    conda:
-        "../../envs/environment.yaml"
     threads: 8
     resources:
         gpu=1,
@@ -96,7 +68,6 @@ rule leaks:
         runtime=growing(60),
     params:
         average=lookup("responses/average", within=config),
-        code=code_of("leaks"),
         calibration=lookup("ridge/calibration", within=config),
         cross_validation=lookup("ridge/cross_validation", within=config),
         seed=lookup("seed", within=config),

@@ -6,18 +6,11 @@ if CONFIG.demo is not None:
             design=str(TREE.expdesign),
             captions=str(TREE.captions),
             scenes=f"{TREE.root}/annots/scenes.parquet",
-        log:
-            "<logs>/demo_experiment.log",
-        benchmark:
-            "<benchmarks>/demo_experiment/all.tsv"
         priority: PICTURES
-        conda:
-            "../../envs/environment.yaml"
         resources:
             mem_mb=growing(2000),
             runtime=growing(10),
         params:
-            code=code_of("demo_experiment"),
             demo=lookup("demo", within=config),
             tree=tree_parameters(),
         script:
@@ -26,19 +19,12 @@ if CONFIG.demo is not None:
     rule demo_stimuli:
         output:
             stimuli=str(TREE.stimuli),
-        log:
-            "<logs>/demo_stimuli.log",
-        benchmark:
-            "<benchmarks>/demo_stimuli/all.tsv"
         priority: PICTURES
-        conda:
-            "../../envs/environment.yaml"
         threads: 2
         resources:
             mem_mb=growing(2000),
             runtime=growing(10),
         params:
-            code=code_of("demo_stimuli"),
             demo=lookup("demo", within=config),
             tree=tree_parameters(),
         script:
@@ -57,18 +43,11 @@ if CONFIG.demo is not None:
                 for session in range(1, CONFIG.demo.sessions + 1)
                 for form in ("nii.gz", "hdf5")
             ],
-        log:
-            "<logs>/demo_subject/{subject}.log",
-        benchmark:
-            "<benchmarks>/demo_subject/{subject}.tsv"
         priority: PICTURES
-        conda:
-            "../../envs/environment.yaml"
         resources:
             mem_mb=growing(2000),
             runtime=growing(30),
         params:
-            code=code_of("demo_subject"),
             demo=lookup("demo", within=config),
             tree=tree_parameters(),
         script:

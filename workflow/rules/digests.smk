@@ -2,12 +2,6 @@
 CODE = kept_digests.KeptDigests(".snakemake", PROJECT / "workflow/scripts")
 
 
-def code_of(script):
-    """What of the package's code a script runs, as a digest: a change reruns the rule (docs/reruns.md)."""
-    # for the rules that a job asks for, not for all of them
-    return lambda wildcards: CODE.code(script)
-
-
 def source(path):
     """A file of the tree as an input: its age reruns nothing, `content_of` says what it holds.
 

@@ -9,14 +9,10 @@ if OBJECTS and workflow.is_main_process:
 rule fetch_nsd:
     output:
         file=ensure(str(Path(TREE.root) / "{key}"), non_empty=True),
-    log:
-        "<logs>/fetch_nsd/{key}.log",
     wildcard_constraints:
         key="|".join(map(re.escape, OBJECTS)) or "(?!)",
     retries: 3
     localrule: True
-    conda:
-        "../../envs/environment.yaml"
     resources:
         download=1,
         mem_mb=500,
@@ -30,12 +26,8 @@ if TREE.captions in PLAN.missing():
     rule fetch_captions:
         output:
             captions=ensure(str(TREE.captions), non_empty=True),
-        log:
-            "<logs>/fetch_captions.log",
         retries: 3
         localrule: True
-        conda:
-            "../../envs/environment.yaml"
         resources:
             download=1,
             mem_mb=500,
@@ -54,17 +46,9 @@ if CONFIG.nsd.coco:
             annotations=[f"{CONFIG.nsd.coco}/{name}" for name in ANNOTATIONS],
         output:
             captions="<results>/captions.npy",
-        log:
-            "<logs>/captions.log",
-        benchmark:
-            "<benchmarks>/captions/all.tsv"
         priority: PICTURES
-        conda:
-            "../../envs/environment.yaml"
         resources:
             mem_mb=growing(3000),
             runtime=growing(20),
-        params:
-            code=code_of("captions"),
         script:
             "../scripts/captions.py"

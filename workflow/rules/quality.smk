@@ -8,18 +8,11 @@ rule quality:
         sessions="<results>/quality/{subject}/sessions.tsv",
         regions="<results>/quality/{subject}/regions.tsv",
         voxels="<results>/quality/{subject}/voxels.parquet",
-    log:
-        "<logs>/quality/{subject}.log",
-    benchmark:
-        "<benchmarks>/quality/{subject}.tsv"
     priority: PICTURES + 1
-    conda:
-        "../../envs/environment.yaml"
     resources:
         mem_mb=growing(3000),
         runtime=growing(20),
     params:
-        code=code_of("quality"),
         seed=lookup("seed", within=config),
     script:
         "../scripts/quality.py"
@@ -39,19 +32,12 @@ rule quality_page:
             category="Quality of the responses",
             labels={"subject": "{subject}"},
         ),
-    log:
-        "<logs>/quality_page/{subject}.log",
-    benchmark:
-        "<benchmarks>/quality_page/{subject}.tsv"
     # before responses, which wrong sessions stop
     priority: PICTURES + 1
-    conda:
-        "../../envs/environment.yaml"
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        code=code_of("quality_page"),
         demo=lambda wildcards: CONFIG.demo is not None,
     script:
         "../scripts/quality_page.py"

@@ -19,19 +19,12 @@ rule region_decoders:
         images=expand(
             "<results>/regions/{{subject}}/{region}/base_images.h5", region=SETS
         ),
-    log:
-        "<logs>/region_decoders/{subject}.log",
-    benchmark:
-        "<benchmarks>/region_decoders/{subject}.tsv"
-    conda:
-        "../../envs/environment.yaml"
     threads: 8
     resources:
         gpu=1,
         mem_mb=growing(8000),
         runtime=growing(10 + 10 * len(SETS)),
     params:
-        code=code_of("region_decoders"),
         content=content_of(TREE.stimuli, VDVAE, *model_files(*ENCODERS[:2])),
         models=lambda wildcards: VERSATILE,
         preset=lookup("evaluation/preset", within=config),
@@ -61,17 +54,10 @@ rule region_tests:
         scores="<results>/regions/{subject}/scores.tsv",
         strata="<results>/regions/{subject}/strata.tsv",
         tests="<results>/regions/{subject}/tests.tsv",
-    log:
-        "<logs>/region_tests/{subject}.log",
-    benchmark:
-        "<benchmarks>/region_tests/{subject}.tsv"
-    conda:
-        "../../envs/environment.yaml"
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        code=code_of("region_tests"),
         seed=lookup("seed", within=config),
     script:
         "../scripts/region_tests.py"
@@ -89,12 +75,6 @@ rule region_synthetic:
     output:
         features="<results>/regions/{subject}/synthetic_features.h5",
         table="<results>/regions/{subject}/synthetic.tsv",
-    log:
-        "<logs>/region_synthetic/{subject}.log",
-    benchmark:
-        "<benchmarks>/region_synthetic/{subject}.tsv"
-    conda:
-        "../../envs/environment.yaml"
     threads: 8
     resources:
         gpu=1,
@@ -102,7 +82,6 @@ rule region_synthetic:
         runtime=growing(30),
     params:
         amplitude=lookup("regions/amplitude", within=config),
-        code=code_of("region_synthetic"),
         seed=lookup("seed", within=config),
         sets=lookup("regions/sets", within=config),
         spaces=list(SPACES),
@@ -120,18 +99,11 @@ rule region_pictures:
     output:
         images="<results>/regions/{subject}/synthetic.h5",
         sheet="<results>/regions/{subject}/synthetic.png",
-    log:
-        "<logs>/region_pictures/{subject}.log",
-    benchmark:
-        "<benchmarks>/region_pictures/{subject}.tsv"
-    conda:
-        "../../envs/environment.yaml"
     resources:
         gpu=1,
         mem_mb=growing(12000),
         runtime=growing(60),
     params:
-        code=code_of("region_pictures"),
         content=content_of(VDVAE, *PAINTERS),
         generator=generators.changing(config["generator"]),
         models=lambda wildcards: VERSATILE,

@@ -67,19 +67,14 @@ rule report:
             category="Reconstructions",
             labels={"subjects": "{who}"},
         ),
-    log:
-        "<logs>/report/{who}.log",
     wildcard_constraints:
         who="all|subj0[1-8]",
-    conda:
-        "../../envs/environment.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
         **sections(config),
         benchmarks=lambda wildcards: CONFIG.pathvars.get("benchmarks", "benchmarks"),
-        code=code_of("report"),
         content=content_of(TREE.stimuli),
         results=lambda wildcards: str(CONFIG.results),
         subjects=report_subjects,

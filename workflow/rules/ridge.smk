@@ -4,20 +4,12 @@ rule ridge_kernel:
         responses="<results>/responses/{subject}.h5",
     output:
         kernel="<results>/ridge/{subject}/kernel.h5",
-    log:
-        "<logs>/ridge_kernel/{subject}.log",
-    benchmark:
-        "<benchmarks>/ridge_kernel/{subject}.tsv"
     priority: PICTURES
-    conda:
-        "../../envs/environment.yaml"
     threads: 8
     resources:
         gpu=1,
         mem_mb=growing(6000),
         runtime=growing(15),
-    params:
-        code=code_of("ridge_kernel"),
     script:
         "../scripts/ridge_kernel.py"
 
@@ -32,13 +24,7 @@ rule ridge:
         predictions=expand(
             "<results>/ridge/{{subject}}/{{space}}/{pairs}.h5", pairs=FITS
         ),
-    log:
-        "<logs>/ridge/{subject}_{space}.log",
-    benchmark:
-        "<benchmarks>/ridge/{subject}_{space}.tsv"
     priority: PICTURES
-    conda:
-        "../../envs/environment.yaml"
     threads: 8
     resources:
         gpu=1,
@@ -47,7 +33,6 @@ rule ridge:
     params:
         alpha=lookup("ridge/alpha/{space}", within=config),
         calibration=lookup("ridge/calibration", within=config),
-        code=code_of("ridge"),
         # a fixed alpha does not depend on it
         cross_validation=lambda wildcards: (
             config["ridge"]["cross_validation"]
@@ -69,13 +54,7 @@ rule shuffled_refits:
         tables=expand(
             "<results>/ridge/{{subject}}/{space}/shuffled_refits.tsv", space=SPACES
         ),
-    log:
-        "<logs>/shuffled_refits/{subject}.log",
-    benchmark:
-        "<benchmarks>/shuffled_refits/{subject}.tsv"
     priority: SCORES
-    conda:
-        "../../envs/environment.yaml"
     threads: 8
     resources:
         gpu=1,
@@ -83,7 +62,6 @@ rule shuffled_refits:
         runtime=growing(60),
     params:
         calibration=lookup("ridge/calibration", within=config),
-        code=code_of("shuffled_refits"),
         refits=lookup("evaluation/shuffled_refits", within=config),
         seed=lookup("seed", within=config),
         spaces=list(SPACES),
@@ -102,18 +80,11 @@ if CONFIG.ridge.keep:
             mask=str(TREE.mask("{subject}")),
         output:
             shared="<results>/decoders/{subject}/responses.h5",
-        log:
-            "<logs>/decoder_responses/{subject}.log",
-        benchmark:
-            "<benchmarks>/decoder_responses/{subject}.tsv"
-        conda:
-            "../../envs/environment.yaml"
         threads: 8
         resources:
             mem_mb=growing(8000),
             runtime=growing(60),
         params:
-            code=code_of("decoder_responses"),
             keep=lookup("ridge/keep", within=config),
         script:
             "../scripts/decoder_responses.py"
@@ -127,12 +98,6 @@ if CONFIG.ridge.keep:
             curve="<results>/ridge/{subject}/{space}/alpha.tsv",
         output:
             decoder="<results>/decoders/{subject}/{space}.h5",
-        log:
-            "<logs>/ridge_decoder/{subject}_{space}.log",
-        benchmark:
-            "<benchmarks>/ridge_decoder/{subject}_{space}.tsv"
-        conda:
-            "../../envs/environment.yaml"
         threads: 8
         resources:
             gpu=1,
@@ -140,7 +105,6 @@ if CONFIG.ridge.keep:
             runtime=growing(60),
         params:
             calibration=lookup("ridge/calibration", within=config),
-            code=code_of("ridge_decoder"),
             # the error chooses components only
             keep_error=(
                 config["ridge"]["keep_error"]

@@ -33,19 +33,12 @@ rule scores:
         images="<results>/scores/{subject}/images.parquet",
         summary="<results>/scores/{subject}/summary.tsv",
         tests="<results>/scores/{subject}/tests.tsv",
-    log:
-        "<logs>/scores/{subject}.log",
-    benchmark:
-        "<benchmarks>/scores/{subject}.tsv"
     priority: SCORES
-    conda:
-        "../../envs/environment.yaml"
     resources:
         gpu=1,
         mem_mb=growing(16000),
         runtime=growing(60),
     params:
-        code=code_of("scores"),
         content=content_of(
             TREE.stimuli, *model_files(*ENCODERS[:2]), *NETWORKS.values()
         ),

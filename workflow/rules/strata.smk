@@ -13,17 +13,9 @@ if CONFIG.content_files:
             ],
         output:
             content="<results>/content.parquet",
-        log:
-            "<logs>/content.log",
-        benchmark:
-            "<benchmarks>/content/all.tsv"
-        conda:
-            "../../envs/environment.yaml"
         resources:
             mem_mb=growing(3000),
             runtime=growing(20),
-        params:
-            code=code_of("content"),
         script:
             "../scripts/content.py"
 
@@ -38,17 +30,10 @@ rule strata:
         images="<results>/strata/{subject}.parquet",
         strata="<results>/strata/{subject}.tsv",
         trends="<results>/strata/{subject}_trends.tsv",
-    log:
-        "<logs>/strata/{subject}.log",
-    benchmark:
-        "<benchmarks>/strata/{subject}.tsv"
-    conda:
-        "../../envs/environment.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(20),
     params:
-        code=code_of("strata"),
         seed=lookup("seed", within=config),
     script:
         "../scripts/strata.py"

@@ -8,15 +8,11 @@ MISSING = weights.missing(
 rule fetch_weights:
     output:
         weights=ensure(f"{weights.MODELS}/{{place}}", non_empty=True),
-    log:
-        "<logs>/fetch_weights/{place}.log",
     wildcard_constraints:
         place=weights.pattern(MISSING, with_sha256=False),
     cache: CACHED
     retries: 3
     localrule: True
-    conda:
-        "../../envs/environment.yaml"
     resources:
         download=1,
         mem_mb=1000,

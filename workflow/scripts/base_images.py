@@ -10,9 +10,9 @@ from neural_recon.workflow.jobs import start
 
 start(snakemake)
 trials = read_table(snakemake.input.trials)
-ids = sorted(set(trials.loc[trials["split"] == "test", "nsd_id"]))
+ids = sorted(set(trials.loc[trials["split"] == "test", "image_id"]))
 model = load_vdvae(snakemake.input.weights, snakemake.input.hparams)
 for path in snakemake.output.images:
     variant = Path(path).stem
     images = base_images(model, read_rows(snakemake.input[variant], ids))
-    write_hdf5(path, {"images": images, "nsd_id": ids}, {"variant": variant})
+    write_hdf5(path, {"images": images, "image_id": ids}, {"variant": variant})

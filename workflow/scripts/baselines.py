@@ -12,7 +12,7 @@ from neural_recon.workflow.jobs import start
 start(snakemake)
 files = snakemake.input
 trials = read_table(files.trials)
-train_ids, test_ids = (np.unique(trials.loc[trials["split"] == s, "nsd_id"]) for s in ("train", "test"))
+train_ids, test_ids = (np.unique(trials.loc[trials["split"] == s, "image_id"]) for s in ("train", "test"))
 unet, vae = (read_config(Path(snakemake.params.models) / part) for part in ("image_unet", "vae"))
 write_baselines(
     snakemake.output.images,

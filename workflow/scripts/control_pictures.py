@@ -10,7 +10,7 @@ from neural_recon.generation.reconstruct import swapped_contexts
 from neural_recon.workflow.jobs import start
 
 start(snakemake)
-params, files, ids = snakemake.params, snakemake.input, np.asarray(snakemake.params.nsd_ids)
+params, files, ids = snakemake.params, snakemake.input, np.asarray(snakemake.params.image_ids)
 generator = generators.load(params.models, snakemake.config["generator"])
 for path in snakemake.output.images:
     variant = Path(path).stem
@@ -21,6 +21,6 @@ for path in snakemake.output.images:
     start_from = None if variant == "contexts_only" else generators.read_base(base, ids)
     contexts = generators.read_contexts(vision, text, files.unconditional, context_ids)
     images = generator.paint(start_from, contexts, ids, params.seed, draw)
-    arrays = {"images": images, "nsd_id": ids, "context_id": context_ids}
+    arrays = {"images": images, "image_id": ids, "context_id": context_ids}
     made_of = {"base_image": start_from is not None, "seed": params.seed, "draw": draw}
     write_hdf5(path, arrays, {**params.generator, **made_of})

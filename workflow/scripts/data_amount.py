@@ -11,7 +11,7 @@ start(snakemake)
 params, inputs = snakemake.params, snakemake.input
 require_agreement(inputs.quality, snakemake.wildcards.subject)
 trials, voxels = (read_table(inputs[name]) for name in ("trials", "voxels"))
-ids = np.unique(trials.loc[trials["split"] != "unused", "nsd_id"])
+ids = np.unique(trials.loc[trials["split"] != "unused", "image_id"])
 amount = params.amount
 features = {
     space: sample_features(inputs[space], ids, amount["targets"], params.seed) for space in params.alpha

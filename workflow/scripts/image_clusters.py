@@ -9,6 +9,6 @@ from neural_recon.workflow.jobs import start
 
 start(snakemake)
 files, params = snakemake.input, snakemake.params
-ids = np.unique(read_design(files.design, snakemake.wildcards.subject, params.sessions)["nsd_id"])
+ids = np.unique(read_design(files.design, snakemake.wildcards.subject, params.sessions)["image_id"])
 table = cluster_split(class_tokens(files.features, ids), ids, **params.clusters, seed=params.seed)
 write_table(snakemake.output.clusters, table)

@@ -26,4 +26,4 @@ for (name, scored), *paths in zip(decoded, output.scores, output.single, output.
     write_table(paths[0], scored.table)
     write_table(paths[1], scored.single)
     arrays = {"images": scored.images[regions.REGION], "random": scored.images[regions.RANDOM]}
-    write_hdf5(paths[2], {**arrays, "nsd_id": responses["test_ids"]}, {"regions": params.sets[name]})
+    write_hdf5(paths[2], {**arrays, "image_id": responses["test_ids"]}, {"regions": params.sets[name]})

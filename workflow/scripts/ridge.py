@@ -32,6 +32,6 @@ for path in snakemake.output.predictions:
         alpha,
         other if fit == "recalibrated" else params.calibration,
         params.seed,
-        {"nsd_id": test_ids, "paired_id": paired_ids},
+        {"image_id": test_ids, "paired_id": paired_ids},
         {"pairs": "shuffled" if fit == "shuffled" else "decoded"},
     )

@@ -10,7 +10,7 @@ from neural_recon.workflow.jobs import start
 start(snakemake)
 files, subject, seed = snakemake.input, snakemake.wildcards.subject, snakemake.params.seed
 trials = read_table(files.trials)
-train, test = (np.unique(trials.loc[trials["split"] == name, "nsd_id"]) for name in ("train", "test"))
+train, test = (np.unique(trials.loc[trials["split"] == name, "image_id"]) for name in ("train", "test"))
 tokens = {name: class_tokens(files.features, ids) for name, ids in (("train", train), ("test", test))}
 content = read_table(files.content) if files.content else None
 images = per_image(test, tokens["test"], train, tokens["train"], content)

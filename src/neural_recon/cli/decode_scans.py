@@ -250,12 +250,12 @@ def write_pictures(
     numbers = range(len(names))
     write_folder(
         folder / "pictures",
-        {kind: {"images": images, "nsd_id": names} for kind, images in pictures.items()},
+        {kind: {"images": images, "image_id": names} for kind, images in pictures.items()},
     )
     write_sheet(
         folder / "sheet.png",
         None,
-        {kind: {"images": images, "nsd_id": numbers} for kind, images in pictures.items()},
+        {kind: {"images": images, "image_id": numbers} for kind, images in pictures.items()},
         numbers[:SHEET],
     )
 

@@ -93,23 +93,23 @@ def evaluate_folder(
             f"{reconstructions}: expected at least 2 pictures, as chance is what re-pairing them gives, "
             f"found {only} alone."
         )
-    nsd_ids = np.array(sorted(files))
+    image_ids = np.array(sorted(files))
     name = name or Path(reconstructions).resolve().name
     shown = _Stimuli(stimuli, numbers)
-    shown.check(nsd_ids)
+    shown.check(image_ids)
     rule = metrics.PRESETS[preset]
     own = () if rule.picture_sizes else (one_size(files),)
     judges = find_judges(preset, folder, clip)
 
-    pictures, found = _gather(_reader_of(files), nsd_ids, rule.picture_sizes or own, judges, "picture")
-    truth, seen = _gather(shown.read, nsd_ids, rule.truth_sizes or own, judges, "truth")
+    pictures, found = _gather(_reader_of(files), image_ids, rule.picture_sizes or own, judges, "picture")
+    truth, seen = _gather(shown.read, image_ids, rule.truth_sizes or own, judges, "truth")
     scores = Scores(name, SEED, REPAIRINGS)
-    scores.add_sized(name, preset, nsd_ids, truth, pictures, rule.ssim)
+    scores.add_sized(name, preset, image_ids, truth, pictures, rule.ssim)
     for metric in METRICS:
         if metric in found:
-            scores.add_features(name, preset, metric, nsd_ids, seen[metric], found[metric])
+            scores.add_features(name, preset, metric, image_ids, seen[metric], found[metric])
         else:
-            scores.add_unmeasured(name, preset, metric, len(nsd_ids), judges.missing[metric])
+            scores.add_unmeasured(name, preset, metric, len(image_ids), judges.missing[metric])
 
     summary = scores.summary_table().drop(columns=["subject", "variant", "picture"])
     pixcorr = summary[summary["metric"] == "pixcorr"].iloc[0].to_dict()
@@ -125,7 +125,7 @@ def evaluate_folder(
         shown.shared(),
         shown.files is not None,
     )
-    images = scores.image_table()[["metric", "nsd_id", "value"]]
+    images = scores.image_table()[["metric", "image_id", "value"]]
     for table in (summary, images):
         table.insert(0, "method", name)
         table.insert(1, "preset", preset)
@@ -282,54 +282,54 @@ class _Stimuli:
         self.files = None if kind == "file" else picture_files(self.path, Naming(numbers))
         self.seen: dict[int, np.ndarray | None] = {}  # of `small`
 
-    def check(self, nsd_ids: np.ndarray) -> None:
+    def check(self, image_ids: np.ndarray) -> None:
         """Raise an InputError unless each image has its stimulus."""
         if self.files is None:
-            nsd_tree.check_filled(self.path, nsd_ids, NAMES)
+            nsd_tree.check_filled(self.path, image_ids, NAMES)
             return
-        absent = [int(i) for i in nsd_ids if i not in self.files]
+        absent = [int(i) for i in image_ids if i not in self.files]
         if absent:
             raise InputError(
                 f"{self.path}: expected a stimulus for each picture, found none for image {absent[0]} "
-                f"({len(absent)} of {len(nsd_ids)} are missing){NAMES}."
+                f"({len(absent)} of {len(image_ids)} are missing){NAMES}."
             )
 
-    def read(self, nsd_ids: np.ndarray) -> Sequence[Image.Image]:
+    def read(self, image_ids: np.ndarray) -> Sequence[Image.Image]:
         if self.files is not None:
-            return _reader_of(self.files)(nsd_ids)
-        return [Image.fromarray(picture) for picture in nsd_tree.read_stimuli(self.path, nsd_ids)]
+            return _reader_of(self.files)(image_ids)
+        return [Image.fromarray(picture) for picture in nsd_tree.read_stimuli(self.path, image_ids)]
 
-    def small(self, nsd_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def small(self, image_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Which of any images there are, (n,) bool, and these at the size of `name_questions`."""
         size = name_questions.SMALL
-        new = np.array([i for i in np.unique(nsd_ids) if i not in self.seen], np.int64)
+        new = np.array([i for i in np.unique(image_ids) if i not in self.seen], np.int64)
         for start in range(0, len(new), BLOCK):
             block = new[start : start + BLOCK]
-            for nsd_id, picture in zip(block, self._some(block), strict=True):
+            for image_id, picture in zip(block, self._some(block), strict=True):
                 small = (
                     None if picture is None else metrics.resize_through(picture[None], (size,), "bilinear")
                 )
-                self.seen[int(nsd_id)] = small
-        found = [self.seen[int(i)] for i in nsd_ids]
+                self.seen[int(image_id)] = small
+        found = [self.seen[int(i)] for i in image_ids]
         there = [picture for picture in found if picture is not None]
         empty = np.empty((0, size, size, 3), np.uint8)
         return np.array([picture is not None for picture in found], bool), np.concatenate([empty, *there])
 
-    def _some(self, nsd_ids: np.ndarray) -> list[np.ndarray | None]:
+    def _some(self, image_ids: np.ndarray) -> list[np.ndarray | None]:
         """Pictures, and None for those that are not there or cannot be read: nobody asked to score them."""
         if self.files is not None:
             some: list[np.ndarray | None] = []
-            for nsd_id in nsd_ids:
+            for image_id in image_ids:
                 picture = None
-                if nsd_id in self.files:
+                if image_id in self.files:
                     with contextlib.suppress(InputError):
-                        picture = np.asarray(read_picture(self.files[nsd_id]))
+                        picture = np.asarray(read_picture(self.files[image_id]))
                 some.append(picture)
             return some
         try:
-            pictures = nsd_tree.read_stimuli(self.path, nsd_ids, empty_ok=True)
+            pictures = nsd_tree.read_stimuli(self.path, image_ids, empty_ok=True)
         except InputError:  # of other images than those asked for: outside the file, or damaged
-            return [None] * len(nsd_ids)
+            return [None] * len(image_ids)
         return [picture if picture.any() else None for picture in pictures]
 
     def shared(self) -> np.ndarray | None:
@@ -369,19 +369,19 @@ def _reader_of(files: dict[int, Path]) -> Callable[[np.ndarray], Sequence[Image.
 
 def _gather(
     read: Callable[[np.ndarray], Sequence[Image.Image]],
-    nsd_ids: np.ndarray,
+    image_ids: np.ndarray,
     sizes: tuple[int, ...],
     judges: Judges,
     side: metrics.Side,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Pictures through a preset's sizes, uint8 (n, S, S, 3), and their features by metric, (n, d) each."""
-    n, method = len(nsd_ids), judges.rule.method
+    n, method = len(image_ids), judges.rule.method
     stack = np.empty((n, sizes[-1], sizes[-1], 3), np.uint8)
     found: dict[str, np.ndarray] = {}
 
     turned = 0
-    for start in range(0, len(nsd_ids), BLOCK):
-        block = read(nsd_ids[start : start + BLOCK])
+    for start in range(0, len(image_ids), BLOCK):
+        block = read(image_ids[start : start + BLOCK])
         turned += sum(image.info.get(TURNED, False) for image in block)
         images = [np.asarray(image) for image in block]
         with ThreadPoolExecutor(THREADS) as pool:

@@ -290,7 +290,7 @@ def _split(config: Config) -> Iterator[Reading]:
         except InputError as error:
             logger.info("the split of %s is not known: %s", subject, error)
             continue
-        met = trials.loc[trials["split"] == "test", "nsd_id"].unique()
+        met = trials.loc[trials["split"] == "test", "image_id"].unique()
         for words, order in (("as first shown", met), ("in the order of their ids", np.sort(met))):
             if order.tobytes() not in seen:
                 seen.add(order.tobytes())

@@ -113,8 +113,8 @@ class Split(Section):
         description="all: the shared images test; published: the same of the first 37 sessions; clusters: "
         "whole clusters of similar images test (`snakemake --cores 2 clusters` first).",
     )
-    train: str | None = Field(None, description="File with the training images' NSD ids, one a line.")
-    test: str | None = Field(None, description="File with the test images' NSD ids, one a line.")
+    train: str | None = Field(None, description="File with the training images' image ids, one a line.")
+    test: str | None = Field(None, description="File with the test images' image ids, one a line.")
     clusters: Clusters = Clusters()
 
     @model_validator(mode="after")
@@ -355,13 +355,13 @@ class Figure(Section):
     rule: Literal["best_median_worst", "evenly", "first"] = Field(
         "best_median_worst",
         description="best_median_worst: equal parts of the best, the middle and the worst by the score; "
-        "evenly: evenly spread over the ranks, from the best to the worst; first: the lowest NSD ids.",
+        "evenly: evenly spread over the ranks, from the best to the worst; first: the lowest image ids.",
     )
     score: str = Field(
         "clip_two_way", description="Metric of the final images that ranks them and stands below them."
     )
     count: Annotated[int, Field(ge=3)] = Field(9, description="Columns, 3 at least.")
-    nsd_ids: list[Annotated[int, Field(ge=0)]] = Field(
+    image_ids: list[Annotated[int, Field(ge=0)]] = Field(
         [], description="Test images chosen by hand instead of by rule; the caption says so."
     )
 

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 import torch
 
 
-def generator(run_seed: int, nsd_id: int, purpose: str) -> torch.Generator:
+def generator(run_seed: int, image_id: int, purpose: str) -> torch.Generator:
     """A CPU generator for one image and one purpose of a run.
 
     Args:
         run_seed: the seed of the configuration.
-        nsd_id: the image's NSD id (0-based).
+        image_id: the image's image id (0-based).
         purpose: what is drawn, such as "reconstruct"; two purposes share no draws.
 
     The seed is the head of a SHA-256 of the three, as Python's own `hash` differs between processes.
     """
-    digest = hashlib.sha256(f"{int(run_seed)}/{int(nsd_id)}/{purpose}".encode()).digest()
+    digest = hashlib.sha256(f"{int(run_seed)}/{int(image_id)}/{purpose}".encode()).digest()
     # torch takes seeds of 64 bits; 63 keep them positive
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 

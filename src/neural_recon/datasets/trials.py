@@ -34,7 +34,7 @@ def trial_table(
         InputError: an id in both lists or outside NSD, a list that evidently counts from 1, or a split
             without any image shown in the sessions.
     """
-    ids, shown = design["nsd_id"].to_numpy(), set(design["nsd_id"])
+    ids, shown = design["image_id"].to_numpy(), set(design["image_id"])
     asked = {"train": train_ids, "test": test_ids}
     lists = {
         name: None if given is None else np.unique(np.asarray(given, np.int64))
@@ -46,12 +46,11 @@ def trial_table(
         outside = given[(given < 0) | (given >= nsd_tree.N_IMAGES)]
         if outside.size:
             raise InputError(
-                f"{name} ids: expected NSD ids within 0 to {nsd_tree.N_IMAGES - 1}, found {outside[0]}; ids "
-                f"count "
-                "from 0, NSD's own names from 1."
+                f"{name} ids: expected image ids within 0 to {nsd_tree.N_IMAGES - 1}, found {outside[0]}; "
+                "ids count from 0, NSD's own names from 1."
             )
         absent = len(set(given.tolist()) - shown)
-        _check_count(name, given, design["nsd_id"].unique())
+        _check_count(name, given, design["image_id"].unique())
         if absent:
             logger.warning(
                 "%d of the %d listed %s images were not shown in these sessions", absent, len(given), name
@@ -76,7 +75,7 @@ def trial_table(
                 f"{sorted(set(design['session']))}, found none; add sessions or change the ids."
             )
         part = table[table["split"] == name]
-        logger.info("%s: %d images, %d trials", name, part["nsd_id"].nunique(), len(part))
+        logger.info("%s: %d images, %d trials", name, part["image_id"].nunique(), len(part))
     return table
 
 
@@ -102,7 +101,7 @@ def _check_count(name: str, given: np.ndarray, shown: np.ndarray) -> None:
 
 
 def read_ids(path: str | Path) -> np.ndarray:
-    """Read a list of NSD ids, one per line; int64 (n,).
+    """Read a list of image ids, one per line; int64 (n,).
 
     Lines that begin with # are comments. Blank lines are passed over at the end only: further up one may be a
     position whose image is missing.
@@ -111,18 +110,18 @@ def read_ids(path: str | Path) -> np.ndarray:
         InputError: the file is missing or empty, or a line is not a whole number.
     """
     ids = []
-    for number, line in enumerate(read_text(path, "a list of NSD ids").rstrip().splitlines(), start=1):
+    for number, line in enumerate(read_text(path, "a list of image ids").rstrip().splitlines(), start=1):
         text = line.strip()
         if text.startswith("#"):
             continue
         if not (text.isascii() and text.isdigit() and len(text) < 10):
             raise InputError(
-                f"{path}, line {number}: expected one NSD id, found {quoted(line)}; write one whole number "
+                f"{path}, line {number}: expected one image id, found {quoted(line)}; write one whole number "
                 "per line, from 0, as numpy.savetxt(FILE, ids, '%d') does."
             )
         ids.append(int(text))
     if not ids:
-        raise InputError(f"{path}: expected NSD ids, one per line, found an empty file.")
+        raise InputError(f"{path}: expected image ids, one per line, found an empty file.")
     return np.asarray(ids, np.int64)
 
 
@@ -146,15 +145,15 @@ def read_lists(
             "snakemake --config split='{name: all}' -- clusters (with your --configfile and --cores)."
         )
     table = read_table(clusters)
-    if not {"nsd_id", "split"} <= set(table):
+    if not {"image_id", "split"} <= set(table):
         raise InputError(
-            f"{clusters}: expected the columns nsd_id and split, found {', '.join(map(str, table))}; "
+            f"{clusters}: expected the columns image_id and split, found {', '.join(map(str, table))}; "
             "remove it and write it again."
         )
-    if table["nsd_id"].dtype.kind not in "iu":
+    if table["image_id"].dtype.kind not in "iu":
         raise InputError(
-            f"{clusters}: expected NSD ids, whole numbers, in the column nsd_id, found others; remove it and "
-            "write it again."
+            f"{clusters}: expected image ids, whole numbers, in the column image_id, found others; remove it "
+            "and write it again."
         )
-    listed = [table.loc[table["split"] == name, "nsd_id"].to_numpy(np.int64) for name in ("train", "test")]
+    listed = [table.loc[table["split"] == name, "image_id"].to_numpy(np.int64) for name in ("train", "test")]
     return listed[0], listed[1]

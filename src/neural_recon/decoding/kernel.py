@@ -82,7 +82,7 @@ class Kernel:
         """From responses (n, p) and (n_test, p), z-scored with training statistics.
 
         Args:
-            images: (n,) labels of the training rows' images, such as NSD ids; default: all are different.
+            images: (n,) labels of the training rows' images, such as image ids; default: all are different.
 
         Raises:
             ValueError: shapes do not fit, or NaN or infinity.

@@ -15,13 +15,13 @@ from neural_recon.decoding.kernel import Kernel
 
 
 def write_kernel(path: str | Path, kernel: Kernel, ids: Mapping[str, np.ndarray]) -> None:
-    """Write a kernel with the NSD ids of its rows, `train_ids` and `test_ids`."""
+    """Write a kernel with the image ids of its rows, `train_ids` and `test_ids`."""
     arrays = {name: value for name, value in vars(kernel).items() if value is not None}
     write_hdf5(path, {**arrays, **ids}, {"n_train": kernel.n_train, "n_test": kernel.n_test})
 
 
 def read_kernel(path: str | Path) -> tuple[Kernel, np.ndarray, np.ndarray]:
-    """A kernel, and the NSD ids of its training and test images.
+    """A kernel, and the image ids of its training and test images.
 
     Raises:
         InputError: the file is missing, cut short, or not of `write_kernel`.
@@ -64,8 +64,8 @@ def write_predictions(
     parameters: Mapping[str, Any],
     block: int = 4096,
 ) -> None:
-    """Predict by `ridge.predict_blocks` and write `predictions` float32 (n_test, n_targets) with NSD ids:
-    `nsd_id` (n_test,), and `paired_id` (n_train,), whose features each training row was fitted on.
+    """Predict by `ridge.predict_blocks` and write `predictions` float32 (n_test, n_targets) with image ids:
+    `image_id` (n_test,), and `paired_id` (n_train,), whose features each training row was fitted on.
 
     A block is written while the next is computed and the one after that is read. With calibration "train"
     the attribute `calibration_error` tells what taking its statistics from a sample costs.

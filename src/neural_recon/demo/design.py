@@ -21,15 +21,15 @@ class Design:
     """The variables of `nsd_expdesign.mat`, all 1-based."""
 
     masterordering: np.ndarray  # int64 (30000,): positions in a subject's images, trial by trial
-    subjectim: np.ndarray  # int64 (8, 10000): NSD ids by subject and position
-    sharedix: np.ndarray  # int64 (1000,): NSD ids of the images all subjects see
+    subjectim: np.ndarray  # int64 (8, 10000): image ids by subject and position
+    sharedix: np.ndarray  # int64 (1000,): image ids of the images all subjects see
 
     def trials(self, subject: str, sessions: list[int]) -> pd.DataFrame:
         """What `nsd_tree.read_design` reads from the written file."""
         return nsd_tree.design_table(self.masterordering, self.subjectim, self.sharedix, subject, sessions)
 
     def ids(self, subject: str, positions: np.ndarray) -> np.ndarray:
-        """0-based NSD ids at 1-based positions of a subject's images."""
+        """0-based image ids at 1-based positions of a subject's images."""
         return self.subjectim[list(nsd_tree.SESSIONS).index(subject), np.asarray(positions) - 1] - 1
 
 

@@ -25,26 +25,26 @@ class SceneJudge:
 
         self.model, self.size = SceneClassifier.from_file(weights), SIZE
         self.names = {"object": np.array(KINDS), "background": np.array(BACKGROUNDS)}
-        self.path, columns = scenes, ["nsd_id", "main_kind", "background"]
+        self.path, columns = scenes, ["image_id", "main_kind", "background"]
         what = f"a table (Parquet) with the columns {', '.join(columns)}"
         self.table = read_table(scenes, what=what)
         if not set(columns) <= set(self.table):
             raise InputError(f"{scenes}: expected {what}, found {', '.join(map(str, self.table))}.")
-        self.table = self.table[columns].set_index("nsd_id")
+        self.table = self.table[columns].set_index("image_id")
 
-    def truth(self, nsd_ids: np.ndarray) -> dict[str, np.ndarray]:
+    def truth(self, image_ids: np.ndarray) -> dict[str, np.ndarray]:
         """The main object and the background of images.
 
         Raises:
             InputError: an image that the table of scenes lacks.
         """
-        absent = np.setdiff1d(nsd_ids, self.table.index)
+        absent = np.setdiff1d(image_ids, self.table.index)
         if len(absent):
             raise InputError(
                 f"{self.path}: expected one row for each test image, found none for image {absent[0]} "
                 f"({len(absent)} are missing); it belongs to other stimuli."
             )
-        rows = self.table.loc[nsd_ids]
+        rows = self.table.loc[image_ids]
         return {"object": rows["main_kind"].to_numpy(), "background": rows["background"].to_numpy()}
 
     def names_of(self, pictures: np.ndarray) -> dict[str, np.ndarray]:

@@ -42,13 +42,13 @@ def signals_path(tree: Tree, subject: str) -> Path:
     return Path(tree.root) / f"simulation/{subject}.h5"
 
 
-def scene(demo: Demo, nsd_id: int) -> Scene:
-    """What the picture with this NSD id shows."""
-    return sample(demo.seed, int(nsd_id))
+def scene(demo: Demo, image_id: int) -> Scene:
+    """What the picture with this image id shows."""
+    return sample(demo.seed, int(image_id))
 
 
 def rendered_ids(demo: Demo) -> np.ndarray:
-    """The NSD ids that have a picture: the first shared ones and each subject's first own ones; ascending."""
+    """The ids of images with a picture: the first shared and each subject's first own ones; ascending."""
     shared = np.arange(1, max(demo.rendered_shared, demo.shared_images) + 1)
     own = np.arange(nsd_tree.N_SHARED + 1, nsd_tree.N_SHARED + demo.own_images + 1)
     plan = design.of(demo)
@@ -62,7 +62,7 @@ def write_experiment(tree: Tree, demo: Demo) -> None:
     """
     design.write(tree.expdesign, design.of(demo))
     ids = rendered_ids(demo)
-    scenes = [scene(demo, nsd_id) for nsd_id in ids]
+    scenes = [scene(demo, image_id) for image_id in ids]
     texts = [captions(one, demo.seed) for one in scenes]
     width = max(len(text) for five in texts for text in five)
     with whole(tree.captions) as temporary:
@@ -72,7 +72,7 @@ def write_experiment(tree: Tree, demo: Demo) -> None:
 
 
 def _write_rows(path: Path, ids: np.ndarray, rows: np.ndarray) -> None:
-    """Write a NumPy file of a row an NSD id; those that are not given are holes in the file, and read as "".
+    """Write a NumPy file of one row per image id; those not given are holes in the file, and read as "".
 
     Not by a memory map: on a full disk that ends the process.
     """
@@ -81,18 +81,18 @@ def _write_rows(path: Path, ids: np.ndarray, rows: np.ndarray) -> None:
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         start, size = file.tell(), rows[0].nbytes
-        for nsd_id, row in zip(ids, rows, strict=True):
-            file.seek(start + int(nsd_id) * size)
+        for image_id, row in zip(ids, rows, strict=True):
+            file.seek(start + int(image_id) * size)
             file.write(row.tobytes())
         file.truncate(start + nsd_tree.N_IMAGES * size)
 
 
 def scene_table(ids: np.ndarray, scenes: list[Scene]) -> pd.DataFrame:
-    """One row a picture: nsd_id, background, n_objects, and kind, colour, x, y and size (fractions of the
+    """One row a picture: image_id, background, n_objects, and kind, colour, x, y and size (fractions of the
     picture) of the main and the second object; "" and nan without a second one."""
     rows = []
-    for nsd_id, one in zip(ids, scenes, strict=True):
-        row = {"nsd_id": int(nsd_id), "background": one.background, "n_objects": len(one.objects)}
+    for image_id, one in zip(ids, scenes, strict=True):
+        row = {"image_id": int(image_id), "background": one.background, "n_objects": len(one.objects)}
         for name, thing in zip(("main", "second"), (*one.objects, None), strict=False):
             row |= {f"{name}_{key}": getattr(thing, key, "") for key in ("kind", "colour")}
             row |= {f"{name}_{key}": getattr(thing, key, np.nan) for key in ("x", "y", "size")}
@@ -103,7 +103,7 @@ def scene_table(ids: np.ndarray, scenes: list[Scene]) -> pd.DataFrame:
 def write_stimuli(tree: Tree, demo: Demo, processes: int = 1) -> None:
     """Render the pictures into `nsd_stimuli.hdf5`, in parallel; rows without a picture take no space."""
     ids = rendered_ids(demo)
-    jobs = [(demo, int(nsd_id)) for nsd_id in ids]
+    jobs = [(demo, int(image_id)) for image_id in ids]
     with (
         multiprocessing.get_context("fork").Pool(processes) as pool,
         whole_hdf5(tree.stimuli) as file,
@@ -116,15 +116,15 @@ def write_stimuli(tree: Tree, demo: Demo, processes: int = 1) -> None:
             compression="gzip",
             compression_opts=_COMPRESSION,
         )
-        for nsd_id, content in pool.imap(_compressed_picture, jobs, chunksize=16):
+        for image_id, content in pool.imap(_compressed_picture, jobs, chunksize=16):
             # already compressed by the workers: HDF5 itself would do that in one thread
-            brick.id.write_direct_chunk((nsd_id, 0, 0, 0), content)
+            brick.id.write_direct_chunk((image_id, 0, 0, 0), content)
     logger.info("%s: %d pictures", tree.stimuli, len(ids))
 
 
 def _compressed_picture(job: tuple[Demo, int]) -> tuple[int, bytes]:
-    demo, nsd_id = job
-    return nsd_id, zlib.compress(render(scene(demo, nsd_id), SIDE).tobytes(), _COMPRESSION)
+    demo, image_id = job
+    return image_id, zlib.compress(render(scene(demo, image_id), SIDE).tobytes(), _COMPRESSION)
 
 
 def write_subject(tree: Tree, demo: Demo, subject: str) -> None:
@@ -140,21 +140,21 @@ def write_subject(tree: Tree, demo: Demo, subject: str) -> None:
 def write_signals(tree: Tree, demo: Demo, subject: str) -> None:
     """Compute the noise-free responses to all pictures that a subject sees, from the tree's stimuli.
 
-    HDF5: signals float32 (images, cortical voxels), mean 0 and variance 1; nsd_id, ascending.
+    HDF5: signals float32 (images, cortical voxels), mean 0 and variance 1; image_id, ascending.
     """
     trials = design.of(demo).trials(subject, list(range(1, demo.sessions + 1)))
-    ids = np.unique(trials["nsd_id"])
+    ids = np.unique(trials["image_id"])
     pictures = np.concatenate(
         [
             _shrink(nsd_tree.read_stimuli(tree.stimuli, ids[start : start + _BATCH]))
             for start in range(0, len(ids), _BATCH)
         ]
     )
-    scenes = [scene(demo, nsd_id) for nsd_id in ids]
+    scenes = [scene(demo, image_id) for image_id in ids]
     signals = brain.signals(brain.grow(demo.seed, subject), pictures, scenes)
     write_hdf5(
         signals_path(tree, subject),
-        {"signals": signals, "nsd_id": ids},
+        {"signals": signals, "image_id": ids},
         {"subject": subject, "seed": demo.seed, "units": "standard deviations over the images"},
     )
     logger.info("%s: signals of %d voxels for %d pictures", subject, signals.shape[1], len(ids))
@@ -167,10 +167,10 @@ def _shrink(pictures: np.ndarray) -> np.ndarray:
 
 def write_betas(tree: Tree, demo: Demo, subject: str, session: int) -> None:
     """Write one session's betas as `.nii.gz` and `.hdf5`, from the file of `write_signals`."""
-    stored = read_hdf5(signals_path(tree, subject), "signals", "nsd_id")
-    shown = design.of(demo).trials(subject, [session])["nsd_id"]
-    rows = np.searchsorted(stored["nsd_id"], shown)
-    if not np.array_equal(stored["nsd_id"][np.minimum(rows, len(stored["nsd_id"]) - 1)], shown):
+    stored = read_hdf5(signals_path(tree, subject), "signals", "image_id")
+    shown = design.of(demo).trials(subject, [session])["image_id"]
+    rows = np.searchsorted(stored["image_id"], shown)
+    if not np.array_equal(stored["image_id"][np.minimum(rows, len(stored["image_id"]) - 1)], shown):
         raise InputError(
             f"{signals_path(tree, subject)}: expected the pictures of session {session}, found others; "
             "the demo has fewer sessions."

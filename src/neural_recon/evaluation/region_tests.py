@@ -18,7 +18,7 @@ BY_STRATUM = ["subject", "by", "stratum", "place", "region", "space", "metric", 
 
 
 def joined(regions: Mapping[str, pd.DataFrame], everything: pd.DataFrame) -> pd.DataFrame:
-    """Scores of single images side by side: region, space, metric, nsd_id, chance, `OWN`, and a column
+    """Scores of single images side by side: region, space, metric, image_id, chance, `OWN`, and a column
     each of `OTHERS`.
 
     Args:
@@ -26,7 +26,7 @@ def joined(regions: Mapping[str, pd.DataFrame], everything: pd.DataFrame) -> pd.
         everything: `Scores.image_table` of the decoder from all voxels.
     """
     decoded = everything[(everything["variant"] == "decoded") & everything["picture"].isin(SPACES)]
-    keys = ["picture", "metric", "nsd_id"]
+    keys = ["picture", "metric", "image_id"]
     every = decoded[[*keys, "value"]].rename(columns={"value": ALL})
     tables = []
     for name, table in regions.items():
@@ -64,7 +64,7 @@ def by_strata(subject: str, scores: pd.DataFrame, strata: Mapping[str, pd.Series
     rows = []
     for by, members in strata.items():
         places = {name: place for place, name in enumerate(members.cat.categories)}
-        table = scores.join(members.rename("stratum"), on="nsd_id", how="inner")
+        table = scores.join(members.rename("stratum"), on="image_id", how="inner")
         keys = ["region", "space", "metric", "stratum"]
         groups = table.groupby(keys, observed=True, sort=False)
         flips = permutations(int((groups.size() >= FEWEST).sum()))

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 class SceneNames(Protocol):
     """Names main objects and backgrounds of pictures, and knows those of the images."""
 
-    def truth(self, nsd_ids: np.ndarray) -> dict[str, np.ndarray]:
+    def truth(self, image_ids: np.ndarray) -> dict[str, np.ndarray]:
         """The names by what they name ("object", "background") of images."""
 
     def names_of(self, pictures: np.ndarray) -> dict[str, np.ndarray]:
@@ -51,7 +51,7 @@ def score_subject(
     """
     scores = Scores(subject, seed, evaluation["repairings"])
     trials = read_table(files.trials)
-    test_ids = np.unique(trials.loc[trials["split"] == "test", "nsd_id"])
+    test_ids = np.unique(trials.loc[trials["split"] == "test", "image_id"])
     truth = read_stimuli(files.stimuli, test_ids)
     seen = judges.features(truth, "truth")
     row_of = {int(i): row for row, i in enumerate(test_ids)}
@@ -89,10 +89,10 @@ def score_subject(
             variant = Path(path).stem
             arrays = read_hdf5(path)
             context = arrays["context_id"] if variant == "swapped" else None
-            add(variant, picture, arrays["nsd_id"], arrays["images"], context)
+            add(variant, picture, arrays["image_id"], arrays["images"], context)
     baselines = read_hdf5(files.baselines)
     for kind in KINDS:
-        add(f"{kind}_image", "baseline", baselines["nsd_id"], baselines[kind])
+        add(f"{kind}_image", "baseline", baselines["image_id"], baselines[kind])
     n, mean = len(test_ids), baselines["mean"][None]
     # one picture for all: the networks look at it once
     found = {m: np.broadcast_to(v, (n, *v.shape[1:])) for m, v in judges.features(mean, "picture").items()}

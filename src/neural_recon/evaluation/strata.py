@@ -54,7 +54,7 @@ def per_image(
     train: np.ndarray,
     content: pd.DataFrame | None,
 ) -> pd.DataFrame:
-    """The test images, a row each: nsd_id, similarity and nearest_id, and the columns of `content`.
+    """The test images, a row each: image_id, similarity and nearest_id, and the columns of `content`.
 
     Args:
         test: (n, d), CLIP vision's class tokens.
@@ -65,21 +65,21 @@ def per_image(
         InputError: content lacks a test image.
     """
     similarity, row = nearest(test, train)
-    table = pd.DataFrame({"nsd_id": test_ids, "similarity": similarity, "nearest_id": train_ids[row]})
+    table = pd.DataFrame({"image_id": test_ids, "similarity": similarity, "nearest_id": train_ids[row]})
     if content is None:
         return table
-    absent = np.setdiff1d(test_ids, content["nsd_id"])
+    absent = np.setdiff1d(test_ids, content["image_id"])
     if len(absent):
         raise InputError(
             f"content: expected a row for each test image, found none for image {absent[0]} "
             f"({len(absent)} are missing); it belongs to other stimuli."
         )
-    return table.merge(content, on="nsd_id")
+    return table.merge(content, on="image_id")
 
 
 def strata_of(images: pd.DataFrame) -> dict[str, pd.Series]:
-    """The strata of a table of `per_image`: what they go by -> ordered categories, indexed by nsd_id."""
-    images = images.set_index("nsd_id")
+    """The strata of a table of `per_image`: what they go by -> ordered categories, indexed by image_id."""
+    images = images.set_index("image_id")
     found = {}
     if "n_objects" in images:
         found[OBJECTS] = by_number(images["n_objects"])
@@ -147,7 +147,7 @@ def score_strata(
     """Mean scores of each stratum, and of all images, with interval and chance.
 
     Args:
-        scores: `Scores.image_table` (variant, picture, metric, nsd_id, value, chance); rows without a value
+        scores: `Scores.image_table` (variant, picture, metric, image_id, value, chance); rows without a value
             were not measured and are passed over.
         strata: of `strata_of`.
 
@@ -158,10 +158,10 @@ def score_strata(
         that chance makes symmetric, and those of rare successes (0 or 1) are not.
     """
     rows = []
-    everything = pd.Series(ALL, scores["nsd_id"].unique(), dtype="category")
+    everything = pd.Series(ALL, scores["image_id"].unique(), dtype="category")
     for by, members in {ALL: everything, **strata}.items():
         places = {name: place for place, name in enumerate(members.cat.categories)}
-        joined = _measured(scores).join(members.rename("stratum"), on="nsd_id", how="inner")
+        joined = _measured(scores).join(members.rename("stratum"), on="image_id", how="inner")
         keys = ["variant", "picture", "metric", "stratum"]
         for (variant, picture, metric, stratum), part in joined.groupby(keys, observed=True, sort=False):
             row = {"subject": subject, "by": by, "stratum": stratum, "place": places[stratum],
@@ -195,7 +195,7 @@ def trends(subject: str, scores: pd.DataFrame, images: pd.DataFrame, seed: int) 
     Spearman's rho with the number of objects and with the similarity, and the share of the variance between
     the strata of main categories (eta squared); p by permutation of the images, not corrected.
     """
-    images = images.set_index("nsd_id")
+    images = images.set_index("image_id")
     strata, rows = strata_of(images.reset_index()), []
     keys = {
         OBJECTS: images.get("n_objects"),
@@ -208,7 +208,7 @@ def trends(subject: str, scores: pd.DataFrame, images: pd.DataFrame, seed: int) 
         for by, key in keys.items():
             if key is None or len(part) < FEWEST:
                 continue
-            place = key.loc[part["nsd_id"]].to_numpy()
+            place = key.loc[part["image_id"]].to_numpy()
             test = statistics.groups_permutation if by == CATEGORY else statistics.trend_permutation
             effect, p = test(place, part["value"].to_numpy(), seed)
             rows.append(

@@ -58,7 +58,7 @@ class Scores:
         variant: str,
         picture: str,
         metric: str,
-        nsd_ids: np.ndarray,
+        image_ids: np.ndarray,
         matrix: np.ndarray,
         chance: tuple[float, float, float, int] | None = None,
         expected: np.ndarray | None = None,
@@ -69,7 +69,7 @@ class Scores:
             variant: whose pictures: decoded, or a control such as shuffled, seed1 or nearest_image.
             picture: what is scored: base, final, baseline, or a feature space.
             metric: the score's name; `better` says whether higher or lower is better.
-            nsd_ids: (n,) the truths.
+            image_ids: (n,) the truths.
             matrix: (n, n) scores, or (n,) the per-image ones together with `chance`.
             chance: mean, sd, p-value and number of re-pairings, where they were computed elsewhere.
             expected: (n,) each truth's mean score with re-paired pictures, likewise; default: its row's mean
@@ -83,7 +83,7 @@ class Scores:
         if expected is None:
             expected = np.full(len(values), chance[0]) if matrix.ndim == 1 else matrix.mean(axis=1)
         who = {"subject": self.subject, "variant": variant, "picture": picture, "metric": metric}
-        scored = {"nsd_id": nsd_ids, "value": values.astype(np.float64), "chance": expected}
+        scored = {"image_id": image_ids, "value": values.astype(np.float64), "chance": expected}
         self.images.append(pd.DataFrame({**who, **scored}))
         self.summary.append(
             {
@@ -129,32 +129,32 @@ class Scores:
         self,
         variant: str,
         picture: str,
-        nsd_ids: np.ndarray,
+        image_ids: np.ndarray,
         truth: np.ndarray,
         images: np.ndarray,
         preset: str,
     ) -> None:
         """PixCorr and SSIM of uint8 pictures (n, h, w, 3) against stimuli (n, H, W, 3) under a preset."""
         rule = metrics.PRESETS[preset]
-        self.add_sized(variant, picture, nsd_ids, *metrics.sized(truth, images, rule), rule.ssim)
+        self.add_sized(variant, picture, image_ids, *metrics.sized(truth, images, rule), rule.ssim)
 
     def add_sized(
         self,
         variant: str,
         picture: str,
-        nsd_ids: np.ndarray,
+        image_ids: np.ndarray,
         truth: np.ndarray,
         images: np.ndarray,
         ssim: metrics.Variant,
     ) -> None:
         """PixCorr and SSIM of pictures and stimuli at a preset's size already, uint8 (n, S, S, 3)."""
-        self.add(variant, picture, "pixcorr", nsd_ids, metrics.correlation_matrix(truth, images))
+        self.add(variant, picture, "pixcorr", image_ids, metrics.correlation_matrix(truth, images))
         if truth.shape[1] <= LARGEST_MATRIX:
             self.add(
                 variant,
                 picture,
                 "ssim",
-                nsd_ids,
+                image_ids,
                 metrics.ssim_matrix(ssim_variants.unit(truth), ssim_variants.unit(images), ssim),
             )
             return
@@ -165,14 +165,14 @@ class Scores:
         expected, drawn = np.mean(drawn, axis=0), np.mean(drawn, axis=1)
         p = (1 + np.count_nonzero(drawn >= values.mean())) / (1 + SAMPLED_REPAIRINGS)
         chance = (float(drawn.mean()), float(drawn.std(ddof=1)), p, SAMPLED_REPAIRINGS)
-        self.add(variant, picture, "ssim", nsd_ids, values, chance, expected)
+        self.add(variant, picture, "ssim", image_ids, values, chance, expected)
 
     def add_features(
         self,
         variant: str,
         picture: str,
         metric: str,
-        nsd_ids: np.ndarray,
+        image_ids: np.ndarray,
         truth: np.ndarray,
         found: np.ndarray,
         rows: Sequence[int] | np.ndarray | None = None,
@@ -182,17 +182,17 @@ class Scores:
         Arguments as for `add_two_way`.
         """
         if not metric.endswith("_distance"):
-            self.add_two_way(variant, picture, metric, nsd_ids, truth, found, rows)
+            self.add_two_way(variant, picture, metric, image_ids, truth, found, rows)
             return
         own = truth if rows is None else truth[rows]
-        self.add(variant, picture, metric, nsd_ids, 1 - metrics.correlation_matrix(own, found))
+        self.add(variant, picture, metric, image_ids, 1 - metrics.correlation_matrix(own, found))
 
     def add_two_way(
         self,
         variant: str,
         picture: str,
         metric: str,
-        nsd_ids: np.ndarray,
+        image_ids: np.ndarray,
         truth: np.ndarray,
         found: np.ndarray,
         rows: Sequence[int] | np.ndarray | None = None,
@@ -203,10 +203,10 @@ class Scores:
         all): a control painted for some test images has the same rivals as what it is compared with.
         """
         matrix = metrics.two_way_matrix(metrics.correlation_matrix(truth, found))
-        self.add(variant, picture, metric, nsd_ids, matrix if rows is None else matrix[rows])
+        self.add(variant, picture, metric, image_ids, matrix if rows is None else matrix[rows])
 
     def add_retrieval(
-        self, variant: str, picture: str, nsd_ids: np.ndarray, truth: np.ndarray, found: np.ndarray
+        self, variant: str, picture: str, image_ids: np.ndarray, truth: np.ndarray, found: np.ndarray
     ) -> None:
         """Retrieval both ways of features (n, d): the image from the brain's, and the brain's from the image.
 
@@ -215,21 +215,25 @@ class Scores:
         similarity = metrics.cosine_matrix(truth, found)
         image = metrics.retrieval_matrix(similarity, self.seed)
         brain = metrics.retrieval_matrix(similarity.T, self.seed).T
-        self.add(variant, picture, "retrieval_image", nsd_ids, image)
-        self.add(variant, picture, "retrieval_brain", nsd_ids, brain)
+        self.add(variant, picture, "retrieval_image", image_ids, image)
+        self.add(variant, picture, "retrieval_brain", image_ids, brain)
 
     def add_labels(
         self,
         variant: str,
         picture: str,
         metric: str,
-        nsd_ids: np.ndarray,
+        image_ids: np.ndarray,
         truth: np.ndarray,
         named: np.ndarray,
     ) -> None:
         """Whether a judge names the true label: labels (n,) and the judge's answers (n,)."""
         self.add(
-            variant, picture, metric, nsd_ids, (truth[:, None] == np.asarray(named)[None]).astype(np.float64)
+            variant,
+            picture,
+            metric,
+            image_ids,
+            (truth[:, None] == np.asarray(named)[None]).astype(np.float64),
         )
 
     def image_table(self) -> pd.DataFrame:
@@ -257,7 +261,7 @@ class Scores:
                 continue
             wide = [
                 table[(table["variant"] == v) & (table["picture"] == p)].pivot_table(
-                    index="nsd_id", columns="metric", values="value"
+                    index="image_id", columns="metric", values="value"
                 )
                 for v, p in sides
             ]

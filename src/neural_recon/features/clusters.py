@@ -17,12 +17,12 @@ from neural_recon.features.feature_files import FeatureTable
 
 logger = logging.getLogger(__name__)
 
-COLUMNS = ("nsd_id", "cluster", "split")
+COLUMNS = ("image_id", "cluster", "split")
 
 
-def class_tokens(paths: Sequence[str | Path], nsd_ids: np.ndarray) -> np.ndarray:
+def class_tokens(paths: Sequence[str | Path], image_ids: np.ndarray) -> np.ndarray:
     """CLIP vision's class token of images, float32 (n, C), from the chunk files of that space."""
-    table = FeatureTable(paths, nsd_ids)
+    table = FeatureTable(paths, image_ids)
     return table[:, : table.parts[0]].astype(np.float32)
 
 
@@ -46,16 +46,16 @@ def cluster_labels(features: np.ndarray, count: int, seed: int) -> np.ndarray:
 
 
 def cluster_split(
-    features: np.ndarray, nsd_ids: np.ndarray, count: int, test_share: float, seed: int
+    features: np.ndarray, image_ids: np.ndarray, count: int, test_share: float, seed: int
 ) -> pd.DataFrame:
     """Cut images into clusters and hold whole ones out, drawn with `seed`, until `test_share` is reached.
 
     Args:
         features: (n, d), one row an image, without zero rows.
-        nsd_ids: (n,).
+        image_ids: (n,).
 
     Returns:
-        Columns nsd_id, cluster (from 1) and split ("train" or "test"), ascending by id.
+        Columns image_id, cluster (from 1) and split ("train" or "test"), ascending by id.
 
     Raises:
         InputError: not more images than clusters, or all clusters would be held out.
@@ -75,5 +75,5 @@ def cluster_split(
         )
     logger.info("%d of %d clusters held out, %d of %d images", len(held_out), count, is_test.sum(), n)
     split = np.where(is_test, "test", "train")
-    table = pd.DataFrame({"nsd_id": nsd_ids, "cluster": label + 1, "split": split})
-    return table.sort_values("nsd_id", ignore_index=True)
+    table = pd.DataFrame({"image_id": image_ids, "cluster": label + 1, "split": split})
+    return table.sort_values("image_id", ignore_index=True)

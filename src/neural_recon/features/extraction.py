@@ -22,7 +22,7 @@ BLOCK = 64  # pictures between two lines in the log
 
 
 def vdvae_features(
-    model: VDVAE, pictures: np.ndarray, nsd_ids: np.ndarray, layers: int, latents: str, seed: int
+    model: VDVAE, pictures: np.ndarray, image_ids: np.ndarray, layers: int, latents: str, seed: int
 ) -> np.ndarray:
     """Latents of the first layers, float32 (n, D), of pictures uint8 (n, H, W, 3).
 
@@ -37,7 +37,7 @@ def vdvae_features(
                 for picture in pictures[part]
             ]
         )
-        drawing = [random_streams.generator(seed, int(i), "vdvae posterior") for i in nsd_ids[part]]
+        drawing = [random_streams.generator(seed, int(i), "vdvae posterior") for i in image_ids[part]]
         rows.append(model.encode(small, layers, generators=drawing if latents == "sample" else None))
     return np.concatenate(rows)
 

@@ -1,6 +1,6 @@
-"""Files of features, in chunks of images; read by NSD id and blocks of columns. Needs no torch.
+"""Files of features, in chunks of images; read by image id and blocks of columns. Needs no torch.
 
-A chunk file holds `features` float16 (n, D), `nsd_id` (n,), `missing` (n,), true for an image without
+A chunk file holds `features` float16 (n, D), `image_id` (n,), `missing` (n,), true for an image without
 picture or caption (such a row is NaN, and using it is an error), and `parts`: how many columns each layer or
 token takes, in order.
 """
@@ -24,7 +24,7 @@ def write_chunk(
     path: str | Path,
     features: np.ndarray,
     missing: np.ndarray,
-    nsd_ids: np.ndarray,
+    image_ids: np.ndarray,
     parameters: Mapping[str, object],
     parts: Sequence[int] | None = None,
 ) -> None:
@@ -53,7 +53,7 @@ def write_chunk(
         path,
         {
             "features": features.astype(np.float16),
-            "nsd_id": nsd_ids.astype(np.int32),
+            "image_id": image_ids.astype(np.int32),
             "missing": missing,
             "parts": np.array(parts, np.int32),
         },
@@ -63,7 +63,7 @@ def write_chunk(
 
 
 class FeatureTable:
-    """Rows of several chunk files, in the order of `nsd_ids`, read by blocks of columns: `table[:, a:b]`.
+    """Rows of several chunk files, in the order of `image_ids`, read by blocks of columns: `table[:, a:b]`.
 
     Attributes:
         shape: (n, D).
@@ -74,46 +74,46 @@ class FeatureTable:
             no chunk file; files of different D.
     """
 
-    def __init__(self, paths: Sequence[str | Path], nsd_ids: np.ndarray):
+    def __init__(self, paths: Sequence[str | Path], image_ids: np.ndarray):
         with contextlib.ExitStack() as opened:
             self.files = [opened.enter_context(open_hdf5(path)) for path in paths]
-            self._look(paths, nsd_ids)
+            self._look(paths, image_ids)
             self._opened = opened.pop_all()  # the files stay open as long as the table lives
 
-    def _look(self, paths: Sequence[str | Path], nsd_ids: np.ndarray) -> None:
-        """Find the rows of `nsd_ids`, and set the attributes."""
+    def _look(self, paths: Sequence[str | Path], image_ids: np.ndarray) -> None:
+        """Find the rows of `image_ids`, and set the attributes."""
         where: dict[int, tuple[int, int, bool]] = {}
         widths: set[int] = set()
         for number, (path, file) in enumerate(zip(paths, self.files, strict=True)):
-            if not {"features", "nsd_id", "missing", "parts"} <= set(file):
+            if not {"features", "image_id", "missing", "parts"} <= set(file):
                 raise InputError(
-                    f"{path}: expected the datasets features, nsd_id, missing and parts, found "
+                    f"{path}: expected the datasets features, image_id, missing and parts, found "
                     f"{sorted(map(str, file))}; compute it again."
                 )
             features = dataset(path, file, "features", 2, "f")
-            arrays = read_hdf5(path, "nsd_id", "missing", "parts")
+            arrays = read_hdf5(path, "image_id", "missing", "parts")
             n, width = features.shape
-            shapes = [arrays[name].shape for name in ("nsd_id", "missing")]
+            shapes = [arrays[name].shape for name in ("image_id", "missing")]
             if shapes != [(n,)] * 2 or arrays["parts"].ndim != 1 or arrays["parts"].sum() != width:
                 raise InputError(
                     f"{path}: expected ids for {n} rows and parts of {width} columns, found others; "
                     "compute it again."
                 )
             widths.add(width)
-            ids = whole_numbers(path, "nsd_id", arrays["nsd_id"])
-            for row, (nsd_id, missing) in enumerate(zip(ids, arrays["missing"], strict=True)):
-                where[int(nsd_id)] = (number, row, bool(missing))
+            ids = whole_numbers(path, "image_id", arrays["image_id"])
+            for row, (image_id, missing) in enumerate(zip(ids, arrays["missing"], strict=True)):
+                where[int(image_id)] = (number, row, bool(missing))
             if number == 0:
                 self.parts = arrays["parts"]
-        absent = [int(i) for i in nsd_ids if int(i) not in where]
+        absent = [int(i) for i in image_ids if int(i) not in where]
         if absent:
             raise InputError(
                 f"{paths[0]} and {len(paths) - 1} more: expected the features of image {absent[0]}, "
                 f"found none ({len(absent)} images are missing); remove these files and run again."
             )
-        places = np.array([where[int(i)] for i in nsd_ids], dtype=np.int64).reshape(-1, 3)
+        places = np.array([where[int(i)] for i in image_ids], dtype=np.int64).reshape(-1, 3)
         if places[:, 2].any():
-            first = int(np.asarray(nsd_ids)[places[:, 2] == 1][0])
+            first = int(np.asarray(image_ids)[places[:, 2] == 1][0])
             raise InputError(
                 f"image {first}: expected a picture and captions, found none; leave it out of the split."
             )
@@ -134,18 +134,18 @@ class FeatureTable:
         return block
 
 
-def read_rows(paths: str | Path | Sequence[str | Path], nsd_ids: Sequence[int] | np.ndarray) -> np.ndarray:
+def read_rows(paths: str | Path | Sequence[str | Path], image_ids: Sequence[int] | np.ndarray) -> np.ndarray:
     """Rows (n, D) of some images: from chunk files (a list of paths), or from a file of predictions.
 
     Raises:
         InputError: an image that is not there, or predictions that are not finite.
     """
     if not isinstance(paths, str | Path):
-        return FeatureTable(paths, np.asarray(nsd_ids))[:, :].astype(np.float32)
+        return FeatureTable(paths, np.asarray(image_ids))[:, :].astype(np.float32)
     with open_hdf5(paths) as file:
         predictions = dataset(paths, file, "predictions", 2, "f")
-        ids = whole_numbers(paths, "nsd_id", read_hdf5(paths, "nsd_id")["nsd_id"], len(predictions))
-        rows = np.stack([predictions[row] for row in _rows_of(paths, ids, nsd_ids)])
+        ids = whole_numbers(paths, "image_id", read_hdf5(paths, "image_id")["image_id"], len(predictions))
+        rows = np.stack([predictions[row] for row in _rows_of(paths, ids, image_ids)])
     wrong = np.count_nonzero(~np.isfinite(rows).all(axis=1))
     if wrong:
         raise InputError(
@@ -156,18 +156,18 @@ def read_rows(paths: str | Path | Sequence[str | Path], nsd_ids: Sequence[int] |
 
 
 def select_rows(
-    path: str | Path, rows: np.ndarray, nsd_id: np.ndarray, wanted: Sequence[int] | np.ndarray
+    path: str | Path, rows: np.ndarray, image_id: np.ndarray, wanted: Sequence[int] | np.ndarray
 ) -> np.ndarray:
     """The rows of a file's array that belong to the wanted images, in their order.
 
     Raises:
         InputError: an image that is not there.
     """
-    return rows[_rows_of(path, nsd_id, wanted)]
+    return rows[_rows_of(path, image_id, wanted)]
 
 
-def _rows_of(path: str | Path, nsd_id: np.ndarray, wanted: Sequence[int] | np.ndarray) -> list[int]:
-    where = {int(i): row for row, i in enumerate(nsd_id)}
+def _rows_of(path: str | Path, image_id: np.ndarray, wanted: Sequence[int] | np.ndarray) -> list[int]:
+    where = {int(i): row for row, i in enumerate(image_id)}
     absent = [int(i) for i in wanted if int(i) not in where]
     if absent:
         raise InputError(f"{path}: expected a row for image {absent[0]}, found none; compute it again.")

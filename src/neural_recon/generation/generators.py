@@ -64,7 +64,7 @@ class Generator(ABC):
         self,
         base: np.ndarray | None,
         contexts: Contexts | None,
-        nsd_ids: np.ndarray,
+        image_ids: np.ndarray,
         seed: int,
         draw: int = 0,
     ) -> np.ndarray:
@@ -73,7 +73,7 @@ class Generator(ABC):
         Args:
             base: uint8 (n, H, W, 3) base images, or None.
             contexts: of the same n images, or None. What a kind does not need it passes over.
-            nsd_ids: (n,): with `seed` and `draw` they fix every picture, whatever is painted beside it.
+            image_ids: (n,): with `seed` and `draw` they fix every picture, whatever is painted beside it.
             seed: of the run.
             draw: which of a picture's draws: the run's pictures are draw 0.
 
@@ -110,7 +110,7 @@ class VersatileDiffusion(Generator):
         self,
         base: np.ndarray | None,
         contexts: Contexts | None,
-        nsd_ids: np.ndarray,
+        image_ids: np.ndarray,
         seed: int,
         draw: int = 0,
     ) -> np.ndarray:
@@ -120,7 +120,7 @@ class VersatileDiffusion(Generator):
             raise InputError("versatile_diffusion: expected contexts to be guided by, found none.")
         given = (contexts.vision, contexts.text, contexts.unconditional)
         start = base if self.needs_base else None
-        return reconstruct(self.pipeline, start, *given, nsd_ids, seed, **self.how, draw=draw)
+        return reconstruct(self.pipeline, start, *given, image_ids, seed, **self.how, draw=draw)
 
 
 class ContextsOnly(VersatileDiffusion):
@@ -147,7 +147,7 @@ class BaseOnly(Generator):
         self,
         base: np.ndarray | None,
         contexts: Contexts | None,  # noqa: ARG002
-        nsd_ids: np.ndarray,  # noqa: ARG002
+        image_ids: np.ndarray,  # noqa: ARG002
         seed: int,  # noqa: ARG002
         draw: int = 0,  # noqa: ARG002
     ) -> np.ndarray:
@@ -189,7 +189,7 @@ def changing(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: settings[name] for name in ("kind", *KINDS[settings["kind"]].settings)}
 
 
-def read_base(path: str | Path, nsd_ids: np.ndarray) -> np.ndarray | None:
+def read_base(path: str | Path, image_ids: np.ndarray) -> np.ndarray | None:
     """The base images uint8 (n, H, W, 3) of some images; None without a path (a kind that needs none).
 
     Raises:
@@ -197,15 +197,15 @@ def read_base(path: str | Path, nsd_ids: np.ndarray) -> np.ndarray | None:
     """
     if not path:
         return None
-    arrays = read_hdf5(path, "images", "nsd_id")
-    return select_rows(path, arrays["images"], arrays["nsd_id"], nsd_ids)
+    arrays = read_hdf5(path, "images", "image_id")
+    return select_rows(path, arrays["images"], arrays["image_id"], image_ids)
 
 
 def read_contexts(
     vision: str | Path | Sequence[str | Path],
     text: str | Path | Sequence[str | Path],
     unconditional: str | Path,
-    nsd_ids: np.ndarray,
+    image_ids: np.ndarray,
 ) -> Contexts | None:
     """The contexts of some images; None without a path of unconditional ones (a kind that needs none).
 
@@ -217,7 +217,7 @@ def read_contexts(
     """
     if not unconditional:
         return None
-    return contexts_of(read_rows(vision, nsd_ids), read_rows(text, nsd_ids), unconditional)
+    return contexts_of(read_rows(vision, image_ids), read_rows(text, image_ids), unconditional)
 
 
 def contexts_of(vision: np.ndarray, text: np.ndarray, unconditional: str | Path) -> Contexts | None:

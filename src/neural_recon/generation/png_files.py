@@ -17,9 +17,9 @@ logger = logging.getLogger(__name__)
 
 
 def write_folder(folder: str | Path, kinds: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write `folder`/KIND/NSDID.png for every kind's `images` uint8 (n, H, W, 3) and `nsd_id` (n,).
+    """Write `folder`/KIND/NSDID.png for every kind's `images` uint8 (n, H, W, 3) and `image_id` (n,).
 
-    An `nsd_id` that is a string is a name instead, for pictures that are not of NSD.
+    An `image_id` that is a string is a name instead, for pictures that are not of NSD.
 
     The folder appears under its name only when all of its pictures are written.
     """
@@ -29,8 +29,8 @@ def write_folder(folder: str | Path, kinds: Mapping[str, Mapping[str, Any]]) -> 
         with refusals_named(folder):
             for kind, arrays in kinds.items():
                 (temporary / kind).mkdir(parents=True)
-                for nsd_id, image in zip(arrays["nsd_id"], arrays["images"], strict=True):
-                    name = nsd_id if isinstance(nsd_id, str) else f"{nsd_id:05d}"
+                for image_id, image in zip(arrays["image_id"], arrays["images"], strict=True):
+                    name = image_id if isinstance(image_id, str) else f"{image_id:05d}"
                     Image.fromarray(image).save(temporary / kind / f"{name}.png")
             shutil.rmtree(folder, ignore_errors=True)
             temporary.replace(folder)
@@ -43,16 +43,16 @@ def write_sheet(
     path: str | Path,
     stimuli: np.ndarray | None,
     kinds: Mapping[str, Mapping[str, Any]],
-    nsd_ids: Sequence[int] | np.ndarray,
+    image_ids: Sequence[int] | np.ndarray,
 ) -> None:
-    """Write one PNG with a row of stimuli uint8 (n, H, W, 3) of `nsd_ids`, and a row of each kind below.
+    """Write one PNG with a row of stimuli uint8 (n, H, W, 3) of `image_ids`, and a row of each kind below.
 
     Without stimuli (nobody knows what a new scan's subject saw) the kinds' rows are all there is.
     """
     size = 2 * max(64, min(128, *(arrays["images"].shape[1] for arrays in kinds.values())))
     rows = [] if stimuli is None else [list(stimuli)]
     for kind, arrays in kinds.items():
-        rows.append(list(select_rows(kind, arrays["images"], arrays["nsd_id"], nsd_ids)))
+        rows.append(list(select_rows(kind, arrays["images"], arrays["image_id"], image_ids)))
     smooth = Image.Resampling.BICUBIC
     lines = [
         np.concatenate([np.asarray(Image.fromarray(p).resize((size, size), smooth)) for p in row], axis=1)

@@ -65,7 +65,7 @@ def reconstruct(
     vision: np.ndarray,
     text: np.ndarray,
     unconditional: tuple[np.ndarray, np.ndarray],
-    nsd_ids: np.ndarray,
+    image_ids: np.ndarray,
     seed: int,
     strength: float,
     mixing: float,
@@ -83,7 +83,7 @@ def reconstruct(
         base: uint8 (n, H, W, 3) base images; None: pure noise is the start, and all steps are run.
         vision, text: (n, tokens * C) predicted contexts.
         unconditional: the contexts (1, tokens, C) of a grey image and of the empty caption.
-        nsd_ids: (n,), for the seeds: with `seed` they fix every picture, whatever the batch.
+        image_ids: (n,), for the seeds: with `seed` they fix every picture, whatever the batch.
         strength, mixing, guidance_scale, steps: as for `DualGuidedPipeline`.
         batch: images at once (one, where the pipeline's memory is "low").
         draw: which of a picture's draws: each has noise of its own; the run's pictures are draw 0.
@@ -96,7 +96,7 @@ def reconstruct(
             infinity; a picture came out black or not as numbers; even one image needs too much memory.
         ValueError: another argument out of its range, as the pipeline's call says.
     """
-    n, strength = len(nsd_ids), 1.0 if base is None else strength
+    n, strength = len(image_ids), 1.0 if base is None else strength
     if base is not None and (base.dtype != np.uint8 or base.ndim != 4 or base.shape[::3] != (n, 3)):
         raise InputError(
             f"base images: expected uint8 ({n}, H, W, 3), one per image to paint, found {base.dtype} "
@@ -117,7 +117,7 @@ def reconstruct(
                 "features and generator must come from the same weights.versatile."
             )
         contexts.append(torch.from_numpy(np.asarray(flat, np.float32)).view(-1, *none.shape[1:]))
-        _check_finite(contexts[-1], nsd_ids, f"{name} contexts", "predict the features again")
+        _check_finite(contexts[-1], image_ids, f"{name} contexts", "predict the features again")
         if not np.isfinite(none).all():
             raise InputError(
                 f"{name} context without guidance: expected finite numbers, found others; compute it again."
@@ -127,25 +127,25 @@ def reconstruct(
     purpose = f"reconstruction, draw {draw}" if draw else "reconstruction"
 
     def noised(part: slice) -> torch.Tensor:
-        generators = [random_streams.generator(seed, int(i), purpose) for i in nsd_ids[part]]
+        generators = [random_streams.generator(seed, int(i), purpose) for i in image_ids[part]]
         large = None if base is None else enlarge(base[part], pipeline.image_size)
         return pipeline.noised(large, strength, steps, generators).cpu()
 
     def denoised(part: slice) -> torch.Tensor:
         given = (contexts[0][part], contexts[1][part], no_vision, no_text)
         last = pipeline.denoised(latents[part], given, strength, mixing, guidance_scale, steps)
-        _check_finite(last, nsd_ids[part], "latents")
+        _check_finite(last, image_ids[part], "latents")
         return last.cpu()
 
     def decoded(part: slice) -> torch.Tensor:
         images = pipeline.decode(latents[part])
-        _check_finite(images, nsd_ids[part], "a picture")
+        _check_finite(images, image_ids[part], "a picture")
         return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
 
     latents = _in_batches(pipeline, noised, n, batch, "encoded")
     latents = _in_batches(pipeline, denoised, n, batch, "denoised")
     pictures = _in_batches(pipeline, decoded, n, batch, "decoded").numpy()
-    black = np.asarray(nsd_ids)[(pictures <= BLACK).all(axis=(1, 2, 3))]
+    black = np.asarray(image_ids)[(pictures <= BLACK).all(axis=(1, 2, 3))]
     if len(black):
         raise InputError(f"{_pictures(black)}: expected a picture, found black; {MEND}.")
     return pictures
@@ -192,13 +192,13 @@ def _in_batches(
     return torch.cat(rows)
 
 
-def _check_finite(values: torch.Tensor, nsd_ids: np.ndarray, what: str, advice: str = MEND) -> None:
+def _check_finite(values: torch.Tensor, image_ids: np.ndarray, what: str, advice: str = MEND) -> None:
     finite = values.isfinite().flatten(1).all(1).cpu().numpy()
     if not finite.all():
-        wrong = np.asarray(nsd_ids)[~finite]
+        wrong = np.asarray(image_ids)[~finite]
         raise InputError(f"{_pictures(wrong)}: expected {what} of finite numbers, found others; {advice}.")
 
 
-def _pictures(nsd_ids: np.ndarray) -> str:
-    more = f" and {len(nsd_ids) - 1} more" if len(nsd_ids) > 1 else ""
-    return f"reconstruction of image {int(nsd_ids[0])}{more}"
+def _pictures(image_ids: np.ndarray) -> str:
+    more = f" and {len(image_ids) - 1} more" if len(image_ids) > 1 else ""
+    return f"reconstruction of image {int(image_ids[0])}{more}"

@@ -19,7 +19,7 @@ BUDGET = 22_000_000  # characters of the page that pictures may take, about
 # large and two subjects of 982 images still make a file that opens at once.
 SIZES = ((160, 90), (160, 75), (144, 75), (128, 75), (112, 70), (96, 65), (80, 60), (64, 60))
 SAMPLE = 12  # pictures a sheet that tell how much it will take
-CONTENT = ["nsd_id", "n_objects", "main_category"]
+CONTENT = ["image_id", "n_objects", "main_category"]
 
 
 @dataclass(frozen=True)
@@ -127,9 +127,9 @@ def _written(sheet: Sheet, side: int, quality: int) -> str:
     """A sheet's pictures as JSON; equal ones (images with the same nearest neighbour) stand there once."""
     ids, index = [], []
     pictures: dict[str, int] = {}
-    for nsd_id, image in sheet.read(sheet.ids):
+    for image_id, image in sheet.read(sheet.ids):
         text = gallery.encoded(image, side, quality)
-        ids.append(nsd_id)
+        ids.append(image_id)
         index.append(pictures.setdefault(text, len(pictures)))
     return _json({"ids": ids, "index": index, "pictures": list(pictures)})
 
@@ -157,13 +157,13 @@ def _aligned(scores: Mapping[int, float], ids: Sequence[int]) -> list[float | No
 
 
 def _contents(path: str | Path | None, ids: set[int]) -> dict[int, tuple[int | None, str]]:
-    """NSD id -> number of objects and main category, of the test images that have them."""
+    """image id -> number of objects and main category, of the test images that have them."""
     if path is None:
         return {}
     frame = results.table(path, CONTENT)
-    frame = frame[frame["nsd_id"].isin(ids)]
+    frame = frame[frame["image_id"].isin(ids)]
     return {
-        int(row.nsd_id): (
+        int(row.image_id): (
             None if pd.isna(row.n_objects) else int(row.n_objects),
             "" if pd.isna(row.main_category) else str(row.main_category),
         )

@@ -38,7 +38,7 @@ class Card:
     """One test image with what was made of it."""
 
     subject: str
-    nsd_id: int
+    image_id: int
     score: float | None
     rank: int  # 1: the best of the subject
     pictures: list[Picture]
@@ -68,29 +68,29 @@ def evenly(n: int, count: int) -> list[int]:
     return sorted(set(np.linspace(0, n - 1, min(count, n)).round().astype(int).tolist())) if n else []
 
 
-def best_first(nsd_ids: Sequence[int] | np.ndarray, scores: Mapping[int, float]) -> list[int]:
+def best_first(image_ids: Sequence[int] | np.ndarray, scores: Mapping[int, float]) -> list[int]:
     """Ids from the best score to the worst, equal ones by id, those without a score last."""
-    return sorted((int(i) for i in nsd_ids), key=lambda i: (i not in scores, -scores.get(i, 0), i))
+    return sorted((int(i) for i in image_ids), key=lambda i: (i not in scores, -scores.get(i, 0), i))
 
 
-def each_stimulus(path: str | Path, nsd_ids: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
-    """NSD id and picture seen, by id."""
-    ids = sorted({int(i) for i in nsd_ids})
+def each_stimulus(path: str | Path, image_ids: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
+    """image id and picture seen, by id."""
+    ids = sorted({int(i) for i in image_ids})
     for start in range(0, len(ids), 50):  # 27 MB at a time
         some = ids[start : start + 50]
         yield from zip(some, nsd_tree.read_stimuli(path, some), strict=True)
 
 
-def stimuli_of(path: str | Path, nsd_ids: Iterable[int]) -> dict[int, str]:
-    """NSD id -> the picture seen, small, as data."""
-    return {i: data_uri(image) for i, image in each_stimulus(path, nsd_ids)}
+def stimuli_of(path: str | Path, image_ids: Iterable[int]) -> dict[int, str]:
+    """image id -> the picture seen, small, as data."""
+    return {i: data_uri(image) for i, image in each_stimulus(path, image_ids)}
 
 
-def small_of(path: str | Path | None, nsd_ids: Iterable[int], name: str = "images") -> dict[int, str]:
-    """NSD id -> a result's picture, small, as data."""
+def small_of(path: str | Path | None, image_ids: Iterable[int], name: str = "images") -> dict[int, str]:
+    """image id -> a result's picture, small, as data."""
     if path is None:
         return {}
-    return {i: data_uri(image) for i, image in results.each_picture(path, nsd_ids, name)}
+    return {i: data_uri(image) for i, image in results.each_picture(path, image_ids, name)}
 
 
 def kinds_of(person: Results) -> list[tuple[str, str, Path | str, str]]:
@@ -119,7 +119,7 @@ def first_cards(person: Results, stimuli: str | Path) -> dict[str, Any]:
     cards = []
     for i in ids:
         shown = [
-            Picture(label, found.get(i, ""), f"{label}, NSD id {i}, {person.subject}")
+            Picture(label, found.get(i, ""), f"{label}, image id {i}, {person.subject}")
             for label, found in pictures
         ]
         remarks = [f"{m} {'✓' if values[i] > 0.5 else '✗'}" for m, values in judged.items() if i in values]
@@ -146,9 +146,9 @@ def shared_cards(people: Sequence[Results], stimuli: str | Path) -> list[Card]:
     return [
         Card(
             "", i, mean[i], ranked.index(i) + 1,
-            [Picture("seen", seen[i], f"seen, NSD id {i}")]
+            [Picture("seen", seen[i], f"seen, image id {i}")]
             + [
-                Picture(f"{p.subject} {number(s[i])}", f[i], f"final image, NSD id {i}, {p.subject}")
+                Picture(f"{p.subject} {number(s[i])}", f[i], f"final image, image id {i}, {p.subject}")
                 for p, f, s in zip(people, final, scores, strict=True)
             ],
             [],
@@ -175,10 +175,14 @@ def swapped_cards(person: Results, stimuli: str | Path) -> dict[str, Any] | None
     for i in ids:
         # the context's own picture may be any test image, its reconstruction is not needed
         rows = (
-            ("base image", base.get(i), f"base image of NSD id {i}"),
-            (f"contexts of {context[i]}", seen[context[i]], f"seen picture, NSD id {context[i]}"),
-            ("result", swapped.get(i), f"base image of NSD id {i} painted with the contexts of {context[i]}"),
-            ("own contexts", own.get(i), f"final image of NSD id {i}, with its own contexts"),
+            ("base image", base.get(i), f"base image of image id {i}"),
+            (f"contexts of {context[i]}", seen[context[i]], f"seen picture, image id {context[i]}"),
+            (
+                "result",
+                swapped.get(i),
+                f"base image of image id {i} painted with the contexts of {context[i]}",
+            ),
+            ("own contexts", own.get(i), f"final image of image id {i}, with its own contexts"),
         )
         cards.append(
             Card(

@@ -35,7 +35,7 @@ INTERPOLATION = {".pdf": "none", ".png": "antialiased"}
 RULES = {
     "best_median_worst": "the best, those about the median and the worst",
     "evenly": "an even spread over the ranks, from the best to the worst,",
-    "first": "the lowest NSD ids of those",
+    "first": "the lowest image ids of those",
 }
 
 
@@ -55,17 +55,17 @@ def draw(
     """
     scores = read_scores(files.scores, subject, figure["score"])
     groups = choose(scores, figure, better(figure["score"]), subject)
-    ids = [nsd_id for group in groups.values() for nsd_id in group]
+    ids = [image_id for group in groups.values() for image_id in group]
     rows = {"seen": list(read_stimuli(files.stimuli, ids))}
     for label, path in (("base image", files.base), ("final image", files.final)):
         if not path:
             continue
-        arrays = read_hdf5(path, "images", "nsd_id")
-        rows[label] = list(select_rows(path, arrays["images"], arrays["nsd_id"], ids))
-    painted = read_hdf5(files.true_features, "images", "nsd_id")
-    images = dict(zip(painted["nsd_id"].tolist(), painted["images"], strict=True))
+        arrays = read_hdf5(path, "images", "image_id")
+        rows[label] = list(select_rows(path, arrays["images"], arrays["image_id"], ids))
+    painted = read_hdf5(files.true_features, "images", "image_id")
+    images = dict(zip(painted["image_id"].tolist(), painted["images"], strict=True))
     if not images.keys().isdisjoint(ids):
-        rows["true features"] = [images.get(nsd_id) for nsd_id in ids]
+        rows["true features"] = [images.get(image_id) for image_id in ids]
     text = caption(subject, scores, groups, figure, preset, simulated, list(rows))
     for path in (output.png, output.pdf):
         suffix = Path(path).suffix
@@ -78,7 +78,7 @@ def draw(
 
 
 def read_scores(path: str | Path, subject: str, metric: str) -> pd.Series:
-    """NSD id -> score of the final images, ascending by id.
+    """image id -> score of the final images, ascending by id.
 
     Raises:
         InputError: the final images have no such score.
@@ -86,7 +86,7 @@ def read_scores(path: str | Path, subject: str, metric: str) -> pd.Series:
     table = read_table(path)
     every = table[(table["variant"] == "decoded") & (table["picture"] == "final")]
     final = every[np.isfinite(every["value"])]
-    scores = final[final["metric"] == metric].set_index("nsd_id")["value"].sort_index()
+    scores = final[final["metric"] == metric].set_index("image_id")["value"].sort_index()
     if scores.empty:
         raise InputError(
             f"figure.score: expected a score of {subject}'s final images "
@@ -99,21 +99,21 @@ def read_scores(path: str | Path, subject: str, metric: str) -> pd.Series:
 
 
 def choose(scores: pd.Series, figure: Mapping[str, Any], better: str, subject: str) -> dict[str, list[int]]:
-    """The columns' NSD ids by group, the better first; equal scores in the order of the ids.
+    """The columns' image ids by group, the better first; equal scores in the order of the ids.
 
     Raises:
         InputError: an image chosen by hand that has no score.
     """
-    if figure["nsd_ids"]:
-        absent = [nsd_id for nsd_id in figure["nsd_ids"] if nsd_id not in scores.index]
+    if figure["image_ids"]:
+        absent = [image_id for image_id in figure["image_ids"] if image_id not in scores.index]
         if absent:
             raise InputError(
-                f"figure.nsd_ids: expected test images of {subject}, found {absent[0]}, which is none."
+                f"figure.image_ids: expected test images of {subject}, found {absent[0]}, which is none."
             )
-        return {"chosen by hand": list(figure["nsd_ids"])}
+        return {"chosen by hand": list(figure["image_ids"])}
     count, n = min(figure["count"], len(scores)), len(scores)
     if figure["rule"] == "first":
-        return {"lowest NSD ids": scores.index[:count].tolist()}
+        return {"lowest image ids": scores.index[:count].tolist()}
     ranked = scores.sort_values(ascending=better == "lower", kind="stable").index.tolist()
     if figure["rule"] == "evenly":
         places = np.linspace(0, n - 1, count).round().astype(int)
@@ -135,21 +135,21 @@ def caption(
     rows: Sequence[str],
 ) -> str:
     """What stands below the figure: who, which rows, which columns by which rule, and their scores."""
-    ids = [nsd_id for group in groups.values() for nsd_id in group]
-    how = "chosen by hand" if figure["nsd_ids"] else f"{RULES[figure['rule']]} by {figure['score']}"
-    if figure["rule"] == "first" and not figure["nsd_ids"]:
-        how = "those with the lowest NSD ids"
+    ids = [image_id for group in groups.values() for image_id in group]
+    how = "chosen by hand" if figure["image_ids"] else f"{RULES[figure['rule']]} by {figure['score']}"
+    if figure["rule"] == "first" and not figure["image_ids"]:
+        how = "those with the lowest image ids"
     shown = (
         "Rows: the picture seen, " + ("the base image, " if "base image" in rows else "") + "the final image"
     )
     ceiling = ", and where painted the generator's picture from the true features."
     shown += ceiling if "true features" in rows else "."
-    ties = "" if scores.is_unique else " Equal scores stand in the order of their NSD ids."
-    listed = ", ".join(f"{nsd_id} ({scores[nsd_id]:.3f})" for nsd_id in ids)
+    ties = "" if scores.is_unique else " Equal scores stand in the order of their image ids."
+    listed = ", ".join(f"{image_id} ({scores[image_id]:.3f})" for image_id in ids)
     return (
         f"Reconstructions of {subject}{' (simulated responses)' if simulated else ''}. {shown} "
         f"Columns: {len(ids)} of {len(scores)} test images, {how}. "
-        f"NSD id and {figure['score']} ({better(figure['score'])} is better): {listed}.{ties} "
+        f"image id and {figure['score']} ({better(figure['score'])} is better): {listed}.{ties} "
         f"Mean over all {len(scores)} test images {scores.mean():.3f}, median {scores.median():.3f}. "
         f"Evaluation preset {preset}."
     )
@@ -173,8 +173,8 @@ def _page(
     for name, ids in groups.items():
         page.text((place + side * len(ids) / 2) / WIDTH, 1 - 0.06 / height, name, ha="center", va="top",
                   fontsize=8)  # fmt: skip
-        for nsd_id in ids:
-            column = [i for group in groups.values() for i in group].index(nsd_id)
+        for image_id in ids:
+            column = [i for group in groups.values() for i in group].index(image_id)
             for line, pictures in enumerate(rows.values()):
                 bottom = height - top - side * (line + 1)
                 box = (place / WIDTH, bottom / height, 0.97 * side / WIDTH, 0.97 * side / height)
@@ -186,7 +186,7 @@ def _page(
                 else:
                     axes.imshow(picture, aspect="auto", interpolation=interpolation)
             page.text((place + side / 2) / WIDTH, (below - 0.03) / height,
-                      f"{nsd_id}\n{scores[nsd_id]:.3f}", ha="center", va="top", fontsize=5.5)  # fmt: skip
+                      f"{image_id}\n{scores[image_id]:.3f}", ha="center", va="top", fontsize=5.5)  # fmt: skip
             place += side
         place += gap
     for line, name in enumerate(rows):

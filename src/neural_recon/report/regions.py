@@ -132,7 +132,7 @@ def heat_map(scores: pd.DataFrame, tests: pd.DataFrame) -> str:
 
 
 def _base_images(person: Results, folder: Path, stimuli: str | Path, regions: Sequence[str]) -> list[Card]:
-    """Test images evenly spread by NSD id, with the base image of all voxels and of each region."""
+    """Test images evenly spread by image id, with the base image of all voxels and of each region."""
     there = np.sort(results.picture_ids(person.files.base))
     ids = [int(there[k]) for k in gallery.evenly(len(there), SHOWN)]
     columns = {"seen": gallery.stimuli_of(stimuli, ids), ALL: gallery.small_of(person.files.base, ids)}
@@ -140,7 +140,7 @@ def _base_images(person: Results, folder: Path, stimuli: str | Path, regions: Se
         columns[region] = gallery.small_of(folder / region / "base_images.h5", ids)
     return [
         Card(person.subject, i, None, 0, [
-            Picture(label, source[i], f"{label}, NSD id {i}, {person.subject}")
+            Picture(label, source[i], f"{label}, image id {i}, {person.subject}")
             for label, source in columns.items()
         ], [])
         for i in ids

@@ -37,7 +37,7 @@ SUMMARY = [
 ]
 REFITS = ("refits", "refit_score", "refit_mean", "refit_sd", "refit_z", "refit_p")
 TESTS = ["subject", "comparison", "metric", "first", "second", "n", "p"]
-IMAGES = ["variant", "picture", "metric", "nsd_id", "value"]
+IMAGES = ["variant", "picture", "metric", "image_id", "value"]
 TARGETS = ["part", "targets", "r", "r_q25", "r_q75", "ceiling", "r2", "r2_ridge", "chance", "above"]
 TARGETS += ["above_re_paired"]
 AMOUNT = [
@@ -137,12 +137,12 @@ class Results:
         return self.summary.loc[self.summary["mean"].notna(), "metric"].unique().tolist()
 
     def per_image(self, variant: str, picture: str, metric: str) -> dict[int, float]:
-        """NSD id -> score of one image; images without a number are left out."""
+        """image id -> score of one image; images without a number are left out."""
         frame = self.images
         rows = frame[
             (frame["variant"] == variant) & (frame["picture"] == picture) & (frame["metric"] == metric)
         ].dropna(subset="value")
-        return dict(zip(rows["nsd_id"].astype(int), rows["value"].astype(float), strict=True))
+        return dict(zip(rows["image_id"].astype(int), rows["value"].astype(float), strict=True))
 
 
 def read(files: SubjectFiles) -> Results:
@@ -250,24 +250,24 @@ def medians(ceilings: Mapping[str, np.ndarray]) -> dict[str, float]:
     return {name: float(np.median(values)) for name, values in joined.items() if len(values)}
 
 
-def picture_ids(path: str | Path, name: str = "nsd_id") -> np.ndarray:
-    """NSD ids of a picture file's rows (or its `context_id`)."""
+def picture_ids(path: str | Path, name: str = "image_id") -> np.ndarray:
+    """image ids of a picture file's rows (or its `context_id`)."""
     return whole_numbers(path, name, read_hdf5(path, name)[name]).astype(np.int64)
 
 
 def each_picture(
-    path: str | Path, nsd_ids: Iterable[int], name: str = "images"
+    path: str | Path, image_ids: Iterable[int], name: str = "images"
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """NSD id and picture (uint8, H x W x 3) of those of a file's images that are asked for and there,
+    """image id and picture (uint8, H x W x 3) of those of a file's images that are asked for and there,
     in the order of the file, one after the other."""
-    wanted = {int(i) for i in nsd_ids}
+    wanted = {int(i) for i in image_ids}
     ids = picture_ids(path)
     with open_hdf5(path) as file:
         images = dataset(path, file, name, 4, "u")
-        whole_numbers(path, name="nsd_id", values=ids, n=len(images))
-        for row, nsd_id in enumerate(ids):
-            if int(nsd_id) in wanted:
-                yield int(nsd_id), images[row]
+        whole_numbers(path, name="image_id", values=ids, n=len(images))
+        for row, image_id in enumerate(ids):
+            if int(image_id) in wanted:
+                yield int(image_id), images[row]
 
 
 def benchmarks(folder: str | Path | None, subjects: Iterable[str]) -> list[dict[str, Any]]:

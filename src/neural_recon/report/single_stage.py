@@ -65,7 +65,10 @@ def _cards(person: Results, stimuli: str | Path) -> list[Card]:
     return [
         Card(
             person.subject, i, scores.get(i), ranked.index(i) + 1,
-            [Picture(name, of.get(i, ""), f"{name}, NSD id {i}, {person.subject}") for name, of in pictures],
+            [
+                Picture(name, of.get(i, ""), f"{name}, image id {i}, {person.subject}")
+                for name, of in pictures
+            ],
             [],
         )
         for i in ids

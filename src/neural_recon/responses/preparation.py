@@ -129,7 +129,7 @@ def voxel_mask(voxels: pd.DataFrame, shape: tuple[int, ...]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Responses:
-    """What a decoder learns from and is tested on; averages by NSD id in ascending order."""
+    """What a decoder learns from and is tested on; averages by image id in ascending order."""
 
     train: np.ndarray  # float32 (n_train, n_kept), averages or single trials, z-scored by themselves
     test: np.ndarray  # float32 (n_test, n_kept), z-scored with the same training mean and std
@@ -247,7 +247,7 @@ class _Images:
     @classmethod
     def of(cls, trials: pd.DataFrame) -> "_Images":
         used = trials[trials["split"] != "unused"]
-        ids, rows = np.unique(used["nsd_id"], return_inverse=True)
+        ids, rows = np.unique(used["image_id"], return_inverse=True)
         row_of = pd.Series(-1, index=trials.index)
         row_of[used.index] = rows
         is_train = np.zeros(len(ids), bool)
@@ -310,7 +310,7 @@ def _read(
                 found.train.append(betas[used & train])
                 found.train_ids.append(images.ids[rows[used & train]])
             # each image once at a time: where an index comes twice, += adds once
-            turn = table.groupby("nsd_id").cumcount().to_numpy()
+            turn = table.groupby("image_id").cumcount().to_numpy()
             for which in range(turn.max() + 1):
                 now = used & (turn == which)
                 found.sums[rows[now]] += betas[now]

@@ -57,7 +57,7 @@ def examine(
     groups = dict(list(trials.groupby("session", sort=False)))
     regions = regions_of(voxels)
     chosen = np.sort(np.random.default_rng(seed).permutation(len(voxels))[:SAMPLE])
-    repetitions = Repetitions(trials["nsd_id"].value_counts(), len(voxels) + len(regions))
+    repetitions = Repetitions(trials["image_id"].value_counts(), len(voxels) + len(regions))
     has_nan, constant = np.zeros(len(voxels), bool), np.zeros(len(voxels), bool)
     figures, sample = [], {}
     for (session, table), betas in zip(groups.items(), sessions, strict=True):
@@ -76,23 +76,23 @@ def examine(
         z = np.zeros_like(betas, np.float32)
         z[:, usable] = (betas[:, usable] - mean[usable]) / std[usable]
         means = [z[:, inside].sum(1) / max(usable[inside].sum(), 1) for inside in regions.values()]
-        repetitions.add(table["nsd_id"].to_numpy(), np.column_stack([z, *means]))
+        repetitions.add(table["image_id"].to_numpy(), np.column_stack([z, *means]))
         sample[session] = z[:, chosen]
         figures.append(
             {
                 "session": session,
                 "trials": len(table),
-                "images": table["nsd_id"].nunique(),
-                "repeated": int((repetitions.counts.loc[table["nsd_id"].unique()] > 1).sum()),
+                "images": table["image_id"].nunique(),
+                "repeated": int((repetitions.counts.loc[table["image_id"].unique()] > 1).sum()),
                 "mean": float(np.median(mean[usable])) if usable.any() else np.nan,
                 "spread": float(np.median(std[usable])) if usable.any() else np.nan,
                 "unusable": 1 - float(usable.mean()),
             }
         )
     aligned = session_agreement.check(
-        sample, {session: table["nsd_id"].to_numpy() for session, table in groups.items()}
+        sample, {session: table["image_id"].to_numpy() for session, table in groups.items()}
     )
-    test = trials.loc[trials["split"] == "test", "nsd_id"].unique()
+    test = trials.loc[trials["split"] == "test", "image_id"].unique()
     if not len(test):
         raise InputError("test images: expected at least one, found none; add sessions or change the ids.")
     found = repetitions.table(float(np.mean(1 / repetitions.counts.loc[test])))

@@ -91,7 +91,7 @@ def check(responses: Arrays, images: Arrays) -> pd.DataFrame:
     Args:
         responses: session -> float32 (n_trials, n_voxels), z-scored within the session, 0 where a voxel has
             no data.
-        images: session -> the image of each trial, such as NSD ids.
+        images: session -> the image of each trial, such as image ids.
 
     Returns:
         One row a session: session, compared (trials), agreement (r by the design as it is), agreement_z,

@@ -65,7 +65,7 @@ def _check_weights(config: Config, folder: Path) -> None:
 
 def _count(plan: Plan, subject: str, summary: dict[str, str]) -> None:
     trials = plan.trials(subject)
-    images = trials.groupby("split")["nsd_id"].nunique()
+    images = trials.groupby("split")["image_id"].nunique()
     summary[subject] += (
         f", {len(trials):,} trials, {images.get('train', 0):,} training and {images['test']:,} test images, "
         f"{len(plan.feature_chunks(subject))} chunks of features a space"

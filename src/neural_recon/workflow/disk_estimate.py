@@ -38,7 +38,7 @@ def estimate(plan: Plan, versatile: Path) -> dict[str, float]:
         trials = TRIALS_PER_SESSION * len(config.sessions(subject))
         try:
             table = plan.trials(subject)
-            images, test_trials = table["nsd_id"].nunique(), int(np.count_nonzero(table["split"] == "test"))
+            images, test_trials = table["image_id"].nunique(), int(np.count_nonzero(table["split"] == "test"))
             test, controls = len(plan.test_ids(subject)), len(plan.control_ids(subject))
             chunks |= set(plan.feature_chunks(subject))
         except InputError:

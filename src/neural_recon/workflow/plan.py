@@ -81,7 +81,7 @@ class Plan:
         except InputError as error:
             lists = ", ".join(str(path) for path in files.values() if path)
             raise InputError(f"{lists or subject}: {error}") from error
-        ids = table.loc[table["split"] == "test", "nsd_id"].unique()
+        ids = table.loc[table["split"] == "test", "image_id"].unique()
         if split.name == "published":
             self._check_published(subject, table)
         if len(ids) < 2:
@@ -98,7 +98,7 @@ class Plan:
         return {"train": split.train, "test": split.test, "clusters": clusters}
 
     def _check_published(self, subject: str, table: pd.DataFrame) -> None:
-        found = table.groupby("split")["nsd_id"].nunique().to_dict()
+        found = table.groupby("split")["image_id"].nunique().to_dict()
         if found != nsd_tree.PUBLISHED_IMAGES:
             raise InputError(
                 f"{self.config.tree.expdesign}: expected the published split of {subject}, "
@@ -227,9 +227,9 @@ class Plan:
 
     @functools.cache  # noqa: B019 - every job of a subject asks
     def test_ids(self, subject: str) -> np.ndarray:
-        """NSD ids of the subject's test images, ascending; not to be written to."""
+        """image ids of the subject's test images, ascending; not to be written to."""
         trials = self.trials(subject)
-        return _fixed(np.unique(trials.loc[trials["split"] == "test", "nsd_id"]))
+        return _fixed(np.unique(trials.loc[trials["split"] == "test", "image_id"]))
 
     @functools.cache  # noqa: B019
     def control_ids(self, subject: str) -> np.ndarray:

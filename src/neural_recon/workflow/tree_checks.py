@@ -30,7 +30,7 @@ def shared_mistakes(plan: Plan) -> Iterator[str]:
                 trials = plan.trials(subject)
             except InputError:
                 continue  # said of the subject
-            used = trials.loc[trials["split"] != "unused", "nsd_id"]
+            used = trials.loc[trials["split"] != "unused", "image_id"]
             try:
                 nsd_tree.read_captions(config.captions, np.unique(used))
             except InputError as error:

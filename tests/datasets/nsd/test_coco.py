@@ -31,7 +31,7 @@ def files(tmp_path):
     return table, paths
 
 
-def test_rows_are_nsd_ids(files):
+def test_rows_are_image_ids(files):
     assert caption_table(*files).tolist() == [
         [f"caption {k}" for k in range(5)],
         ["A dog.", "A dog in Łódź.", "Dog.", "", ""],

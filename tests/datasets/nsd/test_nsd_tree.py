@@ -53,7 +53,7 @@ def test_design_of_the_real_experiment(mini):
     design = nsd_tree.read_design(mini.expdesign, "subj01", range(1, 38))
     assert len(design) == 27_750
     assert design["position"][:3].tolist() == [626, 5013, 4850]
-    images = design.drop_duplicates("nsd_id")
+    images = design.drop_duplicates("image_id")
     assert (~images["shared"]).sum() == 8859
     assert images["shared"].sum() == 982
     assert (design["shared"] == (design["position"] <= 1000)).all()
@@ -64,7 +64,7 @@ def test_published_split_by_name(mini, subject):
     raw = {"recipe": "brain_diffuser_small", "nsd": {"root": str(mini.root)}, "split": {"name": "published"}}
     trials = Plan(Config.model_validate(resolve({**raw, "subjects": {subject: {}}}, ROOT))).trials(subject)
     assert len(trials) == 27_750
-    assert trials.groupby("split")["nsd_id"].nunique().to_dict() == {"test": 982, "train": 8859}
+    assert trials.groupby("split")["image_id"].nunique().to_dict() == {"test": 982, "train": 8859}
 
 
 def test_published_split_of_another_design_is_refused(mini, monkeypatch):
@@ -78,8 +78,8 @@ def test_published_split_of_another_design_is_refused(mini, monkeypatch):
 
 def test_whole_design_shows_every_image_three_times(mini):
     design = nsd_tree.read_design(mini.expdesign, "subj02", range(1, 41))
-    assert design.groupby("nsd_id").size().value_counts().to_dict() == {3: 10_000}
-    assert design.groupby("nsd_id")["repetition"].agg(list).map(tuple).unique().tolist() == [(1, 2, 3)]
+    assert design.groupby("image_id").size().value_counts().to_dict() == {3: 10_000}
+    assert design.groupby("image_id")["repetition"].agg(list).map(tuple).unique().tolist() == [(1, 2, 3)]
 
 
 def test_design_rows_are_those_of_the_matlab_formula(mini):
@@ -90,7 +90,7 @@ def test_design_rows_are_those_of_the_matlab_formula(mini):
     for row in (0, 749, 750, 1200):
         one = design.iloc[row]
         t = (one["session"] - 1) * 750 + one["trial"] - 1
-        assert one["nsd_id"] == content["subjectim"][1, ordering[t] - 1] - 1
+        assert one["image_id"] == content["subjectim"][1, ordering[t] - 1] - 1
         # counted from session 1 on, though session 3 comes last here
         assert one["repetition"] == (ordering[: t + 1] == ordering[t]).sum()
 
@@ -139,9 +139,9 @@ def test_real_stimuli_and_captions(mini, nsd_mini):
     asked = [ids[2], ids[0], ids[2], ids[1]]
     pictures = nsd_tree.read_stimuli(mini.stimuli, asked)
     captions = nsd_tree.read_captions(mini.captions, asked)
-    for nsd_id, picture, texts in zip(asked, pictures, captions, strict=True):
-        assert (picture == np.asarray(Image.open(nsd_mini / f"images/{nsd_id:05d}.jpg"))).all()
-        assert texts == entries[nsd_id]["captions"][:5]
+    for image_id, picture, texts in zip(asked, pictures, captions, strict=True):
+        assert (picture == np.asarray(Image.open(nsd_mini / f"images/{image_id:05d}.jpg"))).all()
+        assert texts == entries[image_id]["captions"][:5]
     empty = min(set(range(73_000)) - set(entries))
     with pytest.raises(InputError, match=f"picture for NSD id {empty}"):
         nsd_tree.read_stimuli(mini.stimuli, [empty])

@@ -156,6 +156,6 @@ def test_scenes_of_the_demo(tmp_path):
         assert (row.n_objects, row.main_category) == (len(kinds), kinds[0])
         assert row.categories.split(", ") == list(dict.fromkeys(kinds))
     assert set(table["n_objects"]) == {1, 2}
-    pd.DataFrame({"nsd_id": [1]}).to_parquet(path)
-    with pytest.raises(InputError, match="the columns n_objects, main_kind, second_kind, found nsd_id"):
+    pd.DataFrame({"image_id": [1]}).to_parquet(path)
+    with pytest.raises(InputError, match="the columns n_objects, main_kind, second_kind, found image_id"):
         shown_objects.from_scenes(path)

@@ -62,7 +62,7 @@ def test_file_holds_training_images(monkeypatch, tmp_path, stimuli, rng):
     wanted = {3: 25, 5: 20, 8: 29, 11: 25}
     order = np.array([8, 3, 11, 5])  # the predictions' rows
     decoded = np.stack([features[wanted[int(i)]] for i in order]) + 0.5 * rng.standard_normal((4, 40))
-    write_hdf5(tmp_path / "decoded.h5", {"predictions": decoded, "nsd_id": order}, {})
+    write_hdf5(tmp_path / "decoded.h5", {"predictions": decoded, "image_id": order}, {})
     path = tmp_path / "baselines.h5"
     write_baselines(
         path,

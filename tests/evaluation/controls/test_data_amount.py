@@ -29,7 +29,7 @@ def subject(rng):
     trials = pd.DataFrame(
         {
             "session": np.repeat(np.arange(1, SESSIONS + 1), PER_SESSION),
-            "nsd_id": ids,
+            "image_id": ids,
             "split": np.where(ids < 5 * TEST, "test", "train"),
         }
     )
@@ -37,10 +37,10 @@ def subject(rng):
     signal = latent @ rng.standard_normal((25, 60))
     betas = (signal[ids // 5] + 12 * rng.standard_normal((len(ids), 60))).astype(np.float32)
     values = latent @ rng.standard_normal((25, 90)) + 0.5 * rng.standard_normal((IMAGES, 90))
-    nsd_ids = 5 * np.arange(IMAGES)
+    image_ids = 5 * np.arange(IMAGES)
     features = {
-        "vdvae": Sample(values.astype(np.float16), nsd_ids),
-        "clip_text": Sample(rng.standard_normal((IMAGES, 30)).astype(np.float16), nsd_ids),  # no relation
+        "vdvae": Sample(values.astype(np.float16), image_ids),
+        "clip_text": Sample(rng.standard_normal((IMAGES, 30)).astype(np.float16), image_ids),  # no relation
     }
     voxels = pd.DataFrame({"x": np.arange(60), "y": 0, "z": 0})
     return [betas[trials["session"] == s] for s in range(1, SESSIONS + 1)], trials, voxels, features
@@ -89,7 +89,7 @@ def test_fewer_sessions_take_their_own_statistics_and_all_test_trials(subject):
     betas, trials, voxels, _ = subject
     data = responses_of(iter(betas), trials, voxels, "train", 2)
     early = (trials["session"] <= 2) & (trials["split"] == "train")
-    shown = trials.loc[early, "nsd_id"]
+    shown = trials.loc[early, "image_id"]
     assert data.train_ids.tolist() == sorted(set(shown))
     assert data.train_repetitions.sum() == len(shown)
     assert (data.test_repetitions == 3).all()

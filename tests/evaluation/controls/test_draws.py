@@ -9,7 +9,7 @@ from neural_recon.evaluation.controls.draws import spread_over_draws
 
 def scores(variant, values, ids, metric="ssim", picture="final"):
     return pd.DataFrame(
-        {"variant": variant, "picture": picture, "metric": metric, "nsd_id": ids, "value": values}
+        {"variant": variant, "picture": picture, "metric": metric, "image_id": ids, "value": values}
     )
 
 

@@ -32,7 +32,7 @@ def trials(rng):
     return pd.DataFrame(
         {
             "session": np.repeat(np.arange(1, SESSIONS + 1), PER_SESSION),
-            "nsd_id": ids,
+            "image_id": ids,
             "split": np.where(ids < TEST, "test", "train"),
         }
     )
@@ -58,7 +58,7 @@ def test_responses_know_no_test_trial(betas, trials, zscore, average):
 def test_images_shown_once_are_told_apart_from_averages(betas, trials, average):
     """Ids are unique either way; rows of single trials are in the order they were shown."""
     once = trials.copy()
-    once.loc[once["split"] == "train", "nsd_id"] = 1000 - np.flatnonzero(once["split"] == "train")
+    once.loc[once["split"] == "train", "image_id"] = 1000 - np.flatnonzero(once["split"] == "train")
     written = prepare(betas, once, VOXELS, "train", average)
     assert len(np.unique(written.train_ids)) == len(written.train_ids)
     check = leaks.check_test_responses(lambda: iter(betas), once, VOXELS, written, "train", average)
@@ -69,7 +69,7 @@ def test_image_in_both_is_found(betas, trials):
     written = prepare(betas, trials, VOXELS)
     assert leaks.check_images(trials, np.r_[written.train_ids, 3], written.test_ids).difference == 1
     mixed = trials.copy()
-    mixed.loc[mixed.index[mixed["nsd_id"] == 5][0], "split"] = "train"
+    mixed.loc[mixed.index[mixed["image_id"] == 5][0], "split"] = "train"
     assert leaks.check_images(mixed, written.train_ids, written.test_ids).difference == 1
 
 

@@ -12,7 +12,7 @@ SOME = IDS[::2]  # painted from contexts alone
 
 
 def scores(variant, picture, metric, ids, values):
-    who = {"variant": variant, "picture": picture, "metric": metric, "nsd_id": ids}
+    who = {"variant": variant, "picture": picture, "metric": metric, "image_id": ids}
     return pd.DataFrame({**who, "value": values, "chance": 0.1 + ids / 1000})
 
 
@@ -36,7 +36,7 @@ def test_all_stages_stand_on_the_same_images(images):
     table = what_stages_add(images, seed=3).set_index(["metric", "stage"])
     assert set(table["n"]) == {20}
     assert set(table.index.get_level_values("metric")) == {"clip_two_way", "swav_distance"}
-    known = images[images["metric"] == "clip_two_way"].set_index(["variant", "picture", "nsd_id"])
+    known = images[images["metric"] == "clip_two_way"].set_index(["variant", "picture", "image_id"])
     known = known["value"].sort_index()
     pictures = (("decoded", "final"), ("decoded", "base"), ("contexts_only", "final"))
     stages = (FULL, "base image only", "contexts only")

@@ -58,7 +58,7 @@ def caption_table(stimuli: str | os.PathLike[str], annotations: Sequence[str]) -
     for path in annotations:
         for coco_id, text in _captions(path):
             captions.setdefault(coco_id, []).append(" ".join(text.split()))
-    absent = [nsd_id for nsd_id, coco_id in enumerate(coco_ids) if not any(captions.get(coco_id, []))]
+    absent = [image_id for image_id, coco_id in enumerate(coco_ids) if not any(captions.get(coco_id, []))]
     if absent:
         raise InputError(
             f"{stimuli}: expected captions for COCO id {coco_ids[absent[0]]} (NSD id {absent[0]}, and "

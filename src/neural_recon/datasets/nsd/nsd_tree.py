@@ -130,7 +130,7 @@ def read_design(expdesign: str | Path, subject: str, sessions: Sequence[int]) ->
     ordering, images, shared = read_experiment(path)
     frame = design_table(ordering, images, shared, subject, sessions)
     logger.info("%s: %s, sessions %s, %d trials of %d images",
-                path, subject, list(sessions), len(frame), frame["nsd_id"].nunique())  # fmt: skip
+                path, subject, list(sessions), len(frame), frame["image_id"].nunique())  # fmt: skip
     return frame
 
 
@@ -181,7 +181,7 @@ def design_table(
 
     Returns:
         Columns session, trial (1-based in the session), repetition (1-based, counted from session 1 on,
-        whatever `sessions` holds), nsd_id (0-based), position (1-based), shared (bool).
+        whatever `sessions` holds), image_id (0-based), position (1-based), shared (bool).
     """
     if subject not in SESSIONS:
         raise InputError(f"subject: expected one of {', '.join(SESSIONS)}, found {subject!r}.")
@@ -201,7 +201,7 @@ def design_table(
             "session": rows // TRIALS_PER_SESSION + 1,
             "trial": rows % TRIALS_PER_SESSION + 1,
             "repetition": repetition[rows],
-            "nsd_id": image - 1,
+            "image_id": image - 1,
             "position": position,
             "shared": np.isin(image, sharedix),
         }
@@ -241,7 +241,9 @@ def shared_images(expdesign: str | Path) -> np.ndarray:
     return np.sort(shared) - 1
 
 
-def read_stimuli(path: str | Path, nsd_ids: Sequence[int] | np.ndarray, empty_ok: bool = False) -> np.ndarray:
+def read_stimuli(
+    path: str | Path, image_ids: Sequence[int] | np.ndarray, empty_ok: bool = False
+) -> np.ndarray:
     """Read pictures by their ids, in any order and with repetitions: uint8 (n, 425, 425, 3).
 
     With `empty_ok` a picture that was never filled in comes as it is, all zero: an excerpt of NSD may lack
@@ -251,29 +253,29 @@ def read_stimuli(path: str | Path, nsd_ids: Sequence[int] | np.ndarray, empty_ok
         InputError: the file is missing or cut short, an id lies outside it, or pictures were never filled in
             (all zero, which no picture of NSD is).
     """
-    ids, empty = np.asarray(nsd_ids, np.int64).ravel(), []
+    ids, empty = np.asarray(image_ids, np.int64).ravel(), []
     with open_hdf5(path) as file:
         brick = _brick(path, file)
         _check_ids(path, ids, len(brick))
         pictures = np.empty((len(ids), *brick.shape[1:]), np.uint8)
-        for nsd_id in np.unique(ids):
+        for image_id in np.unique(ids):
             try:
-                picture = brick[nsd_id]
+                picture = brick[image_id]
             except OSError as error:
                 damaged = InputError(
-                    f"{path}: the file is damaged at image {nsd_id} ({error}); fetch it again."
+                    f"{path}: the file is damaged at image {image_id} ({error}); fetch it again."
                 )
                 raise (refusal(path, error, "NSD's pictures") or damaged) from error
             if not picture.any():
-                empty.append(int(nsd_id))
-            pictures[ids == nsd_id] = picture
+                empty.append(int(image_id))
+            pictures[ids == image_id] = picture
     if empty and not empty_ok:
         raise InputError(f"{_none_filled_in(path, empty, len(np.unique(ids)))}.")
     logger.info("%s: %d pictures", path, len(ids))
     return pictures
 
 
-def check_filled(path: str | Path, nsd_ids: Sequence[int] | np.ndarray, more: str = "") -> None:
+def check_filled(path: str | Path, image_ids: Sequence[int] | np.ndarray, more: str = "") -> None:
     """Look whether the pictures of ids are there, before any is used: one line of each is read, and all of
     those whose line is black.
 
@@ -283,7 +285,7 @@ def check_filled(path: str | Path, nsd_ids: Sequence[int] | np.ndarray, more: st
     Raises:
         InputError: as of `read_stimuli`, with the number of all that are empty.
     """
-    ids = np.unique(np.asarray(nsd_ids, np.int64))
+    ids = np.unique(np.asarray(image_ids, np.int64))
     with open_hdf5(path) as file:
         brick = _brick(path, file)
         _check_ids(path, ids, len(brick))
@@ -335,7 +337,7 @@ def _brick(path: str | Path, file: h5py.File) -> h5py.Dataset:
 
 
 def read_captions(
-    path: str | Path, nsd_ids: Sequence[int] | np.ndarray, empty_ok: bool = False
+    path: str | Path, image_ids: Sequence[int] | np.ndarray, empty_ok: bool = False
 ) -> list[list[str]]:
     """Read the captions of images, one to five each; empty ones are dropped.
 
@@ -345,7 +347,7 @@ def read_captions(
         InputError: the file is missing, cut short or no table of strings (images, 5), an id lies outside it,
             or an image has no caption at all.
     """
-    ids = np.asarray(nsd_ids, np.int64).ravel()
+    ids = np.asarray(image_ids, np.int64).ravel()
     require_file(path, "the captions")
     try:
         table = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -374,7 +376,7 @@ def read_captions(
     if rows.nbytes and codes.max() > sys.maxunicode:
         raise InputError(f"{path}: expected text, found numbers that are no characters; fetch it again.")
     captions = [[str(caption) for caption in row if caption] for row in rows]
-    empty = [int(nsd_id) for nsd_id, found in zip(ids, captions, strict=True) if not found]
+    empty = [int(image_id) for image_id, found in zip(ids, captions, strict=True) if not found]
     if empty and not empty_ok:
         others = f", as for {len(empty)} of the {len(ids)} asked for" if len(empty) > 1 else ""
         raise InputError(

@@ -28,7 +28,7 @@ from neural_recon.datasets.nsd.coco import stimulus_table
 logger = logging.getLogger(__name__)
 
 LEAST_SHARE, LEAST_AREA = 0.5, 0.005
-COLUMNS = ("nsd_id", "n_objects", "main_category", "categories", "crowd")
+COLUMNS = ("image_id", "n_objects", "main_category", "categories", "crowd")
 _SPACE = re.compile(r"\s*")
 
 
@@ -38,7 +38,7 @@ def from_scenes(path: str | os.PathLike[str]) -> pd.DataFrame:
     Raises:
         InputError: no such table.
     """
-    columns = ["nsd_id", "n_objects", "main_kind", "second_kind"]
+    columns = ["image_id", "n_objects", "main_kind", "second_kind"]
     scenes = read_table(path, columns, f"a table (Parquet) with the columns {', '.join(columns)}")
     kinds = [list(dict.fromkeys(filter(None, both))) for both in scenes[columns[2:]].to_numpy()]
     return scenes[columns[:2]].assign(
@@ -54,7 +54,7 @@ def from_coco(stimuli: str | os.PathLike[str], annotations: Sequence[str | os.Pa
         annotations: COCO's instance files; an image is in one of them.
 
     Returns:
-        nsd_id; n_objects; main_category, the object that is largest in the square, "" without any;
+        image_id; n_objects; main_category, the object that is largest in the square, "" without any;
         categories, all that are there, those that cover most first, a list as text; crowd, whether a crowd
         counts as seen beside them.
 
@@ -79,7 +79,7 @@ def from_coco(stimuli: str | os.PathLike[str], annotations: Sequence[str | os.Pa
     share, area = visible(found[["x", "y", "w", "h"]].to_numpy(float), size, crops[found["nsdId"]])
     seen = found.assign(area=area)[(share >= LEAST_SHARE) & (area >= LEAST_AREA)]
     seen = seen.sort_values("area", ascending=False, kind="stable")
-    counted, every = seen[~seen["crowd"]], pd.RangeIndex(len(table), name="nsd_id")
+    counted, every = seen[~seen["crowd"]], pd.RangeIndex(len(table), name="image_id")
     cover = counted.groupby(["nsdId", "name"])["area"].sum().reset_index()
     cover = cover.sort_values("area", ascending=False, kind="stable").groupby("nsdId")["name"]
     content = pd.DataFrame(index=every).assign(

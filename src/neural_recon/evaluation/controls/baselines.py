@@ -28,13 +28,13 @@ READ_AT_ONCE = 200  # stimuli
 KINDS = ("random", "nearest")
 
 
-def mean_picture(stimuli: str | Path, nsd_ids: np.ndarray, size: int) -> np.ndarray:
+def mean_picture(stimuli: str | Path, image_ids: np.ndarray, size: int) -> np.ndarray:
     """The mean of stimuli at `size` pixels, uint8 (size, size, 3), read in blocks."""
     total = np.zeros((size, size, 3))
-    for start in range(0, len(nsd_ids), READ_AT_ONCE):
-        pictures = read_stimuli(stimuli, nsd_ids[start : start + READ_AT_ONCE])
+    for start in range(0, len(image_ids), READ_AT_ONCE):
+        pictures = read_stimuli(stimuli, image_ids[start : start + READ_AT_ONCE])
         total += resize(pictures, size, "bilinear").sum(0)
-    return (total / len(nsd_ids) * 255).round().astype(np.uint8)
+    return (total / len(image_ids) * 255).round().astype(np.uint8)
 
 
 def random_images(test_ids: np.ndarray, train_ids: np.ndarray, seed: int) -> np.ndarray:
@@ -88,19 +88,19 @@ def write_baselines(
     seed: int,
 ) -> None:
     """Write the pictures of `KINDS` for every test image, uint8 (n, size, size, 3), with the training images
-    that they are (`random_id`, `nearest_id`), `nearest_r`, `nsd_id`, and `mean` (size, size, 3).
+    that they are (`random_id`, `nearest_id`), `nearest_r`, `image_id`, and `mean` (size, size, 3).
 
     Args:
         predictions: the file of the test images' predicted CLIP vision features.
         features: that space's chunks.
     """
     with open_hdf5(predictions) as file:
-        rows = select_rows(predictions, np.arange(len(file["nsd_id"])), file["nsd_id"][()], test_ids)
+        rows = select_rows(predictions, np.arange(len(file["image_id"])), file["image_id"][()], test_ids)
         best, r = nearest_images(file["predictions"], FeatureTable(features, train_ids))
     sources = {"random": random_images(test_ids, train_ids, seed), "nearest": train_ids[best[rows]]}
     parameters = {"nearest": "Pearson's r of predicted and true CLIP vision features", "seed": seed}
     with new_hdf5(path, parameters) as file:
-        file["nsd_id"], file["nearest_r"] = test_ids, r[rows]
+        file["image_id"], file["nearest_r"] = test_ids, r[rows]
         file["mean"] = mean_picture(stimuli, train_ids, size)
         for kind, ids in sources.items():
             file[f"{kind}_id"] = ids

@@ -33,14 +33,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Sample:
-    """Some features of all images of a subject; `values` (n, any) belong to `nsd_ids` (n,), ascending."""
+    """Some features of all images of a subject; `values` (n, any) belong to `image_ids` (n,), ascending."""
 
     values: np.ndarray
-    nsd_ids: np.ndarray
+    image_ids: np.ndarray
 
-    def rows(self, nsd_ids: np.ndarray) -> np.ndarray:
+    def rows(self, image_ids: np.ndarray) -> np.ndarray:
         """Those of some images."""
-        return self.values[np.searchsorted(self.nsd_ids, nsd_ids)]
+        return self.values[np.searchsorted(self.image_ids, image_ids)]
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class Decoder:
     seed: int
 
 
-def sample_features(paths: Sequence[str], nsd_ids: np.ndarray, n_targets: int, seed: int) -> Sample:
-    """Read `n_targets` of a space's features (all, if there are fewer) of images `nsd_ids`, ascending."""
-    table = FeatureTable(paths, nsd_ids)
+def sample_features(paths: Sequence[str], image_ids: np.ndarray, n_targets: int, seed: int) -> Sample:
+    """Read `n_targets` of a space's features (all, if there are fewer) of images `image_ids`, ascending."""
+    table = FeatureTable(paths, image_ids)
     runs = column_runs(sample_columns(table.shape[1], n_targets, seed))
-    return Sample(np.concatenate([table[:, run] for run in runs], axis=1), nsd_ids)
+    return Sample(np.concatenate([table[:, run] for run in runs], axis=1), image_ids)
 
 
 def first_sessions(trials: pd.DataFrame, k: int) -> pd.DataFrame:

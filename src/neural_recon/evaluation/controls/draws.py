@@ -20,7 +20,7 @@ def spread_over_draws(images: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for metric in final.loc[final["variant"] == "decoded", "metric"].unique():
         wide = final[(final["metric"] == metric) & final["variant"].isin(draws)]
-        wide = wide.pivot(index="nsd_id", columns="variant", values="value").reindex(columns=draws).dropna()
+        wide = wide.pivot(index="image_id", columns="variant", values="value").reindex(columns=draws).dropna()
         if wide.empty:
             continue
         means = wide.mean().to_numpy()

@@ -90,7 +90,7 @@ def held_out_predictions(
 
 def compare(
     kernel: Kernel,
-    nsd_ids: np.ndarray,
+    image_ids: np.ndarray,
     clusters: np.ndarray,
     features: Mapping[str, Sample],
     alphas: Mapping[str, float | np.ndarray],
@@ -102,7 +102,7 @@ def compare(
     """Identification of training images held out with their cluster, and of the same held out at random.
 
     Args:
-        kernel: of the training rows that show images `nsd_ids` (n,), whatever their order.
+        kernel: of the training rows that show images `image_ids` (n,), whatever their order.
         clusters: labels of the unique images, ascending by id.
         features: space -> features of the training images.
         alphas: space -> penalty, one or one a sampled feature.
@@ -117,9 +117,9 @@ def compare(
     Raises:
         InputError: all images are of one cluster, so that none is left to fit on.
     """
-    ascending = np.unique(nsd_ids)
+    ascending = np.unique(image_ids)
     # the kernel's images: rows as they are where each is shown once, else by label
-    ids = np.asarray(nsd_ids) if kernel.images is None else ascending
+    ids = np.asarray(image_ids) if kernel.images is None else ascending
     clusters, n = np.asarray(clusters)[np.searchsorted(ascending, ids)], len(ids)
     if len(np.unique(clusters)) < 2:
         raise InputError(
@@ -132,7 +132,9 @@ def compare(
     scored = np.sort(np.random.default_rng([seed, 1]).permutation(n)[:most])
     rows = []
     for space, sample in features.items():
-        found = held_out_predictions(kernel, sample.rows(nsd_ids), alphas[space], (whole, random), calibrated)
+        found = held_out_predictions(
+            kernel, sample.rows(image_ids), alphas[space], (whole, random), calibrated
+        )
         true = sample.rows(ids[scored]).astype(np.float64)
         matrices = [two_way_matrix(correlation_matrix(true, part[scored])) for part in found]
         p_difference = statistics.paired_permutation(np.diagonal(matrices[0]), np.diagonal(matrices[1]), seed)

@@ -102,7 +102,7 @@ def check_subject(
         targets = np.concatenate([table[:, run] for run in runs], axis=1)
         with open_hdf5(predicted) as file:
             found = np.concatenate([file["predictions"][:, run] for run in runs], axis=1)
-            found = select_rows(predicted, found, file["nsd_id"][()], test_ids)
+            found = select_rows(predicted, found, file["image_id"][()], test_ids)
         alpha = np.broadcast_to(alphas, (table.shape[1],))[columns]
         checks += check_predictions(halves, targets, alpha, found, calibration, seed)
         curve = read_table(curve_file)
@@ -116,7 +116,7 @@ def check_subject(
 
 def check_images(trials: pd.DataFrame, train_ids: np.ndarray, test_ids: np.ndarray) -> Check:
     """Whether training and test rows of the responses, and training trials, keep apart."""
-    shown = {split: set(trials.loc[trials["split"] == split, "nsd_id"]) for split in ("train", "test")}
+    shown = {split: set(trials.loc[trials["split"] == split, "image_id"]) for split in ("train", "test")}
     train, test = set(train_ids.tolist()), set(test_ids.tolist())
     wrong = (train | shown["train"]) & (test | shown["test"])
     what = f"{len(train)} training and {len(test)} test images: images in both"
@@ -336,4 +336,4 @@ def _training_trials(sessions: Sessions, trials: pd.DataFrame) -> Iterator[tuple
     for (_, table), betas in zip(trials.groupby("session", sort=False), sessions(), strict=True):
         train = (table["split"] == "train").to_numpy()
         if train.any():
-            yield table["nsd_id"].to_numpy()[train], betas[train]
+            yield table["image_id"].to_numpy()[train], betas[train]

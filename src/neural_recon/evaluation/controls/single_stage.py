@@ -32,7 +32,7 @@ def what_stages_add(images: pd.DataFrame, seed: int) -> pd.DataFrame:
         less theirs, and p of the paired permutation test of it, not corrected for the number of tests (NaN
         for the full recipe).
     """
-    scores = images.dropna(subset="value").set_index(["metric", "nsd_id"])
+    scores = images.dropna(subset="value").set_index(["metric", "image_id"])
     of_stage = {
         stage: scores.loc[
             (scores["variant"] == variant) & (scores["picture"] == picture), ["value", "chance"]

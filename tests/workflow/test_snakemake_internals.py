@@ -6,17 +6,18 @@ from types import SimpleNamespace
 import pytest
 from snakemake.scheduling.job_scheduler import JobScheduler
 
-from neural_recon.workflow import scheduling
+from neural_recon.workflow import snakemake_internals
+from neural_recon.workflow.snakemake_internals import METHOD
 
 
 def test_snakemake_still_has_the_method():
-    assert callable(getattr(JobScheduler, scheduling.METHOD))
+    assert callable(getattr(JobScheduler, METHOD))
 
 
 def test_one_timer_waits_at_a_time_and_the_next_look_can_set_another(monkeypatch):
-    monkeypatch.setattr(JobScheduler, scheduling.METHOD, getattr(JobScheduler, scheduling.METHOD))
-    scheduling.one_timer()
-    look_again = getattr(JobScheduler, scheduling.METHOD)
+    monkeypatch.setattr(JobScheduler, METHOD, getattr(JobScheduler, METHOD))
+    snakemake_internals.one_timer()
+    look_again = getattr(JobScheduler, METHOD)
     scheduler = SimpleNamespace(_open_jobs=threading.Semaphore(0))
     before = threading.active_count()
     for _ in range(50):
@@ -31,7 +32,7 @@ def test_one_timer_waits_at_a_time_and_the_next_look_can_set_another(monkeypatch
 
 
 def test_without_the_method_nothing_is_changed(monkeypatch):
-    monkeypatch.delattr(JobScheduler, scheduling.METHOD)
-    scheduling.one_timer()
+    monkeypatch.delattr(JobScheduler, METHOD)
+    snakemake_internals.one_timer()
     with pytest.raises(AttributeError):
-        getattr(JobScheduler, scheduling.METHOD)
+        getattr(JobScheduler, METHOD)

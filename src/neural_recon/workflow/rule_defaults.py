@@ -1,0 +1,47 @@
+"""What every rule of the workflow has alike, said once: log, benchmark, environment, and the code it runs.
+
+A rule file says what a job reads, writes and depends on. After the last rule, `complete` adds to each rule
+that runs a script: the log `<logs>/RULE/WILDCARDS.log`, the benchmark beside it, the conda environment, and
+the parameter `code`, a digest that reruns the rule when the code behind its script changes (docs/reruns.md).
+"""
+
+import re
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+
+def complete(
+    workflow: Any, folder: Path, code: Callable[[str], str], environment: Path, untimed: Collection[str]
+) -> None:
+    """Give the rules whose files lie in `folder` what they have alike; what a rule says itself stays.
+
+    Args:
+        workflow: Snakemake's, all rules read.
+        code: the digest of what a script runs, by its name without suffix.
+        environment: conda's file.
+        untimed: rules that get no benchmark; what may come from the cache must not have one. A download gets
+            neither benchmark nor code: what is there is never fetched again.
+    """
+    for rule in workflow.rules:
+        if rule.script is None or Path(rule.snakefile).parent != folder:
+            continue
+        of = _file_name(rule)
+        rule.log_modifier = rule.benchmark_modifier = rule.output_modifier
+        if not rule.log:
+            rule.set_log(f"<logs>/{rule.name}/{of}.log" if of else f"<logs>/{rule.name}.log")
+        if rule.conda_env is None:
+            rule.conda_env = str(environment)
+        if "download" in rule.resources:
+            continue
+        if not rule.cache.output and rule.name not in untimed:
+            rule.benchmark = f"<benchmarks>/{rule.name}/{of or 'all'}.tsv"
+        # computed for the rules that a job asks for, not for all of them
+        rule.set_params(code=lambda _wildcards, name=Path(rule.script).stem: code(name))
+
+
+def _file_name(rule: Any) -> str:
+    """The wildcards of a rule as in the names of its log and benchmark, in the order of its first output."""
+    first = str(rule.output[0])
+    names = dict.fromkeys(re.findall(r"\{\s*(\w+)", first))
+    return "_".join(f"{{{name}}}" for name in names)

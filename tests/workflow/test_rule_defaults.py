@@ -1,0 +1,79 @@
+"""What every rule has alike: log, benchmark, environment and code."""
+
+import subprocess
+import sys
+
+SNAKEFILE = """
+import sys
+from pathlib import Path
+from neural_recon.workflow import rule_defaults
+
+class Code:
+    def __call__(self, name):
+        return f"code of {name}"
+
+include: "rules/some.smk"
+rule_defaults.complete(
+    workflow, Path(workflow.basedir) / "rules", Code(), Path("/env.yaml"), untimed=["last"]
+)
+rule here:
+    output: "here.txt"
+    script: "x.py"
+for rule in workflow.rules:
+    params = {name: value for name, value in rule.params.items()}
+    code = params["code"](None) if "code" in params else "-"
+    print(rule.name, "|", *rule.log, "|", rule.benchmark, "|", rule.conda_env, "|", code, file=sys.stderr)
+"""
+
+RULES = """
+rule one:
+    output: "<results>/{a}/{b}_{a}.txt"
+    params: seed=1
+    script: "../scripts/work.py"
+rule plain:
+    output: "plain.txt"
+    script: "../scripts/work.py"
+rule own:
+    output: "own.txt"
+    log: "mine.log"
+    script: "../scripts/other.py"
+rule last:
+    output: "last.txt"
+    script: "../scripts/other.py"
+rule fetched:
+    output: "fetched.txt"
+    resources: download=1
+    script: "../scripts/fetch.py"
+rule kept:
+    output: "kept.txt"
+    cache: True
+    script: "../scripts/work.py"
+rule target:
+    input: "plain.txt"
+"""
+
+EXPECTED = """
+here | | None | None | -
+one | logs/one/{a}_{b}.log | benchmarks/one/{a}_{b}.tsv | /env.yaml | code of work
+plain | logs/plain.log | benchmarks/plain/all.tsv | /env.yaml | code of work
+own | mine.log | benchmarks/own/all.tsv | /env.yaml | code of other
+last | logs/last.log | None | /env.yaml | code of other
+fetched | logs/fetched.log | None | /env.yaml | -
+kept | logs/kept.log | None | /env.yaml | code of work
+target | | None | None | -
+"""
+
+
+def test_rules_of_the_folder_are_completed_and_what_they_say_themselves_stays(tmp_path):
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules/some.smk").write_text(RULES)
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    (tmp_path / "scripts").mkdir()
+    for name in ("work", "other", "fetch"):
+        (tmp_path / f"scripts/{name}.py").touch()
+    found = subprocess.run(
+        [sys.executable, "-m", "snakemake", "-n", "plain.txt"], cwd=tmp_path, capture_output=True, text=True
+    )
+    lines = {line for line in found.stderr.splitlines() if " | " in line}
+    assert lines == set(EXPECTED.strip().splitlines()), found.stderr
+    assert found.returncode == 0, found.stderr
