@@ -298,7 +298,7 @@ def test_the_command_questions_on_both_streams_and_in_the_table(tmp_path, tree):
     done = command(*arguments, "--ids", "ids.txt", "--names", "ids")
     assert "give one of them" in str(done.exception)
     done = command(*arguments, "--ids", "nothing.txt")
-    assert str(done.exception).startswith("nothing.txt: expected a list of NSD ids, found no such file")
+    assert str(done.exception).startswith("nothing.txt: expected a list of image ids, found no such file")
 
 
 def test_without_output_it_is_said_who_reads_the_table(tmp_path, tree):

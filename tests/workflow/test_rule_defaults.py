@@ -48,6 +48,9 @@ rule kept:
     output: "kept.txt"
     cache: True
     script: "../scripts/work.py"
+rule nothing:
+    output: expand("{x}.txt", x=[])
+    script: "../scripts/work.py"
 rule target:
     input: "plain.txt"
 """
@@ -60,6 +63,7 @@ own | mine.log | benchmarks/own/all.tsv | /env.yaml | code of other
 last | logs/last.log | None | /env.yaml | code of other
 fetched | logs/fetched.log | None | /env.yaml | -
 kept | logs/kept.log | None | /env.yaml | code of work
+nothing | | None | None | -
 target | | None | None | -
 """
 

@@ -24,7 +24,8 @@ def complete(
             neither benchmark nor code: what is there is never fetched again.
     """
     for rule in workflow.rules:
-        if rule.script is None or Path(rule.snakefile).parent != folder:
+        # without output where the configuration asks for nothing of it
+        if rule.script is None or not rule.output or Path(rule.snakefile).parent != folder:
             continue
         of = _file_name(rule)
         rule.log_modifier = rule.benchmark_modifier = rule.output_modifier
