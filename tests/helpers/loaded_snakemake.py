@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 # What the command and the Snakefile import. Nothing of torch: its threads would not survive a fork.
@@ -35,7 +35,7 @@ PRELOADED = [
 
 def run(arguments: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
     """`snakemake ARGUMENTS` in a folder: as `subprocess.run`, with its output captured as text."""
-    if any((place / "sitecustomize.py").exists() for place in _own_places(os.environ)):  # what a start runs
+    if os.environ.get("PYTHONPATH"):  # a test's own copy of the package, or of what a start runs
         command = [sys.executable, "-m", "snakemake", *arguments]
         return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     context = multiprocessing.get_context("forkserver")
@@ -51,11 +51,6 @@ def run(arguments: Sequence[str], folder: Path) -> subprocess.CompletedProcess[s
     return subprocess.CompletedProcess(["snakemake", *arguments], process.exitcode or 0, *said)
 
 
-def _own_places(environment: Mapping[str, str]) -> list[Path]:
-    """The folders of PYTHONPATH."""
-    return [Path(place) for place in environment.get("PYTHONPATH", "").split(os.pathsep) if place]
-
-
 def _snakemake(
     arguments: list[str], folder: Path, environment: dict[str, str], stdout: Path, stderr: Path
 ) -> None:
@@ -64,10 +59,6 @@ def _snakemake(
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
     os.environ.clear()
     os.environ.update(environment)
-    if own := _own_places(environment):  # a test's copy of the package instead of the one that is loaded
-        sys.path[:0] = map(str, own)
-        for name in [name for name in sys.modules if name.partition(".")[0] == "neural_recon"]:
-            del sys.modules[name]
     os.chdir(folder)
     sys.argv = [str(Path(sys.executable).with_name("snakemake")), *arguments]
     from snakemake.cli import main
