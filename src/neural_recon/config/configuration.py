@@ -8,7 +8,7 @@ import contextlib
 import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
@@ -25,14 +25,15 @@ from neural_recon.config.sections import (
     Regions,
     Responses,
     Ridge,
-    Section,
     Split,
     Subject,
     Weights,
     check_regions,
 )
 from neural_recon.core.errors import InputError, mistakes, quoted
+from neural_recon.core.kinds import Kinds
 from neural_recon.core.refusals import is_there
+from neural_recon.core.sections import Section
 from neural_recon.core.texts import read_yaml
 from neural_recon.datasets.nsd.nsd_tree import PUBLISHED_SESSIONS, SESSIONS, Tree
 
@@ -241,29 +242,75 @@ def _sentences(error: ValidationError, merged: Mapping[str, Any]) -> list[str]:
 Place = tuple[str | int, ...]
 
 
-def known_keys(model: type[BaseModel] = Config, above: Place = ()) -> Iterator[tuple[Place, FieldInfo, bool]]:
-    """Every key there is: place (SUBJECT stands for a subject's name), field, whether it is a section."""
+# what stands for the names in sections that map names to sections
+NAMES = {"subjects": "SUBJECT", "spaces": "SPACE"}
+
+
+class Key(NamedTuple):
+    """A key of the configuration.
+
+    Attributes:
+        place: the sections above it and its name, with `NAMES` for names that are the user's.
+        field: pydantic's.
+        is_section: whether keys lie below it.
+        kinds: of a key that only some kinds of a seam have, these.
+    """
+
+    place: Place
+    field: FieldInfo
+    is_section: bool
+    kinds: tuple[str, ...] = ()
+
+
+def known_keys(model: type[BaseModel] = Config, above: Place = ()) -> Iterator[Key]:
+    """Every key there is, of all kinds that come along."""
     for name, field in model.model_fields.items():
-        section = section_of(field)
-        yield (*above, name), field, section is not None
-        if section is not None:
-            several = ("SUBJECT",) if section is Subject else ()  # subjects maps names to sections
-            yield from known_keys(section, (*above, name, *several))
+        section, kinds = section_of(field), kinds_of(field)
+        yield Key((*above, name), field, section is not None)
+        below = (*above, name, *([NAMES[name]] if name in NAMES else []))
+        if kinds is not None:
+            yield from _keys_of_kinds(kinds, below)
+        elif section is not None:
+            yield from known_keys(section, below)
+
+
+def _keys_of_kinds(kinds: Kinds, above: Place) -> Iterator[Key]:
+    """The keys of a section that depends on its kind, each once, with the kinds that have it."""
+    keys = {
+        name: {key.place: key for key in known_keys(kinds.load(name).Settings, above)} for name in kinds.names
+    }
+    for place, key in {place: key for of in keys.values() for place, key in of.items()}.items():
+        having = tuple(name for name in kinds.names if place in keys[name])
+        yield key if len(having) == len(keys) else key._replace(kinds=having)
 
 
 def section_of(field: FieldInfo) -> type[Section] | None:
-    """The section that a field holds: itself, in a mapping, or optionally."""
-    for candidate in (field.annotation, *get_args(field.annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, Section):
-            return candidate
-    return None
+    """The section that a field holds: itself, in a mapping, or optionally. Of several kinds what all have."""
+    return next(
+        (one for one in _within(field.annotation) if isinstance(one, type) and issubclass(one, Section)), None
+    )
+
+
+def kinds_of(field: FieldInfo) -> Kinds | None:
+    """The kinds that a field's section may be of; None for a section that has no kinds."""
+    return next(
+        (one for one in (*field.metadata, *_within(field.annotation)) if isinstance(one, Kinds)), None
+    )
+
+
+def _within(annotation: Any) -> Iterator[Any]:
+    """What an annotation is made of: itself, and all that stands within its brackets."""
+    yield annotation
+    for part in get_args(annotation):
+        yield from _within(part)
 
 
 def nearest(place: Place) -> str | None:
     """What somebody meant who wrote a key that there is not: one like it in its section, or its namesakes."""
     *above, name = (str(part) for part in place)
-    section = (above[0], "SUBJECT", *above[2:]) if above[:1] == ["subjects"] and above[1:] else tuple(above)
-    known = [key for key, _, _ in known_keys()]
+    named = above[:1] and above[0] in NAMES and above[1:]
+    section = (above[0], NAMES[above[0]], *above[2:]) if named else tuple(above)
+    known = [key.place for key in known_keys()]
     beside = difflib.get_close_matches(name, [str(key[-1]) for key in known if key[:-1] == section], 1)
     if beside:
         return ".".join([*above, beside[0]])

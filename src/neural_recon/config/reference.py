@@ -14,7 +14,16 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from neural_recon.config.configuration import RECIPE, Config, known_keys, read_raw, resolve, section_of
+from neural_recon.config.configuration import (
+    NAMES,
+    RECIPE,
+    Config,
+    kinds_of,
+    known_keys,
+    read_raw,
+    resolve,
+    section_of,
+)
 from neural_recon.config.sections import Subject
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import write_text
@@ -37,10 +46,11 @@ HEAD = """\
 def key_table() -> str:
     """Every key with its default and meaning, as a Markdown table (for config/README.md)."""
     lines = ["| key | default | meaning |", "|---|---|---|"]
-    for place, field, is_section in known_keys():
+    for place, field, is_section, kinds in known_keys():
         if not is_section:
             value = "" if field.is_required() else f"`{json.dumps(field.get_default())}`"
-            lines.append(f"| `{'.'.join(map(str, place))}` | {value} | {field.description or ''} |")
+            of = f" ({', '.join(kinds)})" if kinds else ""
+            lines.append(f"| `{'.'.join(map(str, place))}` | {value} | {field.description or ''}{of} |")
     return "\n".join(lines)
 
 
@@ -85,15 +95,20 @@ def _key(model: type[BaseModel], name: str, value: Any, to_edit: bool) -> list[s
         return [*_comment(text), f"# [{_allowed(schema)}; {default}]", f"{name}: {_plain(value)}"]
     if value is None:
         return []  # the demo: nobody's data
-    about = (section.__doc__ or "").splitlines()[0]
-    if section is not Subject:
-        inner = [line for key, one in value.items() for line in _key(section, key, one, to_edit)]
-        return [*_comment(about), f"{name}:", *_indented(inner)]
-    lines = [*_comment("EDIT: Whose data are there."), f"{name}:"]
+    kinds = kinds_of(field)
+
+    def keys(settings: Mapping[str, Any]) -> list[str]:
+        of = kinds.load(settings["kind"]).Settings if kinds else section
+        return [line for key, one in settings.items() for line in _key(of, key, one, to_edit)]
+
+    if name not in NAMES:
+        about = (section.__doc__ or "").splitlines()[0]
+        return [*_comment(about), f"{name}:", *_indented(keys(value))]
+    about = "EDIT: Whose data are there." if section is Subject else field.description or ""
+    lines = [*_comment(about), f"{name}:"]
     for number, (who, settings) in enumerate(value.items()):
-        inner = [line for key, one in settings.items() for line in _key(section, key, one, to_edit)]
         # explained once
-        kept = [line for line in inner if number == 0 or not line.startswith("#")]
+        kept = [line for line in keys(settings) if number == 0 or not line.startswith("#")]
         lines += _indented([f"{who}:", *_indented(kept)])
     return lines
 

@@ -3,19 +3,14 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from neural_recon.core.errors import InputError
+from neural_recon.core.sections import Section
 from neural_recon.datasets.nsd.nsd_tree import REGIONS, find_region, is_mask_file
 from neural_recon.features.spaces import SPACES, Space
 
 TERMS = "https://naturalscenesdataset.org"
-
-
-class Section(BaseModel):
-    """A part of the configuration."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Nsd(Section):

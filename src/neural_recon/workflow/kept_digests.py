@@ -52,13 +52,22 @@ class KeptDigests:
 
     def code(self, script: str) -> str:
         """The digest of a script, by its name without a suffix."""
+        return self._digest(script, self.scripts / f"{script}.py")
+
+    def module(self, path: Path) -> str:
+        """The digest of a module that a script loads by name: a kind of some seam."""
+        if not path.is_relative_to(self.source):  # somebody's own: no state here tells when it changes
+            return code_digests.code(path, self.source)
+        return self._digest(path.relative_to(self.source).as_posix(), path)
+
+    def _digest(self, name: str, path: Path) -> str:
         if self._state is None:
             self._state, _ = self._look()
             self._codes = self._read(self._state)
-        if script not in self._codes:
-            self._codes[script] = code_digests.code(self.scripts / f"{script}.py", self.source)
+        if name not in self._codes:
+            self._codes[name] = code_digests.code(path, self.source)
             self._keep()
-        return self._codes[script]
+        return self._codes[name]
 
     def _look(self) -> tuple[str, float]:
         """All that a digest may depend on, as a hash, and when any of it last changed."""

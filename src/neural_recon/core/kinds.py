@@ -1,0 +1,144 @@
+"""The kinds of a seam: one module per kind, found by the name that a configuration gives.
+
+A kind that comes along is a module of the seam's package, named as its kind. One of somebody's own is a
+Python file anywhere, named by its path (`kind: plugins/colour.py`): nothing here has to know of it.
+"""
+
+import functools
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pydantic import Field
+from pydantic_core import core_schema
+
+from neural_recon.core.errors import InputError, quoted
+from neural_recon.core.refusals import is_there
+from neural_recon.core.sections import Section
+
+
+class KindSettings(Section):
+    """What every kind's section has: its kind."""
+
+    kind: str = Field(
+        description="One of the kinds that come along, or the path of a module of your own (NAME.py)."
+    )
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """All kinds of one seam; as a field's annotation for pydantic, the check of that field by its kind.
+
+    Attributes:
+        what: one of them, for sentences: "a feature space".
+        interface: the abstract class that a kind's one class derives from. Its `Settings`, a `KindSettings`,
+            is what all kinds are told; a kind that is told more derives a `Settings` of its own from it.
+        package: where those lie that come along.
+    """
+
+    what: str
+    interface: type
+    package: str
+
+    @property
+    def names(self) -> list[str]:
+        """Those that come along."""
+        folder = Path(importlib.import_module(self.package).__file__ or "").parent
+        return sorted(module.name for module in pkgutil.iter_modules([str(folder)]))
+
+    def file(self, kind: str) -> Path:
+        """The file of a kind's module.
+
+        Raises:
+            InputError: there is no such kind, or no such file.
+        """
+        if kind.endswith(".py"):
+            if not is_there(kind, "a module"):
+                raise InputError(f"{kind}: expected the module of {self.what}, found no such file.")
+            return Path(kind)
+        if kind not in self.names:
+            raise InputError(
+                f"kind: expected {self.what}, one of {', '.join(self.names)}, or the path of a module of "
+                f"your own (NAME.py), found {quoted(kind)}."
+            )
+        return Path(importlib.import_module(self.package).__file__ or "").with_name(f"{kind}.py")
+
+    def load(self, kind: str) -> Any:
+        """The class of a kind.
+
+        Raises:
+            InputError: there is no such kind, or its module has not one class of this interface.
+        """
+        path = self.file(kind)
+        own = kind.endswith(".py")
+        module = _own_module(path.resolve()) if own else importlib.import_module(f"{self.package}.{kind}")
+        found = [one for one in vars(module).values() if self._is_kind(one, module)]
+        if len(found) != 1:
+            raise InputError(
+                f"{path}: expected one class that derives from {self.interface.__module__}."
+                f"{self.interface.__name__} and has all its methods, found {len(found)}."
+            )
+        return found[0]
+
+    def _is_kind(self, one: Any, module: ModuleType) -> bool:
+        derived = inspect.isclass(one) and issubclass(one, self.interface) and not inspect.isabstract(one)
+        return derived and one.__module__ == module.__name__
+
+    def settings(self, raw: Any) -> Any:
+        """The settings that a section of the configuration gives, of the type that its kind has.
+
+        Raises:
+            ValueError: there is no such kind, or a setting is wrong (pydantic's `ValidationError` is one).
+        """
+        if isinstance(raw, KindSettings):
+            return raw
+        if not isinstance(raw, Mapping) or not isinstance(raw.get("kind"), str):
+            raise ValueError(f"expected the key kind, {self.what}: one of {', '.join(self.names)}")
+        try:
+            kind = self.load(raw["kind"])
+        except InputError as error:
+            raise ValueError(str(error)) from error
+        return kind.Settings.model_validate(raw)
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: Any) -> core_schema.CoreSchema:
+        """Checked by the kind's own settings."""
+        plain = core_schema.plain_serializer_function_ser_schema(lambda one: one.model_dump(mode="json"))
+        return core_schema.no_info_plain_validator_function(self.settings, serialization=plain)
+
+    def __get_pydantic_json_schema__(self, _schema: Any, _handler: Any) -> dict[str, Any]:
+        """Any of the kinds that come along, or one of one's own."""
+        kinds = [_schema_of(name, self.load(name).Settings) for name in self.names]
+        own = {"type": "object", "properties": {"kind": {"type": "string", "pattern": r"\.py$"}}}
+        return {"anyOf": [*kinds, {**own, "required": ["kind"]}]}
+
+
+def _schema_of(name: str, settings: type[KindSettings]) -> dict[str, Any]:
+    schema = settings.model_json_schema()
+    return {**schema, "properties": {**schema["properties"], "kind": {"const": name}}}
+
+
+@functools.cache
+def _own_module(path: Path) -> ModuleType:
+    """Somebody's own module, run: its path was given in the configuration."""
+    name = f"{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    described = importlib.util.spec_from_file_location(name, path)
+    if described is None or described.loader is None:
+        raise InputError(f"{path}: expected a Python module, found something else.")
+    module = importlib.util.module_from_spec(described)
+    sys.modules[name] = module  # dataclasses and pydantic look their module up
+    try:
+        described.loader.exec_module(module)
+    except Exception as error:  # whatever somebody's code does
+        del sys.modules[name]
+        raise InputError(
+            f"{path}: expected a module that Python can import, found {type(error).__name__}: {error}."
+        ) from error
+    return module
