@@ -24,7 +24,8 @@ CONFIG = {
     "weights": {"vdvae": "models/imagenet64-iter-1600000-model-ema.th",
                 "versatile": "models/versatile-diffusion"},
     "generator": {"steps": 2, "chunk": 4},
-    "evaluation": {"preset": "native", "control_images": 2, "repairings": 100, "seeds": 1},
+    "evaluation": {"preset": "native", "networks": {"clip": "models/versatile-diffusion"},
+                   "control_images": 2, "repairings": 100, "seeds": 1},
 }  # fmt: skip
 
 

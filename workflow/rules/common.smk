@@ -10,6 +10,7 @@ from neural_recon.config.sections import DataAmount
 from neural_recon.core.errors import InputError
 from neural_recon.datasets.nsd import coco
 from neural_recon.datasets.nsd.nsd_tree import REGIONS, mask_files
+from neural_recon.evaluation import network_weights
 from neural_recon.features.spaces import SPACES
 from neural_recon.generation import generators
 from neural_recon.models import weights
@@ -58,8 +59,8 @@ try:
     VDVAE = str(weights.locate("vdvae", CONFIG.weights.vdvae, WEIGHTS))
     VERSATILE = str(weights.locate("versatile", CONFIG.weights.versatile, WEIGHTS))
     # network -> weights, of those that are named
-    NETWORKS = weights.locate_networks(
-        CONFIG.evaluation.networks.named, CONFIG.evaluation.preset, WEIGHTS
+    NETWORKS = network_weights.locate(
+        CONFIG.evaluation.networks, CONFIG.evaluation.preset, WEIGHTS
     )
 except InputError as error:
     raise WorkflowError(str(error)) from None

@@ -10,7 +10,7 @@ rule region_decoders:
         stimuli=source(str(TREE.stimuli)),
         weights=ancient(VDVAE),
         hparams=lookup("features/vdvae/hparams", within=config),
-        clip=ancient(model_files(*ENCODERS[:2])),
+        clip=ancient(network_files(["clip"])),
     output:
         scores=expand("<results>/regions/{{subject}}/{region}/scores.tsv", region=SETS),
         single=expand(
@@ -25,8 +25,10 @@ rule region_decoders:
         mem_mb=growing(8000),
         runtime=growing(10 + 10 * len(SETS)),
     params:
-        content=content_of(TREE.stimuli, VDVAE, *model_files(*ENCODERS[:2])),
-        models=lambda wildcards: VERSATILE,
+        content=content_of(TREE.stimuli, VDVAE, *network_files(["clip"])),
+        networks=lambda wildcards: {
+            name: path for name, path in NETWORKS.items() if name == "clip"
+        },
         preset=lookup("evaluation/preset", within=config),
         repairings=lookup("evaluation/repairings", within=config),
         ridge={

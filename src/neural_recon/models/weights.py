@@ -27,18 +27,10 @@ WEIGHTS = (".pth", ".pt", ".ckpt", ".th", ".bin", ".safetensors", ".tar")  # end
 # of its folder, what encodes pictures, then captions
 ENCODERS = ("image_encoder", "image_processor", "text_encoder", "tokenizer")
 PROCESSORS = ("image_processor", "image_feature_extractor")
-# What each key of the configuration's section `weights` must be; those of `evaluation.networks` are files.
+# What each key of the configuration's section `weights` must be.
 KINDS: dict[str, Literal["file", "folder"]] = {"vdvae": "file", "versatile": "folder"}
-NETWORK_FILES = {  # the published names
-    "alexnet": "alexnet-owt-7be5be79.pth",
-    "inception": "inception_v3_google-0cc3c7bd.pth",
-    "swav": "swav_800ep_pretrain.pth.tar",
-}
-NETWORKS = (*NETWORK_FILES, "efficientnet")
-EFFICIENTNET_FILES = {
-    "brain_diffuser": "efficientnet_b1_rwightman-bac287d4.pth",
-    "mindeye2": "efficientnet_b1-c27df63c.pth",
-}
+# Of the networks in `evaluation.networks` all but these are files.
+FOLDERS = ("clip",)
 
 
 class Row(BaseModel):
@@ -113,7 +105,7 @@ def locate(key: str, value: str, table: Table) -> Path:
     Raises:
         InputError: `value` is neither an entry nor an existing path, or of the wrong kind.
     """
-    wanted: Literal["file", "folder"] = KINDS.get(key, "file")
+    wanted: Literal["file", "folder"] = KINDS.get(key, "folder" if key in FOLDERS else "file")
     place = f"weights.{key}" if key in KINDS else f"evaluation.networks.{key}"
     if value in table:
         files = table[value].files
@@ -126,7 +118,7 @@ def locate(key: str, value: str, table: Table) -> Path:
                 f"{place}: expected a name of {TABLE} ({', '.join(table)}) or an existing "
                 f"{wanted}, found {value!r}, which is neither; correct it, or put the {wanted} there."
             )
-        if kind == "folder" and key == "versatile":
+        if kind == wanted == "folder":
             _check_layout(place, path)
     if kind == "file" and wanted == "folder":
         raise _single_file(place, path)
@@ -151,30 +143,6 @@ def _single_file(place: str, path: Path) -> InputError:
         f"folder in the layout of diffusers ({', '.join(PARTS)}, ...): hf download {GENERATOR} --local-dir "
         "FOLDER."
     )
-
-
-def network_files(preset: str) -> dict[str, str]:
-    """The published file of each network's weights under a published preset; none under native."""
-    if preset not in EFFICIENTNET_FILES:
-        return {}
-    return {**NETWORK_FILES, "efficientnet": EFFICIENTNET_FILES[preset]}
-
-
-def locate_networks(named: Mapping[str, str], preset: str, table: Table) -> dict[str, str]:
-    """Where the weights of the networks that `evaluation.networks` names lie or will lie.
-
-    Raises:
-        InputError: as `locate`; or EfficientNet's weights are those of the other preset.
-    """
-    paths = {name: locate(name, value, table) for name, value in named.items()}
-    wanted = EFFICIENTNET_FILES.get(preset)
-    others = {*EFFICIENTNET_FILES.values()} - {wanted}
-    if wanted and "efficientnet" in paths and paths["efficientnet"].name in others:
-        raise InputError(
-            f"evaluation.networks.efficientnet: expected {wanted}, the weights of the preset "
-            f"{preset}, found {paths['efficientnet'].name}; name the entry or the file of those."
-        )
-    return {name: str(path) for name, path in paths.items()}
 
 
 def entry_folder(name: str) -> Path:

@@ -19,7 +19,7 @@ from neural_recon.core.errors import InputError
 from neural_recon.core.refusals import is_there, refusal, require_file
 from neural_recon.datasets import trials
 from neural_recon.demo.judge import SceneJudge
-from neural_recon.evaluation import comparison, metrics, networks
+from neural_recon.evaluation import comparison, network_weights, networks
 from neural_recon.generation.generators import KINDS, unread_parts
 from neural_recon.models import loading, weights
 from neural_recon.responses import session_verdicts
@@ -171,11 +171,10 @@ def check_files(plan: Plan, table: weights.Table, said: Iterable[str]) -> Iterat
     Args:
         said: what was found wrong so far.
     """
-    config = plan.config
     files: dict[Path, str] = {}
     with contextlib.suppress(InputError):  # of weights that are nowhere, and said of them
         files.update((path, what) for what, path in plan.files(table))
-    fetched = {weights.MODELS / place for place in weights.missing(config.model_names, table)}
+    fetched = {weights.MODELS / place for place in plan.missing_weights(table)}
     sentences = list(said)
     alike: dict[str, list[str]] = {}  # a closed folder or a share that is gone is one thing to fix
     for path, what in files.items():
@@ -251,17 +250,21 @@ def check_downloads(plan: Plan) -> tuple[list[Finding], float]:
 
 def check_weights(config: Config, table: weights.Table) -> Iterator[Finding]:
     """Each model: to be fetched, or read and compared tensor by tensor with what it should hold."""
-    preset, named = config.evaluation.preset, config.evaluation.networks.named
-    unread = unread_parts(config.generator.kind)
-    absent = [name for name in weights.NETWORKS if name not in named]
-    if absent and metrics.PRESETS[preset].networks:
+    preset, named = config.evaluation.preset, config.evaluation.networks
+    absent = [name for name in network_weights.wanted(preset) if name not in named]
+    if absent:
         text = f"evaluation.networks names no {', no '.join(absent)}: their scores will not be measured"
         yield Finding("weights", "note", text)
     for key, value in [*config.weights, *named.items()]:
         topic = f"weights.{key}" if key in weights.KINDS else f"weights of {key}"
         try:
             path = weights.locate(key, value, table)
-            weights.locate_networks({key: value} if key in named else {}, preset, table)
+            network_weights.locate({key: value} if key in named else {}, preset, table)
+            unread = (
+                network_weights.unread_parts(key, value, table)
+                if key in named
+                else unread_parts(config.generator.kind)
+            )
             to_fetch = weights.missing([value], table, unread)
             if to_fetch:
                 gigabytes = sum(file.gigabytes for file in to_fetch.values())
@@ -272,8 +275,8 @@ def check_weights(config: Config, table: weights.Table) -> Iterator[Finding]:
                 continue
             if key == "vdvae":
                 loading.load_vdvae(path, config.features.vdvae.hparams, META)
-            elif key in weights.NETWORKS:
-                networks.load_network(key, path, META)
+            elif key in named:
+                networks.PresetNetworks(preset, {key: path}, where=META)
             else:
                 loading.load_clip(path, META)
                 if KINDS[config.generator.kind].parts:
@@ -301,7 +304,7 @@ def check_disk(plan: Plan, table: weights.Table, data: float = 0) -> Iterator[Fi
     """What results, weights and `data` still to be fetched (bytes) will fill, against what is free."""
     config = plan.config
     results = config.results
-    fetched = weights.missing(config.model_names, table, unread_parts(config.generator.kind))
+    fetched = plan.missing_weights(table)
     needs = {weights.MODELS: GB * sum(file.gigabytes for file in fetched.values())}
     if data:
         needs[Path(config.nsd.root)] = data
