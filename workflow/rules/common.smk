@@ -14,6 +14,7 @@ from neural_recon.evaluation import network_weights
 from neural_recon.features.spaces import SPACES
 from neural_recon.generation import generators
 from neural_recon.models import weights
+from neural_recon.report import files as report_list
 from neural_recon.workflow import (
     fingerprints,
     kept_digests,
@@ -79,9 +80,6 @@ SETS = CONFIG.regions.sets
 FITS = ["decoded", "shuffled", "recalibrated"]
 # What the configured kind of generator needs.
 GENERATOR = PLAN.generator
-CONTROL_TABLES = ["clusters", "leaks", "seeds"]
-if GENERATOR.two_stages():
-    CONTROL_TABLES.append("single_stage")
 # The parts of the Versatile Diffusion folder that encode pictures, then captions.
 ENCODERS = weights.ENCODERS
 

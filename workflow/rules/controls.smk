@@ -82,5 +82,5 @@ rule controls:
         expand(
             "<results>/controls/{subject}/{table}.tsv",
             subject=CONFIG.subjects,
-            table=CONTROL_TABLES,
+            table=PLAN.control_tables,
         ),

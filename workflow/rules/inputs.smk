@@ -106,11 +106,19 @@ def report_subjects(wildcards):
     return sorted(CONFIG.subjects) if wildcards.who == "all" else [wildcards.who]
 
 
-def report_files(pattern, **values):
-    """An input function for every subject of a report."""
-    return lambda wildcards: expand(
-        pattern, subject=report_subjects(wildcards), **values
+def report_files(wildcards):
+    """What a report shows of its subjects: the files that `neural_recon.report.files` lists."""
+    subjects = report_subjects(wildcards)
+    # all subjects' scores: a page of one of several does not wait for them
+    together = ["comparison"] if subjects == sorted(CONFIG.subjects) else []
+    files = report_list.wanted(
+        subjects,
+        [*PLAN.shown, *together],
+        {"table": PLAN.control_tables, "region": SETS, "space": SPACES},
     )
+    return {
+        name: [f"<results>/{path}" for path in paths] for name, paths in files.items()
+    }
 
 
 def report_masks(wildcards):

@@ -267,6 +267,17 @@ class Plan:
         stages = ["swapped", "contexts_only"] if self.generator.two_stages() else []
         return ["true_features", "shuffled", *self.more_draws, *stages]
 
+    @property
+    def control_tables(self) -> list[str]:
+        """The controls that are tables of their own."""
+        return ["clusters", "leaks", "seeds", *(["single_stage"] if self.generator.two_stages() else [])]
+
+    @property
+    def shown(self) -> list[str]:
+        """What the report shows only where a configuration asks for it, as in `report.files`."""
+        asked = {"data_amount": self.config.data_amount, "regions": self.config.regions.sets}
+        return [*self.control_variants, *(name for name, wanted in asked.items() if wanted)]
+
     def picture_ids(self, subject: str, chunk: int) -> list[int]:
         """The test images of one chunk of reconstructions."""
         size = self.config.generator.chunk
