@@ -25,7 +25,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from pydantic import ValidationError
 
-from neural_recon.cli import decode_scans, evaluate_folder
+from neural_recon.cli import decode_scans
+from neural_recon.cli.evaluate import as_text
 from neural_recon.config import sections
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import read_table, write_hdf5, write_table
@@ -309,7 +310,7 @@ def test_a_score_without_a_number_is_not_measured_on_the_terminal():
         "questioned": "",
     }
     row |= dict.fromkeys(SUMMARY, np.nan) | {"not_measured": "", "version": "0"}
-    text = evaluate_folder.as_text(pd.DataFrame([row, {**row, "not_measured": "no weights"}]))
+    text = as_text(pd.DataFrame([row, {**row, "not_measured": "no weights"}]))
     assert text.count("not measured: ") == 2
     assert bare(text) == []
 
