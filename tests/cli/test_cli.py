@@ -326,7 +326,7 @@ def test_allowed_values_are_named(written):
         "[true | false; default: false]",
         "[all | whole number from 1 | list of: whole number from 1; default: all]",
         "[number above 0 to 1; default: 0.75]",
-        "[{vdvae | clip_vision | clip_text: number above 0 | cv}; required]",
+        "[{vdvae | vision | text: number above 0 | cv}; required]",
         "[{NAME: list of: text}; default: {}]",
     ):
         assert f"# {line}\n" in text

@@ -26,13 +26,14 @@ from neural_recon.core.errors import InputError
 from neural_recon.core.files import read_hdf5, read_parameters, write_hdf5
 from neural_recon.decoding import kept_decoders, ridge
 from neural_recon.decoding.kernel import Kernel
-from neural_recon.features.spaces import SPACES
 from neural_recon.responses.new_scans import new_responses, read_conditions, read_responses
 from neural_recon.workflow.provenance import read
 
+SPACES = ("vdvae", "vision", "text")
+
 VOLUME = (5, 4, 6)
 CONTEXT = 32  # of the small Versatile Diffusion of published_layouts
-WIDTHS = {"vdvae": 2 + 2 * 16, "clip_vision": 257 * CONTEXT, "clip_text": 77 * CONTEXT}
+WIDTHS = {"vdvae": 2 + 2 * 16, "vision": 257 * CONTEXT, "text": 77 * CONTEXT}
 ALPHA = 30.0
 
 
@@ -647,15 +648,13 @@ def test_mistakes_of_the_command_are_one_sentence(run, rng, tmp_path, monkeypatc
         command("--subject", "subj01", *betas, "--output", tmp_path / "mine.txt")
     with pytest.raises(InputError, match=r"at least 10 rows.*found 3"):
         command("--subject", "subj01", *betas, "--zscore", "session")
-    path = run / "results/decoders/subj01/clip_text.h5"
+    path = run / "results/decoders/subj01/text.h5"
     content = path.read_bytes()
     path.unlink()
-    with pytest.raises(
-        InputError, match=r"clip_text.h5: expected a decoder kept.*run snakemake --configfile"
-    ):
+    with pytest.raises(InputError, match=r"text.h5: expected a decoder kept.*run snakemake --configfile"):
         command("--subject", "subj01", *betas)
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(InputError, match=r"clip_text.h5: expected a whole HDF5 file"):
+    with pytest.raises(InputError, match=r"text.h5: expected a whole HDF5 file"):
         command("--subject", "subj01", *betas)
     path.write_bytes(content)
     assert not (run / "results/decoded/subj01/new/.part").exists()

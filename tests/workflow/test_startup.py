@@ -13,7 +13,7 @@ HEAVY = ("torch", "transformers", "diffusers", "sklearn", "scipy.stats", "matplo
 # diffusers when they are loaded.
 NEEDS = {
     ("torch",): (
-        "base_images", "control_pictures", "features_clip_text", "features_clip_vision", "features_vdvae",
+        "base_images", "control_pictures", "features_text", "features_vision", "features_vdvae",
         "reconstruct", "region_decoders", "region_pictures", "scores", "unconditional_contexts",
     ),
     ("matplotlib",): ("figure", "quality_page", "report"),
@@ -22,7 +22,7 @@ NEEDS = {
 }  # fmt: skip
 # Scripts of many jobs, or of jobs that many wait for, that touch no table.
 WITHOUT_TABLES = (
-    "collect_reconstructions", "control_pictures", "features_clip_text", "features_clip_vision",
+    "collect_reconstructions", "control_pictures", "features_text", "features_vision",
     "features_vdvae", "pictures", "reconstruct", "ridge_kernel", "unconditional_contexts",
 )  # fmt: skip
 SCRIPTS = {path.stem: path for path in (ROOT / "workflow/scripts").glob("*.py")}

@@ -10,7 +10,7 @@ from neural_recon.config.sections import DataAmount
 from neural_recon.core.errors import InputError
 from neural_recon.datasets.nsd import coco
 from neural_recon.datasets.nsd.nsd_tree import REGIONS, mask_files
-from neural_recon.features.spaces import SPACES
+from neural_recon.features import space
 from neural_recon.generation import generators
 from neural_recon.models import weights
 from neural_recon.workflow import (
@@ -55,8 +55,17 @@ try:
         for sentence in generators.unread_settings(CONFIG.generator.kind, given):
             logger.warning(sentence)
     WEIGHTS = weights.read_table(PROJECT / weights.TABLE)
-    VDVAE = str(weights.locate("vdvae", CONFIG.weights.vdvae, WEIGHTS))
-    VERSATILE = str(weights.locate("versatile", CONFIG.weights.versatile, WEIGHTS))
+    # the recipe's spaces: their classes, and their settings with the weights' paths
+    SPACE_KINDS = space.kinds_of(CONFIG.spaces)
+    LOCATED = {
+        name: kind.locate(name, CONFIG.spaces[name], WEIGHTS)
+        for name, kind in SPACE_KINDS.items()
+    }
+    VERSATILE = str(
+        weights.locate(
+            "weights.versatile", CONFIG.weights.versatile, WEIGHTS, folder=True
+        )
+    )
     # network -> weights, of those that are named
     NETWORKS = weights.locate_networks(
         CONFIG.evaluation.networks.named, CONFIG.evaluation.preset, WEIGHTS
@@ -72,6 +81,10 @@ RECALIBRATED = (
     else "calibration_published"
 )
 SETS = CONFIG.regions.sets
+SPACES = list(CONFIG.spaces)
+# The space whose pictures are the base images, if any, and the one that says which pictures are alike.
+BASE = space.base_space(CONFIG.spaces)
+ALIKE = space.similarity_space(CONFIG.spaces)
 # The decoder, the control fitted on training pairs that do not belong together, the decoder under the other
 # calibration. Names of files do not depend on the configuration: of a job that lacks one of its files Snakemake
 # does not look whether its parameters have changed.

@@ -15,6 +15,42 @@ def stimuli_chunk(wildcards):
     return [wildcards.stimuli, int(wildcards.chunk)]
 
 
+def space_files(name):
+    """What a space is loaded from."""
+    return SPACE_KINDS[name].files(CONFIG.spaces[name], WEIGHTS) if name else []
+
+
+def space_sources(wildcards):
+    """The inputs of a chunk of features: the design, what the space reads, and its model."""
+    captions = str(CONFIG.captions)
+    reads = {
+        "pictures": source(str(TREE.stimuli)),
+        # built here from COCO's, or a source
+        "captions": captions if CONFIG.nsd.coco else source(captions),
+    }
+    kind = SPACE_KINDS[wildcards.space].reads
+    files = {"design": source(str(TREE.expdesign)), kind: reads[kind]}
+    return {**files, "weights": ancient(space_files(wildcards.space))}
+
+
+def space_content(wildcards):
+    """What these hold, as digests."""
+    kind = SPACE_KINDS[wildcards.space].reads
+    read = TREE.stimuli if kind == "pictures" else CONFIG.captions
+    return content_of(TREE.expdesign, read, *space_files(wildcards.space))(wildcards)
+
+
+def space_seed(wildcards):
+    """The run's seed for spaces that draw; the others need none."""
+    name = wildcards.space
+    return config["seed"] if SPACE_KINDS[name].draws(CONFIG.spaces[name]) else 0
+
+
+def code_of_space(name):
+    """The digest of the module of a space's kind, which its script loads by name."""
+    return CODE.module(space.SPACES.file(CONFIG.spaces[name].kind)) if name else ""
+
+
 def feature_files(wildcards, space=None):
     """The chunks with the features of a subject's images."""
     space = space or wildcards.space
@@ -23,8 +59,8 @@ def feature_files(wildcards, space=None):
 
 
 def features_by_space(wildcards):
-    """The same of every space, by its name."""
-    return {space: feature_files(wildcards, space) for space in SPACES}
+    """The same of every space."""
+    return {f"features_{space}": feature_files(wildcards, space) for space in SPACES}
 
 
 def session_files(wildcards):
@@ -66,7 +102,7 @@ def control_files(wildcards):
     for fit in ("decoded", "shuffled", "true_features"):
         if GENERATOR.needs_base:
             files[f"base_{fit}"] = f"<results>/base_images/{wildcards.subject}/{fit}.h5"
-        for space in ("clip_vision", "clip_text") if GENERATOR.needs_contexts else ():
+        for space in ("vision", "text") if GENERATOR.needs_contexts else ():
             files[f"{space}_{fit}"] = (
                 feature_files(wildcards, space)
                 if fit == "true_features"

@@ -4,7 +4,9 @@ rule scores:
         stimuli=source(str(TREE.stimuli)),
         base=expand(
             "<results>/base_images/{{subject}}/{variant}.h5",
-            variant=["true_features", "decoded", "shuffled", RECALIBRATED],
+            variant=(
+                ["true_features", "decoded", "shuffled", RECALIBRATED] if BASE else []
+            ),
         ),
         final=expand(
             "<results>/reconstructions/{{subject}}/{variant}.h5",
@@ -46,6 +48,8 @@ rule scores:
         evaluation=lookup("evaluation", within=config),
         models=lambda wildcards: VERSATILE,
         networks=lambda wildcards: NETWORKS,
+        retrieved=lambda wildcards: ALIKE,
         seed=lookup("seed", within=config),
+        spaces=SPACES,
     script:
         "../scripts/scores.py"

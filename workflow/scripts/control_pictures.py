@@ -16,7 +16,7 @@ for path in snakemake.output.images:
     variant = Path(path).stem
     fit = variant if variant in ("shuffled", "true_features") else "decoded"
     draw = int(variant.removeprefix("seed")) if variant.startswith("seed") else 0
-    base, vision, text = (files.get(f"{name}_{fit}") for name in ("base", "clip_vision", "clip_text"))
+    base, vision, text = (files.get(f"{name}_{fit}") for name in ("base", "vision", "text"))
     context_ids = swapped_contexts(ids, params.seed) if variant == "swapped" else ids
     start_from = None if variant == "contexts_only" else generators.read_base(base, ids)
     contexts = generators.read_contexts(vision, text, files.unconditional, context_ids)

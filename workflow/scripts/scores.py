@@ -17,6 +17,8 @@ scores = score_subject(
     judges,
     params.evaluation,
     params.seed,
+    params.spaces,
+    params.retrieved,
     judge=read_judge(snakemake.input.judge),
 )
 write_table(snakemake.output.images, scores.image_table())

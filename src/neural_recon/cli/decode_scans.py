@@ -15,11 +15,11 @@ from neural_recon.core.errors import InputError
 from neural_recon.core.files import read_hdf5, read_parameters, write_hdf5, write_text
 from neural_recon.core.refusals import is_there
 from neural_recon.decoding import kept_decoders
-from neural_recon.features.spaces import SPACES
+from neural_recon.features import load as load_space
+from neural_recon.features.space import base_space, kinds_of
 from neural_recon.generation import generators
 from neural_recon.generation.png_files import write_folder, write_sheet
-from neural_recon.generation.reconstruct import base_images
-from neural_recon.models import loading, weights
+from neural_recon.models import weights
 from neural_recon.responses.new_scans import new_responses, read_conditions
 from neural_recon.workflow import recording
 
@@ -146,7 +146,9 @@ def decode(
 
     trained = read_parameters(kept["responses"])["zscore"]
     table = weights.read_table(weights.TABLE)
-    located = {key: weights.locate(key, value, table) for key, value in config.weights}
+    versatile = weights.locate("weights.versatile", config.weights.versatile, table, folder=True)
+    kinds = kinds_of(config.spaces)
+    base_name = base_space(config.spaces)
     settings = config.generator.model_dump()
     kind = generators.KINDS[config.generator.kind]
     unconditional = results / UNCONDITIONAL if kind.needs_contexts else None
@@ -161,8 +163,7 @@ def decode(
             "average": [average] if average else [],
             "decoders": [*kept.values(), *([unconditional] if unconditional else [])],
             "weights": [
-                located["vdvae"],
-                Path(config.features.vdvae.hparams),
+                *map(Path, kinds[base_name].files(config.spaces[base_name], table) if base_name else []),
                 *map(Path, weights.painters(config.weights.versatile, table, kind.parts)),
             ],
         },
@@ -175,15 +176,18 @@ def decode(
     prepared = prepare(raw, shared, trained, zscore or trained, conditions)
     scores = kept_decoders.project(kept["responses"], prepared.rows)
     features: dict[str, np.ndarray] = {
-        space: kept_decoders.predict(kept[space], kept["responses"], scores) for space in SPACES
+        space: kept_decoders.predict(kept[space], kept["responses"], scores) for space in config.spaces
     }
     for space, values in features.items():
         logger.info("%s: %d rows, %d features", space, *values.shape)
 
-    generator = generators.load(located["versatile"], settings)
-    contexts = generators.contexts_of(features["clip_vision"], features["clip_text"], unconditional or "")
-    base = base_images(loading.load_vdvae(located["vdvae"], config.features.vdvae.hparams), features["vdvae"])
-    final = generator.paint(base, contexts, np.arange(1, len(base) + 1), config.seed)
+    generator = generators.load(versatile, settings)
+    contexts = generators.contexts_of(features["vision"], features["text"], unconditional or "")
+    base = None
+    if base_name:
+        located = kinds[base_name].locate(base_name, config.spaces[base_name], table)
+        base = load_space(base_name, located).pictures(features[base_name])
+    final = generator.paint(base, contexts, np.arange(1, len(prepared.names) + 1), config.seed)
 
     provenance: dict[str, Any] = {
         "neural_recon_version": __version__,
@@ -200,8 +204,8 @@ def decode(
         "zscore": zscore or trained,
         "voxels": {"all": raw.shape[1], "not_finite": prepared.not_finite, "constant": prepared.constant},
         "rows": dict(zip(prepared.names, prepared.trials, strict=True)),
-        "decoders": {space: read_parameters(kept[space]) for space in SPACES},
-        "weights": {key: str(path) for key, path in located.items()},
+        "decoders": {space: read_parameters(kept[space]) for space in config.spaces},
+        "weights": config.weights.model_dump(),
         "generator": {**generators.changing(settings), "seed": config.seed},
         "inputs": [one.model_dump() for one in begun.inputs],
     }
@@ -219,11 +223,13 @@ def find_decoders(config: Config, configfile: Path, results: Path, subject: str)
     if subject not in config.subjects:
         raise InputError(f"--subject: expected one of {', '.join(config.subjects)}, found {subject}.")
     folder = results / "decoders" / subject
-    kept = {name: folder / f"{name}.h5" for name in ("responses", *SPACES)}
+    kept = {name: folder / f"{name}.h5" for name in ("responses", *config.spaces)}
     absent = [path for path in kept.values() if not is_there(path, "a decoder")]
     if absent:
         setting = "" if config.ridge.keep else f"set ridge.keep in {configfile}, then "
-        targets = " ".join(map(str, [*(folder / f"{space}.h5" for space in SPACES), results / UNCONDITIONAL]))
+        targets = " ".join(
+            map(str, [*(folder / f"{space}.h5" for space in config.spaces), results / UNCONDITIONAL])
+        )
         raise InputError(
             f"{absent[0]}: expected a decoder kept for new scans, found none; {setting}run snakemake "
             f"--configfile {configfile} --cores 2 {targets}."
@@ -234,19 +240,20 @@ def find_decoders(config: Config, configfile: Path, results: Path, subject: str)
 def write_pictures(
     folder: Path,
     names: list[str],
-    base: np.ndarray,
+    base: np.ndarray | None,
     final: np.ndarray,
     features: dict[str, np.ndarray],
     provenance: dict[str, Any],
 ) -> None:
-    """Write what `decode` gives back; base and final are uint8 (n, H, W, 3)."""
+    """Write what `decode` gives back; base (None without a space that decodes) and final are uint8
+    (n, H, W, 3)."""
     # first, so that a second call may write again where this one stopped
     write_text(folder / "provenance.json", json.dumps(provenance, indent=2) + "\n")
     arrays = {space: _half(values, space) for space, values in features.items()}
     write_hdf5(
         folder / "features.h5", {**arrays, "name": np.array(names)}, {"betas": provenance.get("betas")}
     )
-    pictures = {"base": base, "final": final}
+    pictures = {"final": final} if base is None else {"base": base, "final": final}
     numbers = range(len(names))
     write_folder(
         folder / "pictures",

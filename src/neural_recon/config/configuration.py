@@ -1,6 +1,6 @@
 """The whole configuration, and how it is read.
 
-The sections `features`, `ridge`, `generator` and `weights` come from a recipe (`config/recipes/NAME.yaml`, a
+The sections `spaces`, `ridge`, `generator` and `weights` come from a recipe (`config/recipes/NAME.yaml`, a
 published decoder); what the configuration itself says of them wins.
 """
 
@@ -8,13 +8,14 @@ import contextlib
 import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from neural_recon.config import snakemake_paths
 from neural_recon.config.sections import (
+    TAKEN,
     DataAmount,
     Demo,
     Evaluation,
@@ -25,6 +26,7 @@ from neural_recon.config.sections import (
     Regions,
     Responses,
     Ridge,
+    SpaceName,
     Split,
     Subject,
     Weights,
@@ -36,10 +38,11 @@ from neural_recon.core.refusals import is_there
 from neural_recon.core.sections import Section
 from neural_recon.core.texts import read_yaml
 from neural_recon.datasets.nsd.nsd_tree import PUBLISHED_SESSIONS, SESSIONS, Tree
+from neural_recon.features.space import SPACES, Space
 
 ANNOTATIONS = ("captions_train2017.json", "captions_val2017.json")  # COCO's
 INSTANCES = ("instances_train2017.json", "instances_val2017.json")
-RECIPE = ("features", "ridge", "generator", "weights")  # the sections of a recipe
+RECIPE = ("spaces", "ridge", "generator", "weights")  # the sections of a recipe
 
 
 class Config(Section):
@@ -51,7 +54,10 @@ class Config(Section):
     subjects: dict[str, Subject] = Field(min_length=1)
     split: Split = Split()
     responses: Responses = Responses()
-    features: Features
+    spaces: dict[SpaceName, Annotated[Space.Settings, SPACES]] = Field(
+        min_length=1, description="The feature spaces that the decoder predicts, by a name of your choice."
+    )
+    features: Features = Features()
     ridge: Ridge
     generator: Generator = Generator()
     weights: Weights
@@ -97,6 +103,16 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _spaces_and_penalties(self) -> "Config":
+        if taken := [space for space in self.spaces if space in TAKEN]:
+            raise ValueError(f"spaces.{taken[0]}: expected another name, as something else is called so")
+        if missing := [space for space in self.spaces if space not in self.ridge.alpha]:
+            raise ValueError(f"ridge.alpha needs a value for {', '.join(missing)}")
+        if unknown := [space for space in self.ridge.alpha if space not in self.spaces]:
+            raise ValueError(f"ridge.alpha.{unknown[0]}: no such space; spaces are {', '.join(self.spaces)}")
+        return self
+
+    @model_validator(mode="after")
     def _known_regions(self) -> "Config":
         for name, members in self.regions.sets.items():
             try:
@@ -113,7 +129,8 @@ class Config(Section):
     @property
     def model_names(self) -> list[str]:
         """The models that are named: entries of the table of weights, or paths."""
-        return [self.weights.vdvae, self.weights.versatile, *self.evaluation.networks.named.values()]
+        spaces = [getattr(settings, "weights", None) for settings in self.spaces.values()]
+        return [*filter(None, spaces), self.weights.versatile, *self.evaluation.networks.named.values()]
 
     def _last_session(self, name: str) -> int:
         return SESSIONS[name] if self.demo is None else self.demo.sessions

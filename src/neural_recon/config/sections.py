@@ -8,7 +8,10 @@ from pydantic import Field, model_validator
 from neural_recon.core.errors import InputError
 from neural_recon.core.sections import Section
 from neural_recon.datasets.nsd.nsd_tree import REGIONS, find_region, is_mask_file
-from neural_recon.features.spaces import SPACES, Space
+
+SpaceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+# names that something beside predicted features has: pictures in tables of scores, files of kept decoders
+TAKEN = ("base", "final", "baseline", "responses")
 
 TERMS = "https://naturalscenesdataset.org"
 
@@ -137,27 +140,15 @@ class Responses(Section):
     )
 
 
-class Vdvae(Section):
-    """Which of the VDVAE's latents are decoded."""
-
-    hparams: str = Field(description="JSON file with its hyper-parameters under the published names.")
-    layers: Annotated[int, Field(ge=1)] = Field(description="How many layers of latents are decoded.")
-    latents: Literal["mean", "sample"] = Field(
-        "mean", description="Train on the posterior's mean or on one seeded draw of it (published)."
-    )
-
-
 class Features(Section):
-    """The feature spaces."""
+    """How features are stored."""
 
-    vdvae: Vdvae
     chunk: Annotated[int, Field(ge=1)] = Field(500, description="Images a job and file.")
 
 
 class Weights(Section):
     """The models: names of `config/weights.yaml`, which are fetched, or paths, used where they lie."""
 
-    vdvae: str = Field(description="The VDVAE: a name in config/weights.yaml, or a .safetensors or .th file.")
     versatile: str = Field(
         description="Versatile Diffusion with both CLIP encoders: a name in config/weights.yaml, or a folder "
         "in the diffusers layout."
@@ -184,7 +175,7 @@ class CrossValidation(Section):
 class Ridge(Section):
     """The decoder from voxels to features."""
 
-    alpha: dict[Space, Annotated[float, Field(gt=0)] | Literal["cv"]] = Field(
+    alpha: dict[SpaceName, Annotated[float, Field(gt=0)] | Literal["cv"]] = Field(
         description='The penalty of each space, or "cv": cross-validated within the training images.'
     )
     cross_validation: CrossValidation = CrossValidation()
@@ -208,13 +199,6 @@ class Ridge(Section):
                 'keep needs calibration "train" or "none": "published" takes its statistics from all test '
                 "images at once, which a new scan does not have"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _every_space(self) -> "Ridge":
-        missing = [space for space in SPACES if space not in self.alpha]
-        if missing:
-            raise ValueError(f"alpha needs a value for {', '.join(missing)}")
         return self
 
 

@@ -26,7 +26,7 @@ from neural_recon.responses.preparation import in_regions
 
 if TYPE_CHECKING:
     from neural_recon.evaluation.networks import Judges
-    from neural_recon.models.vdvae import VDVAE
+    from neural_recon.features.space import Space
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ def score_regions(
     features: Mapping[str, Sequence[str]],
     ridge: Mapping[str, Any],
     seen: np.ndarray,
-    vdvae: VDVAE,
+    base: Space | None,
     judges: Judges,
     repairings: int,
     seed: int,
@@ -138,6 +138,7 @@ def score_regions(
         features: space -> chunk files.
         ridge: the configuration's section.
         seen: uint8 (n_test, H, W, 3), the test images.
+        base: the space that decodes to base images; None without one.
         judges: with CLIP alone.
 
     Yields:
@@ -145,7 +146,6 @@ def score_regions(
     """
     # here, so that neither torch nor scores concern those who use another function
     from neural_recon.evaluation.subject_scores import Scores
-    from neural_recon.generation.reconstruct import base_images
 
     train, test, test_ids = (responses[key] for key in ("train", "test", "test_ids"))
     embedded = judges.features(seen, "truth")
@@ -166,8 +166,8 @@ def score_regions(
                 )
                 found = together(predict_blocks(kernel, targets, alpha, ridge["calibration"], seed))
                 scores.add_two_way(name, space, "two_way", test_ids, truth, found)
-                if space == "vdvae":
-                    images[name] = base_images(vdvae, found)
+                if base is not None and space == base.name and (made := base.pictures(found)) is not None:
+                    images[name] = made
         for name, pictures in images.items():
             for metric, features_found in judges.features(pictures, "picture").items():
                 scores.add_two_way(name, "base", metric, test_ids, embedded[metric], features_found)

@@ -6,9 +6,8 @@ resources/models/NAME, or by a local path, used where it lies.
 
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -27,8 +26,6 @@ WEIGHTS = (".pth", ".pt", ".ckpt", ".th", ".bin", ".safetensors", ".tar")  # end
 # of its folder, what encodes pictures, then captions
 ENCODERS = ("image_encoder", "image_processor", "text_encoder", "tokenizer")
 PROCESSORS = ("image_processor", "image_feature_extractor")
-# What each key of the configuration's section `weights` must be; those of `evaluation.networks` are files.
-KINDS: dict[str, Literal["file", "folder"]] = {"vdvae": "file", "versatile": "folder"}
 NETWORK_FILES = {  # the published names
     "alexnet": "alexnet-owt-7be5be79.pth",
     "inception": "inception_v3_google-0cc3c7bd.pth",
@@ -106,15 +103,18 @@ def read_table(path: str | os.PathLike[str]) -> Table:
     return table
 
 
-def locate(key: str, value: str, table: Table) -> Path:
-    """Where the model that `weights.KEY`, or `evaluation.networks.KEY`, names lies or will lie: an entry's
-    folder (its file, where it has only one), or the local path itself.
+def locate(place: str, value: str, table: Table, folder: bool = False) -> Path:
+    """Where a model that the configuration names lies or will lie: an entry's folder (its file, where it has
+    only one), or the local path itself.
+
+    Args:
+        place: the configuration's key, for sentences.
+        folder: whether a folder is wanted, not a file.
 
     Raises:
         InputError: `value` is neither an entry nor an existing path, or of the wrong kind.
     """
-    wanted: Literal["file", "folder"] = KINDS.get(key, "file")
-    place = f"weights.{key}" if key in KINDS else f"evaluation.networks.{key}"
+    wanted = "folder" if folder else "file"
     if value in table:
         files = table[value].files
         path, kind = (entry_folder(value), "folder") if len(files) > 1 else (_place(value, files[0]), "file")
@@ -126,7 +126,7 @@ def locate(key: str, value: str, table: Table) -> Path:
                 f"{place}: expected a name of {TABLE} ({', '.join(table)}) or an existing "
                 f"{wanted}, found {value!r}, which is neither; correct it, or put the {wanted} there."
             )
-        if kind == "folder" and key == "versatile":
+        if kind == "folder" and folder:
             _check_layout(place, path)
     if kind == "file" and wanted == "folder":
         raise _single_file(place, path)
@@ -166,7 +166,7 @@ def locate_networks(named: Mapping[str, str], preset: str, table: Table) -> dict
     Raises:
         InputError: as `locate`; or EfficientNet's weights are those of the other preset.
     """
-    paths = {name: locate(name, value, table) for name, value in named.items()}
+    paths = {name: locate(f"evaluation.networks.{name}", value, table) for name, value in named.items()}
     wanted = EFFICIENTNET_FILES.get(preset)
     others = {*EFFICIENTNET_FILES.values()} - {wanted}
     if wanted and "efficientnet" in paths and paths["efficientnet"].name in others:
@@ -182,12 +182,14 @@ def entry_folder(name: str) -> Path:
     return MODELS / name.replace("/", "--")
 
 
-def model_files(value: str, table: Table, parts: Iterable[str]) -> list[str]:
-    """The files of some parts of a model folder that a run depends on.
+def model_files(value: str, table: Table, parts: Sequence[str]) -> list[str]:
+    """The files of some parts of a model folder that a run depends on; without parts, that of one file.
 
     An entry's are those of the table, there or not; a local folder's are those found in it. The part
     `image_processor` is also known as `image_feature_extractor`.
     """
+    if not parts:
+        return [str(_place(value, file)) for file in table[value].files] if value in table else [value]
     parts = [name for part in parts for name in (PROCESSORS if part == PROCESSORS[0] else (part,))]
     if value in table:
         files = table[value].files
@@ -200,7 +202,7 @@ def generator_configs(value: str, table: Table) -> list[str]:
     return [path for path in model_files(value, table, ("image_unet", "vae")) if path.endswith("config.json")]
 
 
-def painters(value: str, table: Table, parts: Iterable[str]) -> list[str]:
+def painters(value: str, table: Table, parts: Sequence[str]) -> list[str]:
     """What paints: the files of a generator's `parts`, and what gives its pictures their size."""
     return list(dict.fromkeys([*model_files(value, table, parts), *generator_configs(value, table)]))
 

@@ -25,6 +25,7 @@ from neural_recon.report import (
     results,
     retrieval,
     single_stage,
+    spaces,
     strata,
     tables,
     words,
@@ -62,6 +63,7 @@ def build(
     """
     if not subjects:
         raise InputError("report: expected at least one subject, found none.")
+    spaces.use(configuration.get("spaces") or {})
     people = [results.read(files) for files in subjects]
     demo, painting = configuration.get("demo") is not None, configuration.get("generator") or {}
     metrics = [m for m in tables.MAIN_METRICS if any(m in p.measured for p in people)]

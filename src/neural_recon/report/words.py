@@ -6,6 +6,7 @@ from typing import Any
 
 from neural_recon.evaluation.comparison import METRICS as PUBLISHED
 from neural_recon.evaluation.subject_scores import better
+from neural_recon.report import spaces
 
 SUBJECT_SYMBOLS = "●■▲◆▼✚✖★"  # in the order of plots.MARKERS
 
@@ -81,11 +82,6 @@ SWAPPED_TITLES = {
     "context_two_way": "CLIP two-way, contexts' picture",
     "clip_two_way": "CLIP two-way, base image's picture",
 }
-FEATURE_SPACES = {
-    "vdvae": "VDVAE latents",
-    "clip_vision": "CLIP vision",
-    "clip_text": "CLIP text",
-}
 _PICTURES = {"final": "final", "base": "base", "baseline": "picture"}
 _VARIANTS = {
     "decoded": "",
@@ -124,8 +120,8 @@ def metric_caption(metric: str) -> str:
 
 def row_label(variant: str, picture: str) -> str:
     """What a row of a table or plot shows, such as "final, true features"."""
-    if picture in FEATURE_SPACES:
-        what = FEATURE_SPACES[picture]
+    if spaces.is_space(picture):
+        what = spaces.title(picture)
     elif picture == "baseline":
         return variant_label(variant)
     else:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from neural_recon.config.configuration import Config, checked, read_raw
 from neural_recon.core.errors import InputError
-from neural_recon.features.spaces import SPACES
 from neural_recon.generation import generators
 from neural_recon.models import weights
 from neural_recon.workflow.plan import Plan
@@ -29,7 +28,9 @@ def examine(configfile: Path, folder: Path) -> tuple[list[str], dict[str, str]]:
     plan = Plan(config)
     summary = {
         "recipe": config.recipe,
-        "spaces": ", ".join(f"{space} (alpha {_number(config.ridge.alpha[space])})" for space in SPACES),
+        "spaces": ", ".join(
+            f"{space} (alpha {_number(config.ridge.alpha[space])})" for space in config.spaces
+        ),
         "generator": ", ".join(
             f"{name} {value}" for name, value in generators.changing(config.generator.model_dump()).items()
         ),

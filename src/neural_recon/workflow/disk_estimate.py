@@ -1,17 +1,14 @@
 """How much disk a run fills: an estimate from the plan, before anything runs."""
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 
 from neural_recon.core.errors import InputError
-from neural_recon.core.texts import read_json
 from neural_recon.datasets.nsd.nsd_tree import N_SHARED, SHARED, TRIALS_PER_SESSION
 from neural_recon.datasets.nsd.volumes import read_mask
 from neural_recon.demo import cortex
-from neural_recon.models.model_folders import picture_size, read_config
-from neural_recon.models.vdvae_blocks import parse_blocks
+from neural_recon.features.space import base_space, kinds_of
+from neural_recon.models import weights
+from neural_recon.models.model_folders import picture_size, settings_of
 from neural_recon.workflow.plan import Chunk, Plan
 
 TYPICAL_VOXELS = 16_000  # nsdgeneral at 1.8 mm has 12,682 to 15,724 in the subjects with all sessions
@@ -22,23 +19,23 @@ DEMO_TRIAL = (
 )
 
 
-def estimate(plan: Plan, versatile: Path) -> dict[str, float]:
+def estimate(plan: Plan, table: weights.Table) -> dict[str, float]:
     """Bytes by kind of file, in the results' folder, for all subjects.
 
     Models and files that are not there yet count with the published sizes, an upper bound of the images.
 
     Args:
-        versatile: folder of Versatile Diffusion, for the sizes of contexts and pictures.
+        table: of the weights, which have the sizes of features and pictures.
     """
     config = plan.config
-    values, base, picture = image_sizes(plan, versatile)
+    values, base, picture = image_sizes(plan, table)
     total = dict.fromkeys(("betas", "features", "kernels", "predictions", "pictures"), 0.0)
     chunks = set()
     for subject in config.subjects:
         trials = TRIALS_PER_SESSION * len(config.sessions(subject))
         try:
-            table = plan.trials(subject)
-            images, test_trials = table["image_id"].nunique(), int(np.count_nonzero(table["split"] == "test"))
+            shown = plan.trials(subject)
+            images, test_trials = shown["image_id"].nunique(), int(np.count_nonzero(shown["split"] == "test"))
             test, controls = len(plan.test_ids(subject)), len(plan.control_ids(subject))
             chunks |= set(plan.feature_chunks(subject))
         except InputError:
@@ -69,17 +66,17 @@ def estimate(plan: Plan, versatile: Path) -> dict[str, float]:
     return total
 
 
-def image_sizes(plan: Plan, versatile: Path) -> tuple[int, int, int]:
+def image_sizes(plan: Plan, table: weights.Table) -> tuple[int, int, int]:
     """Features of one image in all spaces, and the sides of base image and picture in pixels."""
-    vision, text = _settings(versatile / "image_encoder"), _settings(versatile / "text_encoder")
-    unet, vae = _settings(versatile / "image_unet"), _settings(versatile / "vae")
-    tokens = (vision.get("image_size", 224) // vision.get("patch_size", 14)) ** 2 + 1
-    contexts = tokens * vision.get("projection_dim", 768)
-    contexts += text.get("max_position_embeddings", 77) * text.get("projection_dim", 768)
-    hparams = read_json(plan.config.features.vdvae.hparams, "the VDVAE's hyper-parameters")
-    blocks = parse_blocks(hparams["dec_blocks"])[: plan.config.features.vdvae.layers]
-    latents = sum(hparams["zdim"] * resolution**2 for resolution, _ in blocks)
-    return latents + contexts, hparams["image_size"], picture_size(unet, vae)
+    spaces = plan.config.spaces
+    kinds = kinds_of(spaces)
+    located = {name: kind.locate(name, spaces[name], table) for name, kind in kinds.items()}
+    sizes = {name: kind.sizes(located[name]) or (0, 0) for name, kind in kinds.items()}
+    base = base_space(spaces)
+    versatile = weights.locate("weights.versatile", plan.config.weights.versatile, table, folder=True)
+    unet, vae = settings_of(versatile / "image_unet"), settings_of(versatile / "vae")
+    values = sum(value for value, _ in sizes.values())
+    return values, sizes[base][1] if base else 0, picture_size(unet, vae)
 
 
 def voxels(plan: Plan, subject: str) -> int:
@@ -90,11 +87,3 @@ def voxels(plan: Plan, subject: str) -> int:
         if plan.config.demo is None:
             return TYPICAL_VOXELS
         return int(cortex.build(plan.config.demo.seed, subject).labels["nsdgeneral"].sum())
-
-
-def _settings(folder: Path) -> dict[str, Any]:
-    """A model's configuration, empty where it is not there yet."""
-    try:
-        return read_config(folder)
-    except InputError:
-        return {}

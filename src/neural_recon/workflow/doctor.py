@@ -20,6 +20,7 @@ from neural_recon.core.refusals import is_there, refusal, require_file
 from neural_recon.datasets import trials
 from neural_recon.demo.judge import SceneJudge
 from neural_recon.evaluation import comparison, metrics, networks
+from neural_recon.features.space import kinds_of
 from neural_recon.generation.generators import KINDS, unread_parts
 from neural_recon.models import loading, weights
 from neural_recon.responses import session_verdicts
@@ -218,8 +219,6 @@ def check_tables(plan: Plan) -> Iterator[Finding]:
         readers.append(("evaluation.classifier", partial(SceneClassifier.from_file, judge)))
     elif judge and scenes:
         readers.append(("evaluation.classifier", partial(SceneJudge, judge, scenes)))
-    hparams = config.features.vdvae.hparams
-    readers.append(("features.vdvae.hparams", partial(loading.read_hparams, hparams)))
     for topic, read in readers:
         try:
             read()
@@ -257,11 +256,20 @@ def check_weights(config: Config, table: weights.Table) -> Iterator[Finding]:
     if absent and metrics.PRESETS[preset].networks:
         text = f"evaluation.networks names no {', no '.join(absent)}: their scores will not be measured"
         yield Finding("weights", "note", text)
-    for key, value in [*config.weights, *named.items()]:
-        topic = f"weights.{key}" if key in weights.KINDS else f"weights of {key}"
+    spaces = kinds_of(config.spaces)
+    models = {f"spaces.{name}": getattr(config.spaces[name], "weights", "") for name in spaces}
+    models |= {"weights.versatile": config.weights.versatile}
+    models |= {f"weights of {name}": value for name, value in named.items()}
+    for topic, value in models.items():
+        key = topic.replace("weights of ", "").rpartition(".")[2]
         try:
-            path = weights.locate(key, value, table)
-            weights.locate_networks({key: value} if key in named else {}, preset, table)
+            if topic.startswith("spaces."):
+                located = spaces[key].locate(key, config.spaces[key], table)
+                path = Path(getattr(located, "weights", ""))
+            elif key in named:
+                path = Path(weights.locate_networks({key: value}, preset, table)[key])
+            else:
+                path = weights.locate(topic, value, table, folder=True)
             to_fetch = weights.missing([value], table, unread)
             if to_fetch:
                 gigabytes = sum(file.gigabytes for file in to_fetch.values())
@@ -270,9 +278,9 @@ def check_weights(config: Config, table: weights.Table) -> Iterator[Finding]:
                 some = f" ({there} of {n_files} files are there)" if there else ""
                 yield Finding(topic, "note", f"{value}: will be fetched, about {_size(gigabytes * GB)}{some}")
                 continue
-            if key == "vdvae":
-                loading.load_vdvae(path, config.features.vdvae.hparams, META)
-            elif key in weights.NETWORKS:
+            if topic.startswith("spaces."):
+                spaces[key].check(key, located)
+            elif key in named:
                 networks.load_network(key, path, META)
             else:
                 loading.load_clip(path, META)
@@ -306,7 +314,7 @@ def check_disk(plan: Plan, table: weights.Table, data: float = 0) -> Iterator[Fi
     if data:
         needs[Path(config.nsd.root)] = data
     try:
-        parts = disk_estimate.estimate(plan, weights.locate("versatile", config.weights.versatile, table))
+        parts = disk_estimate.estimate(plan, table)
     except (InputError, OSError, ValueError, KeyError):
         yield Finding("disk needed", "note", f"{results}: no estimate while weights are wrong")
     else:

@@ -20,6 +20,7 @@ from neural_recon.core.errors import InputError
 from neural_recon.core.refusals import is_there
 from neural_recon.datasets.nsd import nsd_tree
 from neural_recon.datasets.trials import read_lists, trial_table
+from neural_recon.features.space import kinds_of
 from neural_recon.generation.generators import KINDS, Generator
 from neural_recon.models import weights
 
@@ -202,15 +203,17 @@ class Plan:
         for name in ("train", "test"):
             if path := getattr(config.split, name):
                 yield f"the list split.{name}", Path(path)
-        yield "the VDVAE's hyper-parameters", Path(config.features.vdvae.hparams)
-        yield "weights.vdvae", weights.locate("vdvae", config.weights.vdvae, table)
+        for name, kind in kinds_of(config.spaces).items():
+            kind.locate(name, config.spaces[name], table)
+            for place in kind.files(config.spaces[name], table):
+                yield f"a file of spaces.{name}", Path(place)
         versatile = config.weights.versatile
-        weights.locate("versatile", versatile, table)
+        weights.locate("weights.versatile", versatile, table, folder=True)
         parts = (*weights.ENCODERS, *self.generator.parts)
         for place in weights.painters(versatile, table, parts):
             yield "a part of weights.versatile", Path(place)
         for name, value in config.evaluation.networks.named.items():
-            yield f"the weights of {name}", weights.locate(name, value, table)
+            yield f"the weights of {name}", weights.locate(f"evaluation.networks.{name}", value, table)
         if config.evaluation.classifier:
             yield "evaluation.classifier", Path(config.evaluation.classifier)
         for path in self.other_scores():
