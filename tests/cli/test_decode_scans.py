@@ -486,15 +486,18 @@ def run(tmp_path_factory):
     rng, folder = np.random.default_rng(1), tmp_path_factory.mktemp("run")
     for name in ("config", "resources"):
         (folder / name).symlink_to(ROOT / name)
-    vdvae, hparams = write_vdvae(folder)
+    (vdvae, hparams), versatile = write_vdvae(folder), write_versatile(folder)
     (folder / "hparams.json").write_text(json.dumps(hparams), encoding="utf-8")
     config = {
         "recipe": "brain_diffuser_small",
         "nsd": {"root": "nsd"},
         "subjects": {"subj01": {"sessions": 1}},
-        "features": {"vdvae": {"hparams": "hparams.json", "layers": 2}},
+        "spaces": {
+            "vdvae": {"weights": vdvae.name, "hparams": "hparams.json", "layers": 2},
+            **{key: {"weights": versatile.name} for key in ("vision", "text")},
+        },
         "generator": {"steps": 2},
-        "weights": {"vdvae": vdvae.name, "versatile": write_versatile(folder).name},
+        "weights": {"versatile": versatile.name},
         "ridge": {"keep": "kernel"},
     }
     (folder / "mine.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")

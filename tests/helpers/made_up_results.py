@@ -241,6 +241,11 @@ CONFIGURATION = {
     "recipe": "brain_diffuser_small",
     "nsd": {"root": "resources/nsd <here>", "preparation": "betas_fithrf_GLMdenoise_RR"},
     "subjects": {"subj01": {"sessions": 4, "format": "nii.gz"}},
+    "spaces": {
+        "vdvae": {"kind": "vdvae", "weights": "vdvae.th", "hparams": "hparams.json", "layers": 2},
+        "vision": {"kind": "versatile_vision", "weights": "versatile"},
+        "text": {"kind": "versatile_text", "weights": "versatile"},
+    },
     "ridge": {"alpha": dict.fromkeys(SPACES, "cv"), "calibration": "train"},
     "evaluation": {"preset": "native"},
     "demo": {"seed": 20, "sessions": 4},

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from neural_recon.config.configuration import Config, checked, read_raw
 from neural_recon.core.errors import InputError
+from neural_recon.features.space import kinds_of
 from neural_recon.generation import generators
 from neural_recon.models import weights
 from neural_recon.workflow.plan import Plan
@@ -59,8 +60,9 @@ def examine(configfile: Path, folder: Path) -> tuple[list[str], dict[str, str]]:
 
 def _check_weights(config: Config, folder: Path) -> None:
     table = weights.read_table(folder / weights.TABLE)
-    for key, value in config.weights:
-        weights.locate(key, value, table)
+    for name, kind in kinds_of(config.spaces).items():
+        kind.locate(name, config.spaces[name], table)
+    weights.locate("weights.versatile", config.weights.versatile, table, folder=True)
     weights.locate_networks(config.evaluation.networks.named, config.evaluation.preset, table)
 
 
