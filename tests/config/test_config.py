@@ -142,3 +142,20 @@ def test_recipe_with_other_sections(tmp_path):
         InputError, match="expected the sections spaces, ridge, generator, weights, found split"
     ):
         configuration.read_recipe(str(path), Path())
+
+
+def test_the_figures_score_is_one_that_is_measured(raw):
+    raw["evaluation"] = {**raw["evaluation"], "networks": {}}
+    without = configuration.Config.model_validate(configuration.resolve(raw, ROOT))
+    assert without.metrics == ["pixcorr", "ssim", "object", "background"]
+    assert without.figure_score == "pixcorr"
+    raw["figure"] = {"score": "clip_two_way"}
+    with pytest.raises(InputError, match=r"figure\.score: expected .*\(pixcorr, ssim, object, background\)"):
+        configuration.resolve(raw, ROOT)
+    raw["evaluation"]["networks"] = {"clip": "resources/demo_models/versatile"}
+    assert (
+        configuration.Config.model_validate(configuration.resolve(raw, ROOT)).figure_score == "clip_two_way"
+    )
+    raw["evaluation"]["networks"] = {"vgg": "vgg.pth"}
+    with pytest.raises(InputError, match=r"evaluation\.networks\.vgg.*known are alexnet, inception, clip"):
+        configuration.resolve(raw, ROOT)

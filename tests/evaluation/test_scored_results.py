@@ -17,8 +17,8 @@ from neural_recon.core.files import write_hdf5, write_table
 from neural_recon.demo.classifier import SceneClassifier
 from neural_recon.demo.judge import SceneJudge, read_judge
 from neural_recon.demo.scenes import BACKGROUNDS, KINDS, render, sample
-from neural_recon.evaluation import metrics
-from neural_recon.evaluation.networks import Judges
+from neural_recon.evaluation import metrics, networks
+from neural_recon.evaluation.networks import PresetNetworks
 from neural_recon.evaluation.scored_results import score_subject
 from neural_recon.features.feature_files import write_chunk
 
@@ -133,6 +133,13 @@ def subject(tmp_path, stimuli, weights, scenes, rng):
 
 
 @pytest.fixture
+def thumbnails(monkeypatch):
+    """The networks of native, with thumbnails instead of CLIP's embedding."""
+    monkeypatch.setattr(networks, "load_clip", lambda *_, **__: Thumbnail())
+    return PresetNetworks("native", {"clip": "its folder"})
+
+
+@pytest.fixture
 def knowing(monkeypatch, stimuli):
     """A judge that knows every stimulus, and nothing else."""
 
@@ -146,11 +153,11 @@ def knowing(monkeypatch, stimuli):
 
 
 @pytest.mark.usefixtures("knowing")
-def test_every_score_of_a_subject(subject, stimuli, scenes):
+def test_every_score_of_a_subject(subject, stimuli, scenes, thumbnails):
     scores = score_subject(
         "subj01",
         subject,
-        Judges("native", Thumbnail()),
+        thumbnails,
         EVALUATION,
         seed=0,
         spaces=SPACES,
@@ -204,12 +211,12 @@ def test_every_score_of_a_subject(subject, stimuli, scenes):
     } <= set(scores.comparisons()["comparison"])
 
 
-def test_without_a_judge(subject):
+def test_without_a_judge(subject, thumbnails):
     subject.judge = []
     scores = score_subject(
         "subj01",
         subject,
-        Judges("native", Thumbnail()),
+        thumbnails,
         EVALUATION,
         seed=0,
         spaces=SPACES,
@@ -228,13 +235,13 @@ def test_without_a_judge(subject):
     }
 
 
-def test_weights_without_scenes(subject):
+def test_weights_without_scenes(subject, thumbnails):
     subject.judge = subject.judge[:1]
     with pytest.raises(InputError, match=r"both classifier and scenes.*judge\.safetensors alone"):
         score_subject(
             "subj01",
             subject,
-            Judges("native", Thumbnail()),
+            thumbnails,
             EVALUATION,
             seed=0,
             spaces=SPACES,
@@ -283,7 +290,7 @@ def test_networks_of_a_published_preset(subject, tmp_path, monkeypatch):
     scores = score_subject(
         "subj01",
         subject,
-        Judges("mindeye2", None, files),
+        PresetNetworks("mindeye2", files),
         evaluation,
         seed=0,
         spaces=SPACES,

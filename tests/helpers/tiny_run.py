@@ -29,7 +29,8 @@ CONFIG = {
     "ridge": {"alpha": {"vdvae": 1000, "vision": 1000, "text": 1000}},
     "weights": {"versatile": "models/versatile-diffusion"},
     "generator": {"steps": 2, "chunk": 4},
-    "evaluation": {"preset": "native", "control_images": 2, "repairings": 100, "seeds": 1},
+    "evaluation": {"preset": "native", "networks": {"clip": "models/versatile-diffusion"},
+                   "control_images": 2, "repairings": 100, "seeds": 1},
 }  # fmt: skip
 
 

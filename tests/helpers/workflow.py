@@ -25,6 +25,7 @@ SMALL = {
     "generator": {"steps": 4},
     "evaluation": {
         "preset": "native",
+        "networks": {"clip": "resources/demo_models/versatile"},
         "control_images": 6,
         "repairings": 100,
         "seeds": 2,

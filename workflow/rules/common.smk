@@ -10,6 +10,7 @@ from neural_recon.config.sections import DataAmount
 from neural_recon.core.errors import InputError
 from neural_recon.datasets.nsd import coco
 from neural_recon.datasets.nsd.nsd_tree import REGIONS, mask_files
+from neural_recon.evaluation import network_weights
 from neural_recon.features import space
 from neural_recon.generation import generators
 from neural_recon.models import weights
@@ -67,8 +68,8 @@ try:
         )
     )
     # network -> weights, of those that are named
-    NETWORKS = weights.locate_networks(
-        CONFIG.evaluation.networks.named, CONFIG.evaluation.preset, WEIGHTS
+    NETWORKS = network_weights.locate(
+        CONFIG.evaluation.networks, CONFIG.evaluation.preset, WEIGHTS
     )
 except InputError as error:
     raise WorkflowError(str(error)) from None

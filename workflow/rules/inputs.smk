@@ -82,6 +82,12 @@ def model_files(*parts):
     return weights.model_files(CONFIG.weights.versatile, WEIGHTS, parts)
 
 
+def network_files(names):
+    """The files that scoring by some networks reads, of those that are named in the configuration."""
+    located = {name: path for name, path in NETWORKS.items() if name in names}
+    return network_weights.files_read(CONFIG.evaluation.networks, located, WEIGHTS)
+
+
 GENERATOR_CONFIGS = weights.generator_configs(CONFIG.weights.versatile, WEIGHTS)
 PAINTERS = weights.painters(CONFIG.weights.versatile, WEIGHTS, GENERATOR.parts)
 UNCONDITIONAL = (

@@ -9,7 +9,7 @@ rule region_decoders:
         region_masks=region_masks,
         stimuli=source(str(TREE.stimuli)),
         weights=ancient(space_files(BASE)),
-        clip=ancient(model_files(*ENCODERS[:2])),
+        clip=ancient(network_files(["clip"])),
     output:
         scores=expand("<results>/regions/{{subject}}/{region}/scores.tsv", region=SETS),
         single=expand(
@@ -25,12 +25,12 @@ rule region_decoders:
         mem_mb=growing(8000),
         runtime=growing(10 + 10 * len(SETS)),
     params:
-        content=content_of(
-            TREE.stimuli, *space_files(BASE), *model_files(*ENCODERS[:2])
-        ),
+        content=content_of(TREE.stimuli, *space_files(BASE), *network_files(["clip"])),
         kind=lambda wildcards: code_of_space(BASE),
         base=lambda wildcards: [BASE, LOCATED[BASE].model_dump()] if BASE else None,
-        models=lambda wildcards: VERSATILE,
+        networks=lambda wildcards: {
+            name: path for name, path in NETWORKS.items() if name == "clip"
+        },
         preset=lookup("evaluation/preset", within=config),
         repairings=lookup("evaluation/repairings", within=config),
         ridge={

@@ -24,8 +24,7 @@ rule scores:
         features=lambda wildcards: [
             path for space in SPACES for path in feature_files(wildcards, space)
         ],
-        weights=ancient(model_files(*ENCODERS[:2])),
-        networks=ancient(list(NETWORKS.values())),
+        networks=ancient(network_files(NETWORKS)),
         judge=[
             path
             for path in (CONFIG.evaluation.classifier, CONFIG.evaluation.scenes)
@@ -41,12 +40,9 @@ rule scores:
         mem_mb=growing(16000),
         runtime=growing(60),
     params:
-        content=content_of(
-            TREE.stimuli, *model_files(*ENCODERS[:2]), *NETWORKS.values()
-        ),
+        content=content_of(TREE.stimuli, *network_files(NETWORKS)),
         base_is_final=CONFIG.generator.kind == "base_only",
         evaluation=lookup("evaluation", within=config),
-        models=lambda wildcards: VERSATILE,
         networks=lambda wildcards: NETWORKS,
         retrieved=lambda wildcards: ALIKE,
         seed=lookup("seed", within=config),

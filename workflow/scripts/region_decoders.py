@@ -3,9 +3,9 @@
 from neural_recon.core.files import read_hdf5, write_hdf5, write_table
 from neural_recon.datasets.nsd.nsd_tree import read_stimuli
 from neural_recon.evaluation import regions
-from neural_recon.evaluation.networks import Judges
+from neural_recon.evaluation.networks import PresetNetworks
 from neural_recon.features import load
-from neural_recon.models.loading import load_clip
+from neural_recon.models.loading import device
 from neural_recon.workflow.jobs import start
 
 start(snakemake)
@@ -19,7 +19,7 @@ decoded = regions.score_regions(
     params.ridge,
     read_stimuli(files.stimuli, responses["test_ids"]),
     load(*params.base) if params.base else None,
-    Judges(params.preset, load_clip(params.models, text=False)),
+    PresetNetworks(params.preset, params.networks, where=device()),
     params.repairings,
     params.seed,
 )

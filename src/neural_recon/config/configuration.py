@@ -38,6 +38,7 @@ from neural_recon.core.refusals import is_there
 from neural_recon.core.sections import Section
 from neural_recon.core.texts import read_yaml
 from neural_recon.datasets.nsd.nsd_tree import PUBLISHED_SESSIONS, SESSIONS, Tree
+from neural_recon.evaluation.registry import HEADLINE, measured
 from neural_recon.features.space import SPACES, Space
 
 ANNOTATIONS = ("captions_train2017.json", "captions_val2017.json")  # COCO's
@@ -121,16 +122,31 @@ class Config(Section):
                 raise ValueError(f"regions.sets.{name}: {error}") from error
         return self
 
+    @model_validator(mode="after")
+    def _figure_has_its_score(self) -> "Config":
+        if self.figure_score not in self.metrics:
+            raise ValueError(
+                "figure.score: expected a metric of pictures that is measured here "
+                f"({', '.join(self.metrics)}), found {self.figure.score!r}; name another, or its weights in "
+                "evaluation.networks"
+            )
+        return self
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics of pictures that this configuration measures."""
+        chosen = self.evaluation
+        return measured(chosen.preset, chosen.networks, chosen.classifier is not None)
+
+    @property
+    def figure_score(self) -> str:
+        """The metric that the figure for papers goes by."""
+        return self.figure.score or (HEADLINE if HEADLINE in self.metrics else self.metrics[0])
+
     @property
     def results(self) -> Path:
         """The folder of this configuration's results."""
         return Path(self.pathvars.get("results", "results"))
-
-    @property
-    def model_names(self) -> list[str]:
-        """The models that are named: entries of the table of weights, or paths."""
-        spaces = [getattr(settings, "weights", None) for settings in self.spaces.values()]
-        return [*filter(None, spaces), self.weights.versatile, *self.evaluation.networks.named.values()]
 
     def _last_session(self, name: str) -> int:
         return SESSIONS[name] if self.demo is None else self.demo.sessions

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from neural_recon.core.errors import InputError
 from neural_recon.core.sections import Section
 from neural_recon.datasets.nsd.nsd_tree import REGIONS, find_region, is_mask_file
+from neural_recon.evaluation.registry import HEADLINE, NETWORKS
 
 SpaceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 # names that something beside predicted features has: pictures in tables of scores, files of kept decoders
@@ -243,23 +244,10 @@ class Generator(Section):
         return self
 
 
-class Networks(Section):
-    """Weights of the networks that published figures are scored by; what is not named is not measured."""
-
-    alexnet: str | None = Field(
-        None, description="AlexNet: a name in config/weights.yaml or torchvision's file of weights."
-    )
-    inception: str | None = Field(None, description="Inception v3, likewise.")
-    efficientnet: str | None = Field(
-        None,
-        description="EfficientNet-B1, likewise: first weights for brain_diffuser, second for mindeye2.",
-    )
-    swav: str | None = Field(None, description="SwAV's ResNet-50, likewise.")
-
-    @property
-    def named(self) -> dict[str, str]:
-        """Those that are named."""
-        return {name: value for name, value in self if value}
+def _known_network(name: str) -> str:
+    if name not in NETWORKS:
+        raise ValueError(f"unknown network; known are {', '.join(NETWORKS)}")
+    return name
 
 
 class Evaluation(Section):
@@ -268,9 +256,15 @@ class Evaluation(Section):
     preset: Literal["brain_diffuser", "mindeye2", "native"] = Field(
         "brain_diffuser",
         description="Whose sizes, SSIM and networks' inputs; native compares at the pictures' own size, "
-        "without networks other than the generator's CLIP.",
+        "without networks other than CLIP.",
     )
-    networks: Networks = Networks()
+    networks: dict[Annotated[str, AfterValidator(_known_network)], str] = Field(
+        {},
+        description="The weights of each network that pictures are compared by: a name in "
+        "config/weights.yaml, or a path; what is not named is not measured. "
+        + "; ".join(f"{name}: {network.what}" for name, network in NETWORKS.items())
+        + ".",
+    )
     repairings: Annotated[int, Field(ge=100)] = Field(1000, description="Random re-pairings a control.")
     shuffled_refits: Annotated[int, Field(ge=2)] = Field(
         20,
@@ -336,8 +330,10 @@ class Figure(Section):
         description="best_median_worst: equal parts of the best, the middle and the worst by the score; "
         "evenly: evenly spread over the ranks, from the best to the worst; first: the lowest image ids.",
     )
-    score: str = Field(
-        "clip_two_way", description="Metric of the final images that ranks them and stands below them."
+    score: str | None = Field(
+        None,
+        description="Metric of the final images that ranks them and is printed below them; default: "
+        f"{HEADLINE}, or pixcorr where that is not measured.",
     )
     count: Annotated[int, Field(ge=3)] = Field(9, description="Columns, 3 at least.")
     image_ids: list[Annotated[int, Field(ge=0)]] = Field(

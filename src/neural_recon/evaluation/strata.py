@@ -17,7 +17,7 @@ import pandas as pd
 
 from neural_recon.core.errors import InputError
 from neural_recon.evaluation import metrics, statistics
-from neural_recon.evaluation.subject_scores import better
+from neural_recon.evaluation.registry import better
 
 FEWEST = 8  # images of a stratum
 MOST = 6  # strata by number of objects

@@ -26,16 +26,6 @@ WEIGHTS = (".pth", ".pt", ".ckpt", ".th", ".bin", ".safetensors", ".tar")  # end
 # of its folder, what encodes pictures, then captions
 ENCODERS = ("image_encoder", "image_processor", "text_encoder", "tokenizer")
 PROCESSORS = ("image_processor", "image_feature_extractor")
-NETWORK_FILES = {  # the published names
-    "alexnet": "alexnet-owt-7be5be79.pth",
-    "inception": "inception_v3_google-0cc3c7bd.pth",
-    "swav": "swav_800ep_pretrain.pth.tar",
-}
-NETWORKS = (*NETWORK_FILES, "efficientnet")
-EFFICIENTNET_FILES = {
-    "brain_diffuser": "efficientnet_b1_rwightman-bac287d4.pth",
-    "mindeye2": "efficientnet_b1-c27df63c.pth",
-}
 
 
 class Row(BaseModel):
@@ -153,30 +143,6 @@ def _single_file(place: str, path: Path) -> InputError:
     )
 
 
-def network_files(preset: str) -> dict[str, str]:
-    """The published file of each network's weights under a published preset; none under native."""
-    if preset not in EFFICIENTNET_FILES:
-        return {}
-    return {**NETWORK_FILES, "efficientnet": EFFICIENTNET_FILES[preset]}
-
-
-def locate_networks(named: Mapping[str, str], preset: str, table: Table) -> dict[str, str]:
-    """Where the weights of the networks that `evaluation.networks` names lie or will lie.
-
-    Raises:
-        InputError: as `locate`; or EfficientNet's weights are those of the other preset.
-    """
-    paths = {name: locate(f"evaluation.networks.{name}", value, table) for name, value in named.items()}
-    wanted = EFFICIENTNET_FILES.get(preset)
-    others = {*EFFICIENTNET_FILES.values()} - {wanted}
-    if wanted and "efficientnet" in paths and paths["efficientnet"].name in others:
-        raise InputError(
-            f"evaluation.networks.efficientnet: expected {wanted}, the weights of the preset "
-            f"{preset}, found {paths['efficientnet'].name}; name the entry or the file of those."
-        )
-    return {name: str(path) for name, path in paths.items()}
-
-
 def entry_folder(name: str) -> Path:
     """Where an entry's files are fetched to."""
     return MODELS / name.replace("/", "--")
@@ -207,24 +173,15 @@ def painters(value: str, table: Table, parts: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([*model_files(value, table, parts), *generator_configs(value, table)]))
 
 
-def files_read(entry: Entry, unread: Collection[str] = ()) -> list[File]:
-    """The files of an entry that a run reads: of the parts `unread` their configurations only."""
-    return [f for f in entry.files if f.path.endswith(".json") or f.path.split("/")[0] not in unread]
-
-
-def missing(values: Iterable[str], table: Table, unread: Collection[str] = ()) -> dict[str, File]:
-    """The files still to be fetched for the configured `values`, by their place below resources/models.
+def missing(files: Iterable[str | Path], table: Table) -> dict[str, File]:
+    """Those of the files that a run reads which are still to be fetched, by their place below resources/models.
 
     What is there is never fetched again, so nothing that a user put there by hand is lost, and no rerun
-    costs gigabytes. `unread`: as for `files_read`.
+    costs gigabytes.
     """
-    return {
-        str(place.relative_to(MODELS)): file
-        for value in values
-        if value in table
-        for file in files_read(table[value], unread)
-        if not (place := _place(value, file)).exists()
-    }
+    fetched = {_place(name, file): file for name, entry in table.items() for file in entry.files}
+    absent = [path for path in map(Path, files) if path in fetched and not path.exists()]
+    return {str(path.relative_to(MODELS)): fetched[path] for path in absent}
 
 
 def download(place: str, table: Table) -> Download:

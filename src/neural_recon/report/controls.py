@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from neural_recon.evaluation.registry import HEADLINE
 from neural_recon.report import spaces
 from neural_recon.report.amount import TICKS
 from neural_recon.report.plots import GREY, MARKERS, STYLE, largest, uri
 from neural_recon.report.results import Results
 from neural_recon.report.words import heading, number, p_said
 
-MAIN = "clip_two_way"
 BASELINES = (
     ("nearest training image", "nearest_image", "baseline"),
     ("random training image", "random_image", "baseline"),
@@ -47,15 +47,15 @@ def section(people: Sequence[Results], tuned: bool) -> dict[str, Any] | None:
 
 
 def _baselines(person: Results) -> list[str]:
-    final = person.score("decoded", "final", MAIN)
-    found = [(name, person.score(variant, picture, MAIN)) for name, variant, picture in BASELINES]
+    final = person.score("decoded", "final", HEADLINE)
+    found = [(name, person.score(variant, picture, HEADLINE)) for name, variant, picture in BASELINES]
     lines = [_named(name, score, final) for name, score in found if score]
     return [_named("final image", final, final), *lines] if lines and final else lines
 
 
 def _ceiling(person: Results) -> list[str]:
-    score = person.score("true_features", "final", MAIN)
-    return [_named("true features", score, person.score("decoded", "final", MAIN))] if score else []
+    score = person.score("true_features", "final", HEADLINE)
+    return [_named("true features", score, person.score("decoded", "final", HEADLINE))] if score else []
 
 
 def _named(name: str, score: dict[str, Any], final: dict[str, Any] | None) -> str:
@@ -95,7 +95,7 @@ def _alpha(person: Results) -> list[str]:
 
 
 def _sure(person: Results) -> list[str]:
-    score, tests = person.score("decoded", "final", MAIN), len(person.tests)
+    score, tests = person.score("decoded", "final", HEADLINE), len(person.tests)
     interval = (
         [f"{number(score['mean'])} [{number(score['ci_low'])}, {number(score['ci_high'])}]"] if score else []
     )
@@ -104,7 +104,7 @@ def _sure(person: Results) -> list[str]:
 
 def _draws(person: Results) -> list[str]:
     table = person.controls.get("seeds")
-    rows = [] if table is None else table[table["metric"] == MAIN].to_dict("records")
+    rows = [] if table is None else table[table["metric"] == HEADLINE].to_dict("records")
     if not rows or not np.isfinite(rows[0]["sd"]):
         return []
     row, k = rows[0], len(_draw_columns(table))

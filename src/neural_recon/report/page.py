@@ -11,7 +11,7 @@ import jinja2
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import write_text
 from neural_recon.datasets.nsd import volumes
-from neural_recon.evaluation.subject_scores import better
+from neural_recon.evaluation.registry import better
 from neural_recon.report import (
     album,
     amount,

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from neural_recon.evaluation.registry import METRICS
 from neural_recon.report import spaces
 from neural_recon.report.words import VARIANTS, row_label
 
@@ -115,11 +116,12 @@ def scores(summary: pd.DataFrame, metric: str, subjects: Sequence[str]) -> str:
         axes.set(ylim=(len(rows) - 0.5, -0.5), yticks=range(len(rows)))
         axes.set_yticklabels([row_label(*row) for row in rows])
         low, high = axes.get_xlim()
-        if metric.endswith("two_way"):
-            low, high = min(low, 0.4), 1.01
-        elif metric in ("object", "background"):
+        known = METRICS.get(metric)
+        if known and known.chance is not None:
+            low, high = min(low, known.chance - 0.1), 1.01
+        elif known and known.of == "names":
             low, high = 0, 1.01
-        elif metric in ("pixcorr", "ssim"):
+        elif known and known.of == "pixels":
             low = min(low, 0)
         axes.set_xlim(low, high)
         axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))

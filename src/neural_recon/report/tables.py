@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neural_recon.evaluation.comparison import METRICS
+from neural_recon.evaluation.registry import HEADLINE, compared
 from neural_recon.report import gallery, penalties, plots, spaces, words
 from neural_recon.report.results import Results
 
-MAIN_METRICS = tuple(dict.fromkeys(["clip_two_way", "object", "background", *METRICS]))  # in this order
+# of pictures, in the order of the page
+MAIN_METRICS = tuple(dict.fromkeys([HEADLINE, *compared("names"), *compared("pixels", "network")]))
 
 
 def symbols(people: Sequence[Results]) -> list[tuple[str, str]]:
@@ -24,7 +25,7 @@ def _summaries(people: Sequence[Results]) -> pd.DataFrame:
 
 
 def score_plots(people: Sequence[Results], metrics: Sequence[str]) -> list[dict[str, Any]]:
-    """A plot a metric, of those that were measured."""
+    """One plot per metric, of those that were measured."""
     summary = _summaries(people)
     pictures = summary[~summary["picture"].map(spaces.is_space) & summary["mean"].notna()]
     subjects = [person.subject for person in people]
@@ -49,7 +50,7 @@ def score_table(person: Results, metrics: Sequence[str]) -> dict[str, Any]:
     """Variants by metrics, each cell the summary's row or why there is none."""
     frame = person.summary[~person.summary["picture"].map(spaces.is_space)]
     shown = frame.loc[frame["mean"].notna(), "metric"].unique()
-    known = [*metrics, *(m for m in shown if m not in (*metrics, *words.CONTEXT_METRICS))]
+    known = [*metrics, *(m for m in shown if m not in (*metrics, *compared("contexts")))]
     order = list(dict.fromkeys(row for metric in known for row in plots.rows_of(frame, metric)))
     order = [row for row in plots.rows_of(frame.assign(metric="any"), "any") if row in order]
     return {

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from neural_recon.config.configuration import Config, checked, read_raw
 from neural_recon.core.errors import InputError
+from neural_recon.evaluation import network_weights
 from neural_recon.features.space import kinds_of
 from neural_recon.generation import generators
 from neural_recon.models import weights
@@ -63,7 +64,7 @@ def _check_weights(config: Config, folder: Path) -> None:
     for name, kind in kinds_of(config.spaces).items():
         kind.locate(name, config.spaces[name], table)
     weights.locate("weights.versatile", config.weights.versatile, table, folder=True)
-    weights.locate_networks(config.evaluation.networks.named, config.evaluation.preset, table)
+    network_weights.locate(config.evaluation.networks, config.evaluation.preset, table)
 
 
 def _count(plan: Plan, subject: str, summary: dict[str, str]) -> None:

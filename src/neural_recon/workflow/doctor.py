@@ -19,7 +19,7 @@ from neural_recon.core.errors import InputError
 from neural_recon.core.refusals import is_there, refusal, require_file
 from neural_recon.datasets import trials
 from neural_recon.demo.judge import SceneJudge
-from neural_recon.evaluation import comparison, metrics, networks
+from neural_recon.evaluation import comparison, network_weights, networks
 from neural_recon.features.space import kinds_of
 from neural_recon.generation.generators import KINDS, unread_parts
 from neural_recon.models import loading, weights
@@ -172,11 +172,10 @@ def check_files(plan: Plan, table: weights.Table, said: Iterable[str]) -> Iterat
     Args:
         said: what was found wrong so far.
     """
-    config = plan.config
     files: dict[Path, str] = {}
     with contextlib.suppress(InputError):  # of weights that are nowhere, and said of them
         files.update((path, what) for what, path in plan.files(table))
-    fetched = {weights.MODELS / place for place in weights.missing(config.model_names, table)}
+    fetched = {weights.MODELS / place for place in plan.missing_weights(table)}
     sentences = list(said)
     alike: dict[str, list[str]] = {}  # a closed folder or a share that is gone is one thing to fix
     for path, what in files.items():
@@ -250,10 +249,9 @@ def check_downloads(plan: Plan) -> tuple[list[Finding], float]:
 
 def check_weights(config: Config, table: weights.Table) -> Iterator[Finding]:
     """Each model: to be fetched, or read and compared tensor by tensor with what it should hold."""
-    preset, named = config.evaluation.preset, config.evaluation.networks.named
-    unread = unread_parts(config.generator.kind)
-    absent = [name for name in weights.NETWORKS if name not in named]
-    if absent and metrics.PRESETS[preset].networks:
+    preset, named = config.evaluation.preset, config.evaluation.networks
+    absent = [name for name in network_weights.wanted(preset) if name not in named]
+    if absent:
         text = f"evaluation.networks names no {', no '.join(absent)}: their scores will not be measured"
         yield Finding("weights", "note", text)
     spaces = kinds_of(config.spaces)
@@ -263,13 +261,16 @@ def check_weights(config: Config, table: weights.Table) -> Iterator[Finding]:
     for topic, value in models.items():
         key = topic.replace("weights of ", "").rpartition(".")[2]
         try:
+            unread: Collection[str] = ()
             if topic.startswith("spaces."):
                 located = spaces[key].locate(key, config.spaces[key], table)
                 path = Path(getattr(located, "weights", ""))
             elif key in named:
-                path = Path(weights.locate_networks({key: value}, preset, table)[key])
+                path = Path(network_weights.locate({key: value}, preset, table)[key])
+                unread = network_weights.unread_parts(key, value, table)
             else:
                 path = weights.locate(topic, value, table, folder=True)
+                unread = unread_parts(config.generator.kind)
             to_fetch = weights.missing([value], table, unread)
             if to_fetch:
                 gigabytes = sum(file.gigabytes for file in to_fetch.values())
@@ -281,7 +282,7 @@ def check_weights(config: Config, table: weights.Table) -> Iterator[Finding]:
             if topic.startswith("spaces."):
                 spaces[key].check(key, located)
             elif key in named:
-                networks.load_network(key, path, META)
+                networks.PresetNetworks(preset, {key: str(path)}, where=META)
             else:
                 loading.load_clip(path, META)
                 if KINDS[config.generator.kind].parts:
@@ -309,7 +310,7 @@ def check_disk(plan: Plan, table: weights.Table, data: float = 0) -> Iterator[Fi
     """What results, weights and `data` still to be fetched (bytes) will fill, against what is free."""
     config = plan.config
     results = config.results
-    fetched = weights.missing(config.model_names, table, unread_parts(config.generator.kind))
+    fetched = plan.missing_weights(table)
     needs = {weights.MODELS: GB * sum(file.gigabytes for file in fetched.values())}
     if data:
         needs[Path(config.nsd.root)] = data

@@ -20,8 +20,9 @@ from neural_recon.core.errors import InputError
 from neural_recon.core.refusals import is_there
 from neural_recon.datasets.nsd import nsd_tree
 from neural_recon.datasets.trials import read_lists, trial_table
+from neural_recon.evaluation import network_weights
 from neural_recon.features.space import kinds_of
-from neural_recon.generation.generators import KINDS, Generator
+from neural_recon.generation.generators import KINDS, Generator, unread_parts
 from neural_recon.models import weights
 
 if TYPE_CHECKING:
@@ -212,12 +213,18 @@ class Plan:
         parts = (*weights.ENCODERS, *self.generator.parts)
         for place in weights.painters(versatile, table, parts):
             yield "a part of weights.versatile", Path(place)
-        for name, value in config.evaluation.networks.named.items():
-            yield f"the weights of {name}", weights.locate(f"evaluation.networks.{name}", value, table)
+        named = config.evaluation.networks
+        located = network_weights.locate(named, config.evaluation.preset, table)
+        for place in network_weights.files_read(named, located, table):
+            yield "the weights of a network in evaluation.networks", Path(place)
         if config.evaluation.classifier:
             yield "evaluation.classifier", Path(config.evaluation.classifier)
         for path in self.other_scores():
             yield "scores of another method", path
+
+    def missing_weights(self, table: weights.Table) -> dict[str, weights.File]:
+        """The weights still to be fetched, by their place below resources/models."""
+        return weights.missing((path for _, path in self.files(table)), table)
 
     def other_scores(self) -> list[Path]:
         """The tables of `neural-recon evaluate` that join the comparison."""
