@@ -15,7 +15,7 @@ from neural_recon.core.errors import InputError
 from neural_recon.core.files import write_hdf5
 from neural_recon.generation import generators
 from neural_recon.generation.generators import KINDS, Contexts
-from neural_recon.generation.reconstruct import reconstruct
+from neural_recon.generation.sampling import reconstruct
 from neural_recon.models import loading
 
 RECIPES = sorted((ROOT / "config/recipes").glob("*.yaml"))

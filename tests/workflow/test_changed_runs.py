@@ -16,7 +16,7 @@ from neural_recon.decoding import kept_decoders
 from neural_recon.evaluation.metrics import two_way_identification
 from neural_recon.features.feature_files import read_rows
 from neural_recon.features.spaces import SPACES
-from neural_recon.generation.reconstruct import resized
+from neural_recon.generation.sampling import resized
 
 pytestmark = pytest.mark.slow
 

@@ -78,5 +78,5 @@ def test_loader_of_one_model_brings_no_other():
     assert {"models/versatile.py", "models/dual_unet.py"} <= modules("reconstruct")
     assert not {"models/vdvae.py", "models/clip.py"} & modules("reconstruct")
     # an import inside a function that the script uses
-    assert "generation/reconstruct.py" in modules("region_decoders")
-    assert "generation/reconstruct.py" not in modules("region_tests")
+    assert "generation/sampling.py" in modules("region_decoders")
+    assert "generation/sampling.py" not in modules("region_tests")

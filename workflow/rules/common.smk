@@ -11,7 +11,7 @@ from neural_recon.core.errors import InputError
 from neural_recon.datasets.nsd import coco
 from neural_recon.datasets.nsd.nsd_tree import REGIONS, mask_files
 from neural_recon.features.spaces import SPACES
-from neural_recon.generation import generators
+from neural_recon.generation.generator import GENERATORS
 from neural_recon.models import weights
 from neural_recon.workflow import (
     fingerprints,
@@ -21,6 +21,7 @@ from neural_recon.workflow import (
     snakemake_internals,
     terminal,
 )
+from neural_recon.workflow.painting import Painting
 from neural_recon.workflow.plan import Plan
 
 snakemake_internals.quote_interpreter()
@@ -32,7 +33,6 @@ if MAIN:
 # The folder of this project, which is not that of a workflow that uses it as a module.
 PROJECT = Path(workflow.current_basedir).parents[1]
 
-given = config.get("generator", {})  # before recipe and defaults
 # A user's mistake in the configuration or the design ends here, in one sentence.
 try:
     snakemake_paths.check(
@@ -52,11 +52,10 @@ try:
         PLAN.check_files()
         PLAN.fetch_design()
         PLAN.check()
-        for sentence in generators.unread_settings(CONFIG.generator.kind, given):
-            logger.warning(sentence)
     WEIGHTS = weights.read_table(PROJECT / weights.TABLE)
     VDVAE = str(weights.locate("vdvae", CONFIG.weights.vdvae, WEIGHTS))
     VERSATILE = str(weights.locate("versatile", CONFIG.weights.versatile, WEIGHTS))
+    GENERATOR = Painting(CONFIG, WEIGHTS)
     # network -> weights, of those that are named
     NETWORKS = weights.locate_networks(
         CONFIG.evaluation.networks.named, CONFIG.evaluation.preset, WEIGHTS
@@ -76,10 +75,8 @@ SETS = CONFIG.regions.sets
 # calibration. Names of files do not depend on the configuration: of a job that lacks one of its files Snakemake
 # does not look whether its parameters have changed.
 FITS = ["decoded", "shuffled", "recalibrated"]
-# What the configured kind of generator needs.
-GENERATOR = PLAN.generator
 CONTROL_TABLES = ["clusters", "leaks", "seeds"]
-if GENERATOR.two_stages():
+if GENERATOR.settings.two_stages:
     CONTROL_TABLES.append("single_stage")
 # The parts of the Versatile Diffusion folder that encode pictures, then captions.
 ENCODERS = weights.ENCODERS

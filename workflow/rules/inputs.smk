@@ -46,33 +46,16 @@ def model_files(*parts):
     return weights.model_files(CONFIG.weights.versatile, WEIGHTS, parts)
 
 
-GENERATOR_CONFIGS = weights.generator_configs(CONFIG.weights.versatile, WEIGHTS)
-PAINTERS = weights.painters(CONFIG.weights.versatile, WEIGHTS, GENERATOR.parts)
-UNCONDITIONAL = (
-    "<results>/features/unconditional.h5" if GENERATOR.needs_contexts else []
-)
+UNCONDITIONAL = "<results>/generator/unconditional.h5" if GENERATOR.encoders else []
+# of the kind's module, which scripts load by its name
+GENERATOR_CODE = CODE.module(GENERATORS.file(CONFIG.generator.kind))
 
 
-def predicted(space):
-    """The decoder's predictions of a space that guides the generator; nothing where it needs none."""
-    path = f"<results>/ridge/{{subject}}/{space}/decoded.h5"
-    return path if GENERATOR.needs_contexts else []
-
-
-def control_files(wildcards):
-    """What the control pictures are painted from: base images and contexts, as the generator needs them, of
-    the decoder, its shuffled control and the true features."""
-    files = {}
-    for fit in ("decoded", "shuffled", "true_features"):
-        if GENERATOR.needs_base:
-            files[f"base_{fit}"] = f"<results>/base_images/{wildcards.subject}/{fit}.h5"
-        for space in ("clip_vision", "clip_text") if GENERATOR.needs_contexts else ():
-            files[f"{space}_{fit}"] = (
-                feature_files(wildcards, space)
-                if fit == "true_features"
-                else f"<results>/ridge/{wildcards.subject}/{space}/{fit}.h5"
-            )
-    return files
+def painted_from(*fits):
+    """An input function: the base images and guides of some fits, as the generator needs them."""
+    return lambda wildcards: GENERATOR.inputs(
+        wildcards.subject, features_by_space(wildcards), *fits
+    )
 
 
 def tree_parameters():

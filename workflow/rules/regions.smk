@@ -95,7 +95,7 @@ rule region_pictures:
         unconditional=UNCONDITIONAL,
         vdvae=ancient(VDVAE),
         hparams=lookup("features/vdvae/hparams", within=config),
-        weights=ancient(PAINTERS),
+        weights=ancient(GENERATOR.files),
     output:
         images="<results>/regions/{subject}/synthetic.h5",
         sheet="<results>/regions/{subject}/synthetic.png",
@@ -104,9 +104,9 @@ rule region_pictures:
         mem_mb=growing(12000),
         runtime=growing(60),
     params:
-        content=content_of(VDVAE, *PAINTERS),
-        generator=generators.changing(config["generator"]),
-        models=lambda wildcards: VERSATILE,
+        content=content_of(VDVAE, *GENERATOR.files),
+        generator=GENERATOR.settings.changing,
+        generator_code=GENERATOR_CODE,
         seed=lookup("seed", within=config),
     script:
         "../scripts/region_pictures.py"

@@ -8,7 +8,7 @@ rule scores:
         ),
         final=expand(
             "<results>/reconstructions/{{subject}}/{variant}.h5",
-            variant=["decoded", *PLAN.control_variants],
+            variant=["decoded", *(control.name for control in GENERATOR.controls)],
         ),
         baselines="<results>/baselines/{subject}.h5",
         predictions=expand(
@@ -42,7 +42,7 @@ rule scores:
         content=content_of(
             TREE.stimuli, *model_files(*ENCODERS[:2]), *NETWORKS.values()
         ),
-        base_is_final=CONFIG.generator.kind == "base_only",
+        base_is_final=GENERATOR.kind.base_is_final,
         evaluation=lookup("evaluation", within=config),
         models=lambda wildcards: VERSATILE,
         networks=lambda wildcards: NETWORKS,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from neural_recon.core.files import read_table, write_hdf5
 from neural_recon.features.feature_files import read_rows
-from neural_recon.generation.reconstruct import base_images
+from neural_recon.generation.sampling import base_images
 from neural_recon.models.loading import load_vdvae
 from neural_recon.workflow.jobs import start
 

@@ -9,26 +9,27 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from neural_recon import __version__
+from neural_recon import __version__, generation
 from neural_recon.config.configuration import Config
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import read_hdf5, read_parameters, write_hdf5, write_text
 from neural_recon.core.refusals import is_there
 from neural_recon.decoding import kept_decoders
 from neural_recon.features.spaces import SPACES
-from neural_recon.generation import generators
+from neural_recon.generation.generator import GENERATORS
 from neural_recon.generation.png_files import write_folder, write_sheet
-from neural_recon.generation.reconstruct import base_images
+from neural_recon.generation.sampling import base_images
 from neural_recon.models import loading, weights
 from neural_recon.responses.new_scans import new_responses, read_conditions
 from neural_recon.workflow import recording
+from neural_recon.workflow.painting import Painting
 
 logger = logging.getLogger(__name__)
 
 Zscore = Literal["train", "session"]
 ROWS = 10  # fewer give no mean and spread of a session
 SHEET = 12  # pictures on the sheet, the first ones
-UNCONDITIONAL = Path("features/unconditional.h5")  # in the results
+UNCONDITIONAL = Path("generator/unconditional.h5")  # in the results
 
 
 @dataclass(frozen=True)
@@ -147,9 +148,8 @@ def decode(
     trained = read_parameters(kept["responses"])["zscore"]
     table = weights.read_table(weights.TABLE)
     located = {key: weights.locate(key, value, table) for key, value in config.weights}
-    settings = config.generator.model_dump()
-    kind = generators.KINDS[config.generator.kind]
-    unconditional = results / UNCONDITIONAL if kind.needs_contexts else None
+    painting = Painting(config, table)
+    unconditional = results / UNCONDITIONAL if painting.encoders else None
     begun = recording.begin_command(
         "decode",
         {"subject": subject},
@@ -163,7 +163,7 @@ def decode(
             "weights": [
                 located["vdvae"],
                 Path(config.features.vdvae.hparams),
-                *map(Path, weights.painters(config.weights.versatile, table, kind.parts)),
+                *map(Path, painting.files),
             ],
         },
     )
@@ -180,10 +180,9 @@ def decode(
     for space, values in features.items():
         logger.info("%s: %d rows, %d features", space, *values.shape)
 
-    generator = generators.load(located["versatile"], settings)
-    contexts = generators.contexts_of(features["clip_vision"], features["clip_text"], unconditional or "")
+    generator = generation.load(painting.settings, unconditional=unconditional)
     base = base_images(loading.load_vdvae(located["vdvae"], config.features.vdvae.hparams), features["vdvae"])
-    final = generator.paint(base, contexts, np.arange(1, len(base) + 1), config.seed)
+    final = generator.paint_from(base, features, np.arange(1, len(base) + 1), config.seed)
 
     provenance: dict[str, Any] = {
         "neural_recon_version": __version__,
@@ -202,7 +201,7 @@ def decode(
         "rows": dict(zip(prepared.names, prepared.trials, strict=True)),
         "decoders": {space: read_parameters(kept[space]) for space in SPACES},
         "weights": {key: str(path) for key, path in located.items()},
-        "generator": {**generators.changing(settings), "seed": config.seed},
+        "generator": {**painting.settings.changing, "seed": config.seed},
         "inputs": [one.model_dump() for one in begun.inputs],
     }
     write_pictures(output, prepared.names, base, final, features, provenance)
@@ -223,7 +222,10 @@ def find_decoders(config: Config, configfile: Path, results: Path, subject: str)
     absent = [path for path in kept.values() if not is_there(path, "a decoder")]
     if absent:
         setting = "" if config.ridge.keep else f"set ridge.keep in {configfile}, then "
-        targets = " ".join(map(str, [*(folder / f"{space}.h5" for space in SPACES), results / UNCONDITIONAL]))
+        wanted = [folder / f"{space}.h5" for space in SPACES]
+        if GENERATORS.load(config.generator.kind).encoders:
+            wanted.append(results / UNCONDITIONAL)
+        targets = " ".join(map(str, wanted))
         raise InputError(
             f"{absent[0]}: expected a decoder kept for new scans, found none; {setting}run snakemake "
             f"--configfile {configfile} --cores 2 {targets}."

@@ -8,7 +8,7 @@ import contextlib
 import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
@@ -20,7 +20,6 @@ from neural_recon.config.sections import (
     Evaluation,
     Features,
     Figure,
-    Generator,
     Nsd,
     Regions,
     Responses,
@@ -36,6 +35,9 @@ from neural_recon.core.refusals import is_there
 from neural_recon.core.sections import Section
 from neural_recon.core.texts import read_yaml
 from neural_recon.datasets.nsd.nsd_tree import PUBLISHED_SESSIONS, SESSIONS, Tree
+from neural_recon.features.spaces import SPACES, WITH_PICTURES
+from neural_recon.generation.generator import GENERATORS, Generator
+from neural_recon.models.weights import ENCODERS
 
 ANNOTATIONS = ("captions_train2017.json", "captions_val2017.json")  # COCO's
 INSTANCES = ("instances_train2017.json", "instances_val2017.json")
@@ -53,7 +55,7 @@ class Config(Section):
     responses: Responses = Responses()
     features: Features
     ridge: Ridge
-    generator: Generator = Generator()
+    generator: Annotated[Generator.Settings, GENERATORS]
     weights: Weights
     evaluation: Evaluation = Evaluation()
     data_amount: DataAmount | None = None
@@ -105,15 +107,33 @@ class Config(Section):
                 raise ValueError(f"regions.sets.{name}: {error}") from error
         return self
 
+    @model_validator(mode="after")
+    def _known_spaces(self) -> "Config":
+        named = {"base": (self.generator.base, WITH_PICTURES)} if self.generator.base else {}
+        named |= {role: (space, SPACES) for role, space in self.generator.guides.items()}
+        for key, (space, known) in named.items():
+            if space not in known:
+                what = "whose features decode to pictures: " if key == "base" else ""
+                raise ValueError(
+                    f"generator.{key}: expected a feature space, {what}{' or '.join(known)}, found {space!r}"
+                )
+        return self
+
     @property
     def results(self) -> Path:
         """The folder of this configuration's results."""
         return Path(self.pathvars.get("results", "results"))
 
     @property
-    def model_names(self) -> list[str]:
-        """The models that are named: entries of the table of weights, or paths."""
-        return [self.weights.vdvae, self.weights.versatile, *self.evaluation.networks.named.values()]
+    def models(self) -> list[tuple[str, tuple[str, ...]]]:
+        """The models that are named, entries of the table or paths, and the parts read of each; (): all."""
+        kind, painting = GENERATORS.load(self.generator.kind), getattr(self.generator, "weights", None)
+        named = [self.weights.vdvae, *self.evaluation.networks.named.values()]
+        return [
+            (self.weights.versatile, ENCODERS),
+            *([(painting, (*kind.parts, *kind.encoders))] if painting else []),
+            *((name, ()) for name in named),
+        ]
 
     def _last_session(self, name: str) -> int:
         return SESSIONS[name] if self.demo is None else self.demo.sessions
@@ -224,7 +244,24 @@ def checked(raw: Mapping[str, Any], folder: Path) -> tuple[Config | None, list[s
 def _with_recipe(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     if "recipe" not in raw:
         raise InputError("configuration: expected the key recipe, found none; name a published decoder.")
-    return merge(read_recipe(str(raw["recipe"]), folder), raw)
+    recipe = read_recipe(str(raw["recipe"]), folder)
+    for name in recipe:
+        kinds, given = kinds_of(Config.model_fields[name]), raw.get(name)
+        if kinds and isinstance(given, Mapping) and "kind" in given:
+            recipe[name] = _known_to(kinds, given["kind"], recipe[name])
+    return merge(recipe, raw)
+
+
+def _known_to(kinds: Kinds, kind: Any, section: Any) -> Any:
+    """What a recipe says of another kind, without the keys that this kind lacks or wants null."""
+    if not isinstance(section, Mapping) or kind == section.get("kind"):
+        return section
+    try:
+        fields = kinds.load(str(kind)).Settings.model_fields.items()
+    except InputError:
+        return section  # refused where the section is checked
+    known = {key for key, field in fields if field.annotation is not type(None)}
+    return {key: value for key, value in section.items() if key in known}
 
 
 def _sentences(error: ValidationError, merged: Mapping[str, Any]) -> list[str]:
@@ -232,7 +269,10 @@ def _sentences(error: ValidationError, merged: Mapping[str, Any]) -> list[str]:
     for place, mistake in mistakes(error, merged).items():
         if mistake.startswith("unknown key"):
             near = nearest(place)
-            mistake += f"; did you mean {near}?" if near else "; config/README.md lists the keys there are."
+            advice = f"did you mean {near}?" if near else "config/README.md lists the keys there are."
+            if near == ".".join(map(str, place)):
+                advice = "other kinds have it; take it out, or choose one of these."
+            mistake += f"; {advice}"
         else:
             mistake += "."
         sentences.append(f"configuration: {mistake}")

@@ -159,7 +159,7 @@ class Weights(Section):
 
     vdvae: str = Field(description="The VDVAE: a name in config/weights.yaml, or a .safetensors or .th file.")
     versatile: str = Field(
-        description="Versatile Diffusion with both CLIP encoders: a name in config/weights.yaml, or a folder "
+        description="Versatile Diffusion, for its CLIP encoders: a name in config/weights.yaml, or a folder "
         "in the diffusers layout."
     )
 
@@ -215,47 +215,6 @@ class Ridge(Section):
         missing = [space for space in SPACES if space not in self.alpha]
         if missing:
             raise ValueError(f"alpha needs a value for {', '.join(missing)}")
-        return self
-
-
-class Generator(Section):
-    """What paints the final pictures; each kind is a class of `neural_recon.generation.generators`."""
-
-    kind: Literal["versatile_diffusion", "contexts_only", "base_only"] = Field(
-        "versatile_diffusion",
-        description="versatile_diffusion: image-to-image diffusion from the base image under both contexts; "
-        "contexts_only: the same from noise alone; base_only: the base image, enlarged.",
-    )
-    strength: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.75, description="Share of the noise steps run; of versatile_diffusion only."
-    )
-    mixing: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.4, description="Weight of text; vision has the rest."
-    )
-    guidance_scale: Annotated[float, Field(ge=1)] = Field(7.5, description="Classifier-free guidance.")
-    steps: Annotated[int, Field(ge=1, le=1000)] = Field(50, description="DDIM steps at strength 1.")
-    chunk: Annotated[int, Field(ge=1)] = Field(50, description="Images a job and file.")
-    batch: Annotated[int, Field(ge=1)] = Field(
-        16, description="Images at once; changes no picture, and halves where memory runs out."
-    )
-    memory: Literal["fast", "low"] = Field(
-        "fast",
-        description="low: one image at once and only the part in use on the GPU, for GPUs of 4 GB; "
-        "changes no picture.",
-    )
-    precision: Literal["auto", "float16", "bfloat16", "float32"] = Field(
-        "auto", description="Of the UNet; auto is float16 on a GPU and float32 on the CPU."
-    )
-    compile: bool = Field(
-        False, description="Pass the UNet through torch.compile: minutes at the start, then faster."
-    )
-
-    @model_validator(mode="after")
-    def _at_least_one_step(self) -> "Generator":
-        if self.strength * self.steps < 1:
-            raise ValueError(
-                f"strength {self.strength} of {self.steps} steps is less than one step; raise one"
-            )
         return self
 
 

@@ -145,7 +145,7 @@ def score_regions(
     """
     # here, so that neither torch nor scores concern those who use another function
     from neural_recon.evaluation.subject_scores import Scores
-    from neural_recon.generation.reconstruct import base_images
+    from neural_recon.generation.sampling import base_images
 
     train, test, test_ids = (responses[key] for key in ("train", "test", "test_ids"))
     embedded = judges.features(seen, "truth")

@@ -4,3 +4,4 @@ from typing import Literal
 
 Space = Literal["vdvae", "clip_vision", "clip_text"]
 SPACES: tuple[Space, ...] = ("vdvae", "clip_vision", "clip_text")
+WITH_PICTURES: tuple[Space, ...] = ("vdvae",)  # whose features decode to pictures: base images

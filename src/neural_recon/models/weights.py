@@ -113,34 +113,49 @@ def locate(key: str, value: str, table: Table) -> Path:
     Raises:
         InputError: `value` is neither an entry nor an existing path, or of the wrong kind.
     """
-    wanted: Literal["file", "folder"] = KINDS.get(key, "file")
     place = f"weights.{key}" if key in KINDS else f"evaluation.networks.{key}"
+    return locate_at(place, value, table, KINDS.get(key, "file"), PARTS if key == "versatile" else ())
+
+
+def locate_at(
+    place: str, value: str, table: Table, wanted: Literal["file", "folder", ""], parts: Collection[str] = ()
+) -> Path:
+    """The same of any key of the configuration, `place`.
+
+    Args:
+        wanted: what it must be; "": a file or a folder.
+        parts: of these folders a local folder has one, where it has the layout of diffusers.
+
+    Raises:
+        InputError: as `locate`.
+    """
+    any_of = wanted or "file or folder"
     if value in table:
         files = table[value].files
         path, kind = (entry_folder(value), "folder") if len(files) > 1 else (_place(value, files[0]), "file")
     else:
         path = Path(value)
-        kind = kind_of(path, f"the {wanted} of {place}")
+        kind = kind_of(path, f"the {any_of} of {place}")
         if kind == "nothing":
             raise InputError(
                 f"{place}: expected a name of {TABLE} ({', '.join(table)}) or an existing "
-                f"{wanted}, found {value!r}, which is neither; correct it, or put the {wanted} there."
+                f"{any_of}, found {value!r}, which is neither; correct it, or put the {any_of} there."
             )
-        if kind == "folder" and key == "versatile":
-            _check_layout(place, path)
+        if kind == "folder" and parts:
+            _check_layout(place, path, parts)
     if kind == "file" and wanted == "folder":
         raise _single_file(place, path)
-    if kind != wanted:
+    if wanted and kind != wanted:
         within = sorted(file.name for file in path.glob("*") if file.suffix in WEIGHTS)[:5]
         such = f" (there are {', '.join(within)})" if within else ""
         raise InputError(f"{place}: expected a {wanted}, found the {kind} {path}; name the {wanted}{such}.")
     return path
 
 
-def _check_layout(place: str, folder: Path) -> None:
+def _check_layout(place: str, folder: Path, parts: Collection[str]) -> None:
     """Raise an InputError where a folder has the single-file weights, and none of diffusers' parts."""
     single = sorted(file for file in folder.glob("*") if file.suffix in WEIGHTS and file.stem not in STEMS)
-    if single and not any((folder / part).is_dir() for part in PARTS):
+    if single and not any((folder / part).is_dir() for part in parts):
         raise _single_file(place, single[0])
 
 
@@ -188,39 +203,34 @@ def model_files(value: str, table: Table, parts: Iterable[str]) -> list[str]:
     An entry's are those of the table, there or not; a local folder's are those found in it. The part
     `image_processor` is also known as `image_feature_extractor`.
     """
-    parts = [name for part in parts for name in (PROCESSORS if part == PROCESSORS[0] else (part,))]
     if value in table:
-        files = table[value].files
-        return [str(_place(value, f)) for part in parts for f in files if f.path.startswith(f"{part}/")]
-    return [path for part in parts for path in part_files(Path(value) / part)]
+        return [str(_place(value, f)) for part in parts for f in files_read(table[value], (part,))]
+    return [path for part in _folders(parts) for path in part_files(Path(value) / part)]
 
 
-def generator_configs(value: str, table: Table) -> list[str]:
-    """What gives the pictures of a Versatile Diffusion folder their size."""
-    return [path for path in model_files(value, table, ("image_unet", "vae")) if path.endswith("config.json")]
+def files_read(entry: Entry, parts: Collection[str] = ()) -> list[File]:
+    """The files of some parts of an entry; all without any."""
+    return [f for f in entry.files if not parts or f.path.split("/")[0] in _folders(parts)]
 
 
-def painters(value: str, table: Table, parts: Iterable[str]) -> list[str]:
-    """What paints: the files of a generator's `parts`, and what gives its pictures their size."""
-    return list(dict.fromkeys([*model_files(value, table, parts), *generator_configs(value, table)]))
+def _folders(parts: Iterable[str]) -> list[str]:
+    return [name for part in parts for name in (PROCESSORS if part == PROCESSORS[0] else (part,))]
 
 
-def files_read(entry: Entry, unread: Collection[str] = ()) -> list[File]:
-    """The files of an entry that a run reads: of the parts `unread` their configurations only."""
-    return [f for f in entry.files if f.path.endswith(".json") or f.path.split("/")[0] not in unread]
-
-
-def missing(values: Iterable[str], table: Table, unread: Collection[str] = ()) -> dict[str, File]:
-    """The files still to be fetched for the configured `values`, by their place below resources/models.
+def missing(models: Iterable[tuple[str, Collection[str]]], table: Table) -> dict[str, File]:
+    """The files still to be fetched for the configured models, by their place below resources/models.
 
     What is there is never fetched again, so nothing that a user put there by hand is lost, and no rerun
-    costs gigabytes. `unread`: as for `files_read`.
+    costs gigabytes.
+
+    Args:
+        models: names or paths, and the parts read of each, as for `files_read`.
     """
     return {
         str(place.relative_to(MODELS)): file
-        for value in values
+        for value, parts in models
         if value in table
-        for file in files_read(table[value], unread)
+        for file in files_read(table[value], parts)
         if not (place := _place(value, file)).exists()
     }
 

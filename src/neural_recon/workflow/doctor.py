@@ -14,16 +14,17 @@ from typing import Literal
 
 import torch
 
+from neural_recon import generation
 from neural_recon.config.configuration import Config, read_config
 from neural_recon.core.errors import InputError
 from neural_recon.core.refusals import is_there, refusal, require_file
 from neural_recon.datasets import trials
 from neural_recon.demo.judge import SceneJudge
 from neural_recon.evaluation import comparison, metrics, networks
-from neural_recon.generation.generators import KINDS, unread_parts
 from neural_recon.models import loading, weights
 from neural_recon.responses import session_verdicts
 from neural_recon.workflow import disk_estimate, tree_checks
+from neural_recon.workflow.painting import Painting
 from neural_recon.workflow.plan import Plan
 
 DEFAULT = Path("config/demo.yaml")
@@ -175,7 +176,7 @@ def check_files(plan: Plan, table: weights.Table, said: Iterable[str]) -> Iterat
     files: dict[Path, str] = {}
     with contextlib.suppress(InputError):  # of weights that are nowhere, and said of them
         files.update((path, what) for what, path in plan.files(table))
-    fetched = {weights.MODELS / place for place in weights.missing(config.model_names, table)}
+    fetched = {weights.MODELS / place for place in weights.missing(config.models, table)}
     sentences = list(said)
     alike: dict[str, list[str]] = {}  # a closed folder or a share that is gone is one thing to fix
     for path, what in files.items():
@@ -252,23 +253,18 @@ def check_downloads(plan: Plan) -> tuple[list[Finding], float]:
 def check_weights(config: Config, table: weights.Table) -> Iterator[Finding]:
     """Each model: to be fetched, or read and compared tensor by tensor with what it should hold."""
     preset, named = config.evaluation.preset, config.evaluation.networks.named
-    unread = unread_parts(config.generator.kind)
     absent = [name for name in weights.NETWORKS if name not in named]
     if absent and metrics.PRESETS[preset].networks:
         text = f"evaluation.networks names no {', no '.join(absent)}: their scores will not be measured"
         yield Finding("weights", "note", text)
+    yield from _check_generator(config, table)
     for key, value in [*config.weights, *named.items()]:
         topic = f"weights.{key}" if key in weights.KINDS else f"weights of {key}"
         try:
             path = weights.locate(key, value, table)
             weights.locate_networks({key: value} if key in named else {}, preset, table)
-            to_fetch = weights.missing([value], table, unread)
-            if to_fetch:
-                gigabytes = sum(file.gigabytes for file in to_fetch.values())
-                n_files = len(weights.files_read(table[value], unread))
-                there = n_files - len(to_fetch)
-                some = f" ({there} of {n_files} files are there)" if there else ""
-                yield Finding(topic, "note", f"{value}: will be fetched, about {_size(gigabytes * GB)}{some}")
+            if note := _to_fetch(value, weights.ENCODERS if key == "versatile" else (), table):
+                yield Finding(topic, "note", note)
                 continue
             if key == "vdvae":
                 loading.load_vdvae(path, config.features.vdvae.hparams, META)
@@ -276,11 +272,37 @@ def check_weights(config: Config, table: weights.Table) -> Iterator[Finding]:
                 networks.load_network(key, path, META)
             else:
                 loading.load_clip(path, META)
-                if KINDS[config.generator.kind].parts:
-                    loading.load_generator(path, where=META)
             yield Finding(topic, "ok", f"{path}: names and shapes are right")
         except InputError as error:
             yield Finding(topic, "wrong", str(error))
+
+
+def _check_generator(config: Config, table: weights.Table) -> Iterator[Finding]:
+    """The same of the generator, where it has weights."""
+    topic, named = "weights of the generator", getattr(config.generator, "weights", None)
+    if named is None:
+        return
+    try:
+        painting = Painting(config, table)
+        if note := _to_fetch(named, (*painting.kind.parts, *painting.kind.encoders), table):
+            yield Finding(topic, "note", note)
+            return
+        generation.load(painting.settings, "meta").prepare()
+        yield Finding(topic, "ok", f"{painting.place}: names and shapes are right")
+    except InputError as error:
+        yield Finding(topic, "wrong", str(error))
+
+
+def _to_fetch(value: str, parts: tuple[str, ...], table: weights.Table) -> str:
+    """How much of a model's parts will be fetched, "" where all is there."""
+    to_fetch = weights.missing([(value, parts)], table)
+    if not to_fetch:
+        return ""
+    gigabytes = sum(file.gigabytes for file in to_fetch.values())
+    n_files = len(weights.files_read(table[value], parts))
+    there = n_files - len(to_fetch)
+    some = f" ({there} of {n_files} files are there)" if there else ""
+    return f"{value}: will be fetched, about {_size(gigabytes * GB)}{some}"
 
 
 def check_machine() -> Iterator[Finding]:
@@ -301,12 +323,12 @@ def check_disk(plan: Plan, table: weights.Table, data: float = 0) -> Iterator[Fi
     """What results, weights and `data` still to be fetched (bytes) will fill, against what is free."""
     config = plan.config
     results = config.results
-    fetched = weights.missing(config.model_names, table, unread_parts(config.generator.kind))
+    fetched = weights.missing(config.models, table)
     needs = {weights.MODELS: GB * sum(file.gigabytes for file in fetched.values())}
     if data:
         needs[Path(config.nsd.root)] = data
     try:
-        parts = disk_estimate.estimate(plan, weights.locate("versatile", config.weights.versatile, table))
+        parts = disk_estimate.estimate(plan, table)
     except (InputError, OSError, ValueError, KeyError):
         yield Finding("disk needed", "note", f"{results}: no estimate while weights are wrong")
     else:

@@ -18,10 +18,11 @@ from neural_recon.config.configuration import Config
 from neural_recon.config.sections import TERMS
 from neural_recon.core.errors import InputError
 from neural_recon.core.refusals import is_there
+from neural_recon.core.texts import read_json
 from neural_recon.datasets.nsd import nsd_tree
 from neural_recon.datasets.trials import read_lists, trial_table
-from neural_recon.generation.generators import KINDS, Generator
 from neural_recon.models import weights
+from neural_recon.workflow.painting import Painting
 
 if TYPE_CHECKING:
     from neural_recon.demo.design import Design
@@ -206,9 +207,11 @@ class Plan:
         yield "weights.vdvae", weights.locate("vdvae", config.weights.vdvae, table)
         versatile = config.weights.versatile
         weights.locate("versatile", versatile, table)
-        parts = (*weights.ENCODERS, *self.generator.parts)
-        for place in weights.painters(versatile, table, parts):
+        for place in weights.model_files(versatile, table, weights.ENCODERS):
             yield "a part of weights.versatile", Path(place)
+        painting = Painting(config, table)
+        for place in (*painting.files, *painting.encoders):
+            yield "a part of generator.weights", Path(place)
         for name, value in config.evaluation.networks.named.items():
             yield f"the weights of {name}", weights.locate(name, value, table)
         if config.evaluation.classifier:
@@ -239,22 +242,10 @@ class Plan:
         return _fixed(ids[np.linspace(0, len(ids) - 1, count).round().astype(int)])
 
     @property
-    def generator(self) -> type[Generator]:
-        """The configured kind of generator: what it needs."""
-        return KINDS[self.config.generator.kind]
-
-    @property
-    def more_draws(self) -> list[str]:
-        """The variants that are other draws of the control images; none where nothing is drawn."""
-        draws = self.config.evaluation.seeds if self.generator.draws else 1
-        return [f"seed{draw}" for draw in range(1, draws)]
-
-    @property
-    def control_variants(self) -> list[str]:
-        """What the control images are painted from again: the true features, the shuffled decoder, other
-        draws; and where base images and contexts both enter, another image's contexts, and contexts alone."""
-        stages = ["swapped", "contexts_only"] if self.generator.two_stages() else []
-        return ["true_features", "shuffled", *self.more_draws, *stages]
+    def base_side(self) -> int:
+        """The side of base images in pixels."""
+        hparams = read_json(self.config.features.vdvae.hparams, "the VDVAE's hyper-parameters")
+        return int(hparams["image_size"])
 
     def picture_ids(self, subject: str, chunk: int) -> list[int]:
         """The test images of one chunk of reconstructions."""

@@ -12,7 +12,7 @@ from PIL import Image
 
 from neural_recon.core import random_streams
 from neural_recon.core.errors import InputError
-from neural_recon.generation.reconstruct import base_images, enlarge, reconstruct, swapped_contexts
+from neural_recon.generation.sampling import base_images, enlarge, reconstruct, swapped_contexts
 from neural_recon.models.dual_unet import DualUNet
 from neural_recon.models.vdvae import VDVAE
 from neural_recon.models.versatile import PUBLISHED_SCHEDULE, DualGuidedPipeline
