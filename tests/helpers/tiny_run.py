@@ -23,7 +23,7 @@ CONFIG = {
     "ridge": {"alpha": {"vdvae": 1000, "clip_vision": 1000, "clip_text": 1000}},
     "weights": {"vdvae": "models/imagenet64-iter-1600000-model-ema.th",
                 "versatile": "models/versatile-diffusion"},
-    "generator": {"steps": 2, "chunk": 4},
+    "generator": {"weights": "models/versatile-diffusion", "steps": 2, "chunk": 4},
     "evaluation": {"preset": "native", "control_images": 2, "repairings": 100, "seeds": 1},
 }  # fmt: skip
 
