@@ -68,7 +68,13 @@ def test_every_control_is_found_by_its_name():
 
 @pytest.mark.parametrize(
     ("name", "thousands", "draw"),
-    [("decoded", 0, 0), ("shuffled", 1, 0), ("true_features", 2, 0), ("seed3", 0, 3), ("contexts_only", 0, 0)],
+    [
+        ("decoded", 0, 0),
+        ("shuffled", 1, 0),
+        ("true_features", 2, 0),
+        ("seed3", 0, 3),
+        ("contexts_only", 0, 0),
+    ],
 )
 def test_what_each_is_painted_from(files, name, thousands, draw):
     generator = Seen(settings())

@@ -105,7 +105,10 @@ def test_features_become_guides_by_the_names_of_their_spaces(load, base, guides,
 def test_without_its_file_what_guides_where_nothing_does_is_computed(folder, rng):
     generator = generation.load(settings("contexts_only", folder))
     none = generator.unconditional()
-    assert {role: array.shape for role, array in none.items()} == {"vision": (1, 257, 32), "text": (1, 77, 32)}
+    assert {role: array.shape for role, array in none.items()} == {
+        "vision": (1, 257, 32),
+        "text": (1, 77, 32),
+    }
     for role, array in loading_clip(folder).items():
         np.testing.assert_array_equal(none[role], array)
     guides = {"vision": rng.standard_normal((1, 257 * 32)), "text": rng.standard_normal((1, 77 * 32))}

@@ -1,30 +1,22 @@
 """A generator of one's own: one file beside the configuration, and nothing of the package is edited."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from helpers import made_once, tiny_run
+from helpers.places import ROOT
 from helpers.workflow import failing, restored, snakemake, stale
 
 from neural_recon.core import files
 
 pytestmark = pytest.mark.slow
 
-MINE = '''
-"""Base images with their colours inverted."""
-from neural_recon.generation.generator import Generator
-
-
-class Inverted(Generator):
-    class Settings(Generator.Settings):
-        base: str
-        white: int = 255
-
-    def paint(self, base, guides, image_ids, seed, draw=0):
-        return self.settings.white - base
-'''
+# the example of the page on extending
+PAGE = (ROOT / "docs/extend.md").read_text(encoding="utf-8")
+MINE = re.search(r"^# plugins/mine.py\n(.*?)^```", PAGE, re.M | re.S)[1]
 CONFIG = {**tiny_run.CONFIG, "generator": {"kind": "plugins/mine.py", "chunk": 4}}
 PICTURES = {"reconstruct", "collect_reconstructions", "control_pictures", "pictures"}
 FOLLOWING = {

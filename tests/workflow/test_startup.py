@@ -14,7 +14,7 @@ HEAVY = ("torch", "transformers", "diffusers", "sklearn", "scipy.stats", "matplo
 NEEDS = {
     ("torch",): (
         "base_images", "control_pictures", "features_clip_text", "features_clip_vision", "features_vdvae",
-        "reconstruct", "region_decoders", "region_pictures", "scores", "unconditional_contexts",
+        "reconstruct", "region_decoders", "region_pictures", "scores", "unconditional",
     ),
     ("matplotlib",): ("figure", "quality_page", "report"),
     ("boto3",): ("fetch_nsd",),
@@ -23,7 +23,7 @@ NEEDS = {
 # Scripts of many jobs, or of jobs that many wait for, that touch no table.
 WITHOUT_TABLES = (
     "collect_reconstructions", "control_pictures", "features_clip_text", "features_clip_vision",
-    "features_vdvae", "pictures", "reconstruct", "ridge_kernel", "unconditional_contexts",
+    "features_vdvae", "pictures", "reconstruct", "ridge_kernel", "unconditional",
 )  # fmt: skip
 SCRIPTS = {path.stem: path for path in (ROOT / "workflow/scripts").glob("*.py")}
 OTHERS = sorted(set(SCRIPTS) - {name for names in NEEDS.values() for name in names})
