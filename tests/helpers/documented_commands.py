@@ -101,7 +101,6 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "pathvars='{results: results/contexts_only}' --cores 8 subj01": DRY,
     "snakemake --config generator='{kind: base_only}' pathvars='{results: results/base_only}' "
     "--cores 2 subj01": DRY,
-    "pytest tests/generation/test_generators.py": Elsewhere(".ci/run"),
     "snakemake --configfile config/nsd.yaml --config recipe=mine -n": NotRun(
         "names a recipe that the reader adds; contexts_only is one that is there"
     ),

@@ -27,8 +27,7 @@ CONFIG = {
     },
     "features": {"chunk": 16},
     "ridge": {"alpha": {"vdvae": 1000, "vision": 1000, "text": 1000}},
-    "weights": {"versatile": "models/versatile-diffusion"},
-    "generator": {"steps": 2, "chunk": 4},
+    "generator": {"weights": "models/versatile-diffusion", "steps": 2, "chunk": 4},
     "evaluation": {"preset": "native", "networks": {"clip": "models/versatile-diffusion"},
                    "control_images": 2, "repairings": 100, "seeds": 1},
 }  # fmt: skip

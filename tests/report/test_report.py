@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import io
+import itertools
 import json
 import re
 import shutil
@@ -10,7 +11,6 @@ import subprocess
 import sys
 import types
 from pathlib import Path
-from typing import get_args
 
 import h5py
 import nibabel
@@ -36,7 +36,6 @@ from helpers.pages import Page, draw_no_figures
 from PIL import Image
 
 from neural_recon import __version__
-from neural_recon.config.sections import Generator
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import write_table
 from neural_recon.evaluation.controls.refit_null import by_metric
@@ -202,13 +201,13 @@ def test_single_stages_stand_beside_the_full_recipe(made, rng, tmp_path):
 
 def test_introduction_says_how_the_recipe_paints():
     said = {
-        kind: words.introduction(True, 1, False, kind)
-        for kind in get_args(Generator.model_fields["kind"].annotation)
+        entering: words.introduction(True, 1, False, *entering)
+        for entering in itertools.product((True, False), repeat=2)
     }
-    assert said["versatile_diffusion"] == words.introduction(True, 1, False)
-    assert "a second one the final image" in said["versatile_diffusion"]
-    assert "out of noise" in said["contexts_only"]
-    assert "the final image is that, enlarged" in said["base_only"]
+    assert said[True, True] == words.introduction(True, 1, False)
+    assert "a second one the final image" in said[True, True]
+    assert "under some of these, its guides" in said[False, True]
+    assert "from that alone comes the final image" in said[True, False]
     assert len(set(said.values())) == len(said)
 
 

@@ -6,7 +6,7 @@ rule baselines:
         predictions=f"<results>/ridge/{{subject}}/{ALIKE}/decoded.h5",
         features=lambda wildcards: feature_files(wildcards, ALIKE),
         # for the size of its pictures
-        generator=ancient(GENERATOR_CONFIGS),
+        generator=ancient(GENERATOR.configs),
     output:
         images="<results>/baselines/{subject}.h5",
     priority: SCORES
@@ -15,8 +15,11 @@ rule baselines:
         mem_mb=growing(4000),
         runtime=growing(30),
     params:
-        content=content_of(TREE.stimuli, *GENERATOR_CONFIGS),
-        models=lambda wildcards: VERSATILE,
+        # of base images, which the generator's may be of
+        base_side=PLAN.feature_sizes(WEIGHTS)[1],
+        content=content_of(TREE.stimuli, *GENERATOR.configs),
+        generator=GENERATOR.model,
+        generator_code=GENERATOR_CODE,
         seed=lookup("seed", within=config),
     script:
         "../scripts/baselines.py"
@@ -52,18 +55,17 @@ rule control_base_images:
         "../scripts/base_images.py"
 
 
-# The control images painted again: from the true features, with another image's contexts, from the shuffled
-# decoder, as other draws of the decoder's own pictures, and from its contexts without a base image.
+# The control images painted again, as generation/controls.py lists.
 # One job per subject, since a model's loading takes longer than some pictures.
 rule control_pictures:
     input:
-        unpack(control_files),
+        unpack(painted_from("decoded", "shuffled", "true_features")),
         unconditional=UNCONDITIONAL,
-        weights=ancient(PAINTERS),
+        weights=ancient(GENERATOR.files),
     output:
         images=expand(
             "<results>/reconstructions/{{subject}}/{variant}.h5",
-            variant=PLAN.control_variants,
+            variant=[control.name for control in GENERATOR.controls],
         ),
     priority: SCORES
     resources:
@@ -71,9 +73,9 @@ rule control_pictures:
         mem_mb=growing(12000),
         runtime=growing(360),
     params:
-        content=content_of(*PAINTERS),
-        generator=generators.changing(config["generator"]),
-        models=lambda wildcards: VERSATILE,
+        content=content_of(*GENERATOR.files),
+        generator=GENERATOR.settings.changing,
+        generator_code=GENERATOR_CODE,
         image_ids=lambda wildcards: PLAN.control_ids(wildcards.subject).tolist(),
         seed=lookup("seed", within=config),
     script:

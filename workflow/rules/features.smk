@@ -19,21 +19,3 @@ rule features:
         settings=lambda wildcards: LOCATED[wildcards.space].model_dump(),
     script:
         "../scripts/features.py"
-
-
-# What diffusion is guided away from.
-rule unconditional_contexts:
-    input:
-        weights=ancient(model_files(*ENCODERS)),
-    output:
-        contexts="<results>/features/unconditional.h5",
-    cache: CACHED
-    priority: PICTURES
-    resources:
-        mem_mb=growing(8000),
-        runtime=growing(10),
-    params:
-        content=content_of(*model_files(*ENCODERS)),
-        models=lambda wildcards: VERSATILE,
-    script:
-        "../scripts/unconditional_contexts.py"

@@ -77,44 +77,24 @@ def split_files(wildcards):
     return {name: str(path) if path else [] for name, path in files.items()}
 
 
-def model_files(*parts):
-    """The files of some parts of the Versatile Diffusion folder: their change reruns what hangs on them."""
-    return weights.model_files(CONFIG.weights.versatile, WEIGHTS, parts)
-
-
 def network_files(names):
     """The files that scoring by some networks reads, of those that are named in the configuration."""
     located = {name: path for name, path in NETWORKS.items() if name in names}
     return network_weights.files_read(CONFIG.evaluation.networks, located, WEIGHTS)
 
 
-GENERATOR_CONFIGS = weights.generator_configs(CONFIG.weights.versatile, WEIGHTS)
-PAINTERS = weights.painters(CONFIG.weights.versatile, WEIGHTS, GENERATOR.parts)
-UNCONDITIONAL = (
-    "<results>/features/unconditional.h5" if GENERATOR.needs_contexts else []
-)
+UNCONDITIONAL = "<results>/generator/unconditional.h5" if GENERATOR.encoders else []
+# of the kind's module, which scripts load by its name
+GENERATOR_CODE = CODE.module(GENERATORS.file(CONFIG.generator.kind))
 
 
-def predicted(space):
-    """The decoder's predictions of a space that guides the generator; nothing where it needs none."""
-    path = f"<results>/ridge/{{subject}}/{space}/decoded.h5"
-    return path if GENERATOR.needs_contexts else []
-
-
-def control_files(wildcards):
-    """What the control pictures are painted from: base images and contexts, as the generator needs them, of
-    the decoder, its shuffled control and the true features."""
-    files = {}
-    for fit in ("decoded", "shuffled", "true_features"):
-        if GENERATOR.needs_base:
-            files[f"base_{fit}"] = f"<results>/base_images/{wildcards.subject}/{fit}.h5"
-        for space in ("vision", "text") if GENERATOR.needs_contexts else ():
-            files[f"{space}_{fit}"] = (
-                feature_files(wildcards, space)
-                if fit == "true_features"
-                else f"<results>/ridge/{wildcards.subject}/{space}/{fit}.h5"
-            )
-    return files
+def painted_from(*fits):
+    """An input function: the base images and guides of some fits, as the generator needs them."""
+    return lambda wildcards: GENERATOR.inputs(
+        wildcards.subject,
+        {name: feature_files(wildcards, name) for name in SPACES},
+        *fits,
+    )
 
 
 def tree_parameters():

@@ -18,17 +18,32 @@ rule base_images:
         "../scripts/base_images.py"
 
 
+# What guides the generator where nothing does: `Generator.unconditional`.
+if GENERATOR.encoders:
+
+    rule unconditional:
+        input:
+            weights=ancient(GENERATOR.encoders),
+        output:
+            guides="<results>/generator/unconditional.h5",
+        cache: CACHED
+        priority: PICTURES
+        resources:
+            mem_mb=growing(8000),
+            runtime=growing(10),
+        params:
+            content=content_of(*GENERATOR.encoders),
+            generator=GENERATOR.model,
+            generator_code=GENERATOR_CODE,
+        script:
+            "../scripts/unconditional.py"
+
+
 rule reconstruct:
     input:
-        base=(
-            "<results>/base_images/{subject}/decoded.h5"
-            if GENERATOR.needs_base
-            else []
-        ),
-        vision=predicted("vision"),
-        text=predicted("text"),
+        unpack(painted_from("decoded")),
         unconditional=UNCONDITIONAL,
-        weights=ancient(PAINTERS),
+        weights=ancient(GENERATOR.files),
     output:
         images="<results>/reconstructions/{subject}/decoded_{chunk}.h5",
     priority: PICTURES
@@ -37,9 +52,9 @@ rule reconstruct:
         mem_mb=growing(12000),
         runtime=growing(30),
     params:
-        content=content_of(*PAINTERS),
-        generator=generators.changing(config["generator"]),
-        models=lambda wildcards: VERSATILE,
+        content=content_of(*GENERATOR.files),
+        generator=GENERATOR.settings.changing,
+        generator_code=GENERATOR_CODE,
         image_ids=lambda wildcards: PLAN.picture_ids(
             wildcards.subject, int(wildcards.chunk)
         ),

@@ -98,7 +98,7 @@ rule region_pictures:
         features="<results>/regions/{subject}/synthetic_features.h5",
         unconditional=UNCONDITIONAL,
         base=ancient(space_files(BASE)),
-        weights=ancient(PAINTERS),
+        weights=ancient(GENERATOR.files),
     output:
         images="<results>/regions/{subject}/synthetic.h5",
         sheet="<results>/regions/{subject}/synthetic.png",
@@ -107,11 +107,11 @@ rule region_pictures:
         mem_mb=growing(12000),
         runtime=growing(60),
     params:
-        content=content_of(*space_files(BASE), *PAINTERS),
+        content=content_of(*space_files(BASE), *GENERATOR.files),
         kind=lambda wildcards: code_of_space(BASE),
-        generator=generators.changing(config["generator"]),
         base=lambda wildcards: [BASE, LOCATED[BASE].model_dump()] if BASE else None,
-        models=lambda wildcards: VERSATILE,
+        generator=GENERATOR.settings.changing,
+        generator_code=GENERATOR_CODE,
         seed=lookup("seed", within=config),
     script:
         "../scripts/region_pictures.py"

@@ -25,7 +25,7 @@ rule report:
         base=report_files("<results>/base_images/{subject}/decoded.h5") if BASE else [],
         final=report_files(
             "<results>/reconstructions/{subject}/{variant}.h5",
-            variant=["decoded", *PLAN.control_variants],
+            variant=["decoded", *(control.name for control in GENERATOR.controls)],
         ),
         baselines=report_files("<results>/baselines/{subject}.h5"),
         controls=report_files(

@@ -10,7 +10,7 @@ rule scores:
         ),
         final=expand(
             "<results>/reconstructions/{{subject}}/{variant}.h5",
-            variant=["decoded", *PLAN.control_variants],
+            variant=["decoded", *(control.name for control in GENERATOR.controls)],
         ),
         baselines="<results>/baselines/{subject}.h5",
         predictions=expand(
@@ -41,7 +41,7 @@ rule scores:
         runtime=growing(60),
     params:
         content=content_of(TREE.stimuli, *network_files(NETWORKS)),
-        base_is_final=CONFIG.generator.kind == "base_only",
+        base_is_final=GENERATOR.kind.base_is_final,
         evaluation=lookup("evaluation", within=config),
         networks=lambda wildcards: NETWORKS,
         retrieved=lambda wildcards: ALIKE,

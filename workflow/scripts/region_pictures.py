@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from neural_recon import generation
 from neural_recon.core.files import read_hdf5, write_hdf5
 from neural_recon.evaluation.regions import SYNTHETIC_ID
 from neural_recon.features import load
-from neural_recon.generation import generators
 from neural_recon.generation.png_files import write_labelled
 from neural_recon.workflow.jobs import start
 
@@ -13,10 +13,10 @@ start(snakemake)
 params, files = snakemake.params, snakemake.input
 decoded = read_hdf5(files.features)
 base = load(*params.base).pictures(decoded[params.base[0]]) if params.base else None
-contexts = generators.contexts_of(decoded["vision"], decoded["text"], files.unconditional)
-generator = generators.load(params.models, snakemake.config["generator"])
+settings = {**snakemake.config["generator"], **params.generator}
+generator = generation.load(settings, unconditional=files.unconditional)
 regions = decoded["region"]
-final = generator.paint(base, contexts, np.full(len(regions), SYNTHETIC_ID), params.seed)
+final = generator.paint_from(base, decoded, np.full(len(regions), SYNTHETIC_ID), params.seed)
 pictures = {"final": final} if base is None else {"base": base, "final": final}
 arrays = {**pictures, "region": regions}
 write_hdf5(snakemake.output.images, arrays, {**params.generator, "seed": params.seed})

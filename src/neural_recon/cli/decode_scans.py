@@ -9,26 +9,27 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from neural_recon import __version__
+from neural_recon import __version__, generation
 from neural_recon.config.configuration import Config
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import read_hdf5, read_parameters, write_hdf5, write_text
 from neural_recon.core.refusals import is_there
 from neural_recon.decoding import kept_decoders
 from neural_recon.features import load as load_space
-from neural_recon.features.space import base_space, kinds_of
-from neural_recon.generation import generators
+from neural_recon.features.space import space_kinds
+from neural_recon.generation.generator import GENERATORS
 from neural_recon.generation.png_files import write_folder, write_sheet
 from neural_recon.models import weights
 from neural_recon.responses.new_scans import new_responses, read_conditions
 from neural_recon.workflow import recording
+from neural_recon.workflow.painting import Painting
 
 logger = logging.getLogger(__name__)
 
 Zscore = Literal["train", "session"]
 ROWS = 10  # fewer give no mean and spread of a session
 SHEET = 12  # pictures on the sheet, the first ones
-UNCONDITIONAL = Path("features/unconditional.h5")  # in the results
+UNCONDITIONAL = Path("generator/unconditional.h5")  # in the results
 
 
 @dataclass(frozen=True)
@@ -146,12 +147,9 @@ def decode(
 
     trained = read_parameters(kept["responses"])["zscore"]
     table = weights.read_table(weights.TABLE)
-    versatile = weights.locate("weights.versatile", config.weights.versatile, table, folder=True)
-    kinds = kinds_of(config.spaces)
-    base_name = base_space(config.spaces)
-    settings = config.generator.model_dump()
-    kind = generators.KINDS[config.generator.kind]
-    unconditional = results / UNCONDITIONAL if kind.needs_contexts else None
+    kinds, base_name = space_kinds(config.spaces), config.base
+    painting = Painting(config, table)
+    unconditional = results / UNCONDITIONAL if painting.encoders else None
     begun = recording.begin_command(
         "decode",
         {"subject": subject},
@@ -164,7 +162,7 @@ def decode(
             "decoders": [*kept.values(), *([unconditional] if unconditional else [])],
             "weights": [
                 *map(Path, kinds[base_name].files(config.spaces[base_name], table) if base_name else []),
-                *map(Path, weights.painters(config.weights.versatile, table, kind.parts)),
+                *map(Path, painting.files),
             ],
         },
     )
@@ -181,13 +179,12 @@ def decode(
     for space, values in features.items():
         logger.info("%s: %d rows, %d features", space, *values.shape)
 
-    generator = generators.load(versatile, settings)
-    contexts = generators.contexts_of(features["vision"], features["text"], unconditional or "")
+    generator = generation.load(painting.settings, unconditional=unconditional)
     base = None
     if base_name:
         located = kinds[base_name].locate(base_name, config.spaces[base_name], table)
         base = load_space(base_name, located).pictures(features[base_name])
-    final = generator.paint(base, contexts, np.arange(1, len(prepared.names) + 1), config.seed)
+    final = generator.paint_from(base, features, np.arange(1, len(prepared.names) + 1), config.seed)
 
     provenance: dict[str, Any] = {
         "neural_recon_version": __version__,
@@ -205,8 +202,8 @@ def decode(
         "voxels": {"all": raw.shape[1], "not_finite": prepared.not_finite, "constant": prepared.constant},
         "rows": dict(zip(prepared.names, prepared.trials, strict=True)),
         "decoders": {space: read_parameters(kept[space]) for space in config.spaces},
-        "weights": config.weights.model_dump(),
-        "generator": {**generators.changing(settings), "seed": config.seed},
+        "spaces": {name: one.model_dump(mode="json") for name, one in config.spaces.items()},
+        "generator": {**painting.settings.changing, "seed": config.seed},
         "inputs": [one.model_dump() for one in begun.inputs],
     }
     write_pictures(output, prepared.names, base, final, features, provenance)
@@ -227,9 +224,10 @@ def find_decoders(config: Config, configfile: Path, results: Path, subject: str)
     absent = [path for path in kept.values() if not is_there(path, "a decoder")]
     if absent:
         setting = "" if config.ridge.keep else f"set ridge.keep in {configfile}, then "
-        targets = " ".join(
-            map(str, [*(folder / f"{space}.h5" for space in config.spaces), results / UNCONDITIONAL])
-        )
+        wanted = [folder / f"{space}.h5" for space in config.spaces]
+        if GENERATORS.load(config.generator.kind).encoders:
+            wanted.append(results / UNCONDITIONAL)
+        targets = " ".join(map(str, wanted))
         raise InputError(
             f"{absent[0]}: expected a decoder kept for new scans, found none; {setting}run snakemake "
             f"--configfile {configfile} --cores 2 {targets}."

@@ -147,15 +147,6 @@ class Features(Section):
     chunk: Annotated[int, Field(ge=1)] = Field(500, description="Images a job and file.")
 
 
-class Weights(Section):
-    """The models: names of `config/weights.yaml`, which are fetched, or paths, used where they lie."""
-
-    versatile: str = Field(
-        description="Versatile Diffusion with both CLIP encoders: a name in config/weights.yaml, or a folder "
-        "in the diffusers layout."
-    )
-
-
 class CrossValidation(Section):
     """How alpha is chosen within the training set."""
 
@@ -199,47 +190,6 @@ class Ridge(Section):
             raise ValueError(
                 'keep needs calibration "train" or "none": "published" takes its statistics from all test '
                 "images at once, which a new scan does not have"
-            )
-        return self
-
-
-class Generator(Section):
-    """What paints the final pictures; each kind is a class of `neural_recon.generation.generators`."""
-
-    kind: Literal["versatile_diffusion", "contexts_only", "base_only"] = Field(
-        "versatile_diffusion",
-        description="versatile_diffusion: image-to-image diffusion from the base image under both contexts; "
-        "contexts_only: the same from noise alone; base_only: the base image, enlarged.",
-    )
-    strength: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.75, description="Share of the noise steps run; of versatile_diffusion only."
-    )
-    mixing: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.4, description="Weight of text; vision has the rest."
-    )
-    guidance_scale: Annotated[float, Field(ge=1)] = Field(7.5, description="Classifier-free guidance.")
-    steps: Annotated[int, Field(ge=1, le=1000)] = Field(50, description="DDIM steps at strength 1.")
-    chunk: Annotated[int, Field(ge=1)] = Field(50, description="Images a job and file.")
-    batch: Annotated[int, Field(ge=1)] = Field(
-        16, description="Images at once; changes no picture, and halves where memory runs out."
-    )
-    memory: Literal["fast", "low"] = Field(
-        "fast",
-        description="low: one image at once and only the part in use on the GPU, for GPUs of 4 GB; "
-        "changes no picture.",
-    )
-    precision: Literal["auto", "float16", "bfloat16", "float32"] = Field(
-        "auto", description="Of the UNet; auto is float16 on a GPU and float32 on the CPU."
-    )
-    compile: bool = Field(
-        False, description="Pass the UNet through torch.compile: minutes at the start, then faster."
-    )
-
-    @model_validator(mode="after")
-    def _at_least_one_step(self) -> "Generator":
-        if self.strength * self.steps < 1:
-            raise ValueError(
-                f"strength {self.strength} of {self.steps} steps is less than one step; raise one"
             )
         return self
 

@@ -17,6 +17,7 @@ from neural_recon.evaluation.networks import PresetNetworks
 from neural_recon.evaluation.registry import HEADLINE
 from neural_recon.evaluation.subject_scores import Scores
 from neural_recon.features.feature_files import read_rows
+from neural_recon.generation import controls
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +93,8 @@ def score_subject(
         for path in paths:
             variant = Path(path).stem
             arrays = read_hdf5(path)
-            context = arrays["context_id"] if variant == "swapped" else None
+            how = controls.by_name(variant)
+            context = arrays["context_id"] if how and how.swapped else None
             add(variant, picture, arrays["image_id"], arrays["images"], context)
     baselines = read_hdf5(files.baselines)
     for kind in KINDS:

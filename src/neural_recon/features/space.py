@@ -90,7 +90,8 @@ class Space(ABC):
         value = getattr(settings, "weights", None)
         if value is None:
             return settings
-        path = weights.locate(f"spaces.{name}.weights", value, table, bool(cls.folder_parts))
+        wanted: Literal["folder", "file"] = "folder" if cls.folder_parts else "file"
+        path = weights.locate(f"spaces.{name}.weights", value, table, wanted, cls.folder_parts)
         return settings.model_copy(update={"weights": str(path)})
 
     @classmethod
@@ -133,7 +134,7 @@ class Described(NamedTuple):
     alike: bool  # whether it is the space that says which pictures are alike
 
 
-def kinds_of(spaces: Mapping[str, Any]) -> dict[str, type[Space]]:
+def space_kinds(spaces: Mapping[str, Any]) -> dict[str, type[Space]]:
     """The classes of a recipe's spaces, by the names that it gives them."""
     return {name: SPACES.load(SPACES.settings(settings).kind) for name, settings in spaces.items()}
 
@@ -143,16 +144,16 @@ def described(spaces: Mapping[str, Any]) -> dict[str, Described]:
     alike = similarity_space(spaces) if spaces else ""
     return {
         name: Described(kind.title, kind.part, kind.grid, name == alike)
-        for name, kind in kinds_of(spaces).items()
+        for name, kind in space_kinds(spaces).items()
     }
 
 
 def similarity_space(spaces: Mapping[str, Any]) -> str:
     """The space that says which pictures are alike: the first with a summary, else the first."""
-    kinds = kinds_of(spaces)
+    kinds = space_kinds(spaces)
     return next((name for name, kind in kinds.items() if kind.summary is not None), next(iter(kinds)))
 
 
 def base_space(spaces: Mapping[str, Any]) -> str | None:
     """The first space that decodes to pictures; None where no space does."""
-    return next((name for name, kind in kinds_of(spaces).items() if kind.decodes), None)
+    return next((name for name, kind in space_kinds(spaces).items() if kind.decodes), None)

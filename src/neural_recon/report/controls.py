@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from neural_recon.evaluation.registry import HEADLINE
+from neural_recon.generation.controls import TITLES
 from neural_recon.report import spaces
 from neural_recon.report.amount import TICKS
 from neural_recon.report.plots import GREY, MARKERS, STYLE, largest, uri
@@ -19,7 +20,7 @@ BASELINES = (
     ("nearest training image", "nearest_image", "baseline"),
     ("random training image", "random_image", "baseline"),
     ("mean training image", "mean_image", "baseline"),
-    ("shuffled decoder", "shuffled", "final"),
+    (TITLES["shuffled"], "shuffled", "final"),
 )
 CUTS = {"random": "held out at random", "clusters": "held out by clusters"}
 

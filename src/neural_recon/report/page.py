@@ -12,6 +12,7 @@ from neural_recon.core.errors import InputError
 from neural_recon.core.files import write_text
 from neural_recon.datasets.nsd import volumes
 from neural_recon.evaluation.registry import better
+from neural_recon.generation.generator import GENERATORS
 from neural_recon.report import (
     album,
     amount,
@@ -72,7 +73,7 @@ def build(
     content: dict[str, Any] = {
         "title": title,
         "demo": demo,
-        "introduction": words.introduction(demo, len(people), ceiling, painting.get("kind", "")),
+        "introduction": words.introduction(demo, len(people), ceiling, *_stages(painting)),
         "headlines": [overview.headline(person) for person in people],
         "caveats": overview.caveats(people, configuration),
         "not_measured": overview.not_measured(people),
@@ -123,6 +124,14 @@ def build(
     write_text(output, text)
     logger.info("%s: %d subjects, %d images at %d px, %.1f MB", output, len(people),
                 content["album"]["images"], content["album"]["side"], len(text) / 1e6)  # fmt: skip
+
+
+def _stages(painting: Mapping[str, Any]) -> tuple[bool, bool]:
+    """Whether a section `generator` starts from base images, and whether features guide it."""
+    if "kind" not in painting:
+        return True, True
+    roles = GENERATORS.load(painting["kind"]).Settings.roles
+    return painting.get("base") is not None, bool(roles)
 
 
 def render(template: str, content: Mapping[str, Any]) -> str:

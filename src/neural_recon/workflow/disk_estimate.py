@@ -2,13 +2,14 @@
 
 import numpy as np
 
+from neural_recon import generation
 from neural_recon.core.errors import InputError
 from neural_recon.datasets.nsd.nsd_tree import N_SHARED, SHARED, TRIALS_PER_SESSION
 from neural_recon.datasets.nsd.volumes import read_mask
 from neural_recon.demo import cortex
-from neural_recon.features.space import base_space, kinds_of
 from neural_recon.models import weights
-from neural_recon.models.model_folders import picture_size, settings_of
+from neural_recon.models.model_folders import picture_size
+from neural_recon.workflow.painting import Painting
 from neural_recon.workflow.plan import Chunk, Plan
 
 TYPICAL_VOXELS = 16_000  # nsdgeneral at 1.8 mm has 12,682 to 15,724 in the subjects with all sessions
@@ -25,17 +26,22 @@ def estimate(plan: Plan, table: weights.Table) -> dict[str, float]:
     Models and files that are not there yet count with the published sizes, an upper bound of the images.
 
     Args:
-        table: of the weights, which have the sizes of features and pictures.
+        table: of weights, for where the models lie that say the sizes of features and pictures.
     """
-    config = plan.config
-    values, base, picture = image_sizes(plan, table)
+    config, painting = plan.config, Painting(plan.config, table)
+    values, base = plan.feature_sizes(table)
+    try:
+        picture = generation.load(painting.settings).side() or base
+    except InputError:
+        picture = picture_size({}, {})
     total = dict.fromkeys(("betas", "features", "kernels", "predictions", "pictures"), 0.0)
     chunks = set()
     for subject in config.subjects:
         trials = TRIALS_PER_SESSION * len(config.sessions(subject))
         try:
-            shown = plan.trials(subject)
-            images, test_trials = shown["image_id"].nunique(), int(np.count_nonzero(shown["split"] == "test"))
+            trial_table = plan.trials(subject)
+            images = trial_table["image_id"].nunique()
+            test_trials = int(np.count_nonzero(trial_table["split"] == "test"))
             test, controls = len(plan.test_ids(subject)), len(plan.control_ids(subject))
             chunks |= set(plan.feature_chunks(subject))
         except InputError:
@@ -58,25 +64,12 @@ def estimate(plan: Plan, table: weights.Table) -> dict[str, float]:
             total["decoders"] = total.get("decoders", 0) + 2 * train * (values + n_voxels)
         # 8 bits: base images of four variants; reconstructions in chunks and together; PNG of both; controls;
         # training images as baselines
-        others = len(plan.control_variants) * controls + 2 * test + 1
+        others = len(painting.controls) * controls + 2 * test + 1
         total["pictures"] += RGB * (5 * test * base**2 + (3 * test + others) * picture**2)
         if config.demo is not None:
             total["simulated data"] = total.get("simulated data", 0) + DEMO_TRIAL * trials
     total["features"] = 2 * len(chunks) * config.features.chunk * values  # float16
     return total
-
-
-def image_sizes(plan: Plan, table: weights.Table) -> tuple[int, int, int]:
-    """Features of one image in all spaces, and the sides of base image and picture in pixels."""
-    spaces = plan.config.spaces
-    kinds = kinds_of(spaces)
-    located = {name: kind.locate(name, spaces[name], table) for name, kind in kinds.items()}
-    sizes = {name: kind.sizes(located[name]) or (0, 0) for name, kind in kinds.items()}
-    base = base_space(spaces)
-    versatile = weights.locate("weights.versatile", plan.config.weights.versatile, table, folder=True)
-    unet, vae = settings_of(versatile / "image_unet"), settings_of(versatile / "vae")
-    values = sum(value for value, _ in sizes.values())
-    return values, sizes[base][1] if base else 0, picture_size(unet, vae)
 
 
 def voxels(plan: Plan, subject: str) -> int:

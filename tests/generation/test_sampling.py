@@ -11,7 +11,7 @@ from PIL import Image
 
 from neural_recon.core import random_streams
 from neural_recon.core.errors import InputError
-from neural_recon.generation.reconstruct import enlarge, reconstruct, swapped_contexts
+from neural_recon.generation.sampling import enlarge, reconstruct
 from neural_recon.models.dual_unet import DualUNet
 from neural_recon.models.versatile import PUBLISHED_SCHEDULE, DualGuidedPipeline
 
@@ -400,19 +400,3 @@ def test_enlarged_pictures():
     np.testing.assert_allclose(enlarge(images, 4).permute(0, 2, 3, 1), images / 127.5 - 1, atol=1e-6)
     blue = np.asarray(Image.fromarray(images[0, ..., 2]).resize((12, 12), Image.Resampling.BICUBIC))
     np.testing.assert_allclose(large[0, 2], blue / 127.5 - 1, atol=1e-6)
-
-
-@pytest.mark.parametrize("n", [2, 3, 20, 101])
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_swapped_contexts_are_never_an_images_own(n, seed):
-    rng = np.random.default_rng(5)
-    ids = np.sort(rng.permutation(73_000)[:n])
-    partners = swapped_contexts(ids, seed)
-    assert (partners != ids).all()
-    # every context is used once
-    assert sorted(partners) == ids.tolist()
-
-
-def test_swapped_contexts_depend_on_the_seed():
-    ids = np.arange(50)
-    assert (swapped_contexts(ids, 0) != swapped_contexts(ids, 1)).sum() > 25

@@ -12,7 +12,6 @@ from PIL import Image
 
 from neural_recon.core import random_streams
 from neural_recon.core.errors import InputError
-from neural_recon.core.shuffling import shuffled_pairs
 
 # importing the generator takes seconds, which base images alone do not need
 if TYPE_CHECKING:
@@ -36,11 +35,6 @@ def resized(images: np.ndarray, size: int) -> np.ndarray:
 def enlarge(images: np.ndarray, size: int) -> torch.Tensor:
     """uint8 (n, H, W, 3) -> float (n, 3, size, size) in [-1, 1], as `resized`."""
     return torch.from_numpy(resized(images, size)).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-def swapped_contexts(control_ids: np.ndarray, seed: int) -> np.ndarray:
-    """Whose contexts each control image gets in the swapped control: those of another control image."""
-    return control_ids[shuffled_pairs(len(control_ids), seed)]
 
 
 def reconstruct(
@@ -98,7 +92,7 @@ def reconstruct(
             raise InputError(
                 f"{name} contexts: expected {none.shape[1]} tokens of {width} values, as the generator has, "
                 f"found {flat.shape[1]} values predicted and {none.shape[2]} a token without guidance; "
-                "features and generator must come from the same weights.versatile."
+                "features and generator must come from the same weights."
             )
         contexts.append(torch.from_numpy(np.asarray(flat, np.float32)).view(-1, *none.shape[1:]))
         _check_finite(contexts[-1], image_ids, f"{name} contexts", "predict the features again")
