@@ -9,7 +9,7 @@ For each variant, in a process of its own: seconds per image and peak memory.
 - published: one image at a time as the scripts of Brain-Diffuser do: half precision throughout (float32
   on a CPU), the unconditional contexts from CLIP for every image, keys and values of all contexts in every
   step, attention as plain products, tensors in torch's default layout.
-- fast, low: `neural_recon.generation.reconstruct` in these two memory modes.
+- fast, low: `neural_recon.generation.sampling` in these two memory modes.
 
 The share is that of the device's rate for a large matrix product of the same precision, measured beside.
 """
@@ -41,7 +41,7 @@ LOADED = (
     "transformers",
     "neural_recon.models.clip",
     "neural_recon.models.dual_unet",
-    "neural_recon.generation.reconstruct",
+    "neural_recon.generation.sampling",
     "neural_recon.models.versatile",
     "torch.utils.flop_counter",
 )
@@ -104,7 +104,7 @@ def published(small: bool, schedule_steps: int) -> Paint:
     from diffusers import DDIMScheduler
     from diffusers.models.attention_processor import AttnProcessor
 
-    from neural_recon.generation.reconstruct import enlarge
+    from neural_recon.generation.sampling import enlarge
     from neural_recon.models.clip import ClipContexts
     from neural_recon.models.versatile import PUBLISHED_SCHEDULE
 
@@ -154,7 +154,7 @@ def ours(small: bool, schedule_steps: int, memory: str, batch: int, compiled: bo
     import torch
     from diffusers import DDIMScheduler
 
-    from neural_recon.generation.reconstruct import reconstruct
+    from neural_recon.generation.sampling import reconstruct
     from neural_recon.models.versatile import PUBLISHED_SCHEDULE, DualGuidedPipeline
 
     home = device() if memory == "fast" else torch.device("cpu")

@@ -58,7 +58,7 @@ def test_configuration_wins_over_recipe(raw):
         (("nsd", "root"), "my {nsd}", "nsd.root: expected no braces, .* found 'my {nsd}'; rename"),
         (("nsd", "root"), "my <nsd>", "nsd.root: expected no <...>, .* found 'my <nsd>'; rename"),
         (("pathvars",), {"logs": "a } b"}, "pathvars.logs: expected no braces"),
-        (("weights",), {"vdvae": "/a/{b}/vdvae.th"}, "weights.vdvae: expected no braces"),
+        (("spaces", "vdvae", "weights"), "/a/{b}/vdvae.th", "spaces.vdvae.weights: expected no braces"),
         (("split",), {"train": "{all}.txt", "test": "test.txt"}, "split.train: expected no braces"),
     ],
 )
@@ -139,7 +139,7 @@ def test_recipe_with_other_sections(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("split: {}\n", encoding="utf-8")
     with pytest.raises(
-        InputError, match="expected the sections features, ridge, generator, weights, found split"
+        InputError, match="expected the sections spaces, ridge, generator, weights, found split"
     ):
         configuration.read_recipe(str(path), Path())
 

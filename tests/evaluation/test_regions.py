@@ -22,7 +22,7 @@ from neural_recon.report.page import build
 from neural_recon.responses.preparation import in_regions, read_voxels, select_voxels
 
 SHAPE = (6, 7, 8)
-SPACES = ("vdvae", "clip_vision", "clip_text")
+SPACES = ("vdvae", "vision", "text")
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def problem(rng, tmp_path):
         write_chunk(features[space][0], values, np.zeros(len(ids), bool), ids, {})
     responses = {"train": x[:n], "test": x[n:], "train_ids": ids[:n], "test_ids": ids[n:]}
     ridge = {
-        "alpha": {"vdvae": 30.0, "clip_vision": "cv", "clip_text": 60.0},
+        "alpha": {"vdvae": 30.0, "vision": "cv", "text": 60.0},
         "cross_validation": {"alphas": [10.0, 100.0], "folds": 2, "targets": 16, "groups": "space"},
         "calibration": "train",
     }
@@ -126,7 +126,9 @@ def problem(rng, tmp_path):
 class Eye:
     """Stands for VDVAE and CLIP: latents become pictures become embeddings."""
 
-    def decode(self, latents):
+    name = "vdvae"
+
+    def pictures(self, latents):
         bright = (40 * latents[:, :27] + 20).clip(0, 255).astype(np.uint8)
         return bright.reshape(-1, 3, 3, 3)
 

@@ -201,7 +201,7 @@ def test_retrieval_both_ways(scores, rng):
     found = truth + 0.2 * rng.standard_normal((40, 60))
     found[:, :] += 40 * (np.arange(40) == 3)[:, None]  # one prediction that points elsewhere
     found[5] = 0  # and one that has no direction
-    scores.add_retrieval("decoded", "clip_vision", IDS, truth, found)
+    scores.add_retrieval("decoded", "vision", IDS, truth, found)
     image, brain = scores.summary
     assert (image["metric"], brain["metric"]) == ("retrieval_image", "retrieval_brain")
     cosine = 1 - np.array([[distance.cosine(t, f) if f.any() else 1 for f in found] for t in truth])

@@ -1,6 +1,7 @@
-"""The kinds of generators: what each needs, and what it paints with small random models."""
+"""The kinds of generators: what each says of itself, and what it paints with small random models."""
 
-from typing import get_args
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -8,23 +9,28 @@ import yaml
 from helpers import published_layouts
 from helpers.places import ROOT
 from PIL import Image
+from pydantic import ValidationError
 
+from neural_recon import generation
 from neural_recon.config import configuration
-from neural_recon.config.sections import Generator
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import write_hdf5
-from neural_recon.generation import generators
-from neural_recon.generation.generators import KINDS, Contexts
-from neural_recon.generation.reconstruct import reconstruct
+from neural_recon.generation.generator import EFFORT, GENERATORS
+from neural_recon.generation.sampling import reconstruct
 from neural_recon.models import loading
 
 RECIPES = sorted((ROOT / "config/recipes").glob("*.yaml"))
-SETTINGS = Generator(steps=2, batch=2).model_dump()
 IDS = np.array([31, 7, 400])
 
 
-def settings(kind: str, **changes) -> dict:
-    return {**SETTINGS, "kind": kind, **changes}
+def settings(kind: str, folder="models", **changes) -> dict:
+    guided = {"weights": str(folder), "vision": "clip_vision", "text": "clip_text", "steps": 2, "batch": 2}
+    own = {
+        "versatile_diffusion": {**guided, "base": "vdvae"},
+        "contexts_only": guided,
+        "base_only": {"base": "vdvae", "size": 64},
+    }
+    return {"kind": kind, **own[kind], **changes}
 
 
 @pytest.fixture(scope="module")
@@ -38,110 +44,154 @@ def base() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def contexts() -> Contexts:
+def numbers() -> list[np.ndarray]:
+    """Predicted vision and text of three images, 3 and 2 tokens, and what guides where nothing does."""
     rng = np.random.default_rng(1)
-    arrays = [rng.standard_normal(shape, np.float32) for shape in ((3, 96), (3, 64), (1, 3, 32), (1, 2, 32))]
-    return Contexts(*arrays[:2], tuple(arrays[2:]))
+    return [rng.standard_normal(shape, np.float32) for shape in ((3, 96), (3, 64), (1, 3, 32), (1, 2, 32))]
 
 
 @pytest.fixture(scope="module")
-def painted(folder, base, contexts) -> dict[str, np.ndarray]:
+def guides(numbers) -> dict[str, np.ndarray]:
+    return dict(zip(("vision", "text"), numbers[:2], strict=True))
+
+
+@pytest.fixture(scope="module")
+def load(folder, numbers, tmp_path_factory):
+    """Each kind with these models."""
+    path = tmp_path_factory.mktemp("none") / "unconditional.h5"
+    write_hdf5(path, dict(zip(("vision", "text"), numbers[2:], strict=True)), {})
+    return lambda kind, **changes: generation.load(settings(kind, folder, **changes), unconditional=path)
+
+
+@pytest.fixture(scope="module")
+def painted(load, base, guides) -> dict[str, np.ndarray]:
     """Three pictures by each kind, with all inputs at hand."""
-    return {
-        kind: generators.load(folder, settings(kind)).paint(base, contexts, IDS, seed=3) for kind in KINDS
-    }
+    return {kind: load(kind).paint(base, guides, IDS, seed=3) for kind in GENERATORS.names}
 
 
-def test_every_kind_of_the_configuration_has_a_class():
-    assert tuple(KINDS) == get_args(Generator.model_fields["kind"].annotation)
-    for kind in KINDS.values():
-        assert set(kind.settings) <= set(Generator.model_fields)
-
-
-def test_the_full_recipe_paints_as_reconstruct_does(folder, base, contexts, painted):
+def test_the_full_recipe_paints_as_the_sampling_loop_does(folder, base, numbers, painted):
     expected = reconstruct(
-        loading.load_generator(folder), base, contexts.vision, contexts.text, contexts.unconditional, IDS, 3,
+        loading.load_generator(folder), base, *numbers[:2], tuple(numbers[2:]), IDS, 3,
         strength=0.75, mixing=0.4, guidance_scale=7.5, steps=2, batch=2,
     )  # fmt: skip
     np.testing.assert_array_equal(painted["versatile_diffusion"], expected)
 
 
-def test_contexts_only_is_the_full_recipe_without_base_images(folder, base, contexts, painted):
-    full = generators.load(folder, settings("versatile_diffusion"))
-    np.testing.assert_array_equal(full.paint(None, contexts, IDS, 3), painted["contexts_only"])
-    alone = generators.load(folder, settings("contexts_only", strength=0.25))
-    np.testing.assert_array_equal(alone.paint(255 - base, contexts, IDS, 3), painted["contexts_only"])
+def test_contexts_only_is_the_full_recipe_without_base_images(load, base, guides, painted):
+    full, alone = load("versatile_diffusion"), load("contexts_only")
+    np.testing.assert_array_equal(full.paint(None, guides, IDS, 3), painted["contexts_only"])
+    np.testing.assert_array_equal(alone.paint(255 - base, guides, IDS, 3), painted["contexts_only"])
     assert (painted["contexts_only"] != painted["versatile_diffusion"]).mean() > 0.5
     # a draw and an image of its own
-    assert (alone.paint(None, contexts, IDS, 3, draw=1) != painted["contexts_only"]).mean() > 0.5
-    one = Contexts(contexts.vision[1:2], contexts.text[1:2], contexts.unconditional)
+    assert (alone.paint(None, guides, IDS, 3, draw=1) != painted["contexts_only"]).mean() > 0.5
+    one = {role: rows[1:2] for role, rows in guides.items()}
     difference = alone.paint(None, one, IDS[1:2], 3).astype(int) - painted["contexts_only"][1]
     assert np.abs(difference).max() <= 1
 
 
-def test_base_only_is_the_base_image_enlarged(base, painted):
+def test_base_only_is_the_base_image_enlarged(load, base, painted):
     for row, picture in zip(base, painted["base_only"], strict=True):
         expected = Image.fromarray(row).resize((64, 64), Image.Resampling.BICUBIC)
         np.testing.assert_array_equal(picture, np.asarray(expected))
+    np.testing.assert_array_equal(load("base_only", size=None).paint(base, {}, IDS, 3), base)
 
 
-def test_base_only_needs_no_weights(folder, tmp_path, base, painted):
+def test_features_become_guides_by_the_names_of_their_spaces(load, base, guides, painted):
+    features = {"clip_vision": guides["vision"], "clip_text": guides["text"], "vdvae": np.zeros((3, 5))}
+    for kind, expected in painted.items():
+        np.testing.assert_array_equal(load(kind).paint_from(base, features, IDS, 3), expected)
+
+
+def test_without_its_file_what_guides_where_nothing_does_is_computed(folder, rng):
+    generator = generation.load(settings("contexts_only", folder))
+    none = generator.unconditional()
+    assert {role: array.shape for role, array in none.items()} == {
+        "vision": (1, 257, 32),
+        "text": (1, 77, 32),
+    }
+    for role, array in loading_clip(folder).items():
+        np.testing.assert_array_equal(none[role], array)
+    guides = {"vision": rng.standard_normal((1, 257 * 32)), "text": rng.standard_normal((1, 77 * 32))}
+    assert generator.paint(None, guides, IDS[:1], 0).shape == (1, 64, 64, 3)
+
+
+def loading_clip(folder) -> dict[str, np.ndarray]:
+    return dict(zip(("vision", "text"), loading.load_clip(folder).unconditional(), strict=True))
+
+
+def test_sides_are_known_without_a_model(folder, tmp_path, painted):
     for part in ("image_unet", "vae"):
         (tmp_path / part).mkdir()
         (tmp_path / part / "config.json").write_bytes((folder / part / "config.json").read_bytes())
-    found = generators.load(tmp_path, settings("base_only")).paint(base, None, IDS, 3)
-    np.testing.assert_array_equal(found, painted["base_only"])
+    for kind, pictures in painted.items():
+        assert generation.load(settings(kind, tmp_path)).side() == pictures.shape[1]
+    assert generation.load(settings("base_only", size=None)).side() is None
 
 
-@pytest.mark.parametrize(("kind", "missing"), [("base_only", "base images"), ("contexts_only", "contexts")])
-def test_a_missing_input_is_one_sentence(folder, kind, missing):
-    with pytest.raises(InputError, match=f"expected {missing}.*found none"):
-        generators.load(folder, settings(kind)).paint(None, None, IDS, 0)
+def test_nothing_of_torch_is_imported_before_something_is_painted():
+    script = f"""
+import sys
+from neural_recon import generation
+from neural_recon.generation import controls
+from neural_recon.generation.generator import GENERATORS
+for one in {[settings(kind) for kind in GENERATORS.names]!r}:
+    generator = generation.load(one)
+    controls.controls(type(generator), generator.settings, 3)
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_only_what_a_kind_reads_changes_its_pictures():
-    assert generators.changing(settings("base_only")) == {"kind": "base_only"}
-    assert "strength" not in generators.changing(settings("contexts_only"))
-    full = generators.changing(settings("versatile_diffusion"))
-    assert full["strength"] == 0.75
-    assert not {"batch", "memory", "compile", "chunk"} & set(full)
+@pytest.mark.parametrize(
+    ("kind", "given", "said"),
+    [
+        ("base_only", {}, "base_only: expected base images, found none"),
+        ("contexts_only", {"vision": 1}, "as the guides vision, text, found no text"),
+    ],
+)
+def test_a_missing_input_is_one_sentence(load, kind, given, said):
+    with pytest.raises(InputError, match=said):
+        load(kind).paint(None, given, IDS, 0)
 
 
-def test_what_a_kind_passes_over_is_known():
-    given = {"kind": "contexts_only", "strength": 0.5, "mixing": 0.3, "batch": 4}
-    (sentence,) = generators.unread_settings("contexts_only", given)
-    assert sentence == "generator.strength: given, but the kind contexts_only does not read it."
-    keys = [said.partition(":")[0] for said in generators.unread_settings("base_only", given)]
-    assert keys == ["generator.strength", "generator.mixing"]
-    assert generators.unread_settings("versatile_diffusion", given) == []
+def test_every_setting_changes_pictures_but_the_effort():
+    assert set(GENERATORS.settings(settings("base_only")).changing) == {"kind", "base", "size", "precision"}
+    assert "strength" not in GENERATORS.settings(settings("contexts_only")).changing
+    full = GENERATORS.settings(settings("versatile_diffusion"))
+    assert full.changing["strength"] == 0.75
+    assert set(full.model_dump()) - set(full.changing) == set(EFFORT)
 
 
-def test_inputs_from_files(tmp_path, base, contexts):
-    write_hdf5(tmp_path / "base.h5", {"images": base, "image_id": IDS}, {})
-    for name, rows in (("vision", contexts.vision), ("text", contexts.text)):
-        write_hdf5(tmp_path / f"{name}.h5", {"predictions": rows, "image_id": IDS}, {})
-    none = dict(zip(("vision", "text"), contexts.unconditional, strict=True))
-    write_hdf5(tmp_path / "none.h5", none, {})
-    wanted = IDS[[2, 0]]
-    np.testing.assert_array_equal(generators.read_base(tmp_path / "base.h5", wanted), base[[2, 0]])
-    found = generators.read_contexts(*(tmp_path / f"{n}.h5" for n in ("vision", "text", "none")), wanted)
-    np.testing.assert_array_equal(found.vision, contexts.vision[[2, 0]])
-    np.testing.assert_array_equal(found.text, contexts.text[[2, 0]])
-    np.testing.assert_array_equal(found.unconditional[1], contexts.unconditional[1])
-    # where the workflow names no file
-    assert generators.read_base([], wanted) is None
-    assert generators.read_contexts([], [], [], wanted) is None
+def test_what_enters_is_said_by_the_settings():
+    full, alone, base = (
+        GENERATORS.settings(settings(kind)) for kind in ("versatile_diffusion", "contexts_only", "base_only")
+    )
+    assert full.guides == alone.guides == {"vision": "clip_vision", "text": "clip_text"}
+    assert base.guides == {}
+    assert [one.two_stages for one in (full, alone, base)] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "said"),
+    [
+        ("base_only", {"strength": 0.5}, "strength"),
+        ("contexts_only", {"base": "vdvae"}, "base"),
+        ("versatile_diffusion", {"strength": 0.1}, "less than one step"),
+        ("versatile_diffusion", {"base": None}, "base"),
+    ],
+)
+def test_settings_of_another_kind_are_refused(kind, changes, said):
+    with pytest.raises(ValidationError, match=said):
+        GENERATORS.settings(settings(kind, **changes))
+    with pytest.raises(InputError, match=said):
+        generation.load(settings(kind, **changes))
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_recipes_are_valid_and_explained(path):
     raw = {"recipe": path.stem, "nsd": {"root": "nsd"}, "subjects": {"subj01": {}}}
     found = configuration.Config.model_validate(configuration.resolve(raw, ROOT))
-    written = yaml.safe_load(path.read_text(encoding="utf-8"))
-    assert found.generator.kind == written["generator"].get("kind", "versatile_diffusion")
-    # what a kind does not read is no part of its recipe
-    known = {"kind", *KINDS[found.generator.kind].settings, "chunk", "batch", "memory", "compile"}
-    assert set(written["generator"]) <= known
+    assert found.generator.kind in GENERATORS.names
     readme = (ROOT / "config/recipes/README.md").read_text(encoding="utf-8")
     assert f"`{path.name}`" in readme
     assert f"`{found.generator.kind}`" in readme
@@ -150,7 +200,8 @@ def test_recipes_are_valid_and_explained(path):
 def test_single_stages_are_brain_diffuser_but_for_the_generator():
     recipes = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in RECIPES}
     for name in ("contexts_only", "base_only"):
-        for section in ("features", "ridge", "weights"):
-            assert recipes[name][section] == recipes["brain_diffuser"][section]
-        del recipes[name]["generator"]["kind"]
+        spaces = recipes["brain_diffuser"]["spaces"].items()
+        assert recipes[name]["spaces"].items() < spaces  # what its generator takes, and nothing else
+        for own in ("kind", "size"):
+            recipes[name]["generator"].pop(own, None)
         assert recipes[name]["generator"].items() <= recipes["brain_diffuser"]["generator"].items()

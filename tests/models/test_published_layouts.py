@@ -6,7 +6,7 @@ import torch
 from helpers import published_layouts
 
 from neural_recon.core.errors import InputError
-from neural_recon.generation.reconstruct import reconstruct
+from neural_recon.generation.sampling import reconstruct
 from neural_recon.models import checkpoints, loading
 from neural_recon.models.clip import ClipContexts
 from neural_recon.models.vdvae import VDVAE

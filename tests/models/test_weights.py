@@ -127,21 +127,24 @@ def test_files_that_runs_depend_on(table):
 
 
 def test_only_what_is_configured_and_missing_is_fetched(table):
-    assert weights.missing(["mine", "elsewhere"], table) == {}
-    assert set(weights.missing(["single"], table)) == {"single/model.th"}
-    assert set(weights.missing(["single", "lab/model"], table)) == {
+    assert weights.missing([("mine", ()), ("elsewhere", ())], table) == {}
+    assert set(weights.missing([("single", ())], table)) == {"single/model.th"}
+    assert set(weights.missing([("single", ()), ("lab/model", ())], table)) == {
         "single/model.th",
         "lab--model/vae/config.json",
         "lab--model/vae/model.bin",
     }
     Path("resources/models/single").mkdir(parents=True)
     Path("resources/models/single/model.th").touch()
-    assert weights.missing(["single"], table) == {}
+    assert weights.missing([("single", ())], table) == {}
 
 
 def test_weights_of_parts_that_are_not_read_are_not_fetched(table):
-    assert set(weights.missing(["lab/model"], table, unread={"vae"})) == {"lab--model/vae/config.json"}
-    assert set(weights.missing(["single"], table, unread={"vae"})) == {"single/model.th"}
+    vae = {f"lab--model/vae/{name}" for name in ("config.json", "model.bin")}
+    assert set(weights.missing([("lab/model", ("vae", "scheduler"))], table)) == vae
+    assert weights.missing([("lab/model", ("scheduler",))], table) == {}
+    # what one reads of a model and another does not is fetched
+    assert set(weights.missing([("lab/model", ("scheduler",)), ("lab/model", ("vae",))], table)) == vae
 
 
 def test_what_a_fetch_needs_to_know(table):
@@ -154,7 +157,7 @@ def test_what_a_fetch_needs_to_know(table):
 
 
 def test_places_by_known_checksum(table):
-    places = weights.missing(["single", "lab/model"], table)
+    places = weights.missing([("single", ()), ("lab/model", ())], table)
     assert re.fullmatch(weights.pattern(places, True), "lab--model/vae/model.bin")
     assert not re.fullmatch(weights.pattern(places, True), "single/model.th")
     assert re.fullmatch(weights.pattern(places, False), "single/model.th")

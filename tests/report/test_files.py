@@ -7,7 +7,16 @@ import pytest
 from neural_recon.report.files import SubjectFiles, wanted
 
 NAMES = {"space": ["vdvae", "clip_text"], "table": ["leaks"], "region": ["V1"]}
-ALL = ["comparison", "data_amount", "regions", "true_features", "shuffled", "swapped", "contexts_only"]
+ALL = [
+    "base",
+    "comparison",
+    "data_amount",
+    "regions",
+    "true_features",
+    "shuffled",
+    "swapped",
+    "contexts_only",
+]
 
 
 @pytest.mark.parametrize("having", [[], ["swapped", "comparison"], ALL])

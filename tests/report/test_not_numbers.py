@@ -35,6 +35,7 @@ from neural_recon.decoding.kernel import Kernel
 from neural_recon.evaluation import comparison, networks, regions, strata
 from neural_recon.evaluation.controls import baselines, leaks
 from neural_recon.features import clusters, feature_files
+from neural_recon.generation.generator import GENERATORS
 from neural_recon.report import paper_figure, published
 from neural_recon.report import quality as quality_report
 from neural_recon.report.page import build, render
@@ -425,7 +426,8 @@ def test_features_beyond_half_precision_are_counted(caplog):
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
 def test_a_setting_that_is_no_number_is_refused(number):
     with pytest.raises(ValidationError):
-        sections.Generator(guidance_scale=number)
+        GENERATORS.settings({"kind": "contexts_only", "weights": "w", "vision": "v", "text": "t",
+                             "guidance_scale": number})  # fmt: skip
     spaces = dict.fromkeys(SPACES, 100.0)
     with pytest.raises(ValidationError):
         sections.Ridge(alpha={**spaces, "vdvae": number})

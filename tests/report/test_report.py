@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import io
+import itertools
 import json
 import re
 import shutil
@@ -10,7 +11,6 @@ import subprocess
 import sys
 import types
 from pathlib import Path
-from typing import get_args
 
 import h5py
 import nibabel
@@ -36,7 +36,6 @@ from helpers.pages import Page, draw_no_figures
 from PIL import Image
 
 from neural_recon import __version__
-from neural_recon.config.sections import Generator
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import write_table
 from neural_recon.evaluation.controls.refit_null import by_metric
@@ -202,13 +201,13 @@ def test_single_stages_stand_beside_the_full_recipe(made, rng, tmp_path):
 
 def test_introduction_says_how_the_recipe_paints():
     said = {
-        kind: words.introduction(True, 1, False, kind)
-        for kind in get_args(Generator.model_fields["kind"].annotation)
+        entering: words.introduction(True, 1, False, *entering)
+        for entering in itertools.product((True, False), repeat=2)
     }
-    assert said["versatile_diffusion"] == words.introduction(True, 1, False)
-    assert "a second one the final image" in said["versatile_diffusion"]
-    assert "out of noise" in said["contexts_only"]
-    assert "the final image is that, enlarged" in said["base_only"]
+    assert said[True, True] == words.introduction(True, 1, False)
+    assert "a second one the final image" in said[True, True]
+    assert "under some of these, its guides" in said[False, True]
+    assert "from that alone comes the final image" in said[True, False]
     assert len(set(said.values())) == len(said)
 
 
@@ -330,7 +329,7 @@ def test_same_results_same_file(made, tmp_path):
 def test_retrieval_and_what_was_not_measured(made, tmp_path):
     _, (files, _), stimuli = made
     summary = pd.read_csv(files.summary, sep="\t").assign(better="higher", not_measured="")
-    row = {**summary.iloc[0].to_dict(), "variant": "decoded", "picture": "clip_vision"}
+    row = {**summary.iloc[0].to_dict(), "variant": "decoded", "picture": "vision"}
     found = [
         {**row, "metric": f"retrieval_{way}", "mean": mean}
         for way, mean in (("image", 0.61), ("brain", 0.47))
@@ -647,16 +646,16 @@ def test_a_penalty_at_an_edge_or_below_zero_is_said_in_words(made, tmp_path):
         [{"group": 1, "features": None, "alpha": 5e4, "fold": 0, "score": None, "chosen": True}]
     )
     write_table(tmp_path / "fixed.tsv", fixed)
-    targets = pd.read_csv(files.targets["clip_text"], sep="\t")
+    targets = pd.read_csv(files.targets["text"], sep="\t")
     write_table(tmp_path / "targets.tsv", targets.assign(r2_ridge=-0.0312))
     alphas = {
         "vdvae": penalty_curve(tmp_path / "below.tsv", [-0.009, -0.0021, -0.004]),
-        "clip_vision": penalty_curve(tmp_path / "edge.tsv", [0.08, 0.03, 0.01]),
-        "clip_text": tmp_path / "fixed.tsv",
+        "vision": penalty_curve(tmp_path / "edge.tsv", [0.08, 0.03, 0.01]),
+        "text": tmp_path / "fixed.tsv",
     }
     people = [
         dataclasses.replace(
-            files, alphas=alphas, targets={**files.targets, "clip_text": tmp_path / "targets.tsv"}
+            files, alphas=alphas, targets={**files.targets, "text": tmp_path / "targets.tsv"}
         ),
         dataclasses.replace(
             other,
@@ -691,9 +690,9 @@ def test_a_penalty_at_an_edge_or_below_zero_is_said_in_words(made, tmp_path):
 @pytest.mark.usefixtures("no_plots")
 def test_no_token_map_where_tokens_fill_no_square(made, tmp_path):
     output, subjects, stimuli = made
-    table = pd.read_csv(subjects[0].targets["clip_vision"], sep="\t")
+    table = pd.read_csv(subjects[0].targets["vision"], sep="\t")
     write_table(tmp_path / "some.tsv", table.iloc[:-1])
-    files = dataclasses.replace(subjects[0], targets={"clip_vision": tmp_path / "some.tsv"})
+    files = dataclasses.replace(subjects[0], targets={"vision": tmp_path / "some.tsv"})
     build(output, [files], stimuli, None, CONFIGURATION)
     text = Page(output.read_text(encoding="utf-8")).text
     assert "What is decodable" in text

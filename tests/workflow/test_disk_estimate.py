@@ -1,14 +1,15 @@
 """The estimate of the disk a run fills, counted by hand."""
 
-from pathlib import Path
-
 import pytest
 import yaml
 from helpers.places import ROOT
 
 from neural_recon.config.configuration import Config, resolve
+from neural_recon.models import weights
 from neural_recon.workflow import disk_estimate
 from neural_recon.workflow.plan import Plan
+
+TABLE = weights.read_table(ROOT / weights.TABLE)
 
 
 def plan(name: str, **sections) -> Plan:
@@ -17,24 +18,30 @@ def plan(name: str, **sections) -> Plan:
 
 
 @pytest.fixture(autouse=True)
-def in_project(monkeypatch):
-    monkeypatch.chdir(ROOT)
+def in_project(monkeypatch, tmp_path):
+    """The current folder has what comes along, and no weights that were fetched."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config").symlink_to(ROOT / "config")
+    (tmp_path / "resources").mkdir()
+    (tmp_path / "resources/demo_models").symlink_to(ROOT / "resources/demo_models")
 
 
 def test_published_sizes_before_anything_is_there():
-    # 31 layers, 257 x 768 and 77 x 768; base images of 64, pictures of 512
-    assert disk_estimate.image_sizes(plan("nsd"), Path("nowhere")) == (91_168 + 197_376 + 59_136, 64, 512)
+    # 31 layers, 257 x 768 and 77 x 768
+    assert disk_estimate.image_values(plan("nsd"), weights.MODELS) == 91_168 + 197_376 + 59_136
+    assert plan("nsd").base_side == 64
 
 
 def test_sizes_of_models_that_are_there():
-    values, base, picture = disk_estimate.image_sizes(plan("demo"), Path("resources/demo_models/versatile"))
-    assert (base, picture) == (64, 64)
+    folder = weights.MODELS.with_name("demo_models") / "versatile"
+    values = disk_estimate.image_values(plan("demo"), folder)
+    assert plan("demo").base_side == 64
     # eight channels in 1, 3, 4 and 4 layers at 1, 4, 8 and 16 pixels; 65 and 32 tokens of 96
     assert values == 8 * (1 + 3 * 4**2 + 4 * 8**2 + 4 * 16**2) + 65 * 96 + 32 * 96
 
 
 def test_one_subject_before_its_data_are_there():
-    found = disk_estimate.estimate(plan("nsd", subjects={"subj01": {"sessions": 40}}), Path("nowhere"))
+    found = disk_estimate.estimate(plan("nsd", subjects={"subj01": {"sessions": 40}}), TABLE)
     assert found["betas"] == 4 * 16_000 * (30_000 + 10_000 + 3_000)
     assert found["features"] == 2 * 10_000 * 347_680
     assert found["predictions"] == 4 * 3 * 1_000 * 347_680
@@ -47,9 +54,9 @@ def test_one_subject_before_its_data_are_there():
 
 def test_kept_decoders():
     nsd = plan("nsd", subjects={"subj01": {"sessions": 40}}, ridge={"keep": "kernel"})
-    assert disk_estimate.estimate(nsd, Path("nowhere"))["decoders"] == 2 * 9_000 * (347_680 + 16_000)
+    assert disk_estimate.estimate(nsd, TABLE)["decoders"] == 2 * 9_000 * (347_680 + 16_000)
 
 
 def test_subjects_share_the_shared_images():
     nsd = plan("nsd", subjects={f"subj0{n}": {"sessions": 40} for n in (1, 2)})
-    assert disk_estimate.estimate(nsd, Path("nowhere"))["features"] == 2 * 19_000 * 347_680
+    assert disk_estimate.estimate(nsd, TABLE)["features"] == 2 * 19_000 * 347_680

@@ -69,7 +69,8 @@ def test_demo_is_ready():
     found, advice = examine()
     assert "wrong" not in {state for state, _ in found.values()}
     assert found["data"] == ("ok", "simulated: the workflow writes results/demo_nsd")
-    assert found["weights.versatile"][1].endswith("names and shapes are right")
+    for model in ("weights.versatile", "weights of the generator"):
+        assert found[model][1].endswith("names and shapes are right")
     assert "simulated data 0.3 GB" in found["disk needed"][1]
     assert advice == "make demo"
 
@@ -79,7 +80,8 @@ def test_everything_else_is_said_without_data():
     assert found["data"] == ("wrong", "resources/nsd: no such folder; nsd.root names it")
     assert found["subj05"] == ("wrong", "0 of 37 sessions, no mask, 0 of 6 atlases")
     assert found["weights.vdvae"] == ("note", "vdvae-imagenet64: will be fetched, about 0.5 GB")
-    assert found["weights.versatile"][1].endswith("about 12.3 GB")
+    assert found["weights.versatile"][1].endswith("about 1.7 GB")
+    assert found["weights of the generator"][1].endswith("about 12.3 GB")
     assert {"GPU", "memory", "disk needed"} <= set(found)
     assert "results/nsd: about 73.6 GB" in found["disk needed"][1]
     assert advice.startswith("lay NSD's files")
@@ -190,10 +192,11 @@ def test_wrong_weights_are_named_beside_all_else():
     other = "resources/demo_models/classifier/model.safetensors"
     shutil.copytree(ROOT / "resources/demo_models/versatile", "versatile")
     Path("versatile/text_unet/diffusion_pytorch_model.safetensors").unlink()
-    found, advice = examine({**REAL, "weights": {"vdvae": other, "versatile": "versatile"}})
+    found, advice = examine({**REAL, "weights": {"vdvae": other}, "generator": {"weights": "versatile"}})
     assert found["weights.vdvae"][0] == "wrong"
     assert found["weights.vdvae"][1].startswith(f"{other}: expected the tensor")
-    assert found["weights.versatile"][1].startswith("versatile/text_unet: expected a weights file")
+    found_of = found["weights of the generator"][1]
+    assert found_of.startswith("versatile/text_unet: expected a weights file")
     assert found["subj01"][0] == "wrong"
     assert "lay NSD's files" in advice
     assert "mend what is said of the weights" in advice
@@ -231,9 +234,9 @@ def test_weights_that_are_partly_fetched():
     folder = Path("resources/models/shi-labs--versatile-diffusion/text_unet")
     folder.mkdir(parents=True)
     (folder / "diffusion_pytorch_model.bin").touch()
-    found, _ = examine({**REAL, "weights": {"versatile": "shi-labs/versatile-diffusion"}})
-    assert found["weights.versatile"][0] == "note"
-    assert found["weights.versatile"][1].endswith("about 5.5 GB (1 of 16 files are there)")
+    found, _ = examine({**REAL, "generator": {"weights": "shi-labs/versatile-diffusion"}})
+    assert found["weights of the generator"][0] == "note"
+    assert found["weights of the generator"][1].endswith("about 5.5 GB (1 of 16 files are there)")
 
 
 @pytest.mark.parametrize(
@@ -310,9 +313,12 @@ def test_base_images_alone_need_no_weights_of_the_generator():
     assert found["weights.versatile"][1].endswith("will be fetched, about 1.7 GB")
     shutil.copytree(ROOT / "resources/demo_models/versatile", "versatile")
     Path("versatile/text_unet/diffusion_pytorch_model.safetensors").unlink()
-    for kind, state in (("base_only", "ok"), ("contexts_only", "wrong")):
-        config = {**REAL, "weights": {"versatile": "versatile"}, "generator": {"kind": kind}}
-        assert examine(config)[0]["weights.versatile"][0] == state
+    for kind, given, state in (
+        ("base_only", {}, "ok"),
+        ("contexts_only", {"weights": "versatile"}, "wrong"),
+    ):
+        found, _ = examine({**REAL, "generator": {"kind": kind, **given}})
+        assert found.get("weights of the generator", ("ok",))[0] == state
 
 
 def test_a_link_to_a_share_that_is_gone_is_one_thing_to_mend():

@@ -100,28 +100,6 @@ def test_picture_chunks():
         assert ids == one.test_ids("subj01").tolist()
 
 
-@pytest.mark.parametrize(("seeds", "draws"), [(1, []), (2, ["seed1"]), (4, ["seed1", "seed2", "seed3"])])
-def test_the_first_draw_is_the_run_itself(seeds, draws):
-    assert plan(evaluation={"seeds": seeds}).more_draws == draws
-
-
-@pytest.mark.parametrize(
-    ("kind", "variants"),
-    [
-        (
-            "versatile_diffusion",
-            ["true_features", "shuffled", "seed1", "seed2", "swapped", "contexts_only"],
-        ),
-        # without a base image another image's contexts paint that image
-        ("contexts_only", ["true_features", "shuffled", "seed1", "seed2"]),
-        # nothing is drawn
-        ("base_only", ["true_features", "shuffled"]),
-    ],
-)
-def test_controls_are_those_that_tell_something_of_the_kind(kind, variants):
-    assert plan(generator={"kind": kind}, evaluation={"seeds": 3}).control_variants == variants
-
-
 def test_single_test_image_is_named(tmp_path):
     (tmp_path / "test.txt").write_text(f"{plan().test_ids('subj01')[0]}\n")
     with pytest.raises(InputError, match=r"subj01: expected at least 2 test images.*found 1"):

@@ -11,8 +11,8 @@ from neural_recon.core.errors import InputError
 from neural_recon.datasets.nsd import coco
 from neural_recon.datasets.nsd.nsd_tree import REGIONS, mask_files
 from neural_recon.evaluation import network_weights
-from neural_recon.features.spaces import SPACES
-from neural_recon.generation import generators
+from neural_recon.features import space
+from neural_recon.generation.generator import GENERATORS
 from neural_recon.models import weights
 from neural_recon.report import files as report_list
 from neural_recon.workflow import (
@@ -23,6 +23,7 @@ from neural_recon.workflow import (
     snakemake_internals,
     terminal,
 )
+from neural_recon.workflow.painting import Painting
 from neural_recon.workflow.plan import Plan
 
 snakemake_internals.quote_interpreter()
@@ -34,7 +35,6 @@ if MAIN:
 # The folder of this project, which is not that of a workflow that uses it as a module.
 PROJECT = Path(workflow.current_basedir).parents[1]
 
-given = config.get("generator", {})  # before recipe and defaults
 # A user's mistake in the configuration or the design ends here, in one sentence.
 try:
     snakemake_paths.check(
@@ -54,11 +54,14 @@ try:
         PLAN.check_files()
         PLAN.fetch_design()
         PLAN.check()
-        for sentence in generators.unread_settings(CONFIG.generator.kind, given):
-            logger.warning(sentence)
     WEIGHTS = weights.read_table(PROJECT / weights.TABLE)
-    VDVAE = str(weights.locate("vdvae", CONFIG.weights.vdvae, WEIGHTS))
-    VERSATILE = str(weights.locate("versatile", CONFIG.weights.versatile, WEIGHTS))
+    # the recipe's spaces: their classes, and their settings with the weights' paths
+    SPACE_KINDS = space.space_kinds(CONFIG.spaces)
+    LOCATED = {
+        name: kind.locate(name, CONFIG.spaces[name], WEIGHTS)
+        for name, kind in SPACE_KINDS.items()
+    }
+    GENERATOR = Painting(CONFIG, WEIGHTS)
     # network -> weights, of those that are named
     NETWORKS = network_weights.locate(
         CONFIG.evaluation.networks, CONFIG.evaluation.preset, WEIGHTS
@@ -74,14 +77,17 @@ RECALIBRATED = (
     else "calibration_published"
 )
 SETS = CONFIG.regions.sets
+SPACES = list(CONFIG.spaces)
+# The space whose pictures are the base images, if any, and the one that says which pictures are alike.
+BASE = CONFIG.base
+ALIKE = space.similarity_space(CONFIG.spaces)
 # The decoder, the control fitted on training pairs that do not belong together, the decoder under the other
 # calibration. Names of files do not depend on the configuration: of a job that lacks one of its files Snakemake
 # does not look whether its parameters have changed.
 FITS = ["decoded", "shuffled", "recalibrated"]
-# What the configured kind of generator needs.
-GENERATOR = PLAN.generator
-# The parts of the Versatile Diffusion folder that encode pictures, then captions.
-ENCODERS = weights.ENCODERS
+CONTROL_TABLES = ["clusters", "leaks", "seeds"]
+if GENERATOR.settings.two_stages:
+    CONTROL_TABLES.append("single_stage")
 
 # Whether features and weights go to, and come from, the cache that folders share (docs/cache.md).
 CACHED = workflow.enable_cache

@@ -56,7 +56,7 @@ rule figure_subject:
         # a stage of the final image, or no part of the figure
         base=(
             "<results>/base_images/{subject}/decoded.h5"
-            if GENERATOR.two_stages()
+            if GENERATOR.settings.two_stages
             else []
         ),
         final="<results>/reconstructions/{subject}/decoded.h5",

@@ -3,10 +3,10 @@ rule baselines:
     input:
         trials="<results>/trials/{subject}.parquet",
         stimuli=source(str(TREE.stimuli)),
-        predictions="<results>/ridge/{subject}/clip_vision/decoded.h5",
-        features=lambda wildcards: feature_files(wildcards, "clip_vision"),
+        predictions=f"<results>/ridge/{{subject}}/{ALIKE}/decoded.h5",
+        features=lambda wildcards: feature_files(wildcards, ALIKE),
         # for the size of its pictures
-        generator=ancient(GENERATOR_CONFIGS),
+        generator=ancient(GENERATOR.configs),
     output:
         images="<results>/baselines/{subject}.h5",
     priority: SCORES
@@ -15,8 +15,11 @@ rule baselines:
         mem_mb=growing(4000),
         runtime=growing(30),
     params:
-        content=content_of(TREE.stimuli, *GENERATOR_CONFIGS),
-        models=lambda wildcards: VERSATILE,
+        # of base images, which the generator's may be of
+        base_side=PLAN.feature_sizes(WEIGHTS)[1],
+        content=content_of(TREE.stimuli, *GENERATOR.configs),
+        generator=GENERATOR.model,
+        generator_code=GENERATOR_CODE,
         seed=lookup("seed", within=config),
     script:
         "../scripts/baselines.py"
@@ -27,14 +30,13 @@ rule control_base_images:
     input:
         unpack(
             lambda wildcards: {
-                "true_features": feature_files(wildcards, "vdvae"),
-                "shuffled": f"<results>/ridge/{wildcards.subject}/vdvae/shuffled.h5",
-                RECALIBRATED: f"<results>/ridge/{wildcards.subject}/vdvae/recalibrated.h5",
+                "true_features": feature_files(wildcards, BASE),
+                "shuffled": f"<results>/ridge/{wildcards.subject}/{BASE}/shuffled.h5",
+                RECALIBRATED: f"<results>/ridge/{wildcards.subject}/{BASE}/recalibrated.h5",
             }
         ),
         trials="<results>/trials/{subject}.parquet",
-        weights=ancient(VDVAE),
-        hparams=lookup("features/vdvae/hparams", within=config),
+        weights=ancient(space_files(BASE)),
     output:
         images=expand(
             "<results>/base_images/{{subject}}/{variant}.h5",
@@ -46,23 +48,24 @@ rule control_base_images:
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
-        content=content_of(VDVAE),
+        content=content_of(*space_files(BASE)),
+        kind=lambda wildcards: code_of_space(BASE),
+        space=lambda wildcards: [BASE, LOCATED[BASE].model_dump()],
     script:
         "../scripts/base_images.py"
 
 
-# The control images painted again: from the true features, with another image's contexts, from the shuffled
-# decoder, as other draws of the decoder's own pictures, and from its contexts without a base image.
+# The control images painted again, as generation/controls.py lists.
 # One job per subject, since a model's loading takes longer than some pictures.
 rule control_pictures:
     input:
-        unpack(control_files),
+        unpack(painted_from("decoded", "shuffled", "true_features")),
         unconditional=UNCONDITIONAL,
-        weights=ancient(PAINTERS),
+        weights=ancient(GENERATOR.files),
     output:
         images=expand(
             "<results>/reconstructions/{{subject}}/{variant}.h5",
-            variant=PLAN.control_variants,
+            variant=[control.name for control in GENERATOR.controls],
         ),
     priority: SCORES
     resources:
@@ -70,9 +73,9 @@ rule control_pictures:
         mem_mb=growing(12000),
         runtime=growing(360),
     params:
-        content=content_of(*PAINTERS),
-        generator=generators.changing(config["generator"]),
-        models=lambda wildcards: VERSATILE,
+        content=content_of(*GENERATOR.files),
+        generator=GENERATOR.settings.changing,
+        generator_code=GENERATOR_CODE,
         image_ids=lambda wildcards: PLAN.control_ids(wildcards.subject).tolist(),
         seed=lookup("seed", within=config),
     script:

@@ -15,6 +15,42 @@ def stimuli_chunk(wildcards):
     return [wildcards.stimuli, int(wildcards.chunk)]
 
 
+def space_files(name):
+    """What a space is loaded from."""
+    return SPACE_KINDS[name].files(CONFIG.spaces[name], WEIGHTS) if name else []
+
+
+def space_sources(wildcards):
+    """The inputs of a chunk of features: the design, what the space reads, and its model."""
+    captions = str(CONFIG.captions)
+    reads = {
+        "pictures": source(str(TREE.stimuli)),
+        # built here from COCO's, or a source
+        "captions": captions if CONFIG.nsd.coco else source(captions),
+    }
+    kind = SPACE_KINDS[wildcards.space].reads
+    files = {"design": source(str(TREE.expdesign)), kind: reads[kind]}
+    return {**files, "weights": ancient(space_files(wildcards.space))}
+
+
+def space_content(wildcards):
+    """What these hold, as digests."""
+    kind = SPACE_KINDS[wildcards.space].reads
+    read = TREE.stimuli if kind == "pictures" else CONFIG.captions
+    return content_of(TREE.expdesign, read, *space_files(wildcards.space))(wildcards)
+
+
+def space_seed(wildcards):
+    """The run's seed for spaces that draw; the others need none."""
+    name = wildcards.space
+    return config["seed"] if SPACE_KINDS[name].draws(CONFIG.spaces[name]) else 0
+
+
+def code_of_space(name):
+    """The digest of the module of a space's kind, which its script loads by name."""
+    return CODE.module(space.SPACES.file(CONFIG.spaces[name].kind)) if name else ""
+
+
 def feature_files(wildcards, space=None):
     """The chunks with the features of a subject's images."""
     space = space or wildcards.space
@@ -23,8 +59,8 @@ def feature_files(wildcards, space=None):
 
 
 def features_by_space(wildcards):
-    """The same of every space, by its name."""
-    return {space: feature_files(wildcards, space) for space in SPACES}
+    """The same of every space."""
+    return {f"features_{space}": feature_files(wildcards, space) for space in SPACES}
 
 
 def session_files(wildcards):
@@ -41,44 +77,24 @@ def split_files(wildcards):
     return {name: str(path) if path else [] for name, path in files.items()}
 
 
-def model_files(*parts):
-    """The files of some parts of the Versatile Diffusion folder: their change reruns what hangs on them."""
-    return weights.model_files(CONFIG.weights.versatile, WEIGHTS, parts)
-
-
 def network_files(names):
     """The files that scoring by some networks reads, of those that are named in the configuration."""
     located = {name: path for name, path in NETWORKS.items() if name in names}
     return network_weights.files_read(CONFIG.evaluation.networks, located, WEIGHTS)
 
 
-GENERATOR_CONFIGS = weights.generator_configs(CONFIG.weights.versatile, WEIGHTS)
-PAINTERS = weights.painters(CONFIG.weights.versatile, WEIGHTS, GENERATOR.parts)
-UNCONDITIONAL = (
-    "<results>/features/unconditional.h5" if GENERATOR.needs_contexts else []
-)
+UNCONDITIONAL = "<results>/generator/unconditional.h5" if GENERATOR.encoders else []
+# of the kind's module, which scripts load by its name
+GENERATOR_CODE = CODE.module(GENERATORS.file(CONFIG.generator.kind))
 
 
-def predicted(space):
-    """The decoder's predictions of a space that guides the generator; nothing where it needs none."""
-    path = f"<results>/ridge/{{subject}}/{space}/decoded.h5"
-    return path if GENERATOR.needs_contexts else []
-
-
-def control_files(wildcards):
-    """What the control pictures are painted from: base images and contexts, as the generator needs them, of
-    the decoder, its shuffled control and the true features."""
-    files = {}
-    for fit in ("decoded", "shuffled", "true_features"):
-        if GENERATOR.needs_base:
-            files[f"base_{fit}"] = f"<results>/base_images/{wildcards.subject}/{fit}.h5"
-        for space in ("clip_vision", "clip_text") if GENERATOR.needs_contexts else ():
-            files[f"{space}_{fit}"] = (
-                feature_files(wildcards, space)
-                if fit == "true_features"
-                else f"<results>/ridge/{wildcards.subject}/{space}/{fit}.h5"
-            )
-    return files
+def painted_from(*fits):
+    """An input function: the base images and guides of some fits, as the generator needs them."""
+    return lambda wildcards: GENERATOR.inputs(
+        wildcards.subject,
+        {name: feature_files(wildcards, name) for name in SPACES},
+        *fits,
+    )
 
 
 def tree_parameters():
@@ -109,12 +125,18 @@ def report_subjects(wildcards):
 def report_files(wildcards):
     """What a report shows of its subjects: the files that `neural_recon.report.files` lists."""
     subjects = report_subjects(wildcards)
-    # all subjects' scores: a page of one of several does not wait for them
-    together = ["comparison"] if subjects == sorted(CONFIG.subjects) else []
+    having = {
+        **{control.name: True for control in GENERATOR.controls},
+        "base": BASE,
+        # all subjects' scores: a page of one of several does not wait for them
+        "comparison": subjects == sorted(CONFIG.subjects),
+        "data_amount": CONFIG.data_amount,
+        "regions": SETS,
+    }
     files = report_list.wanted(
         subjects,
-        [*PLAN.shown, *together],
-        {"table": PLAN.control_tables, "region": SETS, "space": SPACES},
+        [name for name, there in having.items() if there],
+        {"region": SETS if BASE else [], "space": SPACES, "table": CONTROL_TABLES},
     )
     return {
         name: [f"<results>/{path}" for path in paths] for name, paths in files.items()

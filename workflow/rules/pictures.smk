@@ -1,9 +1,8 @@
 rule base_images:
     input:
-        decoded="<results>/ridge/{subject}/vdvae/decoded.h5",
+        decoded=f"<results>/ridge/{{subject}}/{BASE}/decoded.h5",
         trials="<results>/trials/{subject}.parquet",
-        weights=ancient(VDVAE),
-        hparams=lookup("features/vdvae/hparams", within=config),
+        weights=ancient(space_files(BASE)),
     output:
         images=["<results>/base_images/{subject}/decoded.h5"],
     priority: PICTURES
@@ -12,22 +11,39 @@ rule base_images:
         mem_mb=growing(8000),
         runtime=growing(20),
     params:
-        content=content_of(VDVAE),
+        content=content_of(*space_files(BASE)),
+        kind=lambda wildcards: code_of_space(BASE),
+        space=lambda wildcards: [BASE, LOCATED[BASE].model_dump()],
     script:
         "../scripts/base_images.py"
 
 
+# What guides the generator where nothing does: `Generator.unconditional`.
+if GENERATOR.encoders:
+
+    rule unconditional:
+        input:
+            weights=ancient(GENERATOR.encoders),
+        output:
+            guides="<results>/generator/unconditional.h5",
+        cache: CACHED
+        priority: PICTURES
+        resources:
+            mem_mb=growing(8000),
+            runtime=growing(10),
+        params:
+            content=content_of(*GENERATOR.encoders),
+            generator=GENERATOR.model,
+            generator_code=GENERATOR_CODE,
+        script:
+            "../scripts/unconditional.py"
+
+
 rule reconstruct:
     input:
-        base=(
-            "<results>/base_images/{subject}/decoded.h5"
-            if GENERATOR.needs_base
-            else []
-        ),
-        vision=predicted("clip_vision"),
-        text=predicted("clip_text"),
+        unpack(painted_from("decoded")),
         unconditional=UNCONDITIONAL,
-        weights=ancient(PAINTERS),
+        weights=ancient(GENERATOR.files),
     output:
         images="<results>/reconstructions/{subject}/decoded_{chunk}.h5",
     priority: PICTURES
@@ -36,9 +52,9 @@ rule reconstruct:
         mem_mb=growing(12000),
         runtime=growing(30),
     params:
-        content=content_of(*PAINTERS),
-        generator=generators.changing(config["generator"]),
-        models=lambda wildcards: VERSATILE,
+        content=content_of(*GENERATOR.files),
+        generator=GENERATOR.settings.changing,
+        generator_code=GENERATOR_CODE,
         image_ids=lambda wildcards: PLAN.picture_ids(
             wildcards.subject, int(wildcards.chunk)
         ),
@@ -65,7 +81,7 @@ rule collect_reconstructions:
 
 rule pictures:
     input:
-        base="<results>/base_images/{subject}/decoded.h5",
+        base="<results>/base_images/{subject}/decoded.h5" if BASE else [],
         final="<results>/reconstructions/{subject}/decoded.h5",
         stimuli=source(str(TREE.stimuli)),
     output:

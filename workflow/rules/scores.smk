@@ -4,11 +4,13 @@ rule scores:
         stimuli=source(str(TREE.stimuli)),
         base=expand(
             "<results>/base_images/{{subject}}/{variant}.h5",
-            variant=["true_features", "decoded", "shuffled", RECALIBRATED],
+            variant=(
+                ["true_features", "decoded", "shuffled", RECALIBRATED] if BASE else []
+            ),
         ),
         final=expand(
             "<results>/reconstructions/{{subject}}/{variant}.h5",
-            variant=["decoded", *PLAN.control_variants],
+            variant=["decoded", *(control.name for control in GENERATOR.controls)],
         ),
         baselines="<results>/baselines/{subject}.h5",
         predictions=expand(
@@ -39,9 +41,11 @@ rule scores:
         runtime=growing(60),
     params:
         content=content_of(TREE.stimuli, *network_files(NETWORKS)),
-        base_is_final=CONFIG.generator.kind == "base_only",
+        base_is_final=GENERATOR.kind.base_is_final,
         evaluation=lookup("evaluation", within=config),
         networks=lambda wildcards: NETWORKS,
+        retrieved=lambda wildcards: ALIKE,
         seed=lookup("seed", within=config),
+        spaces=SPACES,
     script:
         "../scripts/scores.py"

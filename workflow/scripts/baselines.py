@@ -1,19 +1,17 @@
 """Pick the training images that stand in for reconstructions, and their mean."""
 
-from pathlib import Path
-
 import numpy as np
 
+from neural_recon import generation
 from neural_recon.core.files import read_table
 from neural_recon.evaluation.controls.baselines import write_baselines
-from neural_recon.models.model_folders import picture_size, read_config
 from neural_recon.workflow.jobs import start
 
 start(snakemake)
 files = snakemake.input
 trials = read_table(files.trials)
 train_ids, test_ids = (np.unique(trials.loc[trials["split"] == s, "image_id"]) for s in ("train", "test"))
-unet, vae = (read_config(Path(snakemake.params.models) / part) for part in ("image_unet", "vae"))
+generator = generation.load({**snakemake.config["generator"], **snakemake.params.generator})
 write_baselines(
     snakemake.output.images,
     files.stimuli,
@@ -21,6 +19,6 @@ write_baselines(
     files.features,
     train_ids,
     test_ids,
-    picture_size(unet, vae),
+    generator.side() or snakemake.params.base_side,
     snakemake.params.seed,
 )

@@ -1,26 +1,19 @@
-"""Paint the control images again: from other features, from other draws, and without their base images."""
+"""Paint the control images again, in each way that is a control."""
 
 from pathlib import Path
 
 import numpy as np
 
+from neural_recon import generation
 from neural_recon.core.files import write_hdf5
-from neural_recon.generation import generators
-from neural_recon.generation.reconstruct import swapped_contexts
+from neural_recon.generation import controls
 from neural_recon.workflow.jobs import start
 
 start(snakemake)
-params, files, ids = snakemake.params, snakemake.input, np.asarray(snakemake.params.image_ids)
-generator = generators.load(params.models, snakemake.config["generator"])
+params, files = snakemake.params, snakemake.input
+settings = {**snakemake.config["generator"], **params.generator}
+generator = generation.load(settings, unconditional=files.unconditional)
+ids = np.asarray(params.image_ids)
 for path in snakemake.output.images:
-    variant = Path(path).stem
-    fit = variant if variant in ("shuffled", "true_features") else "decoded"
-    draw = int(variant.removeprefix("seed")) if variant.startswith("seed") else 0
-    base, vision, text = (files.get(f"{name}_{fit}") for name in ("base", "clip_vision", "clip_text"))
-    context_ids = swapped_contexts(ids, params.seed) if variant == "swapped" else ids
-    start_from = None if variant == "contexts_only" else generators.read_base(base, ids)
-    contexts = generators.read_contexts(vision, text, files.unconditional, context_ids)
-    images = generator.paint(start_from, contexts, ids, params.seed, draw)
-    arrays = {"images": images, "image_id": ids, "context_id": context_ids}
-    made_of = {"base_image": start_from is not None, "seed": params.seed, "draw": draw}
-    write_hdf5(path, arrays, {**params.generator, **made_of})
+    how = controls.by_name(Path(path).stem)
+    write_hdf5(path, *controls.paint(generator, how, dict(files.items()), ids, params.seed))

@@ -2,16 +2,16 @@
 
 import numpy as np
 
+from neural_recon import generation
 from neural_recon.core.files import write_hdf5
-from neural_recon.generation import generators
+from neural_recon.generation import controls
 from neural_recon.workflow.jobs import start
 
 start(snakemake)
 params, files = snakemake.params, snakemake.input
+settings = {**snakemake.config["generator"], **params.generator}
+generator = generation.load(settings, unconditional=files.unconditional)
 ids = np.asarray(params.image_ids)
-# of these settings those that change a picture are parameters of the rule, too
-generator = generators.load(params.models, snakemake.config["generator"])
-given = generators.read_contexts(files.vision, files.text, files.unconditional, ids)
-images = generator.paint(generators.read_base(files.base, ids), given, ids, params.seed)
-arrays = {"images": images, "image_id": ids, "context_id": ids}
-write_hdf5(snakemake.output.images, arrays, {**params.generator, "seed": params.seed})
+write_hdf5(
+    snakemake.output.images, *controls.paint(generator, controls.RUN, dict(files.items()), ids, params.seed)
+)

@@ -15,6 +15,8 @@ scores = score_subject(
     PresetNetworks(params.evaluation["preset"], params.networks, where=device()),
     params.evaluation,
     params.seed,
+    params.spaces,
+    params.retrieved,
     judge=read_judge(snakemake.input.judge),
 )
 write_table(snakemake.output.images, scores.image_table())

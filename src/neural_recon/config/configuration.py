@@ -1,6 +1,6 @@
 """The whole configuration, and how it is read.
 
-The sections `features`, `ridge`, `generator` and `weights` come from a recipe (`config/recipes/NAME.yaml`, a
+The sections `spaces`, `ridge` and `generator` come from a recipe (`config/recipes/NAME.yaml`, a
 published decoder); what the configuration itself says of them wins.
 """
 
@@ -8,26 +8,26 @@ import contextlib
 import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from neural_recon.config import snakemake_paths
 from neural_recon.config.sections import (
+    TAKEN,
     DataAmount,
     Demo,
     Evaluation,
     Features,
     Figure,
-    Generator,
     Nsd,
     Regions,
     Responses,
     Ridge,
+    SpaceName,
     Split,
     Subject,
-    Weights,
     check_regions,
 )
 from neural_recon.core.errors import InputError, mistakes, quoted
@@ -37,10 +37,12 @@ from neural_recon.core.sections import Section
 from neural_recon.core.texts import read_yaml
 from neural_recon.datasets.nsd.nsd_tree import PUBLISHED_SESSIONS, SESSIONS, Tree
 from neural_recon.evaluation.registry import HEADLINE, measured
+from neural_recon.features.space import SPACES, Space, base_space, space_kinds
+from neural_recon.generation.generator import GENERATORS, Generator
 
 ANNOTATIONS = ("captions_train2017.json", "captions_val2017.json")  # COCO's
 INSTANCES = ("instances_train2017.json", "instances_val2017.json")
-RECIPE = ("features", "ridge", "generator", "weights")  # the sections of a recipe
+RECIPE = ("spaces", "ridge", "generator")  # the sections of a recipe
 
 
 class Config(Section):
@@ -52,10 +54,12 @@ class Config(Section):
     subjects: dict[str, Subject] = Field(min_length=1)
     split: Split = Split()
     responses: Responses = Responses()
-    features: Features
+    spaces: dict[SpaceName, Annotated[Space.Settings, SPACES]] = Field(
+        min_length=1, description="The feature spaces that the decoder predicts, by a name of your choice."
+    )
+    features: Features = Features()
     ridge: Ridge
-    generator: Generator = Generator()
-    weights: Weights
+    generator: Annotated[Generator.Settings, GENERATORS]
     evaluation: Evaluation = Evaluation()
     data_amount: DataAmount | None = None
     regions: Regions = Regions()
@@ -98,6 +102,16 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _spaces_and_penalties(self) -> "Config":
+        if taken := [space for space in self.spaces if space in TAKEN]:
+            raise ValueError(f"spaces.{taken[0]}: expected another name, as something else is called so")
+        if missing := [space for space in self.spaces if space not in self.ridge.alpha]:
+            raise ValueError(f"ridge.alpha needs a value for {', '.join(missing)}")
+        if unknown := [space for space in self.ridge.alpha if space not in self.spaces]:
+            raise ValueError(f"ridge.alpha.{unknown[0]}: no such space; spaces are {', '.join(self.spaces)}")
+        return self
+
+    @model_validator(mode="after")
     def _known_regions(self) -> "Config":
         for name, members in self.regions.sets.items():
             try:
@@ -105,6 +119,25 @@ class Config(Section):
             except ValueError as error:
                 raise ValueError(f"regions.sets.{name}: {error}") from error
         return self
+
+    @model_validator(mode="after")
+    def _generator_has_its_spaces(self) -> "Config":
+        decoded = [name for name, kind in space_kinds(self.spaces).items() if kind.decodes]
+        named = {"base": (self.generator.base, decoded)} if self.generator.base else {}
+        named |= {role: (space, list(self.spaces)) for role, space in self.generator.guides.items()}
+        for key, (space, known) in named.items():
+            if space not in known:
+                what = "whose features decode to pictures: " if key == "base" else ""
+                there = " or ".join(known) or "the recipe has none"
+                raise ValueError(
+                    f"generator.{key}: expected a feature space of the recipe, {what}{there}, found {space!r}"
+                )
+        return self
+
+    @property
+    def base(self) -> str | None:
+        """The space whose pictures are the base images: the generator's, else the first that decodes."""
+        return self.generator.base or base_space(self.spaces)
 
     @model_validator(mode="after")
     def _figure_has_its_score(self) -> "Config":
@@ -241,7 +274,24 @@ def checked(raw: Mapping[str, Any], folder: Path) -> tuple[Config | None, list[s
 def _with_recipe(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     if "recipe" not in raw:
         raise InputError("configuration: expected the key recipe, found none; name a published decoder.")
-    return merge(read_recipe(str(raw["recipe"]), folder), raw)
+    recipe = read_recipe(str(raw["recipe"]), folder)
+    for name in recipe:
+        kinds, given = kinds_of(Config.model_fields[name]), raw.get(name)
+        if kinds and isinstance(given, Mapping) and "kind" in given:
+            recipe[name] = _known_to(kinds, given["kind"], recipe[name])
+    return merge(recipe, raw)
+
+
+def _known_to(kinds: Kinds, kind: Any, section: Any) -> Any:
+    """What a recipe says of another kind, without the keys that this kind lacks or wants null."""
+    if not isinstance(section, Mapping) or kind == section.get("kind"):
+        return section
+    try:
+        fields = kinds.load(str(kind)).Settings.model_fields.items()
+    except InputError:
+        return section  # refused where the section is checked
+    known = {key for key, field in fields if field.annotation is not type(None)}
+    return {key: value for key, value in section.items() if key in known}
 
 
 def _sentences(error: ValidationError, merged: Mapping[str, Any]) -> list[str]:
@@ -249,7 +299,10 @@ def _sentences(error: ValidationError, merged: Mapping[str, Any]) -> list[str]:
     for place, mistake in mistakes(error, merged).items():
         if mistake.startswith("unknown key"):
             near = nearest(place)
-            mistake += f"; did you mean {near}?" if near else "; config/README.md lists the keys there are."
+            advice = f"did you mean {near}?" if near else "config/README.md lists the keys there are."
+            if near == ".".join(map(str, place)):
+                advice = "other kinds have it; take it out, or choose one of these."
+            mistake += f"; {advice}"
         else:
             mistake += "."
         sentences.append(f"configuration: {mistake}")

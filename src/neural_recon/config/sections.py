@@ -9,7 +9,10 @@ from neural_recon.core.errors import InputError
 from neural_recon.core.sections import Section
 from neural_recon.datasets.nsd.nsd_tree import REGIONS, find_region, is_mask_file
 from neural_recon.evaluation.registry import HEADLINE, NETWORKS
-from neural_recon.features.spaces import SPACES, Space
+
+SpaceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+# names that something beside predicted features has: pictures in tables of scores, files of kept decoders
+TAKEN = ("base", "final", "baseline", "responses")
 
 TERMS = "https://naturalscenesdataset.org"
 
@@ -138,31 +141,10 @@ class Responses(Section):
     )
 
 
-class Vdvae(Section):
-    """Which of the VDVAE's latents are decoded."""
-
-    hparams: str = Field(description="JSON file with its hyper-parameters under the published names.")
-    layers: Annotated[int, Field(ge=1)] = Field(description="How many layers of latents are decoded.")
-    latents: Literal["mean", "sample"] = Field(
-        "mean", description="Train on the posterior's mean or on one seeded draw of it (published)."
-    )
-
-
 class Features(Section):
-    """The feature spaces."""
+    """How features are stored."""
 
-    vdvae: Vdvae
     chunk: Annotated[int, Field(ge=1)] = Field(500, description="Images a job and file.")
-
-
-class Weights(Section):
-    """The models: names of `config/weights.yaml`, which are fetched, or paths, used where they lie."""
-
-    vdvae: str = Field(description="The VDVAE: a name in config/weights.yaml, or a .safetensors or .th file.")
-    versatile: str = Field(
-        description="Versatile Diffusion with both CLIP encoders: a name in config/weights.yaml, or a folder "
-        "in the diffusers layout."
-    )
 
 
 class CrossValidation(Section):
@@ -185,7 +167,7 @@ class CrossValidation(Section):
 class Ridge(Section):
     """The decoder from voxels to features."""
 
-    alpha: dict[Space, Annotated[float, Field(gt=0)] | Literal["cv"]] = Field(
+    alpha: dict[SpaceName, Annotated[float, Field(gt=0)] | Literal["cv"]] = Field(
         description='The penalty of each space, or "cv": cross-validated within the training images.'
     )
     cross_validation: CrossValidation = CrossValidation()
@@ -208,54 +190,6 @@ class Ridge(Section):
             raise ValueError(
                 'keep needs calibration "train" or "none": "published" takes its statistics from all test '
                 "images at once, which a new scan does not have"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _every_space(self) -> "Ridge":
-        missing = [space for space in SPACES if space not in self.alpha]
-        if missing:
-            raise ValueError(f"alpha needs a value for {', '.join(missing)}")
-        return self
-
-
-class Generator(Section):
-    """What paints the final pictures; each kind is a class of `neural_recon.generation.generators`."""
-
-    kind: Literal["versatile_diffusion", "contexts_only", "base_only"] = Field(
-        "versatile_diffusion",
-        description="versatile_diffusion: image-to-image diffusion from the base image under both contexts; "
-        "contexts_only: the same from noise alone; base_only: the base image, enlarged.",
-    )
-    strength: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.75, description="Share of the noise steps run; of versatile_diffusion only."
-    )
-    mixing: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.4, description="Weight of text; vision has the rest."
-    )
-    guidance_scale: Annotated[float, Field(ge=1)] = Field(7.5, description="Classifier-free guidance.")
-    steps: Annotated[int, Field(ge=1, le=1000)] = Field(50, description="DDIM steps at strength 1.")
-    chunk: Annotated[int, Field(ge=1)] = Field(50, description="Images a job and file.")
-    batch: Annotated[int, Field(ge=1)] = Field(
-        16, description="Images at once; changes no picture, and halves where memory runs out."
-    )
-    memory: Literal["fast", "low"] = Field(
-        "fast",
-        description="low: one image at once and only the part in use on the GPU, for GPUs of 4 GB; "
-        "changes no picture.",
-    )
-    precision: Literal["auto", "float16", "bfloat16", "float32"] = Field(
-        "auto", description="Of the UNet; auto is float16 on a GPU and float32 on the CPU."
-    )
-    compile: bool = Field(
-        False, description="Pass the UNet through torch.compile: minutes at the start, then faster."
-    )
-
-    @model_validator(mode="after")
-    def _at_least_one_step(self) -> "Generator":
-        if self.strength * self.steps < 1:
-            raise ValueError(
-                f"strength {self.strength} of {self.steps} steps is less than one step; raise one"
             )
         return self
 

@@ -105,7 +105,7 @@ class Kinds:
         try:
             kind = self.load(raw["kind"])
         except InputError as error:
-            raise ValueError(str(error)) from error
+            raise ValueError(str(error).removesuffix(".")) from error
         return kind.Settings.model_validate(raw)
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: Any) -> core_schema.CoreSchema:

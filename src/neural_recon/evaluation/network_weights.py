@@ -32,7 +32,15 @@ def locate(named: Mapping[str, str], preset: str, table: weights.Table) -> dict[
     Raises:
         InputError: as `weights.locate`; or a file is that of another preset.
     """
-    paths = {name: weights.locate(name, value, table) for name, value in named.items()}
+    paths = {
+        name: weights.locate(
+            f"evaluation.networks.{name}",
+            value,
+            table,
+            *(("folder", CLIP_PARTS) if name == "clip" else ()),
+        )
+        for name, value in named.items()
+    }
     for name, file in published(preset).items():
         others = {*NETWORKS[name].files.values()} - {file}
         if name in paths and paths[name].name in others:
@@ -50,22 +58,6 @@ def files_read(named: Mapping[str, str], located: Mapping[str, str], table: weig
         for name, path in located.items()
         for file in (weights.model_files(named[name], table, CLIP_PARTS[:2]) if name == "clip" else [path])
     ]
-
-
-def unread_parts(name: str, value: str, table: weights.Table) -> set[str]:
-    """The parts of an entry whose weights nobody reads for a network."""
-    if name != "clip" or value not in table:
-        return set()
-    return {file.path.split("/")[0] for file in table[value].files} - set(CLIP_PARTS)
-
-
-def missing(named: Mapping[str, str], table: weights.Table) -> dict[str, weights.File]:
-    """What is still to be fetched for the networks, as `weights.missing`."""
-    found: dict[str, weights.File] = {}
-    for name, value in named.items():
-        if value in table:
-            found |= weights.missing([value], table, unread_parts(name, value, table))
-    return found
 
 
 def in_folder(preset: str, folder: Path, clip: Path | None = None) -> dict[str, Path]:

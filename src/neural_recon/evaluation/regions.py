@@ -27,7 +27,7 @@ from neural_recon.responses.preparation import in_regions
 
 if TYPE_CHECKING:
     from neural_recon.evaluation.networks import PresetNetworks
-    from neural_recon.models.vdvae import VDVAE
+    from neural_recon.features.space import Space
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ def score_regions(
     features: Mapping[str, Sequence[str]],
     ridge: Mapping[str, Any],
     seen: np.ndarray,
-    vdvae: VDVAE,
+    base: Space | None,
     networks: PresetNetworks,
     repairings: int,
     seed: int,
@@ -139,6 +139,7 @@ def score_regions(
         features: space -> chunk files.
         ridge: the configuration's section.
         seen: uint8 (n_test, H, W, 3), the test images.
+        base: the space that decodes to base images; None without one.
         networks: with CLIP alone.
 
     Yields:
@@ -146,7 +147,6 @@ def score_regions(
     """
     # here, so that neither torch nor scores concern those who use another function
     from neural_recon.evaluation.subject_scores import Scores
-    from neural_recon.generation.reconstruct import base_images
 
     train, test, test_ids = (responses[key] for key in ("train", "test", "test_ids"))
     embedded = networks.features(seen, "truth")
@@ -167,8 +167,8 @@ def score_regions(
                 )
                 found = together(predict_blocks(kernel, targets, alpha, ridge["calibration"], seed))
                 scores.compare(name, space, "two_way", test_ids, truth, found)
-                if space == "vdvae":
-                    images[name] = base_images(vdvae, found)
+                if base is not None and space == base.name and (made := base.pictures(found)) is not None:
+                    images[name] = made
         for name, pictures in images.items():
             for metric, features_found in networks.features(pictures, "picture").items():
                 scores.compare(name, "base", metric, test_ids, embedded[metric], features_found)

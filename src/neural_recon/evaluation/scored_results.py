@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,9 +15,9 @@ from neural_recon.evaluation.controls import refit_null
 from neural_recon.evaluation.controls.baselines import KINDS
 from neural_recon.evaluation.networks import PresetNetworks
 from neural_recon.evaluation.registry import HEADLINE
-from neural_recon.evaluation.subject_scores import RETRIEVED, Scores
+from neural_recon.evaluation.subject_scores import Scores
 from neural_recon.features.feature_files import read_rows
-from neural_recon.features.spaces import SPACES
+from neural_recon.generation import controls
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,8 @@ def score_subject(
     networks: PresetNetworks,
     evaluation: Mapping[str, Any],
     seed: int,
+    spaces: Sequence[str],
+    retrieved: str,
     judge: SceneNames | None = None,
 ) -> Scores:
     """Score everything a subject has.
@@ -48,6 +50,8 @@ def score_subject(
         networks: they compare pictures under the preset. CLIP also conditions, in the demo and with the
             published weights; therefore the demo's judge of objects too.
         evaluation: the configuration's section.
+        spaces: the recipe's, by name.
+        retrieved: the space whose predictions are scored by retrieval, too.
         judge: what names main objects and backgrounds; None where nobody does.
     """
     scores = Scores(subject, seed, evaluation["repairings"])
@@ -89,7 +93,8 @@ def score_subject(
         for path in paths:
             variant = Path(path).stem
             arrays = read_hdf5(path)
-            context = arrays["context_id"] if variant == "swapped" else None
+            how = controls.by_name(variant)
+            context = arrays["context_id"] if how and how.swapped else None
             add(variant, picture, arrays["image_id"], arrays["images"], context)
     baselines = read_hdf5(files.baselines)
     for kind in KINDS:
@@ -99,7 +104,7 @@ def score_subject(
     found = {m: np.broadcast_to(v, (n, *v.shape[1:])) for m, v in networks.features(mean, "picture").items()}
     add("mean_image", "baseline", test_ids, np.broadcast_to(mean, (n, *mean.shape[1:])), found=found)
 
-    for space in SPACES:
+    for space in spaces:
         chunks = [path for path in files.features if Path(path).parent.name == space]
         true = read_rows(chunks, test_ids)
         for path in (path for path in files.predictions if Path(path).parent.name == space):
@@ -108,7 +113,7 @@ def score_subject(
             if variant == "recalibrated":  # a name for either calibration, which the file tells
                 variant = f"calibration_{read_parameters(path)['calibration']}"
             scores.compare(variant, space, "two_way", test_ids, true, predicted)
-            if space == RETRIEVED:
+            if space == retrieved:
                 scores.add_retrieval(variant, space, test_ids, true, predicted)
         for path in (path for path in files.refits if Path(path).parent.name == space):
             table = read_table(path, refit_null.COLUMNS)

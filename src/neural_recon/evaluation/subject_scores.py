@@ -19,7 +19,6 @@ logger = logging.getLogger(__name__)
 
 LARGEST_MATRIX = 128  # pictures wider than this are too many pixels for SSIM between all pairs
 SAMPLED_REPAIRINGS = 20
-RETRIEVED = "clip_vision"  # the space whose predictions are scored by retrieval, too
 
 # name -> the two (variant, picture) whose images are compared, first minus second
 COMPARISONS = {

@@ -6,7 +6,7 @@ resources/models/NAME, or by a local path, used where it lies.
 
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -24,13 +24,7 @@ HUB = "hub:"
 GENERATOR = "shi-labs/versatile-diffusion"  # on the hub, and in the table
 PARTS = ("image_unet", "text_unet", "vae", "image_encoder")  # of its folder; a recipe may do without some
 WEIGHTS = (".pth", ".pt", ".ckpt", ".th", ".bin", ".safetensors", ".tar")  # endings
-# of its folder, what encodes pictures, then captions
-ENCODERS = ("image_encoder", "image_processor", "text_encoder", "tokenizer")
 PROCESSORS = ("image_processor", "image_feature_extractor")
-# What each key of the configuration's section `weights` must be.
-KINDS: dict[str, Literal["file", "folder"]] = {"vdvae": "file", "versatile": "folder"}
-# Of the networks in `evaluation.networks` all but these are files.
-FOLDERS = ("clip",)
 
 
 class Row(BaseModel):
@@ -98,41 +92,51 @@ def read_table(path: str | os.PathLike[str]) -> Table:
     return table
 
 
-def locate(key: str, value: str, table: Table) -> Path:
-    """Where the model that `weights.KEY`, or `evaluation.networks.KEY`, names lies or will lie: an entry's
-    folder (its file, where it has only one), or the local path itself.
+def locate(
+    place: str,
+    value: str,
+    table: Table,
+    wanted: Literal["file", "folder", ""] = "file",
+    parts: Collection[str] = (),
+) -> Path:
+    """Where a model that the configuration names lies or will lie: an entry's folder (its file, where it has
+    only one), or the local path itself.
+
+    Args:
+        place: the configuration's key, for sentences.
+        wanted: what it must be; "": a file or a folder.
+        parts: of these folders a local folder has one, where it has the layout of diffusers.
 
     Raises:
-        InputError: `value` is neither an entry nor an existing path, or of the wrong kind.
+        InputError: `value` is neither an entry nor an existing path, or not what is wanted.
     """
-    wanted: Literal["file", "folder"] = KINDS.get(key, "folder" if key in FOLDERS else "file")
-    place = f"weights.{key}" if key in KINDS else f"evaluation.networks.{key}"
+    any_of = wanted or "file or folder"
     if value in table:
         files = table[value].files
         path, kind = (entry_folder(value), "folder") if len(files) > 1 else (_place(value, files[0]), "file")
     else:
         path = Path(value)
-        kind = kind_of(path, f"the {wanted} of {place}")
+        kind = kind_of(path, f"the {any_of} of {place}")
         if kind == "nothing":
             raise InputError(
                 f"{place}: expected a name of {TABLE} ({', '.join(table)}) or an existing "
-                f"{wanted}, found {value!r}, which is neither; correct it, or put the {wanted} there."
+                f"{any_of}, found {value!r}, which is neither; correct it, or put the {any_of} there."
             )
-        if kind == wanted == "folder":
-            _check_layout(place, path)
+        if kind == "folder" and parts:
+            _check_layout(place, path, parts)
     if kind == "file" and wanted == "folder":
         raise _single_file(place, path)
-    if kind != wanted:
+    if wanted and kind != wanted:
         within = sorted(file.name for file in path.glob("*") if file.suffix in WEIGHTS)[:5]
         such = f" (there are {', '.join(within)})" if within else ""
         raise InputError(f"{place}: expected a {wanted}, found the {kind} {path}; name the {wanted}{such}.")
     return path
 
 
-def _check_layout(place: str, folder: Path) -> None:
+def _check_layout(place: str, folder: Path, parts: Collection[str]) -> None:
     """Raise an InputError where a folder has the single-file weights, and none of diffusers' parts."""
     single = sorted(file for file in folder.glob("*") if file.suffix in WEIGHTS and file.stem not in STEMS)
-    if single and not any((folder / part).is_dir() for part in PARTS):
+    if single and not any((folder / part).is_dir() for part in parts):
         raise _single_file(place, single[0])
 
 
@@ -150,47 +154,37 @@ def entry_folder(name: str) -> Path:
     return MODELS / name.replace("/", "--")
 
 
-def model_files(value: str, table: Table, parts: Iterable[str]) -> list[str]:
-    """The files of some parts of a model folder that a run depends on.
+def model_files(value: str, table: Table, parts: Sequence[str]) -> list[str]:
+    """The files of some parts of a model folder that a run depends on; without parts, that of one file.
 
     An entry's are those of the table, there or not; a local folder's are those found in it. The part
     `image_processor` is also known as `image_feature_extractor`.
     """
-    parts = [name for part in parts for name in (PROCESSORS if part == PROCESSORS[0] else (part,))]
+    if not parts and value not in table:
+        return [value]
     if value in table:
-        files = table[value].files
-        return [str(_place(value, f)) for part in parts for f in files if f.path.startswith(f"{part}/")]
-    return [path for part in parts for path in part_files(Path(value) / part)]
+        return [str(_place(value, f)) for part in parts for f in files_read(table[value], (part,))]
+    return [path for part in _folders(parts) for path in part_files(Path(value) / part)]
 
 
-def generator_configs(value: str, table: Table) -> list[str]:
-    """What gives the pictures of a Versatile Diffusion folder their size."""
-    return [path for path in model_files(value, table, ("image_unet", "vae")) if path.endswith("config.json")]
+def files_read(entry: Entry, parts: Collection[str] = ()) -> list[File]:
+    """The files of some parts of an entry; all without any."""
+    return [f for f in entry.files if not parts or f.path.split("/")[0] in _folders(parts)]
 
 
-def painters(value: str, table: Table, parts: Iterable[str]) -> list[str]:
-    """What paints: the files of a generator's `parts`, and what gives its pictures their size."""
-    return list(dict.fromkeys([*model_files(value, table, parts), *generator_configs(value, table)]))
+def _folders(parts: Iterable[str]) -> list[str]:
+    return [name for part in parts for name in (PROCESSORS if part == PROCESSORS[0] else (part,))]
 
 
-def files_read(entry: Entry, unread: Collection[str] = ()) -> list[File]:
-    """The files of an entry that a run reads: of the parts `unread` their configurations only."""
-    return [f for f in entry.files if f.path.endswith(".json") or f.path.split("/")[0] not in unread]
-
-
-def missing(values: Iterable[str], table: Table, unread: Collection[str] = ()) -> dict[str, File]:
-    """The files still to be fetched for the configured `values`, by their place below resources/models.
+def missing(files: Iterable[str | Path], table: Table) -> dict[str, File]:
+    """Those of the files that a run reads which are still to be fetched, by place below resources/models.
 
     What is there is never fetched again, so nothing that a user put there by hand is lost, and no rerun
-    costs gigabytes. `unread`: as for `files_read`.
+    costs gigabytes.
     """
-    return {
-        str(place.relative_to(MODELS)): file
-        for value in values
-        if value in table
-        for file in files_read(table[value], unread)
-        if not (place := _place(value, file)).exists()
-    }
+    fetched = {_place(name, file): file for name, entry in table.items() for file in entry.files}
+    absent = [path for path in map(Path, files) if path in fetched and not path.exists()]
+    return {str(path.relative_to(MODELS)): fetched[path] for path in absent}
 
 
 def download(place: str, table: Table) -> Download:

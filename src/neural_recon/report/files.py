@@ -13,8 +13,8 @@ class SubjectFiles:
     """Where one subject's results lie; what was not computed is left out.
 
     A field says where below the results: with {space}, {table} or {region} it is a mapping from these to
-    files; and, second, what a configuration must have for it: a control's variant, or one of "comparison"
-    (all subjects' figures, and published ones), "data_amount" and "regions".
+    files; and, second, what a configuration must have for it: a control's variant, or one of "base" images,
+    "comparison" (all subjects' figures, and published ones), "data_amount" and "regions".
     """
 
     subject: str
@@ -40,7 +40,7 @@ class SubjectFiles:
     )
     data_amount: Annotated[Path | None, "data_amount/{subject}.tsv", "data_amount"] = None
     # pictures: base images; reconstructions and their controls; training images for each test image
-    base: Annotated[Path, "base_images/{subject}/decoded.h5"]
+    base: Annotated[Path | None, "base_images/{subject}/decoded.h5", "base"] = None
     final: Annotated[Path, "reconstructions/{subject}/decoded.h5"]
     true_features: Annotated[Path | None, "reconstructions/{subject}/true_features.h5", "true_features"] = (
         None

@@ -12,6 +12,7 @@ from PIL import Image
 
 from neural_recon.datasets.nsd import nsd_tree
 from neural_recon.evaluation.registry import HEADLINE, compared
+from neural_recon.generation.controls import TITLES
 from neural_recon.report import results
 from neural_recon.report.results import Results
 from neural_recon.report.words import SWAPPED_TITLES, number
@@ -101,10 +102,10 @@ def kinds_of(person: Results) -> list[tuple[str, str, Path | str, str]]:
     found = (
         ("base", "base image", files.base, "images"),
         ("final", "final image", files.final, "images"),
-        ("contexts_only", "contexts only", files.contexts_only, "images"),
-        ("true_features", "true features", files.true_features, "images"),
+        ("contexts_only", TITLES["contexts_only"], files.contexts_only, "images"),
+        ("true_features", TITLES["true_features"], files.true_features, "images"),
         ("nearest", "nearest training image", files.baselines, "nearest"),
-        ("shuffled", "shuffled decoder", files.shuffled, "images"),
+        ("shuffled", TITLES["shuffled"], files.shuffled, "images"),
     )
     return [(kind, label, path, name) for kind, label, path, name in found if path is not None]
 

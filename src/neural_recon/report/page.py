@@ -12,6 +12,7 @@ from neural_recon.core.errors import InputError
 from neural_recon.core.files import write_text
 from neural_recon.datasets.nsd import volumes
 from neural_recon.evaluation.registry import better
+from neural_recon.generation.generator import GENERATORS
 from neural_recon.report import (
     album,
     amount,
@@ -25,6 +26,7 @@ from neural_recon.report import (
     results,
     retrieval,
     single_stage,
+    spaces,
     strata,
     tables,
     words,
@@ -63,6 +65,7 @@ def build(
     """
     if not subjects:
         raise InputError("report: expected at least one subject, found none.")
+    spaces.use(configuration.get("spaces") or {})
     people = [results.read(files) for files in subjects]
     demo, painting = configuration.get("demo") is not None, configuration.get("generator") or {}
     metrics = [m for m in tables.MAIN_METRICS if any(m in p.measured for p in people)]
@@ -71,7 +74,7 @@ def build(
     content: dict[str, Any] = {
         "title": title,
         "demo": demo,
-        "introduction": words.introduction(demo, len(people), ceiling, painting.get("kind", "")),
+        "introduction": words.introduction(demo, len(people), ceiling, *_stages(painting)),
         "headlines": [overview.headline(person) for person in people],
         "caveats": overview.caveats(people, configuration),
         "not_measured": overview.not_measured(people),
@@ -122,6 +125,14 @@ def build(
     write_text(output, text)
     logger.info("%s: %d subjects, %d images at %d px, %.1f MB", output, len(people),
                 content["album"]["images"], content["album"]["side"], len(text) / 1e6)  # fmt: skip
+
+
+def _stages(painting: Mapping[str, Any]) -> tuple[bool, bool]:
+    """Whether a section `generator` starts from base images, and whether features guide it."""
+    if "kind" not in painting:
+        return True, True
+    roles = GENERATORS.load(painting["kind"]).Settings.roles
+    return painting.get("base") is not None, bool(roles)
 
 
 def render(template: str, content: Mapping[str, Any]) -> str:

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from neural_recon.evaluation.registry import METRICS
-from neural_recon.report.words import FEATURE_SPACES, VARIANTS, row_label
+from neural_recon.report import spaces
+from neural_recon.report.words import VARIANTS, row_label
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
@@ -33,7 +34,6 @@ COLOURS = {
     ("random_image", "baseline"): "#56718A",
     ("nearest_image", "baseline"): "#56718A",
 }
-SPACE_COLOURS = {"vdvae": "#E69F00", "clip_vision": "#0072B2", "clip_text": "#009E73"}
 INK, GREY = "#22262b", "#7d858e"
 STYLE: "dict[RcKeyType, Any]" = {
     "font.size": 9.5,
@@ -71,7 +71,8 @@ def rows_of(summary: pd.DataFrame, metric: str) -> list[tuple[str, str]]:
     pairs = set(
         summary.loc[summary["metric"] == metric, ["variant", "picture"]].itertuples(index=False, name=None)
     )
-    pictures = ["final", "base", *FEATURE_SPACES]
+    named = spaces.ordered(filter(spaces.is_space, (picture for _, picture in pairs)))
+    pictures = ["final", "base", *named]
 
     def place(pair: tuple[str, str]) -> tuple[float | str, ...]:
         variant: float = VARIANTS.index(pair[0]) if pair[0] in VARIANTS else len(VARIANTS)
@@ -79,7 +80,7 @@ def rows_of(summary: pd.DataFrame, metric: str) -> list[tuple[str, str]]:
             variant = 0.5
         picture = pictures.index(pair[1]) if pair[1] in pictures else len(pictures)
         # feature spaces one after the other, pictures variant by variant
-        return (picture, variant) if pair[1] in FEATURE_SPACES else (variant, picture, *pair)
+        return (picture, variant) if spaces.is_space(pair[1]) else (variant, picture, *pair)
 
     return sorted((tuple(pair) for pair in pairs), key=place)
 
@@ -106,7 +107,7 @@ def scores(summary: pd.DataFrame, metric: str, subjects: Sequence[str]) -> str:
                 axes.axhspan(place - 0.5, place + 0.5, color="#f3f5f7", lw=0, zorder=0)
             mine = frame[(frame["variant"] == variant) & (frame["picture"] == picture)]
             key = ("decoded" if variant.startswith("seed") else variant, picture)
-            colour = COLOURS.get(key, SPACE_COLOURS.get(picture, GREY))
+            colour = COLOURS.get(key, spaces.colour(picture) if spaces.is_space(picture) else GREY)
             for k, subject in enumerate(subjects):
                 found = mine[mine["subject"] == subject]
                 if len(found):
@@ -166,7 +167,7 @@ def alpha_curves(curves: Mapping[str, Mapping[str, pd.DataFrame]]) -> str | None
         figure = Figure(figsize=(max(3.5 * len(tried), 4.5), 2.9), layout="constrained")
         panels = figure.subplots(1, len(tried), squeeze=False)[0]
         for axes, (space, tables) in zip(panels, tried.items(), strict=True):
-            colour = SPACE_COLOURS.get(space, GREY)
+            colour = spaces.colour(space)
             for k, subject in enumerate(curves):
                 if subject not in tables:
                     continue
@@ -190,7 +191,7 @@ def alpha_curves(curves: Mapping[str, Mapping[str, pd.DataFrame]]) -> str | None
                         mew=1.2 if alone else 0.5,
                     )  # fmt: skip
             axes.axhline(0, color=GREY, lw=0.8, ls=":")
-            axes.set(xscale="log", title=FEATURE_SPACES.get(space, space), xlabel="alpha")
+            axes.set(xscale="log", title=spaces.title(space), xlabel="alpha")
             axes.yaxis.set_major_locator(MaxNLocator(5))
         panels[0].set_ylabel("held-out R²")
         if len(curves) > 1:

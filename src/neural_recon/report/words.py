@@ -5,6 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from neural_recon.evaluation.registry import HEADLINE, METRICS, better, compared
+from neural_recon.generation.controls import TITLES
+from neural_recon.report import spaces
 
 SUBJECT_SYMBOLS = "●■▲◆▼✚✖★"  # in the order of plots.MARKERS
 
@@ -14,20 +16,15 @@ SWAPPED_TITLES = {  # of pictures with another image's contexts
     "context_two_way": METRICS["context_two_way"].title,
     HEADLINE: "CLIP two-way, base image's picture",
 }
-FEATURE_SPACES = {
-    "vdvae": "VDVAE latents",
-    "clip_vision": "CLIP vision",
-    "clip_text": "CLIP text",
-}
 _PICTURES = {"final": "final", "base": "base", "baseline": "picture"}
 _VARIANTS = {
     "decoded": "",
-    "contexts_only": "contexts only",
-    "true_features": "true features",
+    "contexts_only": TITLES["contexts_only"],
+    "true_features": TITLES["true_features"],
     "calibration_published": "published calibration",
     "calibration_train": "training calibration",
-    "shuffled": "shuffled decoder",
-    "swapped": "swapped contexts",
+    "shuffled": TITLES["shuffled"],
+    "swapped": TITLES["swapped"],
     "nearest_image": "nearest training image",
     "random_image": "random training image",
     "mean_image": "mean training image",
@@ -57,8 +54,8 @@ def metric_caption(metric: str) -> str:
 
 def row_label(variant: str, picture: str) -> str:
     """What a row of a table or plot shows, such as "final, true features"."""
-    if picture in FEATURE_SPACES:
-        what = FEATURE_SPACES[picture]
+    if spaces.is_space(picture):
+        what = spaces.title(picture)
     elif picture == "baseline":
         return variant_label(variant)
     else:
@@ -183,17 +180,21 @@ def tuned(configuration: Mapping[str, Any]) -> bool:
     return configuration.get("demo") is None and "GLMdenoise_RR" in str(preparation)
 
 
-_TWO_STAGES = "from these a first generator paints a blurry base image, and a second one the final image"
-_PAINTING = {  # by generator.kind, where it is another than in two stages
-    "contexts_only": "under two kinds of these, the contexts, a generator paints the final image out of "
-    "noise; the base image beside it comes from the third kind and is no part of it",
-    "base_only": "from one kind of these a generator paints a blurry base image, and the final image is "
-    "that, enlarged",
+_PAINTING = {  # (from a base image, under guides)
+    (True, True): "from these a first generator paints a blurry base image, and a second one the final image",
+    (False, True): "under some of these, its guides, a generator paints the final image; the base image "
+    "alongside it comes from others and is no part of it",
+    (True, False): "from some of these a generator paints a blurry base image, and from that alone comes the "
+    "final image",
+    (False, False): "a generator paints the final image without any of these",
 }
 
 
-def introduction(demo: bool, subjects: int, ceiling: bool, kind: str = "") -> str:
-    """What one sees on the page, in one paragraph; `kind` of the generator."""
+def introduction(demo: bool, subjects: int, ceiling: bool, base: bool = True, guided: bool = True) -> str:
+    """What one sees on the page, in one paragraph.
+
+    `base`: the generator starts from base images; `guided`: predicted features guide it.
+    """
     count = ("one", "two", "three", "four", "five", "six", "seven", "eight")[subjects - 1]
     if demo:
         people = f"{count} simulated brain{'s' if subjects > 1 else ''}"
@@ -201,7 +202,7 @@ def introduction(demo: bool, subjects: int, ceiling: bool, kind: str = "") -> st
         people = f"{count} {'people' if subjects > 1 else 'person'} in the scanner"
     return (
         f"Pictures were shown to {people}. A linear decoder learned, from some of the pictures, to turn the "
-        f"responses of visual cortex into features of a picture; {_PAINTING.get(kind, _TWO_STAGES)}. Below, "
+        f"responses of visual cortex into features of a picture; {_PAINTING[base, guided]}. Below, "
         "each test picture stands beside what came out of the responses to it; the decoder was trained on "
         "none of them. Then come the scores, beside what "
         f"chance reaches{' and what the same generator reaches with the true features' if ceiling else ''}."

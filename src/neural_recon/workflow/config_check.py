@@ -7,9 +7,9 @@ from pathlib import Path
 from neural_recon.config.configuration import Config, checked, read_raw
 from neural_recon.core.errors import InputError
 from neural_recon.evaluation import network_weights
-from neural_recon.features.spaces import SPACES
-from neural_recon.generation import generators
+from neural_recon.features.space import space_kinds
 from neural_recon.models import weights
+from neural_recon.workflow.painting import Painting
 from neural_recon.workflow.plan import Plan
 
 
@@ -30,15 +30,13 @@ def examine(configfile: Path, folder: Path) -> tuple[list[str], dict[str, str]]:
     plan = Plan(config)
     summary = {
         "recipe": config.recipe,
-        "spaces": ", ".join(f"{space} (alpha {_number(config.ridge.alpha[space])})" for space in SPACES),
-        "generator": ", ".join(
-            f"{name} {value}" for name, value in generators.changing(config.generator.model_dump()).items()
+        "spaces": ", ".join(
+            f"{space} (alpha {_number(config.ridge.alpha[space])})" for space in config.spaces
         ),
+        "generator": ", ".join(f"{name} {value}" for name, value in config.generator.changing.items()),
         "evaluation": config.evaluation.preset,
         "results": str(config.results),
     }
-    if unread := generators.unread_settings(config.generator.kind, raw.get("generator", {})):
-        summary["note"] = " ".join(unread)
     checks: list[Callable[[], None]] = [plan.check_files, partial(_check_weights, config, folder)]
     # before the design is fetched there are no trials to count
     planned = config.demo is not None or config.tree.expdesign.is_file()
@@ -59,8 +57,9 @@ def examine(configfile: Path, folder: Path) -> tuple[list[str], dict[str, str]]:
 
 def _check_weights(config: Config, folder: Path) -> None:
     table = weights.read_table(folder / weights.TABLE)
-    for key, value in config.weights:
-        weights.locate(key, value, table)
+    for name, kind in space_kinds(config.spaces).items():
+        kind.locate(name, config.spaces[name], table)
+    Painting(config, table)
     network_weights.locate(config.evaluation.networks, config.evaluation.preset, table)
 
 

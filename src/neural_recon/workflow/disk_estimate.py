@@ -1,17 +1,15 @@
 """How much disk a run fills: an estimate from the plan, before anything runs."""
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 
+from neural_recon import generation
 from neural_recon.core.errors import InputError
-from neural_recon.core.texts import read_json
 from neural_recon.datasets.nsd.nsd_tree import N_SHARED, SHARED, TRIALS_PER_SESSION
 from neural_recon.datasets.nsd.volumes import read_mask
 from neural_recon.demo import cortex
-from neural_recon.models.model_folders import picture_size, read_config
-from neural_recon.models.vdvae_blocks import parse_blocks
+from neural_recon.models import weights
+from neural_recon.models.model_folders import picture_size
+from neural_recon.workflow.painting import Painting
 from neural_recon.workflow.plan import Chunk, Plan
 
 TYPICAL_VOXELS = 16_000  # nsdgeneral at 1.8 mm has 12,682 to 15,724 in the subjects with all sessions
@@ -22,23 +20,28 @@ DEMO_TRIAL = (
 )
 
 
-def estimate(plan: Plan, versatile: Path) -> dict[str, float]:
+def estimate(plan: Plan, table: weights.Table) -> dict[str, float]:
     """Bytes by kind of file, in the results' folder, for all subjects.
 
     Models and files that are not there yet count with the published sizes, an upper bound of the images.
 
     Args:
-        versatile: folder of Versatile Diffusion, for the sizes of contexts and pictures.
+        table: of weights, for where the models lie that say the sizes of features and pictures.
     """
-    config = plan.config
-    values, base, picture = image_sizes(plan, versatile)
+    config, painting = plan.config, Painting(plan.config, table)
+    values, base = plan.feature_sizes(table)
+    try:
+        picture = generation.load(painting.settings).side() or base
+    except InputError:
+        picture = picture_size({}, {})
     total = dict.fromkeys(("betas", "features", "kernels", "predictions", "pictures"), 0.0)
     chunks = set()
     for subject in config.subjects:
         trials = TRIALS_PER_SESSION * len(config.sessions(subject))
         try:
-            table = plan.trials(subject)
-            images, test_trials = table["image_id"].nunique(), int(np.count_nonzero(table["split"] == "test"))
+            trial_table = plan.trials(subject)
+            images = trial_table["image_id"].nunique()
+            test_trials = int(np.count_nonzero(trial_table["split"] == "test"))
             test, controls = len(plan.test_ids(subject)), len(plan.control_ids(subject))
             chunks |= set(plan.feature_chunks(subject))
         except InputError:
@@ -61,25 +64,12 @@ def estimate(plan: Plan, versatile: Path) -> dict[str, float]:
             total["decoders"] = total.get("decoders", 0) + 2 * train * (values + n_voxels)
         # 8 bits: base images of four variants; reconstructions in chunks and together; PNG of both; controls;
         # training images as baselines
-        others = len(plan.control_variants) * controls + 2 * test + 1
+        others = len(painting.controls) * controls + 2 * test + 1
         total["pictures"] += RGB * (5 * test * base**2 + (3 * test + others) * picture**2)
         if config.demo is not None:
             total["simulated data"] = total.get("simulated data", 0) + DEMO_TRIAL * trials
     total["features"] = 2 * len(chunks) * config.features.chunk * values  # float16
     return total
-
-
-def image_sizes(plan: Plan, versatile: Path) -> tuple[int, int, int]:
-    """Features of one image in all spaces, and the sides of base image and picture in pixels."""
-    vision, text = _settings(versatile / "image_encoder"), _settings(versatile / "text_encoder")
-    unet, vae = _settings(versatile / "image_unet"), _settings(versatile / "vae")
-    tokens = (vision.get("image_size", 224) // vision.get("patch_size", 14)) ** 2 + 1
-    contexts = tokens * vision.get("projection_dim", 768)
-    contexts += text.get("max_position_embeddings", 77) * text.get("projection_dim", 768)
-    hparams = read_json(plan.config.features.vdvae.hparams, "the VDVAE's hyper-parameters")
-    blocks = parse_blocks(hparams["dec_blocks"])[: plan.config.features.vdvae.layers]
-    latents = sum(hparams["zdim"] * resolution**2 for resolution, _ in blocks)
-    return latents + contexts, hparams["image_size"], picture_size(unet, vae)
 
 
 def voxels(plan: Plan, subject: str) -> int:
@@ -90,11 +80,3 @@ def voxels(plan: Plan, subject: str) -> int:
         if plan.config.demo is None:
             return TYPICAL_VOXELS
         return int(cortex.build(plan.config.demo.seed, subject).labels["nsdgeneral"].sum())
-
-
-def _settings(folder: Path) -> dict[str, Any]:
-    """A model's configuration, empty where it is not there yet."""
-    try:
-        return read_config(folder)
-    except InputError:
-        return {}

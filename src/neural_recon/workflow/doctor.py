@@ -6,7 +6,7 @@ Every check runs, whatever the others found, so that one look shows all there is
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,16 +14,18 @@ from typing import Literal
 
 import torch
 
+from neural_recon import generation
 from neural_recon.config.configuration import Config, read_config
 from neural_recon.core.errors import InputError
 from neural_recon.core.refusals import is_there, refusal, require_file
 from neural_recon.datasets import trials
 from neural_recon.demo.judge import SceneJudge
 from neural_recon.evaluation import comparison, network_weights, networks
-from neural_recon.generation.generators import KINDS, unread_parts
-from neural_recon.models import loading, weights
+from neural_recon.features.space import Space, space_kinds
+from neural_recon.models import weights
 from neural_recon.responses import session_verdicts
 from neural_recon.workflow import disk_estimate, tree_checks
+from neural_recon.workflow.painting import Painting
 from neural_recon.workflow.plan import Plan
 
 DEFAULT = Path("config/demo.yaml")
@@ -217,8 +219,6 @@ def check_tables(plan: Plan) -> Iterator[Finding]:
         readers.append(("evaluation.classifier", partial(SceneClassifier.from_file, judge)))
     elif judge and scenes:
         readers.append(("evaluation.classifier", partial(SceneJudge, judge, scenes)))
-    hparams = config.features.vdvae.hparams
-    readers.append(("features.vdvae.hparams", partial(loading.read_hparams, hparams)))
     for topic, read in readers:
         try:
             read()
@@ -255,35 +255,52 @@ def check_weights(config: Config, table: weights.Table) -> Iterator[Finding]:
     if absent:
         text = f"evaluation.networks names no {', no '.join(absent)}: their scores will not be measured"
         yield Finding("weights", "note", text)
-    for key, value in [*config.weights, *named.items()]:
-        topic = f"weights.{key}" if key in weights.KINDS else f"weights of {key}"
-        try:
-            path = weights.locate(key, value, table)
-            network_weights.locate({key: value} if key in named else {}, preset, table)
-            unread = (
-                network_weights.unread_parts(key, value, table)
-                if key in named
-                else unread_parts(config.generator.kind)
-            )
-            to_fetch = weights.missing([value], table, unread)
-            if to_fetch:
-                gigabytes = sum(file.gigabytes for file in to_fetch.values())
-                n_files = len(weights.files_read(table[value], unread))
-                there = n_files - len(to_fetch)
-                some = f" ({there} of {n_files} files are there)" if there else ""
-                yield Finding(topic, "note", f"{value}: will be fetched, about {_size(gigabytes * GB)}{some}")
-                continue
-            if key == "vdvae":
-                loading.load_vdvae(path, config.features.vdvae.hparams, META)
-            elif key in named:
-                networks.PresetNetworks(preset, {key: path}, where=META)
-            else:
-                loading.load_clip(path, META)
-                if KINDS[config.generator.kind].parts:
-                    loading.load_generator(path, where=META)
-            yield Finding(topic, "ok", f"{path}: names and shapes are right")
-        except InputError as error:
-            yield Finding(topic, "wrong", str(error))
+    for name, kind in space_kinds(config.spaces).items():
+        yield from _check_model(f"spaces.{name}", table, partial(_space, config, name, kind, table))
+    yield from _check_model("generator", table, partial(_generator, config, table))
+    for name in named:
+        yield from _check_model(f"weights of {name}", table, partial(_network, config, name, table))
+
+
+# where a model lies, the files that are read of it, and what compares them with what they must hold
+Model = tuple[str, Sequence[str], Callable[[], object]]
+
+
+def _check_model(topic: str, table: weights.Table, find: Callable[[], Model]) -> Iterator[Finding]:
+    """One model: how much of it will be fetched, or whether it is what it should be."""
+    try:
+        where, files, compare = find()
+        to_fetch = weights.missing(files, table)
+        if to_fetch:
+            size = _size(sum(file.gigabytes for file in to_fetch.values()) * GB)
+            there = len(files) - len(to_fetch)
+            some = f" ({there} of {len(files)} files are there)" if there else ""
+            yield Finding(topic, "note", f"{where}: will be fetched, about {size}{some}")
+        elif where:
+            compare()
+            yield Finding(topic, "ok", f"{where}: names and shapes are right")
+    except InputError as error:
+        yield Finding(topic, "wrong", str(error))
+
+
+def _space(config: Config, name: str, kind: type[Space], table: weights.Table) -> Model:
+    settings = config.spaces[name]
+    located = kind.locate(name, settings, table)
+    where = getattr(located, "weights", "")
+    return where, kind.files(settings, table), partial(kind.check, name, located)
+
+
+def _generator(config: Config, table: weights.Table) -> Model:
+    painting = Painting(config, table)
+    loaded = generation.load(painting.settings, "meta")
+    return painting.place, [*painting.files, *painting.encoders], loaded.prepare
+
+
+def _network(config: Config, name: str, table: weights.Table) -> Model:
+    preset, named = config.evaluation.preset, {name: config.evaluation.networks[name]}
+    located = network_weights.locate(named, preset, table)
+    files = network_weights.files_read(named, located, table)
+    return located[name], files, partial(networks.PresetNetworks, preset, located, where=META)
 
 
 def check_machine() -> Iterator[Finding]:
@@ -309,7 +326,7 @@ def check_disk(plan: Plan, table: weights.Table, data: float = 0) -> Iterator[Fi
     if data:
         needs[Path(config.nsd.root)] = data
     try:
-        parts = disk_estimate.estimate(plan, weights.locate("versatile", config.weights.versatile, table))
+        parts = disk_estimate.estimate(plan, table)
     except (InputError, OSError, ValueError, KeyError):
         yield Finding("disk needed", "note", f"{results}: no estimate while weights are wrong")
     else:

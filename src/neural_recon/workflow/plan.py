@@ -21,8 +21,9 @@ from neural_recon.core.refusals import is_there
 from neural_recon.datasets.nsd import nsd_tree
 from neural_recon.datasets.trials import read_lists, trial_table
 from neural_recon.evaluation import network_weights
-from neural_recon.generation.generators import KINDS, Generator, unread_parts
+from neural_recon.features.space import space_kinds
 from neural_recon.models import weights
+from neural_recon.workflow.painting import Painting
 
 if TYPE_CHECKING:
     from neural_recon.demo.design import Design
@@ -203,13 +204,13 @@ class Plan:
         for name in ("train", "test"):
             if path := getattr(config.split, name):
                 yield f"the list split.{name}", Path(path)
-        yield "the VDVAE's hyper-parameters", Path(config.features.vdvae.hparams)
-        yield "weights.vdvae", weights.locate("vdvae", config.weights.vdvae, table)
-        versatile = config.weights.versatile
-        weights.locate("versatile", versatile, table)
-        parts = (*weights.ENCODERS, *self.generator.parts)
-        for place in weights.painters(versatile, table, parts):
-            yield "a part of weights.versatile", Path(place)
+        for name, kind in space_kinds(config.spaces).items():
+            kind.locate(name, config.spaces[name], table)
+            for place in kind.files(config.spaces[name], table):
+                yield f"a file of spaces.{name}", Path(place)
+        painting = Painting(config, table)
+        for place in (*painting.files, *painting.encoders):
+            yield "a part of generator.weights", Path(place)
         named = config.evaluation.networks
         located = network_weights.locate(named, config.evaluation.preset, table)
         for place in network_weights.files_read(named, located, table):
@@ -220,12 +221,8 @@ class Plan:
             yield "scores of another method", path
 
     def missing_weights(self, table: weights.Table) -> dict[str, weights.File]:
-        """The weights still to be fetched, as `weights.missing`."""
-        models, networks = self.config.weights, self.config.evaluation.networks
-        painted = weights.missing(
-            [models.vdvae, models.versatile], table, unread_parts(self.config.generator.kind)
-        )
-        return painted | network_weights.missing(networks, table)
+        """The weights still to be fetched, by their place below resources/models."""
+        return weights.missing((path for _, path in self.files(table)), table)
 
     def other_scores(self) -> list[Path]:
         """The tables of `neural-recon evaluate` that join the comparison."""
@@ -249,34 +246,13 @@ class Plan:
         count = min(self.config.evaluation.control_images, len(ids))
         return _fixed(ids[np.linspace(0, len(ids) - 1, count).round().astype(int)])
 
-    @property
-    def generator(self) -> type[Generator]:
-        """The configured kind of generator: what it needs."""
-        return KINDS[self.config.generator.kind]
-
-    @property
-    def more_draws(self) -> list[str]:
-        """The variants that are other draws of the control images; none where nothing is drawn."""
-        draws = self.config.evaluation.seeds if self.generator.draws else 1
-        return [f"seed{draw}" for draw in range(1, draws)]
-
-    @property
-    def control_variants(self) -> list[str]:
-        """What the control images are painted from again: the true features, the shuffled decoder, other
-        draws; and where base images and contexts both enter, another image's contexts, and contexts alone."""
-        stages = ["swapped", "contexts_only"] if self.generator.two_stages() else []
-        return ["true_features", "shuffled", *self.more_draws, *stages]
-
-    @property
-    def control_tables(self) -> list[str]:
-        """The controls that are tables of their own."""
-        return ["clusters", "leaks", "seeds", *(["single_stage"] if self.generator.two_stages() else [])]
-
-    @property
-    def shown(self) -> list[str]:
-        """What the report shows only where a configuration asks for it, as in `report.files`."""
-        asked = {"data_amount": self.config.data_amount, "regions": self.config.regions.sets}
-        return [*self.control_variants, *(name for name, wanted in asked.items() if wanted)]
+    def feature_sizes(self, table: weights.Table) -> tuple[int, int]:
+        """Features of one image in all spaces, and the side of base images in pixels; 0: not known."""
+        spaces, sizes = self.config.spaces, {}
+        for name, kind in space_kinds(spaces).items():
+            sizes[name] = kind.sizes(kind.locate(name, spaces[name], table)) or (0, 0)
+        base = self.config.base
+        return sum(values for values, _ in sizes.values()), sizes[base][1] if base else 0
 
     def picture_ids(self, subject: str, chunk: int) -> list[int]:
         """The test images of one chunk of reconstructions."""

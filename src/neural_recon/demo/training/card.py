@@ -16,7 +16,7 @@ from neural_recon.demo.classifier import SceneClassifier
 from neural_recon.demo.training import autoencoder, classifier, clip, generator, vdvae
 from neural_recon.demo.training.pictures import SIZE, TRAINING_STREAM
 from neural_recon.evaluation import metrics
-from neural_recon.generation import reconstruct
+from neural_recon.generation import sampling
 from neural_recon.models import loading
 
 UNSEEN_STREAM = TRAINING_STREAM + 1
@@ -88,10 +88,10 @@ def write(work: Path, out: Path) -> None:
     vision = contexts.vision(large)
     text = contexts.text([caption for scene in drawn for caption in captions(scene, UNSEEN_STREAM)])
     text = text.reshape(COUNT, 5, *text.shape[1:]).mean(1)
-    base = reconstruct.base_images(model, np.asarray(model.encode(truth, LAYERS)))
+    base = np.asarray(model.decode(np.asarray(model.encode(truth, LAYERS))))
     ids = np.arange(COUNT)
     flat_vision, flat_text = (tokens.reshape(COUNT, -1) for tokens in (vision, text))
-    final = reconstruct.reconstruct(
+    final = sampling.reconstruct(
         pipeline, base, flat_vision, flat_text, contexts.unconditional(), ids, seed=0, **SETTINGS
     )
 

@@ -12,11 +12,9 @@ from PIL import Image
 
 from neural_recon.core import random_streams
 from neural_recon.core.errors import InputError
-from neural_recon.core.shuffling import shuffled_pairs
 
 # importing the generator takes seconds, which base images alone do not need
 if TYPE_CHECKING:
-    from neural_recon.models.vdvae import VDVAE
     from neural_recon.models.versatile import DualGuidedPipeline
 
 logger = logging.getLogger(__name__)
@@ -24,21 +22,6 @@ logger = logging.getLogger(__name__)
 BLACK = 2  # of 255: a picture without a brighter pixel shows nothing
 # What torch and the libraries below it say when memory runs out, apart from torch's own exception.
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
-
-
-def base_images(model: VDVAE, latents: np.ndarray) -> np.ndarray:
-    """Base images uint8 (n, H, W, 3) of predicted latents (n, D); layers not given take the prior's mean.
-
-    Raises:
-        InputError: latents that are not finite, which would be decoded to pictures of nothing.
-    """
-    wrong = int((~np.isfinite(latents).all(axis=1)).sum())
-    if wrong:
-        raise InputError(
-            f"base images: expected latents of finite numbers, found others in {wrong} of "
-            f"{len(latents)} rows; predict the features again."
-        )
-    return np.asarray(model.decode(latents.astype(np.float32)))
 
 
 def resized(images: np.ndarray, size: int) -> np.ndarray:
@@ -52,11 +35,6 @@ def resized(images: np.ndarray, size: int) -> np.ndarray:
 def enlarge(images: np.ndarray, size: int) -> torch.Tensor:
     """uint8 (n, H, W, 3) -> float (n, 3, size, size) in [-1, 1], as `resized`."""
     return torch.from_numpy(resized(images, size)).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-def swapped_contexts(control_ids: np.ndarray, seed: int) -> np.ndarray:
-    """Whose contexts each control image gets in the swapped control: those of another control image."""
-    return control_ids[shuffled_pairs(len(control_ids), seed)]
 
 
 def reconstruct(
@@ -114,7 +92,7 @@ def reconstruct(
             raise InputError(
                 f"{name} contexts: expected {none.shape[1]} tokens of {width} values, as the generator has, "
                 f"found {flat.shape[1]} values predicted and {none.shape[2]} a token without guidance; "
-                "features and generator must come from the same weights.versatile."
+                "features and generator must come from the same weights."
             )
         contexts.append(torch.from_numpy(np.asarray(flat, np.float32)).view(-1, *none.shape[1:]))
         _check_finite(contexts[-1], image_ids, f"{name} contexts", "predict the features again")

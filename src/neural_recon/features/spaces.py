@@ -1,6 +1,0 @@
-"""The feature spaces that decoders predict."""
-
-from typing import Literal
-
-Space = Literal["vdvae", "clip_vision", "clip_text"]
-SPACES: tuple[Space, ...] = ("vdvae", "clip_vision", "clip_text")

@@ -1,0 +1,111 @@
+"""The pictures that are painted again as controls: what each is painted from.
+
+Rules, scores and report read this list. A control's file is `reconstructions/SUBJECT/NAME.h5`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neural_recon.core.files import read_hdf5
+from neural_recon.core.shuffling import shuffled_pairs
+from neural_recon.features.feature_files import read_rows, select_rows
+from neural_recon.generation.generator import Generator
+
+
+@dataclass(frozen=True)
+class Painted:
+    """One way to paint pictures; the run's own is `RUN`.
+
+    Attributes:
+        name: of the file.
+        title: in tables and plots.
+        fit: whose base images and guides.
+        swapped: the guides are another image's.
+        base: it starts from base images, where the generator does.
+        draw: of the noise.
+    """
+
+    name: str
+    title: str
+    fit: str = "decoded"
+    swapped: bool = False
+    base: bool = True
+    draw: int = 0
+
+
+RUN = Painted("decoded", "")
+FITS = (
+    Painted("true_features", "true features", fit="true_features"),
+    Painted("shuffled", "shuffled decoder", fit="shuffled"),
+)
+STAGES = (
+    Painted("swapped", "swapped contexts", swapped=True),
+    Painted("contexts_only", "contexts only", base=False),
+)
+
+TITLES = {one.name: one.title for one in (RUN, *FITS, *STAGES)}
+
+
+def controls(kind: type[Generator], settings: Generator.Settings, draws: int) -> list[Painted]:
+    """The controls that tell something of a generator: the true features, the shuffled decoder; of kinds that
+    draw noise other draws, `draws` with the run's; and where base images and guides both enter, another
+    image's guides, and guides alone."""
+    more = [_draw(k) for k in range(1, draws if kind.draws else 1)]
+    return [*FITS, *more, *(STAGES if settings.two_stages else ())]
+
+
+def _draw(k: int) -> Painted:
+    return Painted(f"seed{k}", f"draw {k + 1}", draw=k)
+
+
+def by_name(name: str) -> Painted | None:
+    """The way to paint that has this name; None: there is none."""
+    if name.startswith("seed") and name.removeprefix("seed").isdigit():
+        return _draw(int(name.removeprefix("seed")))
+    return {one.name: one for one in (RUN, *FITS, *STAGES)}.get(name)
+
+
+def swapped_ids(control_ids: np.ndarray, seed: int) -> np.ndarray:
+    """Whose guides each control image gets in the swapped control: those of another control image."""
+    return control_ids[shuffled_pairs(len(control_ids), seed)]
+
+
+def paint(
+    generator: Generator,
+    how: Painted,
+    files: Mapping[str, Any],
+    image_ids: np.ndarray,
+    seed: int,
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Pictures painted in one of these ways: arrays and parameters of their file.
+
+    Args:
+        files: the base images `base_FIT`, and for each role the predicted or true features `ROLE_FIT`: a file
+            of predictions, or the chunks with the true features.
+
+    Raises:
+        InputError: an image that is not there, or as `Generator.paint`.
+    """
+    guide_ids = swapped_ids(image_ids, seed) if how.swapped else image_ids
+    guides = {role: read_rows(files[f"{role}_{how.fit}"], guide_ids) for role in generator.settings.roles}
+    base = None
+    if how.base and generator.settings.base:
+        base = read_base(files[f"base_{how.fit}"], image_ids)
+    images = generator.paint(base, guides, image_ids, seed, how.draw)
+    made_of = {"base_image": base is not None, "seed": seed, "draw": how.draw}
+    arrays = {"images": images, "image_id": image_ids, "context_id": guide_ids}
+    return arrays, {**generator.settings.changing, **made_of}
+
+
+def read_base(path: str | Path, image_ids: np.ndarray) -> np.ndarray:
+    """The base images uint8 (n, H, W, 3) of some images.
+
+    Raises:
+        InputError: an image that is not there.
+    """
+    arrays = read_hdf5(path, "images", "image_id")
+    return select_rows(path, arrays["images"], arrays["image_id"], image_ids)

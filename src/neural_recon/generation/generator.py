@@ -1,0 +1,158 @@
+"""What paints the final pictures: the interface, and the kinds there are (`generator.kind`)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from neural_recon.core.errors import InputError
+from neural_recon.core.files import read_hdf5
+from neural_recon.core.kinds import Kinds, KindSettings
+
+# The settings that change no picture: how many are painted at once and per file, and with what effort.
+EFFORT = ("chunk", "batch", "memory", "compile")
+
+
+class Generator(ABC):
+    """What every kind says of itself, and what it does.
+
+    Attributes:
+        draws: it draws noise, so that another draw is another picture.
+        base_is_final: its pictures are the base images at another size, and are not compared with these.
+        parts: the parts of the folder `settings.weights` that painting reads; none: all that `weights` names.
+        encoders: the parts of it that `unconditional` reads; none: the kind has no such method.
+    """
+
+    class Settings(KindSettings):
+        """What paints the final pictures.
+
+        `chunk`, `batch`, `memory` and `compile` change no picture; every other setting may. A kind that has
+        weights says so by a setting `weights`: a name of config/weights.yaml, or a path.
+        """
+
+        # the settings that name the feature spaces whose predictions guide the generator, its roles
+        roles: ClassVar[tuple[str, ...]] = ()
+
+        base: str | None = Field(None, description="The feature space whose pictures it starts from.")
+        chunk: Annotated[int, Field(ge=1)] = Field(50, description="Images per job and file.")
+        batch: Annotated[int, Field(ge=1)] = Field(
+            16, description="Images at once; changes no picture, and halves where memory runs out."
+        )
+        memory: Literal["fast", "low"] = Field(
+            "fast",
+            description="low: one image at once and only the part in use on the GPU, for GPUs of 4 GB; "
+            "changes no picture.",
+        )
+        precision: Literal["auto", "float16", "bfloat16", "float32"] = Field(
+            "auto", description="Of the network; auto is float16 on a GPU and float32 on the CPU."
+        )
+        compile: bool = Field(
+            False, description="Pass the network through torch.compile: minutes at the start, then faster."
+        )
+
+        @property
+        def guides(self) -> dict[str, str]:
+            """The space that guides it in each role."""
+            return {role: getattr(self, role) for role in self.roles}
+
+        @property
+        def two_stages(self) -> bool:
+            """Whether base images and guides both enter, so that one can ask what each of them adds."""
+            return self.base is not None and bool(self.roles)
+
+        @property
+        def changing(self) -> dict[str, Any]:
+            """The settings that change pictures."""
+            return self.model_dump(mode="json", exclude=set(EFFORT))
+
+    draws: ClassVar[bool] = False
+    base_is_final: ClassVar[bool] = False
+    parts: ClassVar[tuple[str, ...]] = ()
+    encoders: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self, settings: Settings, device: str | None = None, unconditional: str | Path | None = None
+    ) -> None:
+        self.settings, self.device, self._unconditional = settings, device, unconditional
+
+    def side(self) -> int | None:
+        """The side of its pictures in pixels, without loading a model; None: that of the base images.
+
+        A kind's weights or its setting `size` say so, and no other setting.
+
+        Raises:
+            InputError: a file that says so is not there.
+        """
+        return getattr(self.settings, "size", None)
+
+    def prepare(self) -> None:
+        """Load what painting takes; on the device "meta" files are compared with what they must hold.
+
+        Raises:
+            InputError: a file is missing or not what it must be.
+        """
+        self.side()
+
+    def unconditional(self) -> dict[str, np.ndarray]:
+        """What guides it where nothing does: an array for each role, as the kind wants it.
+
+        The workflow computes it once. Of kinds with `encoders` only.
+        """
+        raise NotImplementedError(f"{self.settings.kind} has no encoders.")
+
+    def unguided(self) -> dict[str, np.ndarray]:
+        """The same, from its file where there is one."""
+        if self._unconditional:
+            return read_hdf5(self._unconditional, *self.settings.roles)
+        return self.unconditional()
+
+    def check(self, base: np.ndarray | None, guides: Mapping[str, np.ndarray]) -> None:
+        """Raise an InputError where `paint` lacks a guide, or base images where nothing else is there."""
+        if base is None and self.settings.base is not None and not self.settings.roles:
+            raise InputError(f"{self.settings.kind}: expected base images, found none.")
+        if missing := [role for role in self.settings.roles if role not in guides]:
+            raise InputError(
+                f"{self.settings.kind}: expected predicted features as the guides "
+                f"{', '.join(self.settings.roles)}, found no {', '.join(missing)}."
+            )
+
+    def paint_from(
+        self, base: np.ndarray | None, features: Mapping[str, np.ndarray], image_ids: np.ndarray, seed: int
+    ) -> np.ndarray:
+        """As `paint`, from base images and predicted features (n, width) by the names of their spaces."""
+        guides = {role: features[space] for role, space in self.settings.guides.items()}
+        return self.paint(base if self.settings.base else None, guides, image_ids, seed)
+
+    @abstractmethod
+    def paint(
+        self,
+        base: np.ndarray | None,
+        guides: Mapping[str, np.ndarray],
+        image_ids: np.ndarray,
+        seed: int,
+        draw: int = 0,
+    ) -> np.ndarray:
+        """Paint final pictures.
+
+        Args:
+            base: uint8 (n, H, W, 3) base images, or None: of kinds without `settings.base`, and of those that
+                have guides, too, where a control asks what these paint alone.
+            guides: predicted features of the same n images, float32 (n, width), by role.
+            image_ids: (n,): with `seed` and `draw` they fix every picture, whatever is painted alongside it.
+            seed: of the run.
+            draw: which of a picture's draws: the run's pictures are draw 0.
+
+        Returns:
+            uint8 (n, S, S, 3), S the side of the generator's pictures.
+
+        Raises:
+            InputError: an input is missing or of another model, or what came out is no picture.
+        """
+
+
+GENERATORS = Kinds("a generator", Generator, "neural_recon.generation.generators")

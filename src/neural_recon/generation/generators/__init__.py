@@ -1,0 +1,1 @@
+"""The kinds of generators that come along, one module each."""

@@ -1,0 +1,131 @@
+"""Painted controls: which there are of a generator, and what each is painted from."""
+
+import numpy as np
+import pytest
+
+from neural_recon.core.errors import InputError
+from neural_recon.core.files import write_hdf5
+from neural_recon.generation import controls
+from neural_recon.generation.generator import Generator
+
+IDS = np.array([4, 31, 200])
+
+
+class Seen(Generator):
+    """Keeps what it was given, and paints grey."""
+
+    class Settings(Generator.Settings):
+        roles = ("hint",)
+        hint: str = "colour"
+
+    draws = True
+
+    def paint(self, base, guides, image_ids, seed, draw=0):
+        self.given = base, guides["hint"], image_ids, seed, draw
+        return np.full((len(image_ids), 2, 2, 3), 128, np.uint8)
+
+
+@pytest.fixture
+def files(tmp_path) -> dict:
+    """Base images and guides of each fit: an image's numbers are its id, and the fit's thousands."""
+    found = {}
+    for k, fit in enumerate(("decoded", "shuffled", "true_features")):
+        ids = IDS[::-1]
+        numbers = ids + 1000 * k
+        base, hint = tmp_path / f"base_{fit}.h5", tmp_path / f"hint_{fit}.h5"
+        pictures = np.broadcast_to((numbers % 251).astype(np.uint8)[:, None, None, None], (3, 2, 2, 3))
+        write_hdf5(base, {"images": pictures, "image_id": ids}, {})
+        write_hdf5(hint, {"predictions": numbers[:, None].astype(np.float32), "image_id": ids}, {})
+        found |= {f"base_{fit}": base, f"hint_{fit}": hint}
+    return found
+
+
+def settings(**changes) -> Generator.Settings:
+    return Seen.Settings(kind="seen", **{"base": "vdvae", **changes})
+
+
+@pytest.mark.parametrize(("draws", "more"), [(1, []), (2, ["seed1"]), (4, ["seed1", "seed2", "seed3"])])
+def test_the_first_draw_is_the_run_itself(draws, more):
+    names = [one.name for one in controls.controls(Seen, settings(), draws)]
+    assert names == ["true_features", "shuffled", *more, "swapped", "contexts_only"]
+
+
+def test_controls_are_those_that_tell_something_of_the_kind(monkeypatch):
+    # without a base image another image's guides paint that image
+    names = [one.name for one in controls.controls(Seen, settings(base=None), 2)]
+    assert names == ["true_features", "shuffled", "seed1"]
+    monkeypatch.setattr(Seen, "draws", False)
+    names = [one.name for one in controls.controls(Seen, settings(base=None), 2)]
+    assert names == ["true_features", "shuffled"]
+
+
+def test_every_control_is_found_by_its_name():
+    for one in (controls.RUN, *controls.controls(Seen, settings(), 3)):
+        assert controls.by_name(one.name) == one
+    assert controls.by_name("mean_image") is None
+    assert controls.by_name("seed2").title == "draw 3"
+
+
+@pytest.mark.parametrize(
+    ("name", "thousands", "draw"),
+    [
+        ("decoded", 0, 0),
+        ("shuffled", 1, 0),
+        ("true_features", 2, 0),
+        ("seed3", 0, 3),
+        ("contexts_only", 0, 0),
+    ],
+)
+def test_what_each_is_painted_from(files, name, thousands, draw):
+    generator = Seen(settings())
+    arrays, made_of = controls.paint(generator, controls.by_name(name), files, IDS, seed=5)
+    base, hint, ids, *rest = generator.given
+    assert rest == [5, draw]
+    np.testing.assert_array_equal(ids, IDS)
+    np.testing.assert_array_equal(hint[:, 0], IDS + 1000 * thousands)
+    if name == "contexts_only":
+        assert base is None
+    else:
+        np.testing.assert_array_equal(base[:, 0, 0, 0], (IDS + 1000 * thousands) % 251)
+    np.testing.assert_array_equal(arrays["context_id"], IDS)
+    np.testing.assert_array_equal(arrays["image_id"], IDS)
+    assert arrays["images"].shape == (3, 2, 2, 3)
+    assert made_of["base_image"] == (name != "contexts_only")
+    assert (made_of["kind"], made_of["hint"], made_of["seed"], made_of["draw"]) == ("seen", "colour", 5, draw)
+
+
+def test_swapped_guides_are_another_image_s(files):
+    generator = Seen(settings())
+    arrays, _ = controls.paint(generator, controls.by_name("swapped"), files, IDS, seed=5)
+    base, hint, *_ = generator.given
+    np.testing.assert_array_equal(base[:, 0, 0, 0], IDS % 251)
+    np.testing.assert_array_equal(hint[:, 0], arrays["context_id"])
+    np.testing.assert_array_equal(arrays["context_id"], controls.swapped_ids(IDS, 5))
+
+
+def test_a_generator_without_base_images_reads_none(files):
+    generator = Seen(settings(base=None))
+    del files["base_decoded"]
+    controls.paint(generator, controls.RUN, files, IDS, seed=5)
+    assert generator.given[0] is None
+
+
+def test_an_image_that_is_not_there_is_named(files):
+    with pytest.raises(InputError, match=r"hint_decoded\.h5: expected a row for image 5, found none"):
+        controls.paint(Seen(settings()), controls.RUN, files, np.array([4, 31, 5]), seed=5)
+
+
+@pytest.mark.parametrize("n", [2, 3, 20, 101])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_swapped_guides_are_never_an_image_s_own(n, seed):
+    rng = np.random.default_rng(5)
+    ids = np.sort(rng.permutation(73_000)[:n])
+    partners = controls.swapped_ids(ids, seed)
+    assert (partners != ids).all()
+    # each is used once
+    assert sorted(partners) == ids.tolist()
+
+
+def test_swapped_guides_depend_on_the_seed():
+    ids = np.arange(50)
+    assert (controls.swapped_ids(ids, 0) != controls.swapped_ids(ids, 1)).sum() > 25
