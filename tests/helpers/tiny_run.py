@@ -29,7 +29,7 @@ CONFIG = {
     "ridge": {"alpha": {"vdvae": 1000, "vision": 1000, "text": 1000}},
     "generator": {"weights": "models/versatile-diffusion", "steps": 2, "chunk": 4},
     "evaluation": {"preset": "native", "networks": {"clip": "models/versatile-diffusion"},
-                   "control_images": 2, "repairings": 100, "seeds": 1},
+                   "control_images": 2, "repairings": 100, "draws": 1},
 }  # fmt: skip
 
 

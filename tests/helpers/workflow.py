@@ -28,7 +28,7 @@ SMALL = {
         "networks": {"clip": "resources/demo_models/versatile"},
         "control_images": 6,
         "repairings": 100,
-        "seeds": 2,
+        "draws": 2,
         "shuffled_refits": 4,
     },
     "data_amount": {"sessions": [1], "voxels": [0.3], "draws": 2, "targets": 96},

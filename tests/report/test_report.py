@@ -148,17 +148,17 @@ def test_controls_answer_the_critic(made, tmp_path):
 
 
 def test_notes_follow_the_controls():
-    several = {**CONFIGURATION, "evaluation": {"seeds": 4}}
+    several = {**CONFIGURATION, "evaluation": {"draws": 4}}
     with_them = dict(words.notes(several, ["ssim"], True, True, {"clusters", "seeds"}))
     assert "painted 4 times" in with_them["One draw a picture"]
-    assert "seeds" not in with_them["Not shown here"]
+    assert "vary between" not in with_them["Not shown here"]
     assert "Clusters held out" in with_them["Not shown here"]
     for notes in (
-        dict(words.notes({**CONFIGURATION, "evaluation": {"seeds": 1}}, ["ssim"], True, True, {"seeds"})),
+        dict(words.notes({**CONFIGURATION, "evaluation": {"draws": 1}}, ["ssim"], True, True, {"seeds"})),
         dict(words.notes(several, ["ssim"], True)),
     ):
         assert "painted" not in notes["One draw a picture"].split("none was")[1]
-        assert "vary between seeds" in notes["Not shown here"]
+        assert "vary between draws" in notes["Not shown here"]
 
 
 def test_scores_below_chance_are_on_the_axis(rng, monkeypatch):
@@ -215,7 +215,7 @@ def test_one_draw_has_no_section_of_several(rng):
     table = control_tables(rng)["seeds"]
     for draws, there in ((table, True), (table.drop(columns=["seed1", "seed2"]).assign(sd=np.nan), False)):
         person = types.SimpleNamespace(subject="subj01", controls={"seeds": draws})
-        assert bool(controls._seeds(person)) == there
+        assert bool(controls._spread(person)) == there
 
 
 def test_each_subject_has_its_own_leak_texts(rng):
@@ -223,7 +223,7 @@ def test_each_subject_has_its_own_leak_texts(rng):
     for subject, text in (("subj01", "900 training"), ("subj02", "700 training")):
         table = leaks.assign(compared=text)
         people.append(types.SimpleNamespace(subject=subject, controls={"leaks": table}))
-    section = {"subjects": [], "questions": [], "tuned": False, "seeds": [], "clusters": None,
+    section = {"subjects": [], "questions": [], "tuned": False, "draws": [], "clusters": None,
                "leaks": controls._leaks(people)}  # fmt: skip
     text = Page(render("controls.html", {"controls": section})).text
     assert text.count("900 training") == text.count("700 training") == 2
@@ -236,7 +236,7 @@ def test_distances_say_what_is_better(rng):
     rows = tables.tests([types.SimpleNamespace(subject="subj01", tests=tests)])
     assert [row["metric"] for row in rows] == ["Structural similarity", "SwAV distance (lower is better)"]
     seeds = control_tables(rng)["seeds"].assign(metric="swav_distance")
-    shown = controls._seeds(types.SimpleNamespace(subject="subj01", controls={"seeds": seeds}))
+    shown = controls._spread(types.SimpleNamespace(subject="subj01", controls={"seeds": seeds}))
     assert [row["metric"] for row in shown["rows"]] == ["SwAV distance (lower is better)"]
 
 

@@ -20,7 +20,7 @@ MINE = re.search(r"^# plugins/mine.py\n(.*?)^```", PAGE, re.M | re.S)[1]
 CONFIG = {**tiny_run.CONFIG, "generator": {"kind": "plugins/mine.py", "chunk": 4}}
 PICTURES = {"reconstruct", "collect_reconstructions", "control_pictures", "pictures"}
 FOLLOWING = {
-    *("baselines", "scores", "score_tables", "comparison", "seeds", "strata", "leaks", "report"),
+    *("baselines", "scores", "score_tables", "comparison", "draws", "strata", "leaks", "report"),
     *("figure_subject",),
 }
 

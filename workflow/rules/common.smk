@@ -103,11 +103,11 @@ PICTURES, SCORES = 20, 10
 localrules:
     collect_reconstructions,
     comparison,
+    draws,
     figure_subject,
     quality_page,
     region_tests,
     score_tables,
-    seeds,
     single_stage,
     strata,
     trials,

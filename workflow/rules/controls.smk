@@ -1,6 +1,6 @@
 # The controls that are tables of their own. Others are variants of the rules they control: the shuffled decoder
 # and the other calibration (ridge.smk), true features and swapped contexts (pictures.smk).
-rule seeds:
+rule draws:
     input:
         scores="<results>/scores/{subject}/images.parquet",
     output:
@@ -9,7 +9,7 @@ rule seeds:
         mem_mb=growing(1000),
         runtime=growing(10),
     script:
-        "../scripts/seeds.py"
+        "../scripts/draws.py"
 
 
 rule single_stage:

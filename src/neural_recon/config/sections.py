@@ -226,7 +226,7 @@ class Evaluation(Section):
         description="Test images that the painted controls are for: true-feature ceiling, swapped contexts, "
         "contexts only, shuffled decoder, other draws.",
     )
-    seeds: Annotated[int, Field(ge=1)] = Field(
+    draws: Annotated[int, Field(ge=1)] = Field(
         3, description="Draws of the control images' pictures: the run's own, and others for the spread."
     )
     classifier: str | None = Field(

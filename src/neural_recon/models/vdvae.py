@@ -21,7 +21,7 @@ from neural_recon.models.vdvae_blocks import Decoder, Encoder, Hparams, parse_bl
 INPUT_SHIFT, INPUT_SCALE = 115.92961967, 69.37404
 # Values of the widest layer that a CPU's cache holds well: two pictures of the published model
 # (benchmarks/vdvae.py). A GPU wants more to do.
-CACHED = 3_200_000
+IN_CACHE = 3_200_000
 
 Array = TypeVar("Array", np.ndarray, torch.Tensor)
 Generators = Sequence[torch.Generator] | None
@@ -165,7 +165,7 @@ class VDVAE(nn.Module):
     def _parts(self, n: int, batch: int | None) -> list[slice]:
         if batch is None:
             widest = self.hparams.width * self.hparams.image_size**2
-            batch = max(1, CACHED // widest) if self.decoder.gain.device.type == "cpu" else 32
+            batch = max(1, IN_CACHE // widest) if self.decoder.gain.device.type == "cpu" else 32
         return [slice(start, min(start + batch, n)) for start in range(0, n, batch)]
 
     def _checked_images(self, images: np.ndarray | torch.Tensor) -> torch.Tensor:

@@ -41,7 +41,7 @@ def section(people: Sequence[Results], tuned: bool) -> dict[str, Any] | None:
             for question, answer, link, where in _QUESTIONS
         ],
         "tuned": tuned,
-        "seeds": [entry for entry in map(_seeds, having) if entry],
+        "draws": [entry for entry in map(_spread, having) if entry],
         "clusters": _clusters(having),
         "leaks": _leaks(having),
     }
@@ -148,7 +148,7 @@ _QUESTIONS = (
     ("Does anything of the test set reach the decoder?", _checks, "leaks", "Leaks"),
     ("Was alpha chosen within the training images?", _alpha, "decoder", "Decoder"),
     ("How sure are the figures, each subject by itself? (CLIP two-way)", _sure, "metrics", "Metrics"),
-    ("How much is luck of the draw? (CLIP two-way)", _draws, "seeds", "Several draws"),
+    ("How much is luck of the draw? (CLIP two-way)", _draws, "draws", "Several draws"),
     ("How does it fall with less data? (identification, CLIP vision)", _less, "amount", "How much data"),
 )
 
@@ -157,7 +157,7 @@ def _draw_columns(table: pd.DataFrame) -> list[str]:
     return [name for name in table.columns if name.startswith("seed")]
 
 
-def _seeds(person: Results) -> dict[str, Any] | None:
+def _spread(person: Results) -> dict[str, Any] | None:
     """A subject's draws; None where there is one only, which has no spread."""
     table = person.controls.get("seeds")
     draws = [] if table is None else _draw_columns(table)

@@ -224,7 +224,7 @@ def notes(
     """
     demo = configuration.get("demo") is not None
     ridge, nsd = configuration.get("ridge") or {}, configuration.get("nsd") or {}
-    draws = (configuration.get("evaluation") or {}).get("seeds", 1) if "seeds" in controls else 1
+    draws = (configuration.get("evaluation") or {}).get("draws", 1) if "seeds" in controls else 1
     found = []
     if demo:
         found.append((
@@ -331,7 +331,7 @@ def notes(
         + " among the training images"
         + (f" ({'; '.join(answers)})" if answers else ""),
         *([] if less_data else ["how the scores fall with fewer voxels or trials"]),
-        *([] if draws > 1 else ["how they vary between seeds"]),
+        *([] if draws > 1 else ["how they vary between draws"]),
     ]
     found.append(("Not shown here", f"{'; '.join(missing)}."))
     return found

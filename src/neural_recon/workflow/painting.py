@@ -28,7 +28,7 @@ class Painting:
         self.settings, self.place = config.generator, ""
         self.files: list[str] = []
         self.encoders: list[str] = []
-        self.controls: list[Painted] = controls(self.kind, config.generator, config.evaluation.seeds)
+        self.controls: list[Painted] = controls(self.kind, config.generator, config.evaluation.draws)
         named = getattr(config.generator, "weights", None)
         if named is None:
             return
