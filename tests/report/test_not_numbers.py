@@ -25,7 +25,6 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from pydantic import ValidationError
 
-from neural_recon.cli import decode_scans
 from neural_recon.cli.evaluate import as_text
 from neural_recon.config import sections
 from neural_recon.core.errors import InputError
@@ -40,6 +39,7 @@ from neural_recon.report import paper_figure, published
 from neural_recon.report import quality as quality_report
 from neural_recon.report.page import build, render
 from neural_recon.responses import preparation, quality
+from neural_recon.workflow import decode_scans
 
 IDS = list(range(3, 43, 4))
 # statistics of each table; ids, counts and sizes are never missing

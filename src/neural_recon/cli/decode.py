@@ -33,8 +33,8 @@ def decode(
     ] = None,
 ) -> None:
     """Turn responses that were not in the experiment into pictures (in the project's folder)."""
-    from neural_recon.cli import decode_scans  # takes seconds to import
     from neural_recon.config.configuration import read_config
+    from neural_recon.workflow import decode_scans  # takes seconds to import
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     config = read_config(configfile, Path.cwd())
