@@ -29,8 +29,8 @@ import numpy as np
 import steps
 import table
 
-SPACES = {"clip_text": 77 * 768, "vdvae": 91_168, "clip_vision": 257 * 768}
-ALPHAS = {"clip_text": 100_000, "vdvae": 50_000, "clip_vision": 60_000}
+SPACES = {"text": 77 * 768, "vdvae": 91_168, "vision": 257 * 768}
+ALPHAS = {"text": 100_000, "vdvae": 50_000, "vision": 60_000}
 CALIBRATIONS = ("train", "published")
 TRAIN, TEST, VOXELS, CHUNK = 8859, 982, 15_724, 500
 FIT, FITS = 768, 3  # features of a fit of the published scripts, and how many of them are timed
@@ -46,7 +46,7 @@ def sizes(scale: float) -> tuple[int, int, int, dict[str, int]]:
 
 def features_of_a_fit(scale: float) -> int:
     """768, or fewer where the space is too small for several fits."""
-    return min(FIT, sizes(scale)[3]["clip_vision"] // (FITS + 1))
+    return min(FIT, sizes(scale)[3]["vision"] // (FITS + 1))
 
 
 def write_data(data: Path, scale: float) -> None:
@@ -130,16 +130,16 @@ def scikit_learn(data: Path, features: int) -> tuple[list[float], float]:
     train, test, train_ids = responses(data)
     train, test = train.astype(np.float64), test.astype(np.float64)
     seconds, found = [], []
-    targets = feature_table(data, "clip_vision", train_ids)
+    targets = feature_table(data, "vision", train_ids)
     for token in range(FITS):
         y = targets[:, token * features : (token + 1) * features].astype(np.float64)
         began = time.perf_counter()
-        model = Ridge(alpha=ALPHAS["clip_vision"], max_iter=10_000, fit_intercept=True).fit(train, y)
+        model = Ridge(alpha=ALPHAS["vision"], max_iter=10_000, fit_intercept=True).fit(train, y)
         found.append(model.predict(test).reshape(len(test), -1))
         seconds.append(time.perf_counter() - began)
     # the same numbers? "published" calibration undoes scale and mean: compare correlations
     theirs = np.concatenate(found, axis=1)
-    with h5py.File(data / "clip_vision" / "decoded.h5") as file:
+    with h5py.File(data / "vision" / "decoded.h5") as file:
         ours = file["predictions"][:, : theirs.shape[1]].astype(np.float64)
     ours, theirs = (a - a.mean(axis=0) for a in (ours, theirs))
     r = (ours * theirs).sum(axis=0) / np.sqrt((ours**2).sum(axis=0) * (theirs**2).sum(axis=0))
@@ -153,10 +153,10 @@ def himalaya(data: Path, features: int) -> float:
     train, test, train_ids = responses(data)
     mean = train.mean(axis=0)
     train, test = train - mean, test - mean
-    y = feature_table(data, "clip_vision", train_ids)[:, :features].astype(np.float32)
+    y = feature_table(data, "vision", train_ids)[:, :features].astype(np.float32)
     y -= y.mean(axis=0)
     began = time.perf_counter()
-    KernelRidge(alpha=ALPHAS["clip_vision"]).fit(train, y).predict(test)
+    KernelRidge(alpha=ALPHAS["vision"]).fit(train, y).predict(test)
     return time.perf_counter() - began
 
 
@@ -175,7 +175,7 @@ def rates(size: int) -> dict[str, float]:
 def rows(scale: float) -> dict[str, str]:
     """The names of the table's rows, by what is measured."""
     spaces, features = sizes(scale)[3], features_of_a_fit(scale)
-    total, tokens = sum(spaces.values()), spaces["clip_text"] + spaces["clip_vision"]
+    total, tokens = sum(spaces.values()), spaces["text"] + spaces["vision"]
     found = {"kernel": "kernel of the subject (once)"}
     for name in CALIBRATIONS:
         for space, width in spaces.items():
@@ -253,7 +253,7 @@ def measure_in(data: Path, scale: float, skip_others: bool) -> tuple[str, table.
     said += f" Scikit-learn's predictions correlate with ours at {lowest:.6f} or more in every feature."
     add("scikit", each, step.megabytes)
     add("scikit all", each * total / features, of=published)
-    add("scikit tokens", each * (spaces["clip_text"] + spaces["clip_vision"]) / features, of=published)
+    add("scikit tokens", each * (spaces["text"] + spaces["vision"]) / features, of=published)
     if importlib.util.find_spec("himalaya") is None:
         for key in names:
             if key.startswith("himalaya"):

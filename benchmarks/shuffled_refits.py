@@ -1,6 +1,6 @@
 """How far chance carries a decoder that knows nothing: its spread over refits on shuffled training pairs.
 
-    python benchmarks/shuffled_refits.py [--subject subj01] [--space clip_vision] [--refits 100]
+    python benchmarks/shuffled_refits.py [--subject subj01] [--space vision] [--refits 100]
     python benchmarks/shuffled_refits.py --small      # on made-up responses, without a run: whether it runs
 
 after `make demo`: two-way identification of the test images by the decoder, by refits as the workflow makes
@@ -103,6 +103,6 @@ if __name__ == "__main__":
     options = table.parser(__doc__)
     options.add_argument("--results", type=Path, default=table.ROOT / "results")
     options.add_argument("--subject", default="subj01")
-    options.add_argument("--space", default="clip_vision")
+    options.add_argument("--space", default="vision")
     options.add_argument("--refits", type=int, default=100)
     table.run(options, measure, small={"refits": 2})

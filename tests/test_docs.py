@@ -338,6 +338,9 @@ truth = rng.integers(0, 255, (20, 4, 4, 3), np.uint8).repeat(16, 1).repeat(16, 2
 scores = Scores("subj01", 0, 200)
 scores.add_pixels("decoded", "final", np.arange(20), truth, truth, "native")
 row = scores.summary_table().set_index("metric").loc["colour_two_way"]
+from neural_recon.report import tables, words
+assert "colour_two_way" in tables.MAIN_METRICS
+assert words.metric_short("colour_two_way") == "Colour two-way"
 assert row["mean"] == 1 and abs(row["shuffled"] - 0.5) < 0.1 and row["better"] == "higher", row
 """
     environment = {**os.environ, "PYTHONPATH": str(extended / "src")}

@@ -26,13 +26,14 @@ from neural_recon.core.errors import InputError
 from neural_recon.core.files import read_hdf5, read_parameters, write_hdf5
 from neural_recon.decoding import kept_decoders, ridge
 from neural_recon.decoding.kernel import Kernel
-from neural_recon.features.spaces import SPACES
 from neural_recon.responses.new_scans import new_responses, read_conditions, read_responses
 from neural_recon.workflow.provenance import read
 
+SPACES = ("vdvae", "vision", "text")
+
 VOLUME = (5, 4, 6)
 CONTEXT = 32  # of the small Versatile Diffusion of published_layouts
-WIDTHS = {"vdvae": 2 + 2 * 16, "clip_vision": 257 * CONTEXT, "clip_text": 77 * CONTEXT}
+WIDTHS = {"vdvae": 2 + 2 * 16, "vision": 257 * CONTEXT, "text": 77 * CONTEXT}
 ALPHA = 30.0
 
 
@@ -485,15 +486,17 @@ def run(tmp_path_factory):
     rng, folder = np.random.default_rng(1), tmp_path_factory.mktemp("run")
     for name in ("config", "resources"):
         (folder / name).symlink_to(ROOT / name)
-    vdvae, hparams = write_vdvae(folder)
+    (vdvae, hparams), versatile = write_vdvae(folder), write_versatile(folder)
     (folder / "hparams.json").write_text(json.dumps(hparams), encoding="utf-8")
     config = {
         "recipe": "brain_diffuser_small",
         "nsd": {"root": "nsd"},
         "subjects": {"subj01": {"sessions": 1}},
-        "features": {"vdvae": {"hparams": "hparams.json", "layers": 2}},
-        "generator": {"steps": 2, "weights": write_versatile(folder).name},
-        "weights": {"vdvae": vdvae.name, "versatile": "versatile-diffusion"},
+        "spaces": {
+            "vdvae": {"weights": vdvae.name, "hparams": "hparams.json", "layers": 2},
+            **{key: {"weights": versatile.name} for key in ("vision", "text")},
+        },
+        "generator": {"steps": 2, "weights": versatile.name},
         "ridge": {"keep": "kernel"},
     }
     (folder / "mine.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
@@ -647,15 +650,13 @@ def test_mistakes_of_the_command_are_one_sentence(run, rng, tmp_path, monkeypatc
         command("--subject", "subj01", *betas, "--output", tmp_path / "mine.txt")
     with pytest.raises(InputError, match=r"at least 10 rows.*found 3"):
         command("--subject", "subj01", *betas, "--zscore", "session")
-    path = run / "results/decoders/subj01/clip_text.h5"
+    path = run / "results/decoders/subj01/text.h5"
     content = path.read_bytes()
     path.unlink()
-    with pytest.raises(
-        InputError, match=r"clip_text.h5: expected a decoder kept.*run snakemake --configfile"
-    ):
+    with pytest.raises(InputError, match=r"text.h5: expected a decoder kept.*run snakemake --configfile"):
         command("--subject", "subj01", *betas)
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(InputError, match=r"clip_text.h5: expected a whole HDF5 file"):
+    with pytest.raises(InputError, match=r"text.h5: expected a whole HDF5 file"):
         command("--subject", "subj01", *betas)
     path.write_bytes(content)
     assert not (run / "results/decoded/subj01/new/.part").exists()

@@ -23,7 +23,7 @@ from neural_recon.cli import command_line
 from neural_recon.cli.evaluate_folder import as_text, default_output, evaluate_folder, write_scores
 from neural_recon.core.errors import InputError
 from neural_recon.evaluation import metrics, networks
-from neural_recon.evaluation.networks import METRICS
+from neural_recon.evaluation.networks import NETWORK_OF
 from neural_recon.evaluation.picture_files import picture_files, read_picture
 from neural_recon.evaluation.subject_scores import SAMPLED_REPAIRINGS, Scores
 from neural_recon.models.loading import load_clip
@@ -32,7 +32,7 @@ from neural_recon.workflow.verify import verify
 
 IDS = np.array([3, 17, 123, 5000, 72999])
 DEMO_CLIP = ROOT / "resources/demo_models/versatile"
-PUBLISHED = ["pixcorr", "ssim", *METRICS]
+PUBLISHED = ["pixcorr", "ssim", *NETWORK_OF]
 
 
 @pytest.fixture(autouse=True)
@@ -133,7 +133,7 @@ def test_the_workflows_own_scores_come_out_the_same(folders, seen, found, preset
         embedded = [clip.embedding(pictures, prepared=True) for pictures in resized]
     own = Scores("my method", 0, 1000)
     own.add_pixels("decoded", "final", IDS, seen, found, preset)
-    own.add_two_way("decoded", "final", "clip_two_way", IDS, *embedded)
+    own.compare("decoded", "final", "clip_two_way", IDS, *embedded)
     summary, images = evaluate_folder(*folders, preset, clip=DEMO_CLIP)
     summary = summary[summary["not_measured"] == ""].reset_index(drop=True)
     assert summary["metric"].tolist() == ["pixcorr", "ssim", "clip_two_way"]

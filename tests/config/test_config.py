@@ -58,7 +58,7 @@ def test_configuration_wins_over_recipe(raw):
         (("nsd", "root"), "my {nsd}", "nsd.root: expected no braces, .* found 'my {nsd}'; rename"),
         (("nsd", "root"), "my <nsd>", "nsd.root: expected no <...>, .* found 'my <nsd>'; rename"),
         (("pathvars",), {"logs": "a } b"}, "pathvars.logs: expected no braces"),
-        (("weights",), {"vdvae": "/a/{b}/vdvae.th"}, "weights.vdvae: expected no braces"),
+        (("spaces", "vdvae", "weights"), "/a/{b}/vdvae.th", "spaces.vdvae.weights: expected no braces"),
         (("split",), {"train": "{all}.txt", "test": "test.txt"}, "split.train: expected no braces"),
     ],
 )
@@ -139,6 +139,23 @@ def test_recipe_with_other_sections(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("split: {}\n", encoding="utf-8")
     with pytest.raises(
-        InputError, match="expected the sections features, ridge, generator, weights, found split"
+        InputError, match="expected the sections spaces, ridge, generator, weights, found split"
     ):
         configuration.read_recipe(str(path), Path())
+
+
+def test_the_figures_score_is_one_that_is_measured(raw):
+    raw["evaluation"] = {**raw["evaluation"], "networks": {}}
+    without = configuration.Config.model_validate(configuration.resolve(raw, ROOT))
+    assert without.metrics == ["pixcorr", "ssim", "object", "background"]
+    assert without.figure_score == "pixcorr"
+    raw["figure"] = {"score": "clip_two_way"}
+    with pytest.raises(InputError, match=r"figure\.score: expected .*\(pixcorr, ssim, object, background\)"):
+        configuration.resolve(raw, ROOT)
+    raw["evaluation"]["networks"] = {"clip": "resources/demo_models/versatile"}
+    assert (
+        configuration.Config.model_validate(configuration.resolve(raw, ROOT)).figure_score == "clip_two_way"
+    )
+    raw["evaluation"]["networks"] = {"vgg": "vgg.pth"}
+    with pytest.raises(InputError, match=r"evaluation\.networks\.vgg.*known are alexnet, inception, clip"):
+        configuration.resolve(raw, ROOT)

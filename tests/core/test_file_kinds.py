@@ -189,7 +189,7 @@ def test_single_file_weights_lead_to_the_folder():
         ("pretrained", "a pointer of git-LFS"),
     ):
         with pytest.raises(InputError) as caught:
-            weights.locate("versatile", value, {})
+            weights.locate("weights.versatile", value, {}, folder=True)
         said = str(caught.value)
         assert looks in said
         assert "name shi-labs/versatile-diffusion, which is fetched" in said
@@ -198,9 +198,9 @@ def test_single_file_weights_lead_to_the_folder():
         Path(ending).mkdir()
         Path(f"{ending}/vd-four-flow.{ending}").write_bytes(POINTER)
         with pytest.raises(InputError, match="single files, such as"):
-            weights.locate("versatile", ending, {})
+            weights.locate("weights.versatile", ending, {}, folder=True)
     with pytest.raises(InputError, match=r"found the folder pretrained; name the file \(there are vd-four"):
-        weights.locate("vdvae", "pretrained", {})
+        weights.locate("spaces.vdvae.weights", "pretrained", {})
 
 
 def converted(source: str) -> np.ndarray:

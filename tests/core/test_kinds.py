@@ -95,7 +95,7 @@ def test_an_unknown_name_says_which_there_are(kinds):
 def test_a_section_is_checked_by_its_kind(kinds):
     class Config(Section):
         one: Annotated[Thing.Settings, kinds]
-        several: dict[str, Annotated[Thing.Settings, kinds]] = {}
+        several: dict[str, Annotated[Thing.Settings, kinds]] = {}  # noqa: RUF012
 
     raw = {"one": {"kind": "round", "radius": 2}, "several": {"a": {"kind": "plain", "size": 3}}}
     config = Config.model_validate(raw)

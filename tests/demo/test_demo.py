@@ -59,13 +59,13 @@ def test_object_follows_the_contexts(subject):
 
 
 def test_shuffled_decoder_is_at_chance(subject):
-    for space in ("vdvae", "clip_vision", "clip_text"):
+    for space in ("vdvae", "vision", "text"):
         found = score(subject, "shuffled", space, "two_way")
         # identification of n images scatters by about 1 / sqrt(12 n) around one half
         assert abs(found["mean"] - 0.5) < 4 / np.sqrt(12 * found["n"])
 
 
-@pytest.mark.parametrize("space", ["clip_vision", "clip_text"])
+@pytest.mark.parametrize("space", ["vision", "text"])
 def test_synthetic_response_moves_towards_the_region_s_category(subject, space):
     """The response of one category region alone, less that of no region, points at the kinds it prefers.
 

@@ -10,7 +10,7 @@ from PIL import Image
 from neural_recon.cli.evaluate_folder import write_scores
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import write_hdf5, write_table
-from neural_recon.evaluation import comparison
+from neural_recon.evaluation import comparison, registry
 from neural_recon.report import paper_figure
 
 RULE = {"rule": "best_median_worst", "score": "clip_two_way", "count": 9, "image_ids": []}
@@ -34,8 +34,8 @@ def test_published_figures_are_whole():
     table = comparison.published()
     assert tuple(table) == tuple(comparison.COLUMNS)
     assert len(table) == 6
-    assert table[list(comparison.METRICS)].notna().all().all()
-    assert table[list(comparison.METRICS)].lt(1).all().all()
+    assert table[list(registry.PUBLISHED_TITLES)].notna().all().all()
+    assert table[list(registry.PUBLISHED_TITLES)].lt(1).all().all()
     assert (table[comparison.DESCRIPTION].drop(columns="note") != "").all().all()
     mixed = table.set_index("line")["note"].str.contains("0.75 refined + 0.25 blurry", regex=False)
     assert mixed[mixed].index.tolist() == ["MindEye2", "MindEye2, 1 hour"]  # no other method's images are

@@ -17,11 +17,13 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from neural_recon.cli import evaluate_folder
 from neural_recon.config.sections import Evaluation
 from neural_recon.core.errors import InputError
-from neural_recon.evaluation import metrics, networks
-from neural_recon.evaluation.networks import METRICS, Judges, load_network
+from neural_recon.evaluation import metrics, network_weights, networks
+from neural_recon.evaluation.networks import NETWORK_OF, PresetNetworks, load_network
+from neural_recon.evaluation.registry import METRICS
 from neural_recon.models import weights
 from neural_recon.models.clip import CLIP_MEAN, CLIP_STD, ClipContexts
 
+CLIP = {"clip": "its folder"}
 TINY_CLIP = {"image_size": 28, "patch_size": 14, "hidden_size": 16, "num_hidden_layers": 1}
 
 
@@ -34,7 +36,7 @@ def tensors() -> dict[str, dict[str, torch.Tensor]]:
 def folder(tmp_path_factory, tensors):
     """The published files, with random weights; some in folders of their own, as they are fetched."""
     folder = tmp_path_factory.mktemp("weights")
-    for name, file in weights.network_files("mindeye2").items():
+    for name, file in network_weights.published("mindeye2").items():
         content = tensors[name]
         if name == "swav":
             content = {f"module.{key}": value for key, value in content.items() if not key.startswith("fc.")}
@@ -49,7 +51,7 @@ def folder(tmp_path_factory, tensors):
 
 
 def files_of(folder) -> dict:
-    return {name: next(folder.rglob(file)) for name, file in weights.network_files("mindeye2").items()}
+    return {name: next(folder.rglob(file)) for name, file in network_weights.published("mindeye2").items()}
 
 
 @pytest.fixture
@@ -58,7 +60,9 @@ def small_clip(monkeypatch) -> ClipContexts:
     monkeypatch.setattr(networks, "VIT_L_14", TINY_CLIP)
     config = CLIPVisionConfig(**TINY_CLIP, intermediate_size=16, num_attention_heads=2, projection_dim=8)
     torch.manual_seed(0)
-    return ClipContexts(CLIPVisionModelWithProjection(config).eval(), None, None)
+    clip = ClipContexts(CLIPVisionModelWithProjection(config).eval(), None, None)
+    monkeypatch.setattr(networks, "load_clip", lambda *_, **__: clip)
+    return clip
 
 
 @pytest.fixture
@@ -107,12 +111,11 @@ WAYS = {
 def test_features_are_those_of_torchvisions_networks_and_transforms(
     folder, originals, pictures, preset, side
 ):
-    judges = Judges(preset, None, files_of(folder))
-    found = judges.features(pictures[:2], side)
-    assert list(found) == [metric for metric in METRICS if metric != "clip_two_way"]
-    for metric, (name, layer) in METRICS.items():
-        if name == "clip":
-            continue
+    found_by = PresetNetworks(preset, files_of(folder))
+    found = found_by.features(pictures[:2], side)
+    assert list(found) == [metric for metric in NETWORK_OF if metric != "clip_two_way"]
+    for metric in found:
+        name, layer = METRICS[metric].network, METRICS[metric].layer
         way = [transforms.Resize((size, size)) for size in WAYS[preset, side][name]]
         way += [transforms.ToTensor()]
         if name == "inception":  # trained on [-1, 1]
@@ -136,7 +139,7 @@ def test_clip_sees_the_presets_preparation(small_clip, pictures, monkeypatch):
     monkeypatch.setitem(
         metrics.PRESETS, "mindeye2", dataclasses.replace(metrics.PRESETS["mindeye2"], networks={"clip": 28})
     )
-    found = Judges("mindeye2", small_clip).features(pictures, "picture")["clip_two_way"]
+    found = PresetNetworks("mindeye2", CLIP).features(pictures, "picture")["clip_two_way"]
     steps = [Image.fromarray(p).resize((256, 256), Image.Resampling.BILINEAR) for p in pictures]
     steps = [np.asarray(p.resize((28, 28), Image.Resampling.BILINEAR)) / 255 for p in steps]
     scaled = (np.stack(steps) - CLIP_MEAN) / CLIP_STD
@@ -146,22 +149,22 @@ def test_clip_sees_the_presets_preparation(small_clip, pictures, monkeypatch):
     np.testing.assert_allclose(found, expected, atol=1e-5)
     # natively it is the generator's own, whatever CLIP that is
     monkeypatch.setattr(networks, "VIT_L_14", {"image_size": 224})
-    native = Judges("native", small_clip).features(pictures, "picture")["clip_two_way"]
+    native = PresetNetworks("native", CLIP).features(pictures, "picture")["clip_two_way"]
     np.testing.assert_array_equal(native, small_clip.embedding(pictures))
     assert np.abs(native - found).max() > 1e-3
-    assert "image_size 28" in Judges("mindeye2", small_clip).missing["clip_two_way"]
+    assert "image_size 28" in PresetNetworks("mindeye2", CLIP).missing["clip_two_way"]
 
 
 def test_batches_and_shapes_change_nothing(folder, pictures, monkeypatch):
-    judges = Judges("brain_diffuser", None, {"alexnet": files_of(folder)["alexnet"]})
-    expected = judges.features(pictures, "picture")
+    found_by = PresetNetworks("brain_diffuser", {"alexnet": files_of(folder)["alexnet"]})
+    expected = found_by.features(pictures, "picture")
     monkeypatch.setattr(networks, "BATCH", 2)
-    for metric, values in judges.features(list(pictures), "picture").items():
+    for metric, values in found_by.features(list(pictures), "picture").items():
         assert values.dtype == np.float32
         np.testing.assert_allclose(values, expected[metric], rtol=1e-4, atol=1e-5)
     # resized as a whole: nothing is cropped away from a picture that is no square
     wide = np.concatenate([pictures[0], 255 - pictures[0]], axis=1)
-    other = judges.features([wide, pictures[1]], "picture")["alexnet2_two_way"]
+    other = found_by.features([wide, pictures[1]], "picture")["alexnet2_two_way"]
     np.testing.assert_allclose(other[1], expected["alexnet2_two_way"][1], rtol=1e-4, atol=1e-5)
     assert np.abs(other[0] - expected["alexnet2_two_way"][0]).max() > 0.1
 
@@ -176,9 +179,9 @@ def test_other_networks_weights_are_refused(folder):
         load_network(name, path, "meta")
 
 
-def test_a_folder_of_pictures_end_to_end(folder, pictures, tmp_path, small_clip, monkeypatch):
+@pytest.mark.usefixtures("small_clip")
+def test_a_folder_of_pictures_end_to_end(folder, pictures, tmp_path, monkeypatch):
     """All eight published figures of a folder under mindeye2, at its sizes, from random weights."""
-    monkeypatch.setattr(evaluate_folder, "load_clip", lambda *_, **__: small_clip)
     preset = metrics.PRESETS["mindeye2"]
     monkeypatch.setitem(
         metrics.PRESETS, "mindeye2", dataclasses.replace(preset, networks={**preset.networks, "clip": 28})
@@ -190,13 +193,13 @@ def test_a_folder_of_pictures_end_to_end(folder, pictures, tmp_path, small_clip,
     summary, images = evaluate_folder.evaluate_folder(
         tmp_path / "pictures", tmp_path / "stimuli", "mindeye2", clip=tmp_path, folder=folder
     )
-    assert summary["metric"].tolist() == ["pixcorr", "ssim", *METRICS]
+    assert summary["metric"].tolist() == ["pixcorr", "ssim", *NETWORK_OF]
     assert (summary["not_measured"] == "").all()
     assert np.isfinite(summary[["mean", "ci_low", "ci_high", "shuffled", "p"]]).all(axis=None)
     checked = {name: files_of(folder)[name] for name in ("alexnet", "efficientnet")}
-    judges = Judges("mindeye2", None, checked)
-    seen = judges.features(pictures, "truth")
-    found = judges.features(255 - pictures // 2, "picture")
+    found_by = PresetNetworks("mindeye2", checked)
+    seen = found_by.features(pictures, "truth")
+    found = found_by.features(255 - pictures // 2, "picture")
     values = images.loc[images["metric"] == "efficientnet_distance", "value"]
     pairs = zip(seen["efficientnet_distance"], found["efficientnet_distance"], strict=True)
     np.testing.assert_allclose(values, [distance.correlation(t, f) for t, f in pairs], atol=1e-6)
@@ -212,22 +215,23 @@ def test_weights_of_the_configuration(tmp_path, monkeypatch):
     for preset, efficientnet in (("brain_diffuser", "first"), ("mindeye2", "second")):
         chosen = {**names, "efficientnet": f"efficientnet-b1-{efficientnet}"}
         evaluation = Evaluation.model_validate({"preset": preset, "networks": chosen})
-        found = weights.locate_networks(evaluation.networks.named, preset, table)
+        found = network_weights.locate(evaluation.networks, preset, table)
         # what a fetch writes is what `neural-recon evaluate` looks for
-        assert {name: path.split("/")[-1] for name, path in found.items()} == weights.network_files(preset)
+        files = {name: path.split("/")[-1] for name, path in found.items()}
+        assert files == network_weights.published(preset)
         assert all(
             path == f"resources/models/{chosen[name]}/{path.split('/')[-1]}" for name, path in found.items()
         )
         for entry in chosen.values():
             (file,) = table[entry].files
             assert file.sha256_begins is None or f"-{file.sha256_begins}.pth" in file.path
-    assert Evaluation().networks.named == {}
+    assert Evaluation().networks == {}
     wrong = {"efficientnet": "efficientnet-b1-second"}
     with pytest.raises(InputError, match=r"networks\.efficientnet: expected efficientnet_b1_rwightman"):
-        weights.locate_networks(wrong, "brain_diffuser", table)
+        network_weights.locate(wrong, "brain_diffuser", table)
     wrong = {"swav": "swaw"}
     with pytest.raises(InputError, match=r"evaluation\.networks\.swav: expected a name of .*existing file"):
-        weights.locate_networks(wrong, "brain_diffuser", table)
+        network_weights.locate(wrong, "brain_diffuser", table)
 
 
 def run(program: str) -> None:

@@ -14,8 +14,7 @@ from neural_recon.core.errors import InputError
 from neural_recon.datasets.nsd import nsd_tree
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.demo import brain, scenes
-from neural_recon.evaluation import region_tests, regions
-from neural_recon.evaluation.networks import Judges
+from neural_recon.evaluation import networks, region_tests, regions
 from neural_recon.evaluation.subject_scores import Scores
 from neural_recon.features.feature_files import write_chunk
 from neural_recon.report import regions as report_regions
@@ -23,7 +22,7 @@ from neural_recon.report.page import build
 from neural_recon.responses.preparation import in_regions, read_voxels, select_voxels
 
 SHAPE = (6, 7, 8)
-SPACES = ("vdvae", "clip_vision", "clip_text")
+SPACES = ("vdvae", "vision", "text")
 
 
 @pytest.fixture
@@ -117,7 +116,7 @@ def problem(rng, tmp_path):
         write_chunk(features[space][0], values, np.zeros(len(ids), bool), ids, {})
     responses = {"train": x[:n], "test": x[n:], "train_ids": ids[:n], "test_ids": ids[n:]}
     ridge = {
-        "alpha": {"vdvae": 30.0, "clip_vision": "cv", "clip_text": 60.0},
+        "alpha": {"vdvae": 30.0, "vision": "cv", "text": 60.0},
         "cross_validation": {"alphas": [10.0, 100.0], "folds": 2, "targets": 16, "groups": "space"},
         "calibration": "train",
     }
@@ -127,7 +126,9 @@ def problem(rng, tmp_path):
 class Eye:
     """Stands for VDVAE and CLIP: latents become pictures become embeddings."""
 
-    def decode(self, latents):
+    name = "vdvae"
+
+    def pictures(self, latents):
         bright = (40 * latents[:, :27] + 20).clip(0, 255).astype(np.uint8)
         return bright.reshape(-1, 3, 3, 3)
 
@@ -135,10 +136,12 @@ class Eye:
         return images.reshape(len(images), -1).astype(np.float32)
 
 
-def test_region_beats_random_voxels_where_it_has_the_signal(problem):
+def test_region_beats_random_voxels_where_it_has_the_signal(problem, monkeypatch):
     responses, features, ridge = problem
     seen = np.random.default_rng(1).integers(0, 255, (30, 3, 3, 3), np.uint8)
-    args = (responses, features, ridge, seen, Eye(), Judges("native", Eye()), 100, 0)
+    monkeypatch.setattr(networks, "load_clip", lambda *_, **__: Eye())
+    clip = networks.PresetNetworks("native", {"clip": "its folder"})
+    args = (responses, features, ridge, seen, Eye(), clip, 100, 0)
     columns = {"own": np.arange(12), "empty": np.arange(30, 42)}
     scored = dict(regions.score_regions(columns, *args))
     assert list(scored) == list(columns)

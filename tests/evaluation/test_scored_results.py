@@ -17,11 +17,12 @@ from neural_recon.core.files import write_hdf5, write_table
 from neural_recon.demo.classifier import SceneClassifier
 from neural_recon.demo.judge import SceneJudge, read_judge
 from neural_recon.demo.scenes import BACKGROUNDS, KINDS, render, sample
-from neural_recon.evaluation import metrics
-from neural_recon.evaluation.networks import Judges
+from neural_recon.evaluation import metrics, networks
+from neural_recon.evaluation.networks import PresetNetworks
 from neural_recon.evaluation.scored_results import score_subject
 from neural_recon.features.feature_files import write_chunk
-from neural_recon.features.spaces import SPACES
+
+SPACES = ("vdvae", "vision", "text")
 
 SIDE = 40
 TRAIN, TEST = np.arange(20, 30), np.array([3, 5, 8, 11, 12, 13, 14, 17])
@@ -108,7 +109,7 @@ def subject(tmp_path, stimuli, weights, scenes, rng):
     refits = []
     for space in SPACES:
         refits.append(tmp_path / f"ridge/{space}/shuffled_refits.tsv")
-        names = ("two_way", "retrieval_image") if space == "clip_vision" else ("two_way",)
+        names = ("two_way", "retrieval_image") if space == "vision" else ("two_way",)
         rows = [(k, name, score, 50) for name in names for k, score in enumerate((1.0, 0.6, 0.5, 0.4))]
         write_table(refits[-1], pd.DataFrame(rows, columns=["refit", "metric", "score", "features"]))
     return SimpleNamespace(
@@ -132,6 +133,13 @@ def subject(tmp_path, stimuli, weights, scenes, rng):
 
 
 @pytest.fixture
+def thumbnails(monkeypatch):
+    """The networks of native, with thumbnails instead of CLIP's embedding."""
+    monkeypatch.setattr(networks, "load_clip", lambda *_, **__: Thumbnail())
+    return PresetNetworks("native", {"clip": "its folder"})
+
+
+@pytest.fixture
 def knowing(monkeypatch, stimuli):
     """A judge that knows every stimulus, and nothing else."""
 
@@ -145,9 +153,16 @@ def knowing(monkeypatch, stimuli):
 
 
 @pytest.mark.usefixtures("knowing")
-def test_every_score_of_a_subject(subject, stimuli, scenes):
+def test_every_score_of_a_subject(subject, stimuli, scenes, thumbnails):
     scores = score_subject(
-        "subj01", subject, Judges("native", Thumbnail()), EVALUATION, seed=0, judge=read_judge(subject.judge)
+        "subj01",
+        subject,
+        thumbnails,
+        EVALUATION,
+        seed=0,
+        spaces=SPACES,
+        retrieved="vision",
+        judge=read_judge(subject.judge),
     )
     table = scores.summary_table().set_index(["variant", "picture", "metric"])
     assert table.index.is_unique
@@ -175,8 +190,8 @@ def test_every_score_of_a_subject(subject, stimuli, scenes):
         assert decoder["refit_z"] == pytest.approx(5)
         assert painted[["refits", "refit_score"]].tolist() == [2, 0.6]
         assert painted["refit_p"] == pytest.approx(1 / 3)
-    assert table.loc["decoded", "clip_vision", "retrieval_image"]["refits"] == 3
-    assert pd.isna(table.loc["decoded", "clip_vision", "retrieval_brain"]["refits"])
+    assert table.loc["decoded", "vision", "retrieval_image"]["refits"] == 3
+    assert pd.isna(table.loc["decoded", "vision", "retrieval_brain"]["refits"])
     assert table[~table.index.get_level_values("picture").isin(SPACES)]["refits"].isna().all()
     assert table["n"]["swapped"].tolist() == [4] * len(table["n"]["swapped"])
     assert table["n"]["mean_image", "baseline", "pixcorr"] == 8
@@ -196,10 +211,17 @@ def test_every_score_of_a_subject(subject, stimuli, scenes):
     } <= set(scores.comparisons()["comparison"])
 
 
-def test_without_a_judge(subject):
+def test_without_a_judge(subject, thumbnails):
     subject.judge = []
     scores = score_subject(
-        "subj01", subject, Judges("native", Thumbnail()), EVALUATION, seed=0, judge=read_judge(subject.judge)
+        "subj01",
+        subject,
+        thumbnails,
+        EVALUATION,
+        seed=0,
+        spaces=SPACES,
+        retrieved="vision",
+        judge=read_judge(subject.judge),
     )
     table = scores.summary_table()
     assert set(table.loc[table["not_measured"] == "", "metric"]) == {
@@ -213,15 +235,17 @@ def test_without_a_judge(subject):
     }
 
 
-def test_weights_without_scenes(subject):
+def test_weights_without_scenes(subject, thumbnails):
     subject.judge = subject.judge[:1]
     with pytest.raises(InputError, match=r"both classifier and scenes.*judge\.safetensors alone"):
         score_subject(
             "subj01",
             subject,
-            Judges("native", Thumbnail()),
+            thumbnails,
             EVALUATION,
             seed=0,
+            spaces=SPACES,
+            retrieved="vision",
             judge=read_judge(subject.judge),
         )
 
@@ -266,9 +290,11 @@ def test_networks_of_a_published_preset(subject, tmp_path, monkeypatch):
     scores = score_subject(
         "subj01",
         subject,
-        Judges("mindeye2", None, files),
+        PresetNetworks("mindeye2", files),
         evaluation,
         seed=0,
+        spaces=SPACES,
+        retrieved="vision",
         judge=read_judge(subject.judge),
     )
     table = scores.summary_table().set_index(["variant", "picture", "metric"])
@@ -295,9 +321,9 @@ def test_networks_of_a_published_preset(subject, tmp_path, monkeypatch):
     ]
     assert missing["mean"].isna().all()
     assert "evaluation.networks names no weights of swav" in missing["not_measured"].iloc[-1]
-    assert measured.loc[("decoded", "clip_vision", "retrieval_image"), "mean"] == 1
-    assert measured.loc[("decoded", "clip_vision", "retrieval_brain"), "mean"] == 1
-    assert measured.loc[("shuffled", "clip_vision", "retrieval_image"), "shuffled"] == pytest.approx(
+    assert measured.loc[("decoded", "vision", "retrieval_image"), "mean"] == 1
+    assert measured.loc[("decoded", "vision", "retrieval_brain"), "mean"] == 1
+    assert measured.loc[("shuffled", "vision", "retrieval_image"), "shuffled"] == pytest.approx(
         1 / 8, abs=0.05
     )
     tests = scores.comparisons().set_index(["comparison", "metric"])["better"]

@@ -39,12 +39,12 @@ def by_repairing(matrix: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def test_two_way_identification_of_signal_and_of_noise(scores, rng):
     truth = rng.standard_normal((40, 200))
-    scores.add_two_way("decoded", "vdvae", "two_way", IDS, truth, truth + rng.standard_normal((40, 200)))
+    scores.compare("decoded", "vdvae", "two_way", IDS, truth, truth + rng.standard_normal((40, 200)))
     found = row(scores)
     assert found["mean"] == pytest.approx(1, abs=0.01)
     assert found["shuffled"] == pytest.approx(0.5, abs=0.02)
     assert found["p"] == 1 / 401
-    scores.add_two_way("shuffled", "vdvae", "two_way", IDS, truth, rng.standard_normal((40, 200)))
+    scores.compare("shuffled", "vdvae", "two_way", IDS, truth, rng.standard_normal((40, 200)))
     found = row(scores)
     assert found["mean"] == pytest.approx(0.5, abs=0.15)
     assert found["p"] > 0.02
@@ -54,7 +54,7 @@ def test_two_way_identification_of_signal_and_of_noise(scores, rng):
 def test_labels_by_hand_and_at_chance(scores):
     truth = np.array(["cat", "cat", "car", "cup"], dtype=object)  # as they come from a table
     named = np.array(["cat", "car", "car", "cat"])
-    scores.add_labels("decoded", "base", "object", np.arange(4), truth, named)
+    scores.compare("decoded", "base", "object", np.arange(4), truth, named)
     assert row(scores)["mean"] == 0.5
     assert scores.images[-1]["value"].tolist() == [1, 0, 1, 0]
     # all 24 pairings: cat 2 x 2, car 1 x 2 of 16 pairs agree
@@ -173,7 +173,7 @@ def test_distances_are_better_when_lower(scores, rng):
     truth = rng.standard_normal((40, 50))
     found = truth + rng.standard_normal((40, 50))
     for variant, features in (("decoded", found), ("shuffled", np.roll(found, 1, axis=0))):
-        scores.add_features(variant, "base", "swav_distance", IDS, truth, features)
+        scores.compare(variant, "base", "swav_distance", IDS, truth, features)
     own, wrong = scores.summary
     expected = [1 - pearsonr(t, f).statistic for t, f in zip(truth, found, strict=True)]
     np.testing.assert_allclose(scores.images[0]["value"], expected, atol=1e-12)
@@ -183,7 +183,7 @@ def test_distances_are_better_when_lower(scores, rng):
     assert wrong["p"] > 0.02
     # controls are painted for some images only
     some = np.array([7, 3, 30])
-    scores.add_features("swapped", "base", "swav_distance", IDS[some], truth, found[some], some)
+    scores.compare("swapped", "base", "swav_distance", IDS[some], truth, found[some], some)
     np.testing.assert_allclose(scores.images[-1]["value"], np.array(expected)[some], atol=1e-12)
     test = scores.comparisons()
     assert (test["better"] == "lower").all()
@@ -191,7 +191,7 @@ def test_distances_are_better_when_lower(scores, rng):
 
 def test_constant_features_have_distance_one(scores, rng):
     truth, found = rng.standard_normal((40, 50)), np.ones((40, 50))
-    scores.add_features("decoded", "base", "efficientnet_distance", IDS, truth, found)
+    scores.compare("decoded", "base", "efficientnet_distance", IDS, truth, found)
     assert row(scores)["mean"] == 1
     assert row(scores)["p"] == 1
 
@@ -201,7 +201,7 @@ def test_retrieval_both_ways(scores, rng):
     found = truth + 0.2 * rng.standard_normal((40, 60))
     found[:, :] += 40 * (np.arange(40) == 3)[:, None]  # one prediction that points elsewhere
     found[5] = 0  # and one that has no direction
-    scores.add_retrieval("decoded", "clip_vision", IDS, truth, found)
+    scores.add_retrieval("decoded", "vision", IDS, truth, found)
     image, brain = scores.summary
     assert (image["metric"], brain["metric"]) == ("retrieval_image", "retrieval_brain")
     cosine = 1 - np.array([[distance.cosine(t, f) if f.any() else 1 for f in found] for t in truth])

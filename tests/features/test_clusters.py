@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from neural_recon.core.errors import InputError
-from neural_recon.features.clusters import class_tokens, cluster_split
+from neural_recon.features.clusters import cluster_split, summaries
 from neural_recon.features.feature_files import write_chunk
 
 
@@ -52,7 +52,9 @@ def test_too_few_images_or_clusters(images):
         cluster_split(features, ids, 2, 0.9, 0)
 
 
-def test_class_tokens_are_the_first_part(tmp_path, rng):
+def test_what_summarises_an_image_are_the_first_parts(tmp_path, rng):
     features = rng.normal(size=(4, 9)).astype(np.float16)
     write_chunk(tmp_path / "a.h5", features, np.zeros(4, bool), np.arange(4), {}, [3, 6])
-    np.testing.assert_array_equal(class_tokens([tmp_path / "a.h5"], np.array([2, 0])), features[[2, 0], :3])
+    for parts, width in ((1, 3), (2, 9), (None, 9)):
+        found = summaries([tmp_path / "a.h5"], np.array([2, 0]), parts)
+        np.testing.assert_array_equal(found, features[[2, 0], :width])

@@ -3,16 +3,11 @@
 import h5py
 import numpy as np
 import pytest
-import torch
-from helpers.tiny_vdvae import TINY_VDVAE
-from PIL import Image
 
-from neural_recon.core import random_streams
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import write_hdf5
-from neural_recon.features import extraction, feature_files
+from neural_recon.features import feature_files
 from neural_recon.features.feature_files import FeatureTable
-from neural_recon.models.vdvae import VDVAE
 
 WIDTH = 1500  # more than one block of columns
 
@@ -125,53 +120,3 @@ def test_rows_of_predictions_and_of_chunks(chunks, tmp_path, rng):
     np.testing.assert_array_equal(feature_files.read_rows(path, [10, 20, 10]), predictions[[1, 2, 1]])
     with pytest.raises(InputError, match=r"decoded.h5: expected a row for image 40"):
         feature_files.read_rows(str(path), [10, 40])
-
-
-class Letters:
-    """In place of CLIP: two tokens of three numbers, the counts of letters a, b and c, and their squares."""
-
-    def text(self, captions):
-        counts = np.array([[text.count(letter) for letter in "abc"] for text in captions], np.float32)
-        return np.stack([counts, counts**2], axis=1)
-
-
-def test_text_features_are_means_over_captions():
-    captions = [["aab", "c"], [], ["bbb"], ["a", "b", "c", "aa", "bb"]]
-    expected = [
-        [1, 0.5, 0.5, 2, 0.5, 0.5],
-        [0, 0, 0, 0, 0, 0],  # the empty caption
-        [0, 3, 0, 0, 9, 0],
-        [0.6, 0.6, 0.2, 1, 1, 0.2],
-    ]
-    found = extraction.text_features(Letters(), captions)
-    np.testing.assert_allclose(found, np.reshape(expected, (4, 2, 3)), rtol=1e-6)
-
-
-@pytest.fixture(scope="module")
-def vdvae():
-    torch.manual_seed(0)
-    return VDVAE(TINY_VDVAE).eval()
-
-
-def test_vdvae_features_are_latents_of_reduced_pictures(vdvae, rng):
-    pictures = rng.integers(0, 256, (3, 20, 20, 3), np.uint8)
-    found = extraction.vdvae_features(vdvae, pictures, np.array([7, 8, 9]), 2, "mean", 0)
-    small = np.stack(
-        [np.asarray(Image.fromarray(p).resize((8, 8), Image.Resampling.BILINEAR)) for p in pictures]
-    )
-    assert found.shape == (3, 2 + 2 * 4 * 4)
-    np.testing.assert_array_equal(found, vdvae.encode(small, 2))
-
-
-def test_drawn_latents_belong_to_run_and_image(vdvae, rng):
-    picture = rng.integers(0, 256, (1, 8, 8, 3), np.uint8)
-    pictures, ids = np.repeat(picture, 3, axis=0), np.array([7, 8, 7])
-    drawn = extraction.vdvae_features(vdvae, pictures, ids, 3, "sample", 0)
-    np.testing.assert_allclose(drawn[0], drawn[2], atol=1e-5)
-    assert np.abs(drawn[0] - drawn[1]).max() > 0.1
-    alone = extraction.vdvae_features(vdvae, picture, ids[1:2], 3, "sample", 0)
-    np.testing.assert_allclose(alone[0], drawn[1], atol=1e-5)
-    other = extraction.vdvae_features(vdvae, picture, ids[:1], 3, "sample", 1)
-    assert np.abs(other[0] - drawn[0]).max() > 0.1
-    expected = vdvae.encode(picture, 3, generators=[random_streams.generator(0, 8, "vdvae posterior")])
-    np.testing.assert_array_equal(alone, expected)

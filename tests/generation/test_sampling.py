@@ -7,14 +7,12 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler
-from helpers.tiny_vdvae import TINY_VDVAE
 from PIL import Image
 
 from neural_recon.core import random_streams
 from neural_recon.core.errors import InputError
-from neural_recon.generation.sampling import base_images, enlarge, reconstruct
+from neural_recon.generation.sampling import enlarge, reconstruct
 from neural_recon.models.dual_unet import DualUNet
-from neural_recon.models.vdvae import VDVAE
 from neural_recon.models.versatile import PUBLISHED_SCHEDULE, DualGuidedPipeline
 
 SETTINGS = {"strength": 0.75, "mixing": 0.4, "guidance_scale": 3.0, "steps": 4}
@@ -402,20 +400,3 @@ def test_enlarged_pictures():
     np.testing.assert_allclose(enlarge(images, 4).permute(0, 2, 3, 1), images / 127.5 - 1, atol=1e-6)
     blue = np.asarray(Image.fromarray(images[0, ..., 2]).resize((12, 12), Image.Resampling.BICUBIC))
     np.testing.assert_allclose(large[0, 2], blue / 127.5 - 1, atol=1e-6)
-
-
-def test_base_images_are_decoded_latents():
-    torch.manual_seed(0)
-    model = VDVAE(TINY_VDVAE).eval()
-    for block in model.decoder.dec_blocks:  # else latents hardly matter
-        torch.nn.init.normal_(block.z_proj.weight)
-    latents = np.random.default_rng(0).standard_normal((3, 2 + 32)).astype(np.float16)
-    images = base_images(model, latents)
-    assert images.dtype == np.uint8
-    assert images.shape == (3, 8, 8, 3)
-    np.testing.assert_array_equal(images, model.decode(latents.astype(np.float32)))
-    assert off_by(images[0], images[1]) > 0
-    np.testing.assert_array_equal(images[1:], base_images(model, latents[1:]))
-    latents[1, 5] = np.nan
-    with pytest.raises(InputError, match=r"expected latents of finite numbers, found others in 1 of 3 rows"):
-        base_images(model, latents)

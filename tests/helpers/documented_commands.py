@@ -80,9 +80,7 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
         says="reconstruct"
     ),
     "snakemake --cores 2 --config ridge='{keep: kernel}' -- "
-    "results/decoders/subj01/{vdvae,clip_vision,clip_text}.h5": Elsewhere(
-        "tests/workflow/test_changed_runs.py"
-    ),
+    "results/decoders/subj01/{vdvae,vision,text}.h5": Elsewhere("tests/workflow/test_changed_runs.py"),
     # NSD
     "neural-recon doctor --configfile config/nsd.yaml": Here(status=1, says="next: "),
     "snakemake --cores 4 fetch": Elsewhere("tests/workflow/test_fetch_workflow.py"),

@@ -248,7 +248,7 @@ def configuration(path: Path) -> None:
     folder = next(parent for parent in path.parents if (parent / "config").is_dir())
     found = read_config(folder / "config/nsd.yaml", folder)
     table = weights.read_table(folder / "config/weights.yaml")
-    weights.locate("vdvae", found.weights.vdvae, table)
+    weights.locate("spaces.vdvae.weights", found.spaces["vdvae"].weights, table)
 
 
 def ids(path: Path) -> None:

@@ -11,7 +11,7 @@ from neural_recon.core.files import write_hdf5, write_table
 from neural_recon.evaluation import region_tests, regions
 from neural_recon.report.results import SubjectFiles
 
-SPACES = ("vdvae", "clip_vision", "clip_text")
+SPACES = ("vdvae", "vision", "text")
 LEVELS = {  # (variant, picture): how good, on the scale of two-way identification
     ("decoded", "base"): 0.68,
     ("decoded", "final"): 0.88,
@@ -241,6 +241,11 @@ CONFIGURATION = {
     "recipe": "brain_diffuser_small",
     "nsd": {"root": "resources/nsd <here>", "preparation": "betas_fithrf_GLMdenoise_RR"},
     "subjects": {"subj01": {"sessions": 4, "format": "nii.gz"}},
+    "spaces": {
+        "vdvae": {"kind": "vdvae", "weights": "vdvae.th", "hparams": "hparams.json", "layers": 2},
+        "vision": {"kind": "versatile_vision", "weights": "versatile"},
+        "text": {"kind": "versatile_text", "weights": "versatile"},
+    },
     "ridge": {"alpha": dict.fromkeys(SPACES, "cv"), "calibration": "train"},
     "evaluation": {"preset": "native"},
     "demo": {"seed": 20, "sessions": 4},
@@ -260,7 +265,7 @@ def write_regions(folder, rng, ids):
     write_table(folder / "scores.tsv", pd.DataFrame(rows, columns=regions.SCORES))
     tests = [["subj01", region, space, "two_way", against, 0.8, 0.7, len(ids), 0.001, 0.004]
              for against in region_tests.OTHERS for region in ("V1", "faces")
-             for space in region_tests.SPACES]  # fmt: skip
+             for space in ("base", *SPACES)]  # fmt: skip
     write_table(folder / "tests.tsv", pd.DataFrame(tests, columns=region_tests.TESTS))
     for name in ("V1", "faces"):
         arrays = {"images": draw(rng, len(ids), 16, 4), "image_id": np.array(ids)}

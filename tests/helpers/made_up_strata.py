@@ -38,7 +38,7 @@ def person(folder, rng, subject, content=True, regions=False):
     write_table(folder / f"{subject}_trends.tsv", trends)
     if regions:
         files.regions = folder / f"regions_{subject}"
-        spaces, pairs = ("clip_vision", "base"), [(REGION, "clip_vision"), (RANDOM, "clip_vision")]
+        spaces, pairs = ("vision", "base"), [(REGION, "vision"), (RANDOM, "vision")]
         pairs += [(decoder, "base") for decoder in (REGION, RANDOM)]
         tables = {name: scores_of(rng, images, pairs, ["two_way"]) for name in ("V1", "places")}
         every = scores_of(rng, images, [("decoded", space) for space in spaces], ["two_way"])

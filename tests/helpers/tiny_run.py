@@ -13,18 +13,23 @@ from neural_recon.datasets.nsd.nsd_tree import Tree
 from neural_recon.demo import design, tree
 
 TRAIN, TEST = 24, 8
+VDVAE = "models/imagenet64-iter-1600000-model-ema.th"
 DEMO = Demo(subjects=["subj01"], sessions=1, shared_images=50, own_images=200, rendered_shared=50)
 CONFIG = {
     "recipe": "brain_diffuser_small",
     "nsd": {"root": "nsd", "preparation": "betas_fithrf"},
     "subjects": {"subj01": {"sessions": 1, "format": "hdf5"}},
     "split": {"train": "train.txt", "test": "test.txt"},
-    "features": {"chunk": 16, "vdvae": {"hparams": "models/hparams.json", "layers": 5}},
-    "ridge": {"alpha": {"vdvae": 1000, "clip_vision": 1000, "clip_text": 1000}},
-    "weights": {"vdvae": "models/imagenet64-iter-1600000-model-ema.th",
-                "versatile": "models/versatile-diffusion"},
+    "spaces": {
+        "vdvae": {"weights": VDVAE, "hparams": "models/hparams.json", "layers": 5},
+        "vision": {"weights": "models/versatile-diffusion"},
+        "text": {"weights": "models/versatile-diffusion"},
+    },
+    "features": {"chunk": 16},
+    "ridge": {"alpha": {"vdvae": 1000, "vision": 1000, "text": 1000}},
     "generator": {"weights": "models/versatile-diffusion", "steps": 2, "chunk": 4},
-    "evaluation": {"preset": "native", "control_images": 2, "repairings": 100, "seeds": 1},
+    "evaluation": {"preset": "native", "networks": {"clip": "models/versatile-diffusion"},
+                   "control_images": 2, "repairings": 100, "seeds": 1},
 }  # fmt: skip
 
 

@@ -19,12 +19,13 @@ SMALL = {
     "subjects": {"subj01": {"sessions": 1, "format": "hdf5"}},
     "features": {"chunk": 200},
     "ridge": {
-        "alpha": {"vdvae": 1000, "clip_vision": "cv", "clip_text": 2000},
+        "alpha": {"vdvae": 1000, "vision": "cv", "text": 2000},
         "cross_validation": {"alphas": [100, 1000], "folds": 2, "targets": 64, "groups": "parts"},
     },
     "generator": {"steps": 4},
     "evaluation": {
         "preset": "native",
+        "networks": {"clip": "resources/demo_models/versatile"},
         "control_images": 6,
         "repairings": 100,
         "seeds": 2,

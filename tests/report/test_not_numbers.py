@@ -361,7 +361,7 @@ def test_predictions_that_are_no_numbers_are_refused(tmp_path, rng):
 
 
 def test_networks_that_give_no_numbers_are_refused(monkeypatch):
-    judges = networks.Judges("native")
+    judges = networks.PresetNetworks("native", {})
     bad = {"clip_two_way": np.array([[1.0, 2.0], [np.nan, 1.0]], np.float32)}
     monkeypatch.setattr(judges, "_batch", lambda *_: bad)
     with pytest.raises(

@@ -325,7 +325,7 @@ def test_same_results_same_file(made, tmp_path):
 def test_retrieval_and_what_was_not_measured(made, tmp_path):
     _, (files, _), stimuli = made
     summary = pd.read_csv(files.summary, sep="\t").assign(better="higher", not_measured="")
-    row = {**summary.iloc[0].to_dict(), "variant": "decoded", "picture": "clip_vision"}
+    row = {**summary.iloc[0].to_dict(), "variant": "decoded", "picture": "vision"}
     found = [
         {**row, "metric": f"retrieval_{way}", "mean": mean}
         for way, mean in (("image", 0.61), ("brain", 0.47))
@@ -642,16 +642,16 @@ def test_a_penalty_at_an_edge_or_below_zero_is_said_in_words(made, tmp_path):
         [{"group": 1, "features": None, "alpha": 5e4, "fold": 0, "score": None, "chosen": True}]
     )
     write_table(tmp_path / "fixed.tsv", fixed)
-    targets = pd.read_csv(files.targets["clip_text"], sep="\t")
+    targets = pd.read_csv(files.targets["text"], sep="\t")
     write_table(tmp_path / "targets.tsv", targets.assign(r2_ridge=-0.0312))
     alphas = {
         "vdvae": penalty_curve(tmp_path / "below.tsv", [-0.009, -0.0021, -0.004]),
-        "clip_vision": penalty_curve(tmp_path / "edge.tsv", [0.08, 0.03, 0.01]),
-        "clip_text": tmp_path / "fixed.tsv",
+        "vision": penalty_curve(tmp_path / "edge.tsv", [0.08, 0.03, 0.01]),
+        "text": tmp_path / "fixed.tsv",
     }
     people = [
         dataclasses.replace(
-            files, alphas=alphas, targets={**files.targets, "clip_text": tmp_path / "targets.tsv"}
+            files, alphas=alphas, targets={**files.targets, "text": tmp_path / "targets.tsv"}
         ),
         dataclasses.replace(
             other,
@@ -686,9 +686,9 @@ def test_a_penalty_at_an_edge_or_below_zero_is_said_in_words(made, tmp_path):
 @pytest.mark.usefixtures("no_plots")
 def test_no_token_map_where_tokens_fill_no_square(made, tmp_path):
     output, subjects, stimuli = made
-    table = pd.read_csv(subjects[0].targets["clip_vision"], sep="\t")
+    table = pd.read_csv(subjects[0].targets["vision"], sep="\t")
     write_table(tmp_path / "some.tsv", table.iloc[:-1])
-    files = dataclasses.replace(subjects[0], targets={"clip_vision": tmp_path / "some.tsv"})
+    files = dataclasses.replace(subjects[0], targets={"vision": tmp_path / "some.tsv"})
     build(output, [files], stimuli, None, CONFIGURATION)
     text = Page(output.read_text(encoding="utf-8")).text
     assert "What is decodable" in text

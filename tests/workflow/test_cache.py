@@ -21,7 +21,7 @@ REAL = {
     "features": {"chunk": 250},
     "weights": {"vdvae": "vdvae-imagenet64"},
 }
-CHUNKS = ["clip_text/shared_000", "clip_text/subj01_000", "clip_vision/shared_000"]
+CHUNKS = ["text/shared_000", "text/subj01_000", "vision/shared_000"]
 FEATURES = [f"results/features/{chunk}.h5" for chunk in CHUNKS]
 
 
@@ -81,5 +81,5 @@ def test_second_folder_takes_features_and_weights_of_the_first(folders, tmp_path
         file["imgBrick"][0] = 1
     planned = snakemake(two, "--cache", "--dry-run", "--", *FEATURES, config=REAL)
     said = planned.stdout + planned.stderr
-    assert "clip_vision/shared_000.h5 will be written to global between-workflow cache" in said
-    assert "clip_text/shared_000.h5 will be" not in said
+    assert "vision/shared_000.h5 will be written to global between-workflow cache" in said
+    assert "text/shared_000.h5 will be" not in said

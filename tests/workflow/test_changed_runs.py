@@ -15,8 +15,9 @@ from neural_recon.core import files
 from neural_recon.decoding import kept_decoders
 from neural_recon.evaluation.metrics import two_way_identification
 from neural_recon.features.feature_files import read_rows
-from neural_recon.features.spaces import SPACES
 from neural_recon.generation.sampling import resized
+
+SPACES = ("vdvae", "vision", "text")
 
 pytestmark = pytest.mark.slow
 
@@ -99,10 +100,10 @@ def test_training_on_single_trials(another):
     kernel = files.read_hdf5(another / "results/ridge/subj01/kernel.h5", "images", "train_ids", "test_ids")
     assert len(kernel["train_ids"]) == 600
     assert np.unique(kernel["images"], return_counts=True)[1].tolist() == [3] * 200
-    chunks = sorted((another / "results/features/clip_vision").glob("*.h5"))
+    chunks = sorted((another / "results/features/vision").glob("*.h5"))
     scores = {}
     for name in names:
-        path = another / f"results/ridge/subj01/clip_vision/{name}.h5"
+        path = another / f"results/ridge/subj01/vision/{name}.h5"
         found = files.read_hdf5(path, "predictions")["predictions"]
         scores[name] = two_way_identification(read_rows(chunks, kernel["test_ids"]), found).mean()
     assert scores["decoded"] > 0.8

@@ -208,7 +208,9 @@ def test_networks_to_score_by():
     torch.save({}, "efficientnet_b1-c27df63c.pth")
     found, advice = examine({**REAL, "evaluation": {"networks": named}})
     assert found["weights"][0] == "note"
-    assert found["weights"][1].startswith("evaluation.networks names no inception: their scores will not")
+    assert found["weights"][1].startswith(
+        "evaluation.networks names no inception, no clip: their scores will not"
+    )
     assert found["weights of swav"][0] == "wrong"
     assert found["weights of swav"][1].startswith("mine.pth.tar: expected the tensor bn1.weight")
     # the right network with the other preset's weights
@@ -216,8 +218,10 @@ def test_networks_to_score_by():
     assert "expected efficientnet_b1_rwightman-bac287d4.pth" in found["weights of efficientnet"][1]
     assert found["weights of alexnet"] == ("note", "alexnet: will be fetched, about 0.2 GB")
     assert "mend what is said of the weights" in advice
-    native, _ = examine({**REAL, "evaluation": {"preset": "native"}})
+    clip = {"clip": "resources/demo_models/versatile"}
+    native, _ = examine({**REAL, "evaluation": {"preset": "native", "networks": clip}})
     assert "weights" not in native
+    assert native["weights of clip"][1].endswith("versatile: names and shapes are right")
 
 
 def test_weights_that_are_no_name_and_no_path():

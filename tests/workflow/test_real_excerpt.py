@@ -72,7 +72,7 @@ def test_the_excerpts_own_figure(project):
 @pytest.mark.parametrize("subject", ["subj01", "subj02"])
 def test_features_are_identified_above_chance(summary, subject):
     """Predicted features of real trials find their pictures; a decoder of shuffled pairs does not."""
-    for space in ("vdvae", "clip_vision", "clip_text"):
+    for space in ("vdvae", "vision", "text"):
         decoded = summary.loc[(subject, "decoded", space, "two_way")]
         shuffled = summary.loc[(subject, "shuffled", space, "two_way")]
         print(subject, space, decoded.to_dict(), shuffled["mean"])
@@ -97,7 +97,7 @@ def test_features_are_identified_above_chance(summary, subject):
 @pytest.mark.parametrize("subject", ["subj01", "subj02"])
 def test_the_best_penalty_lies_within_those_tried(project, subject):
     """Of 1e2 to 1e6 the smallest was the best in every space: for 22 voxels they are all large."""
-    for space in ("vdvae", "clip_vision", "clip_text"):
+    for space in ("vdvae", "vision", "text"):
         curve = pd.read_csv(project / f"out/results/ridge/{subject}/{space}/alpha.tsv", sep="\t")
         means = curve.groupby("alpha")["score"].mean()
         chosen = curve.loc[curve["chosen"], "alpha"].unique()

@@ -133,7 +133,7 @@ def _(run):
         return run.stale()
 
 
-@change("one caption", features_clip_text=2, ridge=1)
+@change("one caption", features_text=2, ridge=1)
 def _(run):
     """The file keeps its size, which is above what is read whole of other files."""
     with restored(run.tree.captions) as path:
@@ -148,7 +148,7 @@ for line, model, counts in (
     (
         "the CLIP text encoder's weights",
         "versatile/text_encoder/model.safetensors",
-        {"features_clip_text": 2, "ridge": 1},
+        {"features_text": 2, "ridge": 1},
     ),
     ("the UNet's weights", "versatile/image_unet/diffusion_pytorch_model.safetensors", {}),
 ):
@@ -173,15 +173,15 @@ def _(run):
     return run.after_nothing
 
 
-@change("`ridge.alpha` of `clip_text`", ridge=1, target_scores=1, leaks=1,
+@change("`ridge.alpha` of `text`", ridge=1, target_scores=1, leaks=1,
         data_amount_subject=1, held_out_clusters=1, shuffled_refits=1)  # fmt: skip
 def _(run):
-    return run.stale(ridge={"alpha": {"clip_text": 3000}})
+    return run.stale(ridge={"alpha": {"text": 3000}})
 
 
 @change("`ridge.alpha` of all spaces", ridge=3)
 def _(run):
-    return run.stale(ridge={"alpha": {"vdvae": 1, "clip_vision": 2, "clip_text": 3}})
+    return run.stale(ridge={"alpha": {"vdvae": 1, "vision": 2, "text": 3}})
 
 
 @change("`generator.strength`")
@@ -240,7 +240,7 @@ def _(run):
     return run.stale(data_amount={"sessions": [1, 2]})
 
 
-@change("another subject", features_vdvae=1, features_clip_vision=1, features_clip_text=1, trials=1, scores=1,
+@change("another subject", features_vdvae=1, features_vision=1, features_text=1, trials=1, scores=1,
         report=1)  # fmt: skip
 def _(run):
     """In the demo, which writes another subject's files; one chunk of its own."""

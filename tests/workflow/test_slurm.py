@@ -21,7 +21,7 @@ FIRST = {
     *("features_vdvae", "betas", "quality", "responses"),
     *("ridge_kernel", "ridge", "base_images"),
 }
-RULES = FIRST | {"features_clip_text", "features_clip_vision", "unconditional", "reconstruct"}
+RULES = FIRST | {"features", "unconditional", "reconstruct"}
 # a small machine, and jobs of seconds: threads that fit, GPU jobs that are not grouped, and jobs looked at
 # when most have ended, as a look that finds none puts the next off by ten more
 HERE = [
@@ -153,7 +153,7 @@ def test_two_gpus_two_jobs_and_what_failed_is_named_and_mended(project):
     # first the one that waits for no GPU, and would be over before the other begins
     cancelled = running(run, "unconditional")
     subprocess.run(["scancel", cancelled], check=True)
-    late = running(run, "clip_vision")
+    late = running(run, "vision")
     # stopped, it cannot end before its time is over
     subprocess.run(["scancel", "--signal=STOP", "--full", late], check=True)
     # not "now", which the controller refuses when its clock is already at the next second
@@ -162,7 +162,7 @@ def test_two_gpus_two_jobs_and_what_failed_is_named_and_mended(project):
     assert run.returncode == 1, told
     states = {job["JobId"]: job["JobState"] for job in jobs()}
     assert (states[cancelled], states[late]) == ("CANCELLED", "TIMEOUT")
-    for job, rule in ((cancelled, "unconditional"), (late, "features_clip_vision")):
+    for job, rule in ((cancelled, "unconditional"), (late, "features")):
         assert re.search(rf"log: cluster_logs/{rule}.*check log file", told), told
         (log,) = set(re.findall(rf"log: (?:[^\n]*, )?(/[^\n]*/{job}\.log) \(check log", told))
         assert "CANCELLED" in Path(log).read_text(encoding="utf-8")
@@ -175,7 +175,7 @@ def test_two_gpus_two_jobs_and_what_failed_is_named_and_mended(project):
     assert run.returncode == 0, told
     second = [job for job in jobs() if job["JobId"] not in states]
     missing = {
-        "features_clip_vision",
+        "features",
         "unconditional",
         "ridge",
         "reconstruct",

@@ -13,7 +13,7 @@ HEAVY = ("torch", "transformers", "diffusers", "sklearn", "scipy.stats", "matplo
 # diffusers when they are loaded.
 NEEDS = {
     ("torch",): (
-        "base_images", "control_pictures", "features_clip_text", "features_clip_vision", "features_vdvae",
+        "base_images", "control_pictures", "features",
         "reconstruct", "region_decoders", "region_pictures", "scores", "unconditional",
     ),
     ("matplotlib",): ("figure", "quality_page", "report"),
@@ -22,8 +22,8 @@ NEEDS = {
 }  # fmt: skip
 # Scripts of many jobs, or of jobs that many wait for, that touch no table.
 WITHOUT_TABLES = (
-    "collect_reconstructions", "control_pictures", "features_clip_text", "features_clip_vision",
-    "features_vdvae", "pictures", "reconstruct", "ridge_kernel", "unconditional",
+    "collect_reconstructions", "control_pictures", "features",
+    "pictures", "reconstruct", "ridge_kernel", "unconditional",
 )  # fmt: skip
 SCRIPTS = {path.stem: path for path in (ROOT / "workflow/scripts").glob("*.py")}
 OTHERS = sorted(set(SCRIPTS) - {name for names in NEEDS.values() for name in names})

@@ -13,7 +13,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from neural_recon.workflow import terminal
 
-FILES = [f"results/features/clip_vision/shared_{k:03d}.h5" for k in range(300)]
+FILES = [f"results/features/vision/shared_{k:03d}.h5" for k in range(300)]
 INFO = {
     "event": LogEvent.JOB_INFO, "jobid": 3, "rule_msg": None, "rule_name": "report", "local": False,
     "is_checkpoint": False, "input": FILES, "output": FILES, "log": ["logs/report/all.log"],
@@ -31,7 +31,7 @@ def printed(message: dict, quiet: set | None = None) -> str:
 def test_a_job_of_hundreds_of_files_is_three_short_lines():
     lines = printed(INFO).splitlines()
     assert len(lines) == 3  # the time, the job, the reason
-    assert lines[1].startswith("Job 3: report (who=all) -> results/features/clip_vision/shared_000.h5, ")
+    assert lines[1].startswith("Job 3: report (who=all) -> results/features/vision/shared_000.h5, ")
     assert lines[1].endswith(" (log: logs/report/all.log)")
     assert max(map(len, lines)) < 300
     plain = DefaultFormatter(set()).format(logging.makeLogRecord({"msg": "", **INFO}))

@@ -36,7 +36,7 @@ def test_run_is_whole(project):
     targets = pd.read_parquet(results / "targets/subj01/vdvae.parquet")
     with h5py.File(results / "ridge/subj01/vdvae/decoded.h5") as file:
         assert len(targets) == file["predictions"].shape[1]
-    parts = pd.read_csv(results / "targets/subj01/clip_vision.tsv", sep="\t")
+    parts = pd.read_csv(results / "targets/subj01/vision.tsv", sep="\t")
     assert parts["part"].tolist() == list(range(66))
     assert (parts["r"] > parts["chance"]).all()
     assert (parts["ceiling"] < 1).all()
@@ -130,7 +130,7 @@ def test_regions_are_scored(project):
     summary = pd.read_csv(project / "results/scores/subj01/summary.tsv", sep="\t")
     known = summary.set_index(["variant", "picture", "metric"])["mean"]
     own = table[table["region"] == "all voxels"].set_index("space")["score"]
-    assert own["clip_text"] == known["decoded", "clip_text", "two_way"]
+    assert own["text"] == known["decoded", "text", "two_way"]
     pictures = files.read_hdf5(folder / "synthetic.h5")
     assert pictures["region"].tolist() == ["no region", "random voxels", "V1", "places"]
     assert len(pictures["final"]) == 4
@@ -221,4 +221,4 @@ def test_only_what_a_kind_needs_runs_for_its_pictures(project):
     assert [planned.returncode for planned in runs] == [0, 0]
     base, alone = (set(jobs(planned.stdout)) for planned in runs)
     assert base - alone == {"features_vdvae", "base_images"}
-    assert alone - base == {"features_clip_text", "features_clip_vision", "unconditional"}
+    assert alone - base == {"unconditional"}

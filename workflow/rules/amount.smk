@@ -18,7 +18,7 @@ rule target_scores:
         runtime=growing(30),
     params:
         seed=lookup("seed", within=config),
-        spaces=list(SPACES),
+        spaces=SPACES,
     script:
         "../scripts/target_scores.py"
 

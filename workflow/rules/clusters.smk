@@ -2,13 +2,14 @@
 rule image_clusters:
     input:
         design=source(str(TREE.expdesign)),
-        features=lambda wildcards: feature_files(wildcards, "clip_vision"),
+        features=lambda wildcards: feature_files(wildcards, ALIKE),
     output:
         clusters="<results>/clusters/{subject}.tsv",
     resources:
         mem_mb=growing(2000),
         runtime=growing(20),
     params:
+        parts=lambda wildcards: SPACE_KINDS[ALIKE].summary,
         clusters=lookup("split/clusters", within=config),
         content=content_of(TREE.expdesign),
         seed=lookup("seed", within=config),

@@ -10,7 +10,8 @@ from neural_recon.config.sections import DataAmount
 from neural_recon.core.errors import InputError
 from neural_recon.datasets.nsd import coco
 from neural_recon.datasets.nsd.nsd_tree import REGIONS, mask_files
-from neural_recon.features.spaces import SPACES
+from neural_recon.evaluation import network_weights
+from neural_recon.features import space
 from neural_recon.generation.generator import GENERATORS
 from neural_recon.models import weights
 from neural_recon.workflow import (
@@ -53,12 +54,16 @@ try:
         PLAN.fetch_design()
         PLAN.check()
     WEIGHTS = weights.read_table(PROJECT / weights.TABLE)
-    VDVAE = str(weights.locate("vdvae", CONFIG.weights.vdvae, WEIGHTS))
-    VERSATILE = str(weights.locate("versatile", CONFIG.weights.versatile, WEIGHTS))
+    # the recipe's spaces: their classes, and their settings with the weights' paths
+    SPACE_KINDS = space.space_kinds(CONFIG.spaces)
+    LOCATED = {
+        name: kind.locate(name, CONFIG.spaces[name], WEIGHTS)
+        for name, kind in SPACE_KINDS.items()
+    }
     GENERATOR = Painting(CONFIG, WEIGHTS)
     # network -> weights, of those that are named
-    NETWORKS = weights.locate_networks(
-        CONFIG.evaluation.networks.named, CONFIG.evaluation.preset, WEIGHTS
+    NETWORKS = network_weights.locate(
+        CONFIG.evaluation.networks, CONFIG.evaluation.preset, WEIGHTS
     )
 except InputError as error:
     raise WorkflowError(str(error)) from None
@@ -71,6 +76,10 @@ RECALIBRATED = (
     else "calibration_published"
 )
 SETS = CONFIG.regions.sets
+SPACES = list(CONFIG.spaces)
+# The space whose pictures are the base images, if any, and the one that says which pictures are alike.
+BASE = CONFIG.base
+ALIKE = space.similarity_space(CONFIG.spaces)
 # The decoder, the control fitted on training pairs that do not belong together, the decoder under the other
 # calibration. Names of files do not depend on the configuration: of a job that lacks one of its files Snakemake
 # does not look whether its parameters have changed.
@@ -78,8 +87,6 @@ FITS = ["decoded", "shuffled", "recalibrated"]
 CONTROL_TABLES = ["clusters", "leaks", "seeds"]
 if GENERATOR.settings.two_stages:
     CONTROL_TABLES.append("single_stage")
-# The parts of the Versatile Diffusion folder that encode pictures, then captions.
-ENCODERS = weights.ENCODERS
 
 # Whether features and weights go to, and come from, the cache that folders share (docs/cache.md).
 CACHED = workflow.enable_cache

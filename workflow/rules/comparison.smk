@@ -72,7 +72,7 @@ rule figure_subject:
         runtime=growing(10),
     params:
         content=content_of(TREE.stimuli),
-        figure=lookup("figure", within=config),
+        figure={**config["figure"], "score": CONFIG.figure_score},
         preset=lookup("evaluation/preset", within=config),
         simulated=CONFIG.demo is not None,
     script:

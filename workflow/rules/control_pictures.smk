@@ -3,8 +3,8 @@ rule baselines:
     input:
         trials="<results>/trials/{subject}.parquet",
         stimuli=source(str(TREE.stimuli)),
-        predictions="<results>/ridge/{subject}/clip_vision/decoded.h5",
-        features=lambda wildcards: feature_files(wildcards, "clip_vision"),
+        predictions=f"<results>/ridge/{{subject}}/{ALIKE}/decoded.h5",
+        features=lambda wildcards: feature_files(wildcards, ALIKE),
         # for the size of its pictures
         generator=ancient(GENERATOR.configs),
     output:
@@ -16,7 +16,7 @@ rule baselines:
         runtime=growing(30),
     params:
         # of base images, which the generator's may be of
-        base_side=PLAN.base_side,
+        base_side=PLAN.feature_sizes(WEIGHTS)[1],
         content=content_of(TREE.stimuli, *GENERATOR.configs),
         generator=GENERATOR.model,
         generator_code=GENERATOR_CODE,
@@ -30,14 +30,13 @@ rule control_base_images:
     input:
         unpack(
             lambda wildcards: {
-                "true_features": feature_files(wildcards, "vdvae"),
-                "shuffled": f"<results>/ridge/{wildcards.subject}/vdvae/shuffled.h5",
-                RECALIBRATED: f"<results>/ridge/{wildcards.subject}/vdvae/recalibrated.h5",
+                "true_features": feature_files(wildcards, BASE),
+                "shuffled": f"<results>/ridge/{wildcards.subject}/{BASE}/shuffled.h5",
+                RECALIBRATED: f"<results>/ridge/{wildcards.subject}/{BASE}/recalibrated.h5",
             }
         ),
         trials="<results>/trials/{subject}.parquet",
-        weights=ancient(VDVAE),
-        hparams=lookup("features/vdvae/hparams", within=config),
+        weights=ancient(space_files(BASE)),
     output:
         images=expand(
             "<results>/base_images/{{subject}}/{variant}.h5",
@@ -49,7 +48,9 @@ rule control_base_images:
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
-        content=content_of(VDVAE),
+        content=content_of(*space_files(BASE)),
+        kind=lambda wildcards: code_of_space(BASE),
+        space=lambda wildcards: [BASE, LOCATED[BASE].model_dump()],
     script:
         "../scripts/base_images.py"
 

@@ -40,7 +40,10 @@ rule held_out_clusters:
         runtime=growing(60),
     params:
         calibration=lookup("ridge/calibration", within=config),
+        alike=lambda wildcards: ALIKE,
         clusters=lookup("split/clusters/count", within=config),
+        parts=lambda wildcards: SPACE_KINDS[ALIKE].summary,
+        spaces=SPACES,
         seed=lookup("seed", within=config),
     script:
         "../scripts/held_out_clusters.py"
@@ -70,6 +73,7 @@ rule leaks:
         average=lookup("responses/average", within=config),
         calibration=lookup("ridge/calibration", within=config),
         cross_validation=lookup("ridge/cross_validation", within=config),
+        spaces=SPACES,
         seed=lookup("seed", within=config),
         zscore=lookup("responses/zscore", within=config),
     script:

@@ -15,6 +15,42 @@ def stimuli_chunk(wildcards):
     return [wildcards.stimuli, int(wildcards.chunk)]
 
 
+def space_files(name):
+    """What a space is loaded from."""
+    return SPACE_KINDS[name].files(CONFIG.spaces[name], WEIGHTS) if name else []
+
+
+def space_sources(wildcards):
+    """The inputs of a chunk of features: the design, what the space reads, and its model."""
+    captions = str(CONFIG.captions)
+    reads = {
+        "pictures": source(str(TREE.stimuli)),
+        # built here from COCO's, or a source
+        "captions": captions if CONFIG.nsd.coco else source(captions),
+    }
+    kind = SPACE_KINDS[wildcards.space].reads
+    files = {"design": source(str(TREE.expdesign)), kind: reads[kind]}
+    return {**files, "weights": ancient(space_files(wildcards.space))}
+
+
+def space_content(wildcards):
+    """What these hold, as digests."""
+    kind = SPACE_KINDS[wildcards.space].reads
+    read = TREE.stimuli if kind == "pictures" else CONFIG.captions
+    return content_of(TREE.expdesign, read, *space_files(wildcards.space))(wildcards)
+
+
+def space_seed(wildcards):
+    """The run's seed for spaces that draw; the others need none."""
+    name = wildcards.space
+    return config["seed"] if SPACE_KINDS[name].draws(CONFIG.spaces[name]) else 0
+
+
+def code_of_space(name):
+    """The digest of the module of a space's kind, which its script loads by name."""
+    return CODE.module(space.SPACES.file(CONFIG.spaces[name].kind)) if name else ""
+
+
 def feature_files(wildcards, space=None):
     """The chunks with the features of a subject's images."""
     space = space or wildcards.space
@@ -23,8 +59,8 @@ def feature_files(wildcards, space=None):
 
 
 def features_by_space(wildcards):
-    """The same of every space, by its name."""
-    return {space: feature_files(wildcards, space) for space in SPACES}
+    """The same of every space."""
+    return {f"features_{space}": feature_files(wildcards, space) for space in SPACES}
 
 
 def session_files(wildcards):
@@ -41,9 +77,10 @@ def split_files(wildcards):
     return {name: str(path) if path else [] for name, path in files.items()}
 
 
-def model_files(*parts):
-    """The files of some parts of the Versatile Diffusion folder: their change reruns what hangs on them."""
-    return weights.model_files(CONFIG.weights.versatile, WEIGHTS, parts)
+def network_files(names):
+    """The files that scoring by some networks reads, of those that are named in the configuration."""
+    located = {name: path for name, path in NETWORKS.items() if name in names}
+    return network_weights.files_read(CONFIG.evaluation.networks, located, WEIGHTS)
 
 
 UNCONDITIONAL = "<results>/generator/unconditional.h5" if GENERATOR.encoders else []
@@ -54,7 +91,9 @@ GENERATOR_CODE = CODE.module(GENERATORS.file(CONFIG.generator.kind))
 def painted_from(*fits):
     """An input function: the base images and guides of some fits, as the generator needs them."""
     return lambda wildcards: GENERATOR.inputs(
-        wildcards.subject, features_by_space(wildcards), *fits
+        wildcards.subject,
+        {name: feature_files(wildcards, name) for name in SPACES},
+        *fits,
     )
 
 

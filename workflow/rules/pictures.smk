@@ -1,9 +1,8 @@
 rule base_images:
     input:
-        decoded="<results>/ridge/{subject}/vdvae/decoded.h5",
+        decoded=f"<results>/ridge/{{subject}}/{BASE}/decoded.h5",
         trials="<results>/trials/{subject}.parquet",
-        weights=ancient(VDVAE),
-        hparams=lookup("features/vdvae/hparams", within=config),
+        weights=ancient(space_files(BASE)),
     output:
         images=["<results>/base_images/{subject}/decoded.h5"],
     priority: PICTURES
@@ -12,7 +11,9 @@ rule base_images:
         mem_mb=growing(8000),
         runtime=growing(20),
     params:
-        content=content_of(VDVAE),
+        content=content_of(*space_files(BASE)),
+        kind=lambda wildcards: code_of_space(BASE),
+        space=lambda wildcards: [BASE, LOCATED[BASE].model_dump()],
     script:
         "../scripts/base_images.py"
 
@@ -80,7 +81,7 @@ rule collect_reconstructions:
 
 rule pictures:
     input:
-        base="<results>/base_images/{subject}/decoded.h5",
+        base="<results>/base_images/{subject}/decoded.h5" if BASE else [],
         final="<results>/reconstructions/{subject}/decoded.h5",
         stimuli=source(str(TREE.stimuli)),
     output:

@@ -8,16 +8,16 @@ rule region_decoders:
         mask=str(TREE.mask("{subject}")),
         region_masks=region_masks,
         stimuli=source(str(TREE.stimuli)),
-        weights=ancient(VDVAE),
-        hparams=lookup("features/vdvae/hparams", within=config),
-        clip=ancient(model_files(*ENCODERS[:2])),
+        weights=ancient(space_files(BASE)),
+        clip=ancient(network_files(["clip"])),
     output:
         scores=expand("<results>/regions/{{subject}}/{region}/scores.tsv", region=SETS),
         single=expand(
             "<results>/regions/{{subject}}/{region}/images.parquet", region=SETS
         ),
         images=expand(
-            "<results>/regions/{{subject}}/{region}/base_images.h5", region=SETS
+            "<results>/regions/{{subject}}/{region}/base_images.h5",
+            region=SETS if BASE else [],
         ),
     threads: 8
     resources:
@@ -25,8 +25,12 @@ rule region_decoders:
         mem_mb=growing(8000),
         runtime=growing(10 + 10 * len(SETS)),
     params:
-        content=content_of(TREE.stimuli, VDVAE, *model_files(*ENCODERS[:2])),
-        models=lambda wildcards: VERSATILE,
+        content=content_of(TREE.stimuli, *space_files(BASE), *network_files(["clip"])),
+        kind=lambda wildcards: code_of_space(BASE),
+        base=lambda wildcards: [BASE, LOCATED[BASE].model_dump()] if BASE else None,
+        networks=lambda wildcards: {
+            name: path for name, path in NETWORKS.items() if name == "clip"
+        },
         preset=lookup("evaluation/preset", within=config),
         repairings=lookup("evaluation/repairings", within=config),
         ridge={
@@ -84,7 +88,7 @@ rule region_synthetic:
         amplitude=lookup("regions/amplitude", within=config),
         seed=lookup("seed", within=config),
         sets=lookup("regions/sets", within=config),
-        spaces=list(SPACES),
+        spaces=SPACES,
     script:
         "../scripts/region_synthetic.py"
 
@@ -93,8 +97,7 @@ rule region_pictures:
     input:
         features="<results>/regions/{subject}/synthetic_features.h5",
         unconditional=UNCONDITIONAL,
-        vdvae=ancient(VDVAE),
-        hparams=lookup("features/vdvae/hparams", within=config),
+        base=ancient(space_files(BASE)),
         weights=ancient(GENERATOR.files),
     output:
         images="<results>/regions/{subject}/synthetic.h5",
@@ -104,7 +107,9 @@ rule region_pictures:
         mem_mb=growing(12000),
         runtime=growing(60),
     params:
-        content=content_of(VDVAE, *GENERATOR.files),
+        content=content_of(*space_files(BASE), *GENERATOR.files),
+        kind=lambda wildcards: code_of_space(BASE),
+        base=lambda wildcards: [BASE, LOCATED[BASE].model_dump()] if BASE else None,
         generator=GENERATOR.settings.changing,
         generator_code=GENERATOR_CODE,
         seed=lookup("seed", within=config),

@@ -22,7 +22,7 @@ rule report:
         quality_pages=report_files("<results>/quality/{subject}.html"),
         responses=report_files("<results>/responses/{subject}.h5"),
         voxels=report_files("<results>/voxels/{subject}.parquet"),
-        base=report_files("<results>/base_images/{subject}/decoded.h5"),
+        base=report_files("<results>/base_images/{subject}/decoded.h5") if BASE else [],
         final=report_files(
             "<results>/reconstructions/{subject}/{variant}.h5",
             variant=["decoded", *(control.name for control in GENERATOR.controls)],
@@ -47,7 +47,8 @@ rule report:
             ),
         ),
         region_images=report_files(
-            "<results>/regions/{subject}/{region}/base_images.h5", region=SETS
+            "<results>/regions/{subject}/{region}/base_images.h5",
+            region=SETS if BASE else [],
         ),
         content="<results>/content.parquet" if CONFIG.content_files else [],
         strata=report_files(

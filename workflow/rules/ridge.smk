@@ -64,7 +64,8 @@ rule shuffled_refits:
         calibration=lookup("ridge/calibration", within=config),
         refits=lookup("evaluation/shuffled_refits", within=config),
         seed=lookup("seed", within=config),
-        spaces=list(SPACES),
+        retrieved=lambda wildcards: ALIKE,
+        spaces=SPACES,
     script:
         "../scripts/shuffled_refits.py"
 

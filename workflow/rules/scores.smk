@@ -4,7 +4,9 @@ rule scores:
         stimuli=source(str(TREE.stimuli)),
         base=expand(
             "<results>/base_images/{{subject}}/{variant}.h5",
-            variant=["true_features", "decoded", "shuffled", RECALIBRATED],
+            variant=(
+                ["true_features", "decoded", "shuffled", RECALIBRATED] if BASE else []
+            ),
         ),
         final=expand(
             "<results>/reconstructions/{{subject}}/{variant}.h5",
@@ -22,8 +24,7 @@ rule scores:
         features=lambda wildcards: [
             path for space in SPACES for path in feature_files(wildcards, space)
         ],
-        weights=ancient(model_files(*ENCODERS[:2])),
-        networks=ancient(list(NETWORKS.values())),
+        networks=ancient(network_files(NETWORKS)),
         judge=[
             path
             for path in (CONFIG.evaluation.classifier, CONFIG.evaluation.scenes)
@@ -39,13 +40,12 @@ rule scores:
         mem_mb=growing(16000),
         runtime=growing(60),
     params:
-        content=content_of(
-            TREE.stimuli, *model_files(*ENCODERS[:2]), *NETWORKS.values()
-        ),
+        content=content_of(TREE.stimuli, *network_files(NETWORKS)),
         base_is_final=GENERATOR.kind.base_is_final,
         evaluation=lookup("evaluation", within=config),
-        models=lambda wildcards: VERSATILE,
         networks=lambda wildcards: NETWORKS,
+        retrieved=lambda wildcards: ALIKE,
         seed=lookup("seed", within=config),
+        spaces=SPACES,
     script:
         "../scripts/scores.py"

@@ -23,7 +23,7 @@ if CONFIG.content_files:
 rule strata:
     input:
         content="<results>/content.parquet" if CONFIG.content_files else [],
-        features=lambda wildcards: feature_files(wildcards, "clip_vision"),
+        features=lambda wildcards: feature_files(wildcards, ALIKE),
         scores="<results>/scores/{subject}/images.parquet",
         trials="<results>/trials/{subject}.parquet",
     output:
@@ -34,6 +34,7 @@ rule strata:
         mem_mb=growing(2000),
         runtime=growing(20),
     params:
+        parts=lambda wildcards: SPACE_KINDS[ALIKE].summary,
         seed=lookup("seed", within=config),
     script:
         "../scripts/strata.py"

@@ -1,6 +1,6 @@
 # Published weights that the configuration names and that are not there yet, one job a file. A file that is there
 # has no rule: Snakemake deletes what a job is about to write, and no rerun may cost gigabytes.
-MISSING = weights.missing(CONFIG.models, WEIGHTS)
+MISSING = PLAN.missing_weights(WEIGHTS)
 
 
 rule fetch_weights:

@@ -14,7 +14,8 @@ trials, voxels = (read_table(inputs[name]) for name in ("trials", "voxels"))
 ids = np.unique(trials.loc[trials["split"] != "unused", "image_id"])
 amount = params.amount
 features = {
-    space: sample_features(inputs[space], ids, amount["targets"], params.seed) for space in params.alpha
+    space: sample_features(inputs[f"features_{space}"], ids, amount["targets"], params.seed)
+    for space in params.alpha
 }
 curves = learning_curves(
     lambda: (read_hdf5(path, "betas")["betas"] for path in inputs.betas),

@@ -2,14 +2,13 @@
 
 from neural_recon.core.files import write_table
 from neural_recon.evaluation.controls.leaks import check_subject, require
-from neural_recon.features.spaces import SPACES
 from neural_recon.workflow.jobs import start
 
 start(snakemake)
 params, files = snakemake.params, snakemake.input
 table = check_subject(
     files,
-    {space: files[space] for space in SPACES},
+    {space: files[f"features_{space}"] for space in params.spaces},
     params.zscore,
     params.average,
     params.calibration,

@@ -8,7 +8,8 @@ from neural_recon.workflow.jobs import start
 FIRST = 12  # by image id: nobody chose them
 
 start(snakemake)
-kinds = {name: read_hdf5(snakemake.input[name], "images", "image_id") for name in ("base", "final")}
+files = {name: snakemake.input[name] for name in ("base", "final") if snakemake.input[name]}
+kinds = {name: read_hdf5(path, "images", "image_id") for name, path in files.items()}
 write_folder(snakemake.output.folder, kinds)
 ids = sorted(kinds["final"]["image_id"])[:FIRST]
 write_sheet(snakemake.output.sheet, read_stimuli(snakemake.input.stimuli, ids), kinds, ids)

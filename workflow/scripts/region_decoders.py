@@ -3,8 +3,9 @@
 from neural_recon.core.files import read_hdf5, write_hdf5, write_table
 from neural_recon.datasets.nsd.nsd_tree import read_stimuli
 from neural_recon.evaluation import regions
-from neural_recon.evaluation.networks import Judges
-from neural_recon.models.loading import load_clip, load_vdvae
+from neural_recon.evaluation.networks import PresetNetworks
+from neural_recon.features import load
+from neural_recon.models.loading import device
 from neural_recon.workflow.jobs import start
 
 start(snakemake)
@@ -14,16 +15,18 @@ columns = regions.read_columns(files, params.sets, snakemake.wildcards.subject)
 decoded = regions.score_regions(
     columns,
     responses,
-    {space: files[space] for space in params.ridge["alpha"]},
+    {space: files[f"features_{space}"] for space in params.ridge["alpha"]},
     params.ridge,
     read_stimuli(files.stimuli, responses["test_ids"]),
-    load_vdvae(files.weights, files.hparams),
-    Judges(params.preset, load_clip(params.models, text=False)),
+    load(*params.base) if params.base else None,
+    PresetNetworks(params.preset, params.networks, where=device()),
     params.repairings,
     params.seed,
 )
-for (name, scored), *paths in zip(decoded, output.scores, output.single, output.images, strict=True):
-    write_table(paths[0], scored.table)
-    write_table(paths[1], scored.single)
-    arrays = {"images": scored.images[regions.REGION], "random": scored.images[regions.RANDOM]}
-    write_hdf5(paths[2], {**arrays, "image_id": responses["test_ids"]}, {"regions": params.sets[name]})
+ids = responses["test_ids"]
+for k, (name, scored) in enumerate(decoded):
+    write_table(output.scores[k], scored.table)
+    write_table(output.single[k], scored.single)
+    if scored.images:
+        arrays = {"images": scored.images[regions.REGION], "random": scored.images[regions.RANDOM]}
+        write_hdf5(output.images[k], {**arrays, "image_id": ids}, {"regions": params.sets[name]})

@@ -26,7 +26,7 @@ features = {
         kernel,
         data["train"],
         synthetic,
-        FeatureTable(files[space], train_ids),
+        FeatureTable(files[f"features_{space}"], train_ids),
         read_chosen(curve),
         params.seed,
     )

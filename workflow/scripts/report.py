@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from neural_recon.features.spaces import SPACES
 from neural_recon.report.page import build
 from neural_recon.report.results import CONTROLS, SubjectFiles, if_there
 from neural_recon.workflow.jobs import start
@@ -11,6 +10,7 @@ start(snakemake)
 params, results = snakemake.params, Path(snakemake.params.results)
 # which of them there are depends on the kind of generator
 tables, painted = ({Path(path).stem for path in snakemake.input[name]} for name in ("controls", "final"))
+spaces = snakemake.config["spaces"]
 subjects = [
     SubjectFiles(
         subject=subject,
@@ -19,7 +19,7 @@ subjects = [
         images=results / f"scores/{subject}/images.parquet",
         responses=results / f"responses/{subject}.h5",
         voxels=results / f"voxels/{subject}.parquet",
-        base=results / f"base_images/{subject}/decoded.h5",
+        base=results / f"base_images/{subject}/decoded.h5" if snakemake.input.base else None,
         final=results / f"reconstructions/{subject}/decoded.h5",
         true_features=results / f"reconstructions/{subject}/true_features.h5",
         controls={name: results / f"controls/{subject}/{name}.tsv" for name in CONTROLS if name in tables},
@@ -35,9 +35,9 @@ subjects = [
             for name in ("swapped", "contexts_only")
             if name in painted
         },
-        alphas={space: results / f"ridge/{subject}/{space}/alpha.tsv" for space in SPACES},
-        refits={space: results / f"ridge/{subject}/{space}/shuffled_refits.tsv" for space in SPACES},
-        targets={space: results / f"targets/{subject}/{space}.tsv" for space in SPACES},
+        alphas={space: results / f"ridge/{subject}/{space}/alpha.tsv" for space in spaces},
+        refits={space: results / f"ridge/{subject}/{space}/shuffled_refits.tsv" for space in spaces},
+        targets={space: results / f"targets/{subject}/{space}.tsv" for space in spaces},
         data_amount=results / f"data_amount/{subject}.tsv" if snakemake.config["data_amount"] else None,
     )
     for subject, mask in zip(params.subjects, snakemake.input.masks, strict=True)

@@ -2,21 +2,21 @@
 
 from neural_recon.core.files import write_table
 from neural_recon.demo.judge import read_judge
-from neural_recon.evaluation.networks import Judges
+from neural_recon.evaluation.networks import PresetNetworks
 from neural_recon.evaluation.scored_results import score_subject
-from neural_recon.models.loading import device, load_clip
+from neural_recon.models.loading import device
 from neural_recon.workflow.jobs import start
 
 start(snakemake)
 params = snakemake.params
-clip = load_clip(params.models, text=False)
-judges = Judges(params.evaluation["preset"], clip, params.networks, where=device())
 scores = score_subject(
     snakemake.wildcards.subject,
     snakemake.input,
-    judges,
+    PresetNetworks(params.evaluation["preset"], params.networks, where=device()),
     params.evaluation,
     params.seed,
+    params.spaces,
+    params.retrieved,
     judge=read_judge(snakemake.input.judge),
 )
 write_table(snakemake.output.images, scores.image_table())

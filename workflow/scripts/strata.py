@@ -4,14 +4,17 @@ import numpy as np
 
 from neural_recon.core.files import read_table, write_table
 from neural_recon.evaluation.strata import per_image, score_strata, scored, strata_of, trends
-from neural_recon.features.clusters import class_tokens
+from neural_recon.features.clusters import summaries
 from neural_recon.workflow.jobs import start
 
 start(snakemake)
 files, subject, seed = snakemake.input, snakemake.wildcards.subject, snakemake.params.seed
 trials = read_table(files.trials)
 train, test = (np.unique(trials.loc[trials["split"] == name, "image_id"]) for name in ("train", "test"))
-tokens = {name: class_tokens(files.features, ids) for name, ids in (("train", train), ("test", test))}
+tokens = {
+    name: summaries(files.features, ids, snakemake.params.parts)
+    for name, ids in (("train", train), ("test", test))
+}
 content = read_table(files.content) if files.content else None
 images = per_image(test, tokens["test"], train, tokens["train"], content)
 scores = scored(read_table(files.scores))

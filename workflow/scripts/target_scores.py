@@ -15,7 +15,7 @@ data = read_hdf5(files.responses, "train", "trials", "train_ids", "test_ids", "t
 kernel = read_kernel(files.kernel)[0].of_others(data.pop("train"), data.pop("trials"))
 image = np.searchsorted(data["test_ids"], data["trial_ids"])
 for k, space in enumerate(params.spaces):
-    train, true = (FeatureTable(files[space], data[name]) for name in ("train_ids", "test_ids"))
+    train, true = (FeatureTable(files[f"features_{space}"], data[name]) for name in ("train_ids", "test_ids"))
     with open_hdf5(files.predictions[k]) as file:
         predicted, alpha = file["predictions"], read_chosen(files.curves[k])
         table = score_targets(kernel, image, train, true, predicted, alpha, true.parts, params.seed)

@@ -15,11 +15,11 @@ from neural_recon.core.errors import InputError
 from neural_recon.core.files import read_hdf5, read_parameters, write_hdf5, write_text
 from neural_recon.core.refusals import is_there
 from neural_recon.decoding import kept_decoders
-from neural_recon.features.spaces import SPACES
+from neural_recon.features import load as load_space
+from neural_recon.features.space import space_kinds
 from neural_recon.generation.generator import GENERATORS
 from neural_recon.generation.png_files import write_folder, write_sheet
-from neural_recon.generation.sampling import base_images
-from neural_recon.models import loading, weights
+from neural_recon.models import weights
 from neural_recon.responses.new_scans import new_responses, read_conditions
 from neural_recon.workflow import recording
 from neural_recon.workflow.painting import Painting
@@ -147,7 +147,7 @@ def decode(
 
     trained = read_parameters(kept["responses"])["zscore"]
     table = weights.read_table(weights.TABLE)
-    located = {key: weights.locate(key, value, table) for key, value in config.weights}
+    kinds, base_name = space_kinds(config.spaces), config.base
     painting = Painting(config, table)
     unconditional = results / UNCONDITIONAL if painting.encoders else None
     begun = recording.begin_command(
@@ -161,8 +161,7 @@ def decode(
             "average": [average] if average else [],
             "decoders": [*kept.values(), *([unconditional] if unconditional else [])],
             "weights": [
-                located["vdvae"],
-                Path(config.features.vdvae.hparams),
+                *map(Path, kinds[base_name].files(config.spaces[base_name], table) if base_name else []),
                 *map(Path, painting.files),
             ],
         },
@@ -175,14 +174,17 @@ def decode(
     prepared = prepare(raw, shared, trained, zscore or trained, conditions)
     scores = kept_decoders.project(kept["responses"], prepared.rows)
     features: dict[str, np.ndarray] = {
-        space: kept_decoders.predict(kept[space], kept["responses"], scores) for space in SPACES
+        space: kept_decoders.predict(kept[space], kept["responses"], scores) for space in config.spaces
     }
     for space, values in features.items():
         logger.info("%s: %d rows, %d features", space, *values.shape)
 
     generator = generation.load(painting.settings, unconditional=unconditional)
-    base = base_images(loading.load_vdvae(located["vdvae"], config.features.vdvae.hparams), features["vdvae"])
-    final = generator.paint_from(base, features, np.arange(1, len(base) + 1), config.seed)
+    base = None
+    if base_name:
+        located = kinds[base_name].locate(base_name, config.spaces[base_name], table)
+        base = load_space(base_name, located).pictures(features[base_name])
+    final = generator.paint_from(base, features, np.arange(1, len(prepared.names) + 1), config.seed)
 
     provenance: dict[str, Any] = {
         "neural_recon_version": __version__,
@@ -199,8 +201,8 @@ def decode(
         "zscore": zscore or trained,
         "voxels": {"all": raw.shape[1], "not_finite": prepared.not_finite, "constant": prepared.constant},
         "rows": dict(zip(prepared.names, prepared.trials, strict=True)),
-        "decoders": {space: read_parameters(kept[space]) for space in SPACES},
-        "weights": {key: str(path) for key, path in located.items()},
+        "decoders": {space: read_parameters(kept[space]) for space in config.spaces},
+        "spaces": {name: one.model_dump(mode="json") for name, one in config.spaces.items()},
         "generator": {**painting.settings.changing, "seed": config.seed},
         "inputs": [one.model_dump() for one in begun.inputs],
     }
@@ -218,11 +220,11 @@ def find_decoders(config: Config, configfile: Path, results: Path, subject: str)
     if subject not in config.subjects:
         raise InputError(f"--subject: expected one of {', '.join(config.subjects)}, found {subject}.")
     folder = results / "decoders" / subject
-    kept = {name: folder / f"{name}.h5" for name in ("responses", *SPACES)}
+    kept = {name: folder / f"{name}.h5" for name in ("responses", *config.spaces)}
     absent = [path for path in kept.values() if not is_there(path, "a decoder")]
     if absent:
         setting = "" if config.ridge.keep else f"set ridge.keep in {configfile}, then "
-        wanted = [folder / f"{space}.h5" for space in SPACES]
+        wanted = [folder / f"{space}.h5" for space in config.spaces]
         if GENERATORS.load(config.generator.kind).encoders:
             wanted.append(results / UNCONDITIONAL)
         targets = " ".join(map(str, wanted))
@@ -236,19 +238,20 @@ def find_decoders(config: Config, configfile: Path, results: Path, subject: str)
 def write_pictures(
     folder: Path,
     names: list[str],
-    base: np.ndarray,
+    base: np.ndarray | None,
     final: np.ndarray,
     features: dict[str, np.ndarray],
     provenance: dict[str, Any],
 ) -> None:
-    """Write what `decode` gives back; base and final are uint8 (n, H, W, 3)."""
+    """Write what `decode` gives back; base (None without a space that decodes) and final are uint8
+    (n, H, W, 3)."""
     # first, so that a second call may write again where this one stopped
     write_text(folder / "provenance.json", json.dumps(provenance, indent=2) + "\n")
     arrays = {space: _half(values, space) for space, values in features.items()}
     write_hdf5(
         folder / "features.h5", {**arrays, "name": np.array(names)}, {"betas": provenance.get("betas")}
     )
-    pictures = {"base": base, "final": final}
+    pictures = {"final": final} if base is None else {"base": base, "final": final}
     numbers = range(len(names))
     write_folder(
         folder / "pictures",

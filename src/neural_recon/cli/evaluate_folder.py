@@ -24,13 +24,13 @@ from neural_recon.core.errors import InputError
 from neural_recon.core.files import write_table
 from neural_recon.core.refusals import kind_of
 from neural_recon.datasets.nsd import nsd_tree
-from neural_recon.evaluation import metrics
-from neural_recon.evaluation.networks import METRICS, Judges, store
+from neural_recon.evaluation import metrics, network_weights
+from neural_recon.evaluation.networks import NETWORK_OF, PresetNetworks, store
 from neural_recon.evaluation.picture_files import TURNED, one_size, picture_files, picture_paths, read_picture
 from neural_recon.evaluation.picture_names import PUBLISHED, Naming, Numbers, read_positions
 from neural_recon.evaluation.subject_scores import Scores
 from neural_recon.models import weights
-from neural_recon.models.loading import device, load_clip
+from neural_recon.models.loading import device
 from neural_recon.workflow import recording
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,6 @@ THREADS = 4  # decoding and resizing leave the interpreter free
 BLOCK = 64
 NAMES = "; names are NSD ids, counted from 0, unless --names or --ids says what else they are"
 SEED, REPAIRINGS = 0, 1000
-GENERATOR = "shi-labs--versatile-diffusion"  # where the workflow fetches it to, below the folder of weights
 
 
 def evaluate_folder(
@@ -99,17 +98,18 @@ def evaluate_folder(
     shown.check(image_ids)
     rule = metrics.PRESETS[preset]
     own = () if rule.picture_sizes else (one_size(files),)
-    judges = find_judges(preset, folder, clip)
+    reasons = network_weights.why_not_there(preset, folder)
+    networks = PresetNetworks(preset, network_weights.in_folder(preset, folder, clip), reasons, device())
 
-    pictures, found = _gather(_reader_of(files), image_ids, rule.picture_sizes or own, judges, "picture")
-    truth, seen = _gather(shown.read, image_ids, rule.truth_sizes or own, judges, "truth")
+    pictures, found = _gather(_reader_of(files), image_ids, rule.picture_sizes or own, networks, "picture")
+    truth, seen = _gather(shown.read, image_ids, rule.truth_sizes or own, networks, "truth")
     scores = Scores(name, SEED, REPAIRINGS)
     scores.add_sized(name, preset, image_ids, truth, pictures, rule.ssim)
-    for metric in METRICS:
+    for metric in NETWORK_OF:
         if metric in found:
-            scores.add_features(name, preset, metric, image_ids, seen[metric], found[metric])
+            scores.compare(name, preset, metric, image_ids, seen[metric], found[metric])
         else:
-            scores.add_unmeasured(name, preset, metric, len(image_ids), judges.missing[metric])
+            scores.add_unmeasured(name, preset, metric, len(image_ids), networks.missing[metric])
 
     summary = scores.summary_table().drop(columns=["subject", "variant", "picture"])
     pixcorr = summary[summary["metric"] == "pixcorr"].iloc[0].to_dict()
@@ -130,30 +130,6 @@ def evaluate_folder(
         table.insert(0, "method", name)
         table.insert(1, "preset", preset)
     return summary.assign(version=__version__).reset_index(drop=True), images
-
-
-def find_judges(preset: PresetName, folder: Path, clip: Path | None = None) -> Judges:
-    """The networks whose weights lie in a folder or one below it, and CLIP.
-
-    Raises:
-        InputError: a file of weights is not what its name says, or `clip` is no such folder.
-    """
-    files, encoders = _weights(preset, folder, clip)
-    names = weights.network_files(preset)
-    absent = {name: f"{folder} has no {file} (--weights FOLDER)" for name, file in names.items()}
-    absent["clip"] = f"no CLIP: {folder / GENERATOR}/image_encoder is not there (--clip FOLDER)"
-    model = None if encoders is None else load_clip(encoders, text=False)
-    return Judges(preset, model, files, absent, device())
-
-
-def _weights(preset: PresetName, folder: Path, clip: Path | None) -> tuple[dict[str, Path], Path | None]:
-    """The networks' files that there are, and the folder of CLIP, if there is one."""
-    names = weights.network_files(preset)
-    found = {name: sorted([*folder.glob(file), *folder.glob(f"*/{file}")]) for name, file in names.items()}
-    default = folder / GENERATOR
-    if clip is None and (default / "image_encoder").is_dir():
-        clip = default
-    return {name: paths[0] for name, paths in found.items() if paths}, clip
 
 
 def default_output(results: Path, name: str, preset: PresetName) -> Path:
@@ -220,13 +196,12 @@ def _files_read(
     if seen.is_dir():
         every = picture_files(seen, Naming(numbers))
         shown = [every[i] for i in pictures if i in every]
-    files, encoders = _weights(preset, folder, clip)
-    parts = weights.model_files(str(encoders), {}, ("image_encoder", "image_processor")) if encoders else []
+    networks = network_weights.in_folder(preset, folder, clip)
     return {
         "reconstructions": list(pictures.values()),
         "stimuli": shown,
         "ids": [] if ids is None else [design] if str(ids) in PUBLISHED and design else [Path(ids)],
-        "weights": [*files.values(), *map(Path, parts)],
+        "weights": [*map(Path, network_weights.model_files(networks))],
     }
 
 
@@ -371,11 +346,11 @@ def _gather(
     read: Callable[[np.ndarray], Sequence[Image.Image]],
     image_ids: np.ndarray,
     sizes: tuple[int, ...],
-    judges: Judges,
+    networks: PresetNetworks,
     side: metrics.Side,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Pictures through a preset's sizes, uint8 (n, S, S, 3), and their features by metric, (n, d) each."""
-    n, method = len(image_ids), judges.rule.method
+    n, method = len(image_ids), networks.rule.method
     stack = np.empty((n, sizes[-1], sizes[-1], 3), np.uint8)
     found: dict[str, np.ndarray] = {}
 
@@ -387,7 +362,7 @@ def _gather(
         with ThreadPoolExecutor(THREADS) as pool:
             resized = pool.map(lambda image: metrics.resize_through(image[None], sizes, method), images)
             stack[start : start + BLOCK] = np.concatenate(list(resized))
-        for metric, values in judges.features(images, side).items():
+        for metric, values in networks.features(images, side).items():
             store(found, metric, values, start, n)
     if turned:
         kind = {"picture": "pictures", "truth": "stimuli"}[side]

@@ -1,6 +1,6 @@
 """The whole configuration, and how it is read.
 
-The sections `features`, `ridge`, `generator` and `weights` come from a recipe (`config/recipes/NAME.yaml`, a
+The sections `spaces`, `ridge` and `generator` come from a recipe (`config/recipes/NAME.yaml`, a
 published decoder); what the configuration itself says of them wins.
 """
 
@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from neural_recon.config import snakemake_paths
 from neural_recon.config.sections import (
+    TAKEN,
     DataAmount,
     Demo,
     Evaluation,
@@ -24,9 +25,9 @@ from neural_recon.config.sections import (
     Regions,
     Responses,
     Ridge,
+    SpaceName,
     Split,
     Subject,
-    Weights,
     check_regions,
 )
 from neural_recon.core.errors import InputError, mistakes, quoted
@@ -35,13 +36,13 @@ from neural_recon.core.refusals import is_there
 from neural_recon.core.sections import Section
 from neural_recon.core.texts import read_yaml
 from neural_recon.datasets.nsd.nsd_tree import PUBLISHED_SESSIONS, SESSIONS, Tree
-from neural_recon.features.spaces import SPACES, WITH_PICTURES
+from neural_recon.evaluation.registry import HEADLINE, measured
+from neural_recon.features.space import SPACES, Space, base_space, space_kinds
 from neural_recon.generation.generator import GENERATORS, Generator
-from neural_recon.models.weights import ENCODERS
 
 ANNOTATIONS = ("captions_train2017.json", "captions_val2017.json")  # COCO's
 INSTANCES = ("instances_train2017.json", "instances_val2017.json")
-RECIPE = ("features", "ridge", "generator", "weights")  # the sections of a recipe
+RECIPE = ("spaces", "ridge", "generator")  # the sections of a recipe
 
 
 class Config(Section):
@@ -53,10 +54,12 @@ class Config(Section):
     subjects: dict[str, Subject] = Field(min_length=1)
     split: Split = Split()
     responses: Responses = Responses()
-    features: Features
+    spaces: dict[SpaceName, Annotated[Space.Settings, SPACES]] = Field(
+        min_length=1, description="The feature spaces that the decoder predicts, by a name of your choice."
+    )
+    features: Features = Features()
     ridge: Ridge
     generator: Annotated[Generator.Settings, GENERATORS]
-    weights: Weights
     evaluation: Evaluation = Evaluation()
     data_amount: DataAmount | None = None
     regions: Regions = Regions()
@@ -99,6 +102,16 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _spaces_and_penalties(self) -> "Config":
+        if taken := [space for space in self.spaces if space in TAKEN]:
+            raise ValueError(f"spaces.{taken[0]}: expected another name, as something else is called so")
+        if missing := [space for space in self.spaces if space not in self.ridge.alpha]:
+            raise ValueError(f"ridge.alpha needs a value for {', '.join(missing)}")
+        if unknown := [space for space in self.ridge.alpha if space not in self.spaces]:
+            raise ValueError(f"ridge.alpha.{unknown[0]}: no such space; spaces are {', '.join(self.spaces)}")
+        return self
+
+    @model_validator(mode="after")
     def _known_regions(self) -> "Config":
         for name, members in self.regions.sets.items():
             try:
@@ -108,32 +121,49 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _known_spaces(self) -> "Config":
-        named = {"base": (self.generator.base, WITH_PICTURES)} if self.generator.base else {}
-        named |= {role: (space, SPACES) for role, space in self.generator.guides.items()}
+    def _generator_has_its_spaces(self) -> "Config":
+        decoded = [name for name, kind in space_kinds(self.spaces).items() if kind.decodes]
+        named = {"base": (self.generator.base, decoded)} if self.generator.base else {}
+        named |= {role: (space, list(self.spaces)) for role, space in self.generator.guides.items()}
         for key, (space, known) in named.items():
             if space not in known:
                 what = "whose features decode to pictures: " if key == "base" else ""
+                there = " or ".join(known) or "the recipe has none"
                 raise ValueError(
-                    f"generator.{key}: expected a feature space, {what}{' or '.join(known)}, found {space!r}"
+                    f"generator.{key}: expected a feature space of the recipe, {what}{there}, found {space!r}"
                 )
         return self
+
+    @property
+    def base(self) -> str | None:
+        """The space whose pictures are the base images: the generator's, else the first that decodes."""
+        return self.generator.base or base_space(self.spaces)
+
+    @model_validator(mode="after")
+    def _figure_has_its_score(self) -> "Config":
+        if self.figure_score not in self.metrics:
+            raise ValueError(
+                "figure.score: expected a metric of pictures that is measured here "
+                f"({', '.join(self.metrics)}), found {self.figure.score!r}; name another, or its weights in "
+                "evaluation.networks"
+            )
+        return self
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics of pictures that this configuration measures."""
+        chosen = self.evaluation
+        return measured(chosen.preset, chosen.networks, chosen.classifier is not None)
+
+    @property
+    def figure_score(self) -> str:
+        """The metric that the figure for papers goes by."""
+        return self.figure.score or (HEADLINE if HEADLINE in self.metrics else self.metrics[0])
 
     @property
     def results(self) -> Path:
         """The folder of this configuration's results."""
         return Path(self.pathvars.get("results", "results"))
-
-    @property
-    def models(self) -> list[tuple[str, tuple[str, ...]]]:
-        """The models that are named, entries of the table or paths, and the parts read of each; (): all."""
-        kind, painting = GENERATORS.load(self.generator.kind), getattr(self.generator, "weights", None)
-        named = [self.weights.vdvae, *self.evaluation.networks.named.values()]
-        return [
-            (self.weights.versatile, ENCODERS),
-            *([(painting, (*kind.parts, *kind.encoders))] if painting else []),
-            *((name, ()) for name in named),
-        ]
 
     def _last_session(self, name: str) -> int:
         return SESSIONS[name] if self.demo is None else self.demo.sessions

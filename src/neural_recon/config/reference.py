@@ -106,9 +106,11 @@ def _key(model: type[BaseModel], name: str, value: Any, to_edit: bool) -> list[s
         return [*_comment(about), f"{name}:", *_indented(keys(value))]
     about = "EDIT: Whose data are there." if section is Subject else field.description or ""
     lines = [*_comment(about), f"{name}:"]
-    for number, (who, settings) in enumerate(value.items()):
-        # explained once
-        kept = [line for line in keys(settings) if number == 0 or not line.startswith("#")]
+    explained: set[str] = set()  # each kind's keys once
+    for who, settings in value.items():
+        kind = settings.get("kind", "")
+        kept = [line for line in keys(settings) if kind not in explained or not line.startswith("#")]
+        explained.add(kind)
         lines += _indented([f"{who}:", *_indented(kept)])
     return lines
 

@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from neural_recon.core.errors import InputError
 from neural_recon.core.sections import Section
 from neural_recon.datasets.nsd.nsd_tree import REGIONS, find_region, is_mask_file
-from neural_recon.features.spaces import SPACES, Space
+from neural_recon.evaluation.registry import HEADLINE, NETWORKS
+
+SpaceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+# names that something beside predicted features has: pictures in tables of scores, files of kept decoders
+TAKEN = ("base", "final", "baseline", "responses")
 
 TERMS = "https://naturalscenesdataset.org"
 
@@ -137,31 +141,10 @@ class Responses(Section):
     )
 
 
-class Vdvae(Section):
-    """Which of the VDVAE's latents are decoded."""
-
-    hparams: str = Field(description="JSON file with its hyper-parameters under the published names.")
-    layers: Annotated[int, Field(ge=1)] = Field(description="How many layers of latents are decoded.")
-    latents: Literal["mean", "sample"] = Field(
-        "mean", description="Train on the posterior's mean or on one seeded draw of it (published)."
-    )
-
-
 class Features(Section):
-    """The feature spaces."""
+    """How features are stored."""
 
-    vdvae: Vdvae
     chunk: Annotated[int, Field(ge=1)] = Field(500, description="Images a job and file.")
-
-
-class Weights(Section):
-    """The models: names of `config/weights.yaml`, which are fetched, or paths, used where they lie."""
-
-    vdvae: str = Field(description="The VDVAE: a name in config/weights.yaml, or a .safetensors or .th file.")
-    versatile: str = Field(
-        description="Versatile Diffusion, for its CLIP encoders: a name in config/weights.yaml, or a folder "
-        "in the diffusers layout."
-    )
 
 
 class CrossValidation(Section):
@@ -184,7 +167,7 @@ class CrossValidation(Section):
 class Ridge(Section):
     """The decoder from voxels to features."""
 
-    alpha: dict[Space, Annotated[float, Field(gt=0)] | Literal["cv"]] = Field(
+    alpha: dict[SpaceName, Annotated[float, Field(gt=0)] | Literal["cv"]] = Field(
         description='The penalty of each space, or "cv": cross-validated within the training images.'
     )
     cross_validation: CrossValidation = CrossValidation()
@@ -210,31 +193,11 @@ class Ridge(Section):
             )
         return self
 
-    @model_validator(mode="after")
-    def _every_space(self) -> "Ridge":
-        missing = [space for space in SPACES if space not in self.alpha]
-        if missing:
-            raise ValueError(f"alpha needs a value for {', '.join(missing)}")
-        return self
 
-
-class Networks(Section):
-    """Weights of the networks that published figures are scored by; what is not named is not measured."""
-
-    alexnet: str | None = Field(
-        None, description="AlexNet: a name in config/weights.yaml or torchvision's file of weights."
-    )
-    inception: str | None = Field(None, description="Inception v3, likewise.")
-    efficientnet: str | None = Field(
-        None,
-        description="EfficientNet-B1, likewise: first weights for brain_diffuser, second for mindeye2.",
-    )
-    swav: str | None = Field(None, description="SwAV's ResNet-50, likewise.")
-
-    @property
-    def named(self) -> dict[str, str]:
-        """Those that are named."""
-        return {name: value for name, value in self if value}
+def _known_network(name: str) -> str:
+    if name not in NETWORKS:
+        raise ValueError(f"unknown network; known are {', '.join(NETWORKS)}")
+    return name
 
 
 class Evaluation(Section):
@@ -243,9 +206,15 @@ class Evaluation(Section):
     preset: Literal["brain_diffuser", "mindeye2", "native"] = Field(
         "brain_diffuser",
         description="Whose sizes, SSIM and networks' inputs; native compares at the pictures' own size, "
-        "without networks other than the generator's CLIP.",
+        "without networks other than CLIP.",
     )
-    networks: Networks = Networks()
+    networks: dict[Annotated[str, AfterValidator(_known_network)], str] = Field(
+        {},
+        description="The weights of each network that pictures are compared by: a name in "
+        "config/weights.yaml, or a path; what is not named is not measured. "
+        + "; ".join(f"{name}: {network.what}" for name, network in NETWORKS.items())
+        + ".",
+    )
     repairings: Annotated[int, Field(ge=100)] = Field(1000, description="Random re-pairings a control.")
     shuffled_refits: Annotated[int, Field(ge=2)] = Field(
         20,
@@ -311,8 +280,10 @@ class Figure(Section):
         description="best_median_worst: equal parts of the best, the middle and the worst by the score; "
         "evenly: evenly spread over the ranks, from the best to the worst; first: the lowest image ids.",
     )
-    score: str = Field(
-        "clip_two_way", description="Metric of the final images that ranks them and stands below them."
+    score: str | None = Field(
+        None,
+        description="Metric of the final images that ranks them and is printed below them; default: "
+        f"{HEADLINE}, or pixcorr where that is not measured.",
     )
     count: Annotated[int, Field(ge=3)] = Field(9, description="Columns, 3 at least.")
     image_ids: list[Annotated[int, Field(ge=0)]] = Field(

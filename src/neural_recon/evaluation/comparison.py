@@ -16,13 +16,8 @@ import pandas as pd
 
 from neural_recon.core.errors import InputError, quoted
 from neural_recon.core.files import read_hdf5, read_table
-from neural_recon.evaluation.subject_scores import better
+from neural_recon.evaluation.registry import PUBLISHED_TITLES, better
 
-METRICS = {  # of the published tables, and how these call them
-    "pixcorr": "PixCorr", "ssim": "SSIM", "alexnet2_two_way": "Alex(2)", "alexnet5_two_way": "Alex(5)",
-    "inception_two_way": "Incep", "clip_two_way": "CLIP", "efficientnet_distance": "Eff",
-    "swav_distance": "SwAV",
-}  # fmt: skip
 DESCRIPTION = [
     "line",
     "kind",
@@ -34,7 +29,7 @@ DESCRIPTION = [
     "test_images",
     "note",
 ]
-COLUMNS = [*DESCRIPTION, *METRICS]
+COLUMNS = [*DESCRIPTION, *PUBLISHED_TITLES]
 PUBLISHED, OURS, OTHER = "published", "this run", "other method"
 UNKNOWN, NOT_MEASURED = "unknown", "not measured"
 NATIVE = "not comparable: preset native compares at the pictures' own size"
@@ -102,14 +97,14 @@ def our_lines(
     rows: list[dict[str, Any]] = []
     for subject, summary in summaries.items():
         final = summary[(summary["variant"] == "decoded") & (summary["picture"] == "final")]
-        values = final.set_index("metric")["mean"].reindex(METRICS)
+        values = final.set_index("metric")["mean"].reindex(PUBLISHED_TITLES)
         repeated = read_hdf5(responses[subject], "test_repetitions")["test_repetitions"]
         facts = (sessions[subject], float(repeated.mean()), len(repeated))
         rows.append({"subjects": subject, "facts": facts, **values})
     if len(rows) > 1:
         shared = [_shared(column) for column in zip(*(row["facts"] for row in rows), strict=True)]
         # nan where one of them was not measured: the mean of fewer subjects is another figure
-        means = {metric: float(np.mean([row[metric] for row in rows])) for metric in METRICS}
+        means = {metric: float(np.mean([row[metric] for row in rows])) for metric in PUBLISHED_TITLES}
         rows.append({"subjects": ", ".join(summaries), "facts": shared, **means})
     names = ("sessions", "repetitions", "test_images")
     described = [
@@ -160,7 +155,7 @@ def other_lines(paths: Iterable[str | Path]) -> pd.DataFrame:
             "preset": str(first["preset"]), "test_images": _text(float(table["n"].max())),
             "note": _note(first),
         }  # fmt: skip
-        values = table.drop_duplicates("metric").set_index("metric")["mean"].reindex(METRICS)
+        values = table.drop_duplicates("metric").set_index("metric")["mean"].reindex(PUBLISHED_TITLES)
         rows.append({**described, **values})
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -192,6 +187,6 @@ def for_people(table: pd.DataFrame) -> pd.DataFrame:
     """The comparison with "not measured" where a number is missing."""
     numbers = {
         metric: table[metric].map(lambda v: f"{v:.4g}" if math.isfinite(v) else NOT_MEASURED)
-        for metric in METRICS
+        for metric in PUBLISHED_TITLES
     }
     return table.assign(**numbers)

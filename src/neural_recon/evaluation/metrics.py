@@ -25,9 +25,10 @@ from threadpoolctl import ThreadpoolController
 from neural_recon.evaluation.ssim_variants import Variant, check_pictures, ssim, ssim_matrix, unit
 
 __all__ = [
-    "PRESETS", "Preset", "Variant", "correlation_distance", "correlation_matrix",
-    "cosine_matrix", "pixcorr", "pixcorr_matrix", "resize", "resize_through", "retrieval_matrix", "sized",
-    "ssim", "ssim_matrix", "two_way_identification", "two_way_matrix",
+    "PRESETS", "Preset", "Variant", "correlation_distance", "correlation_matrix", "cosine_matrix",
+    "distance_matrix", "identification_matrix", "named_matrix", "pixcorr", "pixcorr_matrix", "resize",
+    "resize_through", "retrieval_matrix", "sized", "ssim", "ssim_matrix", "two_way_identification",
+    "two_way_matrix",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -185,7 +186,8 @@ def two_way_identification(truth: np.ndarray, features: np.ndarray) -> np.ndarra
 def two_way_matrix(r: np.ndarray) -> np.ndarray:
     """Entry (i, j): the share that picture j would win if its truth were i. (n, m) -> (n, m).
 
-    Whether a picture wins depends only on its own column of r, so its score under any re-pairing stands here.
+    Whether a picture wins depends only on its own column of r, so its score under any re-pairing can be
+    read here.
     """
     if r.ndim != 2 or len(r) < 2:
         raise ValueError(f"r must be (truths, pictures) with at least 2 truths, found {r.shape}.")
@@ -193,6 +195,21 @@ def two_way_matrix(r: np.ndarray) -> np.ndarray:
         raise ValueError("r has NaN or infinite values.")
     # not scipy.stats, which takes long to import
     return (pd.DataFrame(r).rank(method="min").to_numpy() - 1) / (len(r) - 1)
+
+
+def identification_matrix(truth: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """`two_way_matrix` of all pairs of (n, ...) and (m, ...) flattened features: (n, m)."""
+    return two_way_matrix(correlation_matrix(truth, features))
+
+
+def distance_matrix(truth: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """1 - Pearson's r of all pairs of (n, ...) and (m, ...) flattened features: (n, m); lower is better."""
+    return 1 - correlation_matrix(truth, features)
+
+
+def named_matrix(truth: np.ndarray, named: np.ndarray) -> np.ndarray:
+    """Whether a name (m,) is the true one (n,), of all pairs: (n, m), 1 or 0."""
+    return (truth[:, None] == np.asarray(named)[None]).astype(np.float64)
 
 
 def retrieval_matrix(

@@ -1,12 +1,4 @@
-"""Scores by networks, as the published decoders count: what a preset compares pictures by.
-
-| network | what is compared | weights |
-|---|---|---|
-| AlexNet | `features.4` and `features.11`, flattened | torchvision's |
-| Inception v3 | `avgpool` | torchvision's, with its `transform_input` |
-| CLIP ViT-L/14 | the image embedding | OpenAI's |
-| EfficientNet-B1 | `avgpool` | torchvision's first (brain_diffuser) or second (mindeye2) |
-| SwAV's ResNet-50 | `avgpool` | those of Caron et al. (2020) |
+"""Features of pictures by the networks of `registry.NETWORKS`, as published decoders compare them.
 
 `features.4` and `features.11` are torchvision's names of the ReLUs after the second and the fifth
 convolution, so what is compared is never negative: the published scripts hook these modules, or name them to
@@ -20,10 +12,9 @@ method's stores), then to each network's size: `metrics.PRESETS`. Its scripts re
 with a version of torchvision that did not filter against aliasing; here the filter is PIL's, as for pixels.
 That they scored 0.75 of a refined and 0.25 of a blurry picture is up to who makes the pictures.
 
-**CLIP.** Versatile Diffusion's image encoder is OpenAI's ViT-L/14 with its projection, trained no further: it
-is the network of the published scripts, and there is no second copy of it. Under a published preset it sees
-the preset's preparation; under `native` the generator's own (`neural_recon.models.clip`), and any CLIP will
-do.
+**CLIP.** The network of the published scripts is OpenAI's ViT-L/14 with its projection; Versatile Diffusion's
+image encoder is that, trained no further. Under a published preset it sees the preset's preparation; under
+`native` its own (`neural_recon.models.clip`), and any CLIP will do.
 """
 
 import logging
@@ -38,34 +29,28 @@ from torch import nn
 
 from neural_recon.core.errors import InputError
 from neural_recon.evaluation import metrics
-from neural_recon.models import checkpoints, weights
+from neural_recon.evaluation.registry import METRICS, NETWORKS
+from neural_recon.models import checkpoints
+from neural_recon.models.loading import load_clip
 
 if TYPE_CHECKING:
     from neural_recon.models.clip import ClipContexts
 
 logger = logging.getLogger(__name__)
 
-# in the order of the published tables: metric -> network and layer
-METRICS = {
-    "alexnet2_two_way": ("alexnet", "features.4"),
-    "alexnet5_two_way": ("alexnet", "features.11"),
-    "inception_two_way": ("inception", "avgpool"),
-    "clip_two_way": ("clip", ""),
-    "efficientnet_distance": ("efficientnet", "avgpool"),
-    "swav_distance": ("swav", "avgpool"),
-}
+NETWORK_OF = {name: metric.network for name, metric in METRICS.items() if metric.of == "network"}
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 BATCH = 32  # pictures at a time
 # what tells ViT-L/14 from other image encoders
 VIT_L_14 = {"image_size": 224, "patch_size": 14, "hidden_size": 1024, "num_hidden_layers": 24}
-SWAV_HEADS = ("projection_head.", "prototypes.")  # of its training, beside the ResNet
+SWAV_HEADS = ("projection_head.", "prototypes.")  # of its training, next to the ResNet
 
 
 def load_network(name: str, path: str | Path, where: str | torch.device = "cpu") -> nn.Module:
-    """A network that returns its compared layers by name, in evaluation mode.
+    """One of torchvision's networks, which returns its compared layers by name, in evaluation mode.
 
     Args:
-        name: alexnet, inception, efficientnet or swav.
+        name: of `registry.NETWORKS`, not clip.
         path: its published weights.
         where: the device; on "meta" the file's names and shapes are compared, and that is all.
 
@@ -92,57 +77,59 @@ def load_network(name: str, path: str | Path, where: str | torch.device = "cpu")
     counters = [key for key in model.state_dict() if key.endswith("num_batches_tracked")]
     tensors = {**{key: torch.zeros((), dtype=torch.long) for key in counters}, **tensors}
     checkpoints.load_tensors(model, tensors, path, device=where)
-    layers = [layer for network, layer in METRICS.values() if network == name]
+    layers = [metric.layer for metric in METRICS.values() if metric.network == name]
     return create_feature_extractor(model.eval(), layers, suppress_diff_warning=True).eval()
 
 
-class Judges:
+class PresetNetworks:
     """The networks of a preset: features of pictures, by metric.
 
     Args:
         preset: of `metrics.PRESETS`.
-        clip: the generator's CLIP, or None.
-        files: the weights of the other networks that there are, by `METRICS`' names.
-        reasons: why others are not there, by the same names.
+        files: the weights that there are, by network (`registry.NETWORKS`).
+        reasons: why others are not there, likewise.
         where: the device.
 
     Attributes:
         missing: the metrics that cannot be measured, each with the reason.
+
+    Raises:
+        InputError: as `load_network` and `loading.load_clip`.
     """
 
     def __init__(
         self,
         preset: str,
-        clip: "ClipContexts | None" = None,
-        files: Mapping[str, str | Path] | None = None,
+        files: Mapping[str, str | Path],
         reasons: Mapping[str, str] | None = None,
         where: str | torch.device = "cpu",
     ):
         self.rule = metrics.PRESETS[preset]
-        self.where = where
-        self.clip = clip
-        files, reasons = files or {}, dict(reasons or {})
+        self.where = torch.device(where)
+        reasons = dict(reasons or {})
+        self.clip = load_clip(files["clip"], self.where, text=False) if "clip" in files else None
         if not self.rule.networks:
-            reasons |= dict.fromkeys(weights.NETWORKS, f"the preset {preset} gives networks no input size")
-        elif clip is not None and (found := _not_vit_l_14(clip)):
+            absent = [name for name in NETWORKS if name != "clip"]
+            reasons |= dict.fromkeys(absent, f"the preset {preset} gives networks no input size")
+        elif self.clip is not None and (found := _not_vit_l_14(self.clip)):
             reasons["clip"] = f"the preset {preset} compares by CLIP ViT-L/14, found an encoder with {found}"
             self.clip = None
         self.networks = {
-            name: load_network(name, path, where)
+            name: load_network(name, path, self.where)
             for name, path in files.items()
-            if name in self.rule.networks
+            if name != "clip" and name in self.rule.networks
         }
         there = {*self.networks, *(["clip"] if self.clip is not None else [])}
         self.missing = {
-            metric: reasons.get(name, f"evaluation.networks names no weights of {name}")
-            for metric, (name, _) in METRICS.items()
-            if name not in there
+            name: reasons.get(of, f"evaluation.networks names no weights of {of}")
+            for name, of in NETWORK_OF.items()
+            if of not in there
         }
 
     def features(
         self, images: Sequence[np.ndarray] | np.ndarray, side: metrics.Side
     ) -> dict[str, np.ndarray]:
-        """The features of pictures by metric, float32 (n, d), in the order of `METRICS`.
+        """The features of pictures by metric, float32 (n, d), in the order of the registry.
 
         All networks together take about 1 MB a picture, three quarters of it AlexNet's first layer.
 
@@ -159,7 +146,7 @@ class Judges:
                 wrong = np.count_nonzero(~np.isfinite(values).all(axis=1))
                 if wrong:
                     raise InputError(
-                        f"{METRICS[metric][0]}: expected features of finite numbers, found others for "
+                        f"{NETWORK_OF[metric]}: expected features of finite numbers, found others for "
                         f"{wrong} of {len(values)} pictures; are its weights whole, and its own?"
                     )
                 store(found, metric, values, start, len(images))
@@ -169,7 +156,7 @@ class Judges:
         inputs: dict[int, np.ndarray] = {}  # most networks share a size
         layers: dict[str, Mapping[str, torch.Tensor]] = {}
         found = {}
-        for metric, (name, layer) in METRICS.items():
+        for metric, name in NETWORK_OF.items():
             if metric in self.missing:
                 continue
             if name == "clip" and self.clip is not None and not self.rule.networks:
@@ -184,7 +171,7 @@ class Judges:
             if name not in layers:
                 with torch.inference_mode():
                     layers[name] = self.networks[name](normalised(inputs[sizes[-1]]).to(self.where))
-            found[metric] = layers[name][layer].flatten(1).float().cpu().numpy()
+            found[metric] = layers[name][METRICS[metric].layer].flatten(1).float().cpu().numpy()
         return found
 
 
@@ -215,7 +202,7 @@ def _not_vit_l_14(clip: "ClipContexts") -> str:
 
 
 def _stacked(images: Sequence[np.ndarray] | np.ndarray, clip: "ClipContexts") -> np.ndarray:
-    """Pictures for the generator's own preparation, which wants squares of one size: others take its first
+    """Pictures for CLIP's own preparation, which wants squares of one size: others take its first
     step here, which changes nothing for squares.
     """
     shapes = {image.shape[:2] for image in images}

@@ -10,7 +10,6 @@ from neural_recon.evaluation.regions import ALL, RANDOM, REGION
 from neural_recon.evaluation.strata import FEWEST
 
 OWN = "own"  # column of the region's own scores
-SPACES = ("base", "vdvae", "clip_vision", "clip_text")
 OTHERS = (RANDOM, ALL)  # what a region's decoder is compared with
 TESTS = ["subject", "region", "space", "metric", "against", "first", "second", "n", "p", "p_holm"]
 BY_STRATUM = ["subject", "by", "stratum", "place", "region", "space", "metric", "n", "mean", "ci_low",
@@ -25,7 +24,7 @@ def joined(regions: Mapping[str, pd.DataFrame], everything: pd.DataFrame) -> pd.
         regions: region -> table of `regions.score_regions`' single images.
         everything: `Scores.image_table` of the decoder from all voxels.
     """
-    decoded = everything[(everything["variant"] == "decoded") & everything["picture"].isin(SPACES)]
+    decoded = everything[everything["variant"] == "decoded"]  # the merge keeps what regions have, too
     keys = ["picture", "metric", "image_id"]
     every = decoded[[*keys, "value"]].rename(columns={"value": ALL})
     tables = []

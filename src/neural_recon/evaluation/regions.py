@@ -21,12 +21,13 @@ from neural_recon.datasets.nsd.volumes import read_grid, read_labels
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.decoding.penalty_table import chosen_alpha, cross_validated_curve
 from neural_recon.decoding.ridge import Calibration, Targets, predict_blocks, together
+from neural_recon.evaluation.registry import HEADLINE
 from neural_recon.features.feature_files import FeatureTable
 from neural_recon.responses.preparation import in_regions
 
 if TYPE_CHECKING:
-    from neural_recon.evaluation.networks import Judges
-    from neural_recon.models.vdvae import VDVAE
+    from neural_recon.evaluation.networks import PresetNetworks
+    from neural_recon.features.space import Space
 
 logger = logging.getLogger(__name__)
 
@@ -125,8 +126,8 @@ def score_regions(
     features: Mapping[str, Sequence[str]],
     ridge: Mapping[str, Any],
     seen: np.ndarray,
-    vdvae: VDVAE,
-    judges: Judges,
+    base: Space | None,
+    networks: PresetNetworks,
     repairings: int,
     seed: int,
 ) -> Iterator[tuple[str, Scored]]:
@@ -138,17 +139,17 @@ def score_regions(
         features: space -> chunk files.
         ridge: the configuration's section.
         seen: uint8 (n_test, H, W, 3), the test images.
-        judges: with CLIP alone.
+        base: the space that decodes to base images; None without one.
+        networks: with CLIP alone.
 
     Yields:
         (region, its scores), in the order of `columns`.
     """
     # here, so that neither torch nor scores concern those who use another function
     from neural_recon.evaluation.subject_scores import Scores
-    from neural_recon.generation.sampling import base_images
 
     train, test, test_ids = (responses[key] for key in ("train", "test", "test_ids"))
-    embedded = judges.features(seen, "truth")
+    embedded = networks.features(seen, "truth")
     for region, own in columns.items():
         share = len(own) / train.shape[1]
         decoders = {REGION: own, RANDOM: random_columns(train.shape[1], len(own), seed)}
@@ -165,12 +166,12 @@ def score_regions(
                     ridge["alpha"][space], share, kernel, targets, ridge["cross_validation"], seed
                 )
                 found = together(predict_blocks(kernel, targets, alpha, ridge["calibration"], seed))
-                scores.add_two_way(name, space, "two_way", test_ids, truth, found)
-                if space == "vdvae":
-                    images[name] = base_images(vdvae, found)
+                scores.compare(name, space, "two_way", test_ids, truth, found)
+                if base is not None and space == base.name and (made := base.pictures(found)) is not None:
+                    images[name] = made
         for name, pictures in images.items():
-            for metric, features_found in judges.features(pictures, "picture").items():
-                scores.add_two_way(name, "base", metric, test_ids, embedded[metric], features_found)
+            for metric, features_found in networks.features(pictures, "picture").items():
+                scores.compare(name, "base", metric, test_ids, embedded[metric], features_found)
         table = as_table(scores.summary_table(), len(own))
         yield region, Scored(table, scores.image_table().drop(columns="subject"), images)
 
@@ -192,7 +193,7 @@ def collect(summary: pd.DataFrame, n_voxels: int, regions: Mapping[str, pd.DataF
         regions: region -> table of `score_regions`.
     """
     features = (summary["metric"] == "two_way") | (
-        (summary["metric"] == "clip_two_way") & (summary["picture"] == "base")
+        (summary["metric"] == HEADLINE) & (summary["picture"] == "base")
     )
     everything = summary[(summary["variant"] == "decoded") & features].assign(variant=ALL)
     tables = [as_table(everything, n_voxels).assign(region=ALL)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,10 +13,10 @@ from neural_recon.core.files import read_hdf5, read_parameters, read_table
 from neural_recon.datasets.nsd.nsd_tree import read_stimuli
 from neural_recon.evaluation.controls import refit_null
 from neural_recon.evaluation.controls.baselines import KINDS
-from neural_recon.evaluation.networks import Judges
-from neural_recon.evaluation.subject_scores import RETRIEVED, Scores
+from neural_recon.evaluation.networks import PresetNetworks
+from neural_recon.evaluation.registry import HEADLINE
+from neural_recon.evaluation.subject_scores import Scores
 from neural_recon.features.feature_files import read_rows
-from neural_recon.features.spaces import SPACES
 from neural_recon.generation import controls
 
 logger = logging.getLogger(__name__)
@@ -35,9 +35,11 @@ class SceneNames(Protocol):
 def score_subject(
     subject: str,
     files: Any,
-    judges: Judges,
+    networks: PresetNetworks,
     evaluation: Mapping[str, Any],
     seed: int,
+    spaces: Sequence[str],
+    retrieved: str,
     judge: SceneNames | None = None,
 ) -> Scores:
     """Score everything a subject has.
@@ -45,16 +47,18 @@ def score_subject(
     Args:
         files: named inputs of the rule `scores`: trials, stimuli, base, final, baselines, predictions,
             refits (a table a space) and features (chunks of all spaces).
-        judges: networks that compare pictures under the preset. CLIP also conditions, in the demo and with
-            the published weights; therefore the demo's judge of objects beside it.
+        networks: they compare pictures under the preset. CLIP also conditions, in the demo and with the
+            published weights; therefore the demo's judge of objects too.
         evaluation: the configuration's section.
+        spaces: the recipe's, by name.
+        retrieved: the space whose predictions are scored by retrieval, too.
         judge: what names main objects and backgrounds; None where nobody does.
     """
     scores = Scores(subject, seed, evaluation["repairings"])
     trials = read_table(files.trials)
     test_ids = np.unique(trials.loc[trials["split"] == "test", "image_id"])
     truth = read_stimuli(files.stimuli, test_ids)
-    seen = judges.features(truth, "truth")
+    seen = networks.features(truth, "truth")
     row_of = {int(i): row for row, i in enumerate(test_ids)}
 
     def add(
@@ -67,23 +71,23 @@ def score_subject(
     ) -> None:
         rows = [row_of[int(i)] for i in ids]
         scores.add_pixels(variant, picture, ids, truth[rows], images, evaluation["preset"])
-        found = found or judges.features(images, "picture")
+        found = found or networks.features(images, "picture")
         for metric in found:
-            scores.add_features(variant, picture, metric, ids, seen[metric], found[metric], rows)
+            scores.compare(variant, picture, metric, ids, seen[metric], found[metric], rows)
         if judge:
             answers, labels = judge.names_of(images), judge.truth(ids)
             for name, answer in answers.items():
-                scores.add_labels(variant, picture, name, ids, labels[name], answer)
+                scores.compare(variant, picture, name, ids, labels[name], answer)
         if context is None:
             return
         # swapped: the same pictures against those whose contexts they were painted with
         rows = [row_of[int(i)] for i in context]
-        if "clip_two_way" in found:
-            true = seen["clip_two_way"]
-            scores.add_two_way(variant, picture, "context_two_way", ids, true, found["clip_two_way"], rows)
+        if HEADLINE in found:
+            true = seen[HEADLINE]
+            scores.compare(variant, picture, "context_two_way", ids, true, found[HEADLINE], rows)
         if judge:
             other = judge.truth(context)["object"]
-            scores.add_labels(variant, picture, "context_object", ids, other, answers["object"])
+            scores.compare(variant, picture, "context_object", ids, other, answers["object"])
 
     for picture, paths in (("base", files.base), ("final", files.final)):
         for path in paths:
@@ -97,10 +101,10 @@ def score_subject(
         add(f"{kind}_image", "baseline", baselines["image_id"], baselines[kind])
     n, mean = len(test_ids), baselines["mean"][None]
     # one picture for all: the networks look at it once
-    found = {m: np.broadcast_to(v, (n, *v.shape[1:])) for m, v in judges.features(mean, "picture").items()}
+    found = {m: np.broadcast_to(v, (n, *v.shape[1:])) for m, v in networks.features(mean, "picture").items()}
     add("mean_image", "baseline", test_ids, np.broadcast_to(mean, (n, *mean.shape[1:])), found=found)
 
-    for space in SPACES:
+    for space in spaces:
         chunks = [path for path in files.features if Path(path).parent.name == space]
         true = read_rows(chunks, test_ids)
         for path in (path for path in files.predictions if Path(path).parent.name == space):
@@ -108,13 +112,13 @@ def score_subject(
             variant = Path(path).stem
             if variant == "recalibrated":  # a name for either calibration, which the file tells
                 variant = f"calibration_{read_parameters(path)['calibration']}"
-            scores.add_two_way(variant, space, "two_way", test_ids, true, predicted)
-            if space == RETRIEVED:
+            scores.compare(variant, space, "two_way", test_ids, true, predicted)
+            if space == retrieved:
                 scores.add_retrieval(variant, space, test_ids, true, predicted)
         for path in (path for path in files.refits if Path(path).parent.name == space):
             table = read_table(path, refit_null.COLUMNS)
             for variant in refit_null.VARIANTS:
                 scores.add_refits(variant, space, refit_null.by_metric(table, variant))
-    for metric, reason in judges.missing.items():
+    for metric, reason in networks.missing.items():
         scores.add_unmeasured("decoded", "final", metric, len(test_ids), reason)
     return scores

@@ -17,7 +17,7 @@ import pandas as pd
 
 from neural_recon.core.errors import InputError
 from neural_recon.evaluation import metrics, statistics
-from neural_recon.evaluation.subject_scores import better
+from neural_recon.evaluation.registry import better
 
 FEWEST = 8  # images of a stratum
 MOST = 6  # strata by number of objects
@@ -27,10 +27,8 @@ QUANTILES = 4
 OBJECTS, CATEGORY = "number of objects", "main category"
 SIMILARITY = "similarity to the nearest training image"  # which is a baseline by itself
 OTHER, NOTHING, ALL = "others", "no object", "all images"
-# what is scored by stratum, (variant, picture): the decoder and its controls
-SCORED = [("decoded", "base"), ("decoded", "final"), ("decoded", "vdvae"), ("decoded", "clip_vision"),
-          ("decoded", "clip_text"), ("shuffled", "base"), ("shuffled", "final"), ("mean_image", "baseline"),
-          ("nearest_image", "baseline")]  # fmt: skip
+# variants that are scored by stratum: the decoder and its controls
+SCORED = ("decoded", "shuffled", "mean_image", "nearest_image")
 
 STRATA = ["subject", "by", "stratum", "place", "variant", "picture", "metric", "better", "n", "mean",
           "ci_low", "ci_high", "chance", "not_measured"]  # fmt: skip
@@ -219,6 +217,7 @@ def trends(subject: str, scores: pd.DataFrame, images: pd.DataFrame, seed: int) 
 
 
 def scored(scores: pd.DataFrame) -> pd.DataFrame:
-    """Those of a subject's scores that are looked at by stratum: `SCORED`."""
-    pairs = pd.MultiIndex.from_frame(scores[["variant", "picture"]])
-    return scores[pairs.isin(SCORED)]
+    """Those of a subject's scores that are looked at by stratum: all of what was decoded, the pictures of the
+    other variants in `SCORED`."""
+    pictures = scores["picture"].isin(("base", "final", "baseline"))
+    return scores[scores["variant"].isin(SCORED) & (pictures | (scores["variant"] == "decoded"))]

@@ -1,6 +1,6 @@
 """Scores of one subject's pictures and predicted features, each with its chance level and its interval.
 
-Every score is a matrix, entry (i, j) the score of picture j against truth i. Its diagonal are the per-image
+Every score is a matrix, entry (i, j) the score of picture j against truth i. Its diagonal holds the per-image
 scores; random re-pairings of the same matrix say what chance reaches. A score that could not be measured has
 a row too, without numbers, that says why.
 """
@@ -8,18 +8,17 @@ a row too, without numbers, that says why.
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from neural_recon.evaluation import metrics, ssim_variants, statistics
+from neural_recon.evaluation.registry import METRICS, better, compared
 
 logger = logging.getLogger(__name__)
 
 LARGEST_MATRIX = 128  # pictures wider than this are too many pixels for SSIM between all pairs
 SAMPLED_REPAIRINGS = 20
-RETRIEVED = "clip_vision"  # the space whose predictions are scored by retrieval, too
 
 # name -> the two (variant, picture) whose images are compared, first minus second
 COMPARISONS = {
@@ -36,11 +35,6 @@ COMPARISONS = {
     "final against the shuffled decoder": (("decoded", "final"), ("shuffled", "final")),
     "final against another draw": (("decoded", "final"), ("seed1", "final")),
 }
-
-
-def better(metric: str) -> Literal["higher", "lower"]:
-    """Which way a score improves: distances are better when lower, all others when higher."""
-    return "lower" if metric.endswith("_distance") else "higher"
 
 
 @dataclass
@@ -68,7 +62,7 @@ class Scores:
         Args:
             variant: whose pictures: decoded, or a control such as shuffled, seed1 or nearest_image.
             picture: what is scored: base, final, baseline, or a feature space.
-            metric: the score's name; `better` says whether higher or lower is better.
+            metric: of `registry.METRICS`.
             image_ids: (n,) the truths.
             matrix: (n, n) scores, or (n,) the per-image ones together with `chance`.
             chance: mean, sd, p-value and number of re-pairings, where they were computed elsewhere.
@@ -134,7 +128,7 @@ class Scores:
         images: np.ndarray,
         preset: str,
     ) -> None:
-        """PixCorr and SSIM of uint8 pictures (n, h, w, 3) against stimuli (n, H, W, 3) under a preset."""
+        """The metrics of pixels: uint8 pictures (n, h, w, 3) against stimuli (n, H, W, 3), by a preset."""
         rule = metrics.PRESETS[preset]
         self.add_sized(variant, picture, image_ids, *metrics.sized(truth, images, rule), rule.ssim)
 
@@ -145,18 +139,27 @@ class Scores:
         image_ids: np.ndarray,
         truth: np.ndarray,
         images: np.ndarray,
-        ssim: metrics.Variant,
+        ssim: ssim_variants.Variant,
     ) -> None:
-        """PixCorr and SSIM of pictures and stimuli at a preset's size already, uint8 (n, S, S, 3)."""
-        self.add(variant, picture, "pixcorr", image_ids, metrics.correlation_matrix(truth, images))
+        """The same of pictures and stimuli at a preset's size already, uint8 (n, S, S, 3)."""
+        for name in compared("pixels"):
+            if name == "ssim":
+                self._add_ssim(variant, picture, image_ids, truth, images, ssim)
+            else:
+                self.compare(variant, picture, name, image_ids, truth, images)
+
+    def _add_ssim(
+        self,
+        variant: str,
+        picture: str,
+        image_ids: np.ndarray,
+        truth: np.ndarray,
+        images: np.ndarray,
+        ssim: ssim_variants.Variant,
+    ) -> None:
         if truth.shape[1] <= LARGEST_MATRIX:
-            self.add(
-                variant,
-                picture,
-                "ssim",
-                image_ids,
-                metrics.ssim_matrix(ssim_variants.unit(truth), ssim_variants.unit(images), ssim),
-            )
+            sides = ssim_variants.unit(truth), ssim_variants.unit(images)
+            self.add(variant, picture, "ssim", image_ids, ssim_variants.ssim_matrix(*sides, ssim))
             return
         rng = np.random.default_rng(self.seed)
         pairings = np.array([rng.permutation(len(images)) for _ in range(SAMPLED_REPAIRINGS)])
@@ -167,7 +170,7 @@ class Scores:
         chance = (float(drawn.mean()), float(drawn.std(ddof=1)), p, SAMPLED_REPAIRINGS)
         self.add(variant, picture, "ssim", image_ids, values, chance, expected)
 
-    def add_features(
+    def compare(
         self,
         variant: str,
         picture: str,
@@ -177,33 +180,22 @@ class Scores:
         found: np.ndarray,
         rows: Sequence[int] | np.ndarray | None = None,
     ) -> None:
-        """Correlation distance (lower is better) or two-way identification, by the metric's name.
+        """Score by the matrix that the registry has for a metric.
 
-        Arguments as for `add_two_way`.
+        Args:
+            truth: (m, ...) of every test image: pictures at a preset's size, features, or names.
+            found: (n, ...) of the pictures, likewise.
+            rows: (n,) which truths belong to the pictures (default: all). A control painted for some test
+                images has the same rivals as what it is compared with.
         """
-        if not metric.endswith("_distance"):
-            self.add_two_way(variant, picture, metric, image_ids, truth, found, rows)
-            return
-        own = truth if rows is None else truth[rows]
-        self.add(variant, picture, metric, image_ids, 1 - metrics.correlation_matrix(own, found))
-
-    def add_two_way(
-        self,
-        variant: str,
-        picture: str,
-        metric: str,
-        image_ids: np.ndarray,
-        truth: np.ndarray,
-        found: np.ndarray,
-        rows: Sequence[int] | np.ndarray | None = None,
-    ) -> None:
-        """Two-way identification of features (n, d) among all true ones.
-
-        `truth` (m, d) holds every test image and `rows` (n,) which of them belong to the pictures (default:
-        all): a control painted for some test images has the same rivals as what it is compared with.
-        """
-        matrix = metrics.two_way_matrix(metrics.correlation_matrix(truth, found))
-        self.add(variant, picture, metric, image_ids, matrix if rows is None else matrix[rows])
+        how = METRICS[metric]
+        if how.matrix is None:
+            raise ValueError(f"{metric} has a method of its own")
+        if rows is None:
+            matrix = how.matrix(truth, found)
+        else:
+            matrix = how.matrix(truth, found)[rows] if how.rivals else how.matrix(truth[rows], found)
+        self.add(variant, picture, metric, image_ids, matrix)
 
     def add_retrieval(
         self, variant: str, picture: str, image_ids: np.ndarray, truth: np.ndarray, found: np.ndarray
@@ -217,24 +209,6 @@ class Scores:
         brain = metrics.retrieval_matrix(similarity.T, self.seed).T
         self.add(variant, picture, "retrieval_image", image_ids, image)
         self.add(variant, picture, "retrieval_brain", image_ids, brain)
-
-    def add_labels(
-        self,
-        variant: str,
-        picture: str,
-        metric: str,
-        image_ids: np.ndarray,
-        truth: np.ndarray,
-        named: np.ndarray,
-    ) -> None:
-        """Whether a judge names the true label: labels (n,) and the judge's answers (n,)."""
-        self.add(
-            variant,
-            picture,
-            metric,
-            image_ids,
-            (truth[:, None] == np.asarray(named)[None]).astype(np.float64),
-        )
 
     def image_table(self) -> pd.DataFrame:
         """One row a score and image: value, and chance, that truth's mean score with re-paired pictures."""

@@ -1,8 +1,9 @@
 """Test sets of whole clusters of similar images, so that no test image has a near twin in training.
 
 Images that training images resemble are identified by resemblance alone. Here a subject's images are cut
-into clusters by CLIP vision's class token (k-means on vectors of length 1, so by cosine), and whole clusters
-are held out. Decoders that only pick the nearest training image fall behind on them.
+into clusters by what summarises them in a feature space, such as CLIP vision's class token (k-means on
+vectors of length 1, so by cosine), and whole clusters are held out. Decoders that only pick the nearest
+training image fall behind on them.
 """
 
 import logging
@@ -20,10 +21,15 @@ logger = logging.getLogger(__name__)
 COLUMNS = ("image_id", "cluster", "split")
 
 
-def class_tokens(paths: Sequence[str | Path], image_ids: np.ndarray) -> np.ndarray:
-    """CLIP vision's class token of images, float32 (n, C), from the chunk files of that space."""
+def summaries(paths: Sequence[str | Path], image_ids: np.ndarray, parts: int | None) -> np.ndarray:
+    """What of a space's features says which images are alike, float32 (n, C), from its chunk files.
+
+    Args:
+        parts: how many of the space's parts, from the first (of CLIP the class token); None: all.
+    """
     table = FeatureTable(paths, image_ids)
-    return table[:, : table.parts[0]].astype(np.float32)
+    columns = None if parts is None else int(table.parts[:parts].sum())
+    return table[:, :columns].astype(np.float32)
 
 
 def cluster_labels(features: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -38,7 +44,7 @@ def cluster_labels(features: np.ndarray, count: int, seed: int) -> np.ndarray:
     if not np.all(length > 0):
         wrong = np.count_nonzero(~(length > 0))
         raise InputError(
-            f"CLIP vision's class tokens: expected vectors with a direction, found {wrong} of "
+            f"features for clusters: expected vectors with a direction, found {wrong} of "
             f"{len(features)} that are zero or no numbers; are the weights those of this model?"
         )
     unit = features / length

@@ -122,7 +122,7 @@ class Generator(ABC):
             )
 
     def paint_from(
-        self, base: np.ndarray, features: Mapping[str, np.ndarray], image_ids: np.ndarray, seed: int
+        self, base: np.ndarray | None, features: Mapping[str, np.ndarray], image_ids: np.ndarray, seed: int
     ) -> np.ndarray:
         """As `paint`, from base images and predicted features (n, width) by the names of their spaces."""
         guides = {role: features[space] for role, space in self.settings.guides.items()}

@@ -15,7 +15,6 @@ from neural_recon.core.errors import InputError
 
 # importing the generator takes seconds, which base images alone do not need
 if TYPE_CHECKING:
-    from neural_recon.models.vdvae import VDVAE
     from neural_recon.models.versatile import DualGuidedPipeline
 
 logger = logging.getLogger(__name__)
@@ -23,21 +22,6 @@ logger = logging.getLogger(__name__)
 BLACK = 2  # of 255: a picture without a brighter pixel shows nothing
 # What torch and the libraries below it say when memory runs out, apart from torch's own exception.
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
-
-
-def base_images(model: VDVAE, latents: np.ndarray) -> np.ndarray:
-    """Base images uint8 (n, H, W, 3) of predicted latents (n, D); layers not given take the prior's mean.
-
-    Raises:
-        InputError: latents that are not finite, which would be decoded to pictures of nothing.
-    """
-    wrong = int((~np.isfinite(latents).all(axis=1)).sum())
-    if wrong:
-        raise InputError(
-            f"base images: expected latents of finite numbers, found others in {wrong} of "
-            f"{len(latents)} rows; predict the features again."
-        )
-    return np.asarray(model.decode(latents.astype(np.float32)))
 
 
 def resized(images: np.ndarray, size: int) -> np.ndarray:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+META = torch.device("meta")
+
 
 def device() -> torch.device:
     """The GPU where there is one, else the CPU."""

@@ -35,6 +35,14 @@ def read_config(folder: str | os.PathLike[str], name: str = "config.json") -> di
     return config
 
 
+def settings_of(folder: Path) -> dict[str, Any]:
+    """A model's configuration, empty where it is not there yet."""
+    try:
+        return read_config(folder)
+    except InputError:
+        return {}
+
+
 def picture_size(unet: Mapping[str, Any], vae: Mapping[str, Any]) -> int:
     """Side of the generator's pictures in pixels, from the configurations of its UNet and autoencoder.
 

@@ -6,7 +6,7 @@ resources/models/NAME, or by a local path, used where it lies.
 
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -24,21 +24,7 @@ HUB = "hub:"
 GENERATOR = "shi-labs/versatile-diffusion"  # on the hub, and in the table
 PARTS = ("image_unet", "text_unet", "vae", "image_encoder")  # of its folder; a recipe may do without some
 WEIGHTS = (".pth", ".pt", ".ckpt", ".th", ".bin", ".safetensors", ".tar")  # endings
-# of its folder, what encodes pictures, then captions
-ENCODERS = ("image_encoder", "image_processor", "text_encoder", "tokenizer")
 PROCESSORS = ("image_processor", "image_feature_extractor")
-# What each key of the configuration's section `weights` must be; those of `evaluation.networks` are files.
-KINDS: dict[str, Literal["file", "folder"]] = {"vdvae": "file", "versatile": "folder"}
-NETWORK_FILES = {  # the published names
-    "alexnet": "alexnet-owt-7be5be79.pth",
-    "inception": "inception_v3_google-0cc3c7bd.pth",
-    "swav": "swav_800ep_pretrain.pth.tar",
-}
-NETWORKS = (*NETWORK_FILES, "efficientnet")
-EFFICIENTNET_FILES = {
-    "brain_diffuser": "efficientnet_b1_rwightman-bac287d4.pth",
-    "mindeye2": "efficientnet_b1-c27df63c.pth",
-}
 
 
 class Row(BaseModel):
@@ -106,28 +92,23 @@ def read_table(path: str | os.PathLike[str]) -> Table:
     return table
 
 
-def locate(key: str, value: str, table: Table) -> Path:
-    """Where the model that `weights.KEY`, or `evaluation.networks.KEY`, names lies or will lie: an entry's
-    folder (its file, where it has only one), or the local path itself.
-
-    Raises:
-        InputError: `value` is neither an entry nor an existing path, or of the wrong kind.
-    """
-    place = f"weights.{key}" if key in KINDS else f"evaluation.networks.{key}"
-    return locate_at(place, value, table, KINDS.get(key, "file"), PARTS if key == "versatile" else ())
-
-
-def locate_at(
-    place: str, value: str, table: Table, wanted: Literal["file", "folder", ""], parts: Collection[str] = ()
+def locate(
+    place: str,
+    value: str,
+    table: Table,
+    wanted: Literal["file", "folder", ""] = "file",
+    parts: Collection[str] = (),
 ) -> Path:
-    """The same of any key of the configuration, `place`.
+    """Where a model that the configuration names lies or will lie: an entry's folder (its file, where it has
+    only one), or the local path itself.
 
     Args:
+        place: the configuration's key, for sentences.
         wanted: what it must be; "": a file or a folder.
         parts: of these folders a local folder has one, where it has the layout of diffusers.
 
     Raises:
-        InputError: as `locate`.
+        InputError: `value` is neither an entry nor an existing path, or not what is wanted.
     """
     any_of = wanted or "file or folder"
     if value in table:
@@ -168,41 +149,19 @@ def _single_file(place: str, path: Path) -> InputError:
     )
 
 
-def network_files(preset: str) -> dict[str, str]:
-    """The published file of each network's weights under a published preset; none under native."""
-    if preset not in EFFICIENTNET_FILES:
-        return {}
-    return {**NETWORK_FILES, "efficientnet": EFFICIENTNET_FILES[preset]}
-
-
-def locate_networks(named: Mapping[str, str], preset: str, table: Table) -> dict[str, str]:
-    """Where the weights of the networks that `evaluation.networks` names lie or will lie.
-
-    Raises:
-        InputError: as `locate`; or EfficientNet's weights are those of the other preset.
-    """
-    paths = {name: locate(name, value, table) for name, value in named.items()}
-    wanted = EFFICIENTNET_FILES.get(preset)
-    others = {*EFFICIENTNET_FILES.values()} - {wanted}
-    if wanted and "efficientnet" in paths and paths["efficientnet"].name in others:
-        raise InputError(
-            f"evaluation.networks.efficientnet: expected {wanted}, the weights of the preset "
-            f"{preset}, found {paths['efficientnet'].name}; name the entry or the file of those."
-        )
-    return {name: str(path) for name, path in paths.items()}
-
-
 def entry_folder(name: str) -> Path:
     """Where an entry's files are fetched to."""
     return MODELS / name.replace("/", "--")
 
 
-def model_files(value: str, table: Table, parts: Iterable[str]) -> list[str]:
-    """The files of some parts of a model folder that a run depends on.
+def model_files(value: str, table: Table, parts: Sequence[str]) -> list[str]:
+    """The files of some parts of a model folder that a run depends on; without parts, that of one file.
 
     An entry's are those of the table, there or not; a local folder's are those found in it. The part
     `image_processor` is also known as `image_feature_extractor`.
     """
+    if not parts and value not in table:
+        return [value]
     if value in table:
         return [str(_place(value, f)) for part in parts for f in files_read(table[value], (part,))]
     return [path for part in _folders(parts) for path in part_files(Path(value) / part)]
@@ -217,22 +176,15 @@ def _folders(parts: Iterable[str]) -> list[str]:
     return [name for part in parts for name in (PROCESSORS if part == PROCESSORS[0] else (part,))]
 
 
-def missing(models: Iterable[tuple[str, Collection[str]]], table: Table) -> dict[str, File]:
-    """The files still to be fetched for the configured models, by their place below resources/models.
+def missing(files: Iterable[str | Path], table: Table) -> dict[str, File]:
+    """Those of the files that a run reads which are still to be fetched, by place below resources/models.
 
     What is there is never fetched again, so nothing that a user put there by hand is lost, and no rerun
     costs gigabytes.
-
-    Args:
-        models: names or paths, and the parts read of each, as for `files_read`.
     """
-    return {
-        str(place.relative_to(MODELS)): file
-        for value, parts in models
-        if value in table
-        for file in files_read(table[value], parts)
-        if not (place := _place(value, file)).exists()
-    }
+    fetched = {_place(name, file): file for name, entry in table.items() for file in entry.files}
+    absent = [path for path in map(Path, files) if path in fetched and not path.exists()]
+    return {str(path.relative_to(MODELS)): fetched[path] for path in absent}
 
 
 def download(place: str, table: Table) -> Download:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neural_recon.evaluation.subject_scores import better
+from neural_recon.evaluation.registry import better
 from neural_recon.report import gallery, results, words
 from neural_recon.report.results import Results
 

@@ -12,14 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from neural_recon.evaluation.controls.refit_null import by_metric
-from neural_recon.report import penalties
-from neural_recon.report.plots import GREY, INK, MARKERS, SPACE_COLOURS, STYLE, largest, uri
+from neural_recon.report import penalties, spaces
+from neural_recon.report.plots import GREY, INK, MARKERS, STYLE, largest, uri
 from neural_recon.report.results import Results
-from neural_recon.report.words import FEATURE_SPACES, finite, number
+from neural_recon.report.words import finite, number
 
 CEILING = "#56718A"
-PARTS = {"vdvae": "layer", "clip_vision": "token (1: class)", "clip_text": "token"}
-MAPPED = "clip_vision"  # its tokens but the first lie on a square grid
 TICKS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)  # of identification
 
 
@@ -31,7 +29,7 @@ def decodable(people: Sequence[Results]) -> dict[str, Any] | None:
     rows = [
         (
             person.subject,
-            FEATURE_SPACES[space],
+            spaces.title(space),
             table[table["part"] == 0].iloc[0].to_dict(),
             by_metric(person.refits[space], "decoded") if space in person.refits else {},
         )
@@ -52,11 +50,11 @@ def less_data(people: Sequence[Results]) -> dict[str, Any] | None:
     tables = {person.subject: person.data_amount for person in people if person.data_amount is not None}
     if not tables:
         return None
-    spaces = [s for s in FEATURE_SPACES if any((table["space"] == s).any() for table in tables.values())]
+    shown = spaces.ordered(space for table in tables.values() for space in table["space"])
     return {
-        "plot": _curves(tables, spaces),
-        "spaces": [FEATURE_SPACES[space] for space in spaces],
-        "rows": [row for subject, table in tables.items() for row in _sizes(subject, table, spaces)],
+        "plot": _curves(tables, shown),
+        "spaces": [spaces.title(space) for space in shown],
+        "rows": [row for subject, table in tables.items() for row in _sizes(subject, table, shown)],
         "targets": max(int(table["targets"].max()) for table in tables.values()),
         "voxels": any((table["draw"] > 0).any() for table in tables.values()),
     }
@@ -64,14 +62,14 @@ def less_data(people: Sequence[Results]) -> dict[str, Any] | None:
 
 def _parts(people: Sequence[Results]) -> str:
     """Median r by layer or token: a row a subject, a panel a space; with quartiles, ceiling and chance."""
-    spaces = [space for space in FEATURE_SPACES if any(space in person.targets for person in people)]
+    shown = spaces.ordered(space for person in people for space in person.targets)
     with matplotlib.rc_context({**STYLE, "ytick.major.size": 3}):
-        figure = Figure(figsize=(3.3 * len(spaces) + 0.6, 0.55 + 2.05 * len(people)), layout="constrained")
-        panels = figure.subplots(len(people), len(spaces), sharex="col", sharey=True, squeeze=False)
+        figure = Figure(figsize=(3.3 * len(shown) + 0.6, 0.55 + 2.05 * len(people)), layout="constrained")
+        panels = figure.subplots(len(people), len(shown), sharex="col", sharey=True, squeeze=False)
         for row, person in zip(panels, people, strict=True):
-            for axes, space in zip(row, spaces, strict=True):
+            for axes, space in zip(row, shown, strict=True):
                 table = person.targets.get(space, pd.DataFrame(columns=["part"]))
-                table, colour = table[table["part"] > 0], SPACE_COLOURS.get(space, GREY)
+                table, colour = table[table["part"] > 0], spaces.colour(space)
                 if len(table):
                     part = table["part"]
                     axes.axhspan(-table["chance"].iloc[0], table["chance"].iloc[0], color="#d9dde1", lw=0)
@@ -83,10 +81,10 @@ def _parts(people: Sequence[Results]) -> str:
                 axes.set(ylim=(None, 1.02))
                 axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             row[0].set_ylabel(f"{person.subject}\nmedian r")
-        for axes, space in zip(panels[0], spaces, strict=True):
-            axes.set_title(FEATURE_SPACES[space])
-        for axes, space in zip(panels[-1], spaces, strict=True):
-            axes.set_xlabel(PARTS[space])
+        for axes, space in zip(panels[0], shown, strict=True):
+            axes.set_title(spaces.title(space))
+        for axes, space in zip(panels[-1], shown, strict=True):
+            axes.set_xlabel(spaces.part(space))
         return uri(figure)
 
 
@@ -94,9 +92,10 @@ def _token_map(people: Sequence[Results]) -> str | None:
     """CLIP vision's tokens where they lie in the picture: median r, and beside it the ceiling."""
     grids = {}
     for person in people:
-        scores = person.targets.get(MAPPED)
-        if scores is None:
+        mapped = next(filter(spaces.has_grid, person.targets), None)
+        if mapped is None:
             continue
+        scores = person.targets[mapped]
         table = scores[scores["part"] > 0].sort_values("part")
         side = math.isqrt(max(len(table) - 1, 0))
         if side > 1 and side**2 == len(table) - 1:
@@ -119,17 +118,17 @@ def _token_map(people: Sequence[Results]) -> str | None:
         return uri(figure)
 
 
-def _curves(tables: dict[str, pd.DataFrame], spaces: Sequence[str]) -> str:
+def _curves(tables: dict[str, pd.DataFrame], shown: Sequence[str]) -> str:
     """Identification over training images and over voxels: a panel a space, a marker and line a subject."""
     with_voxels = any((table["draw"] > 0).any() for table in tables.values())
     kinds = ["training_images", *(["share"] if with_voxels else [])]
     with matplotlib.rc_context({**STYLE, "ytick.major.size": 3}):
-        figure = Figure(figsize=(3.3 * len(spaces) + 0.6, 0.5 + 2.6 * len(kinds)), layout="constrained")
-        panels = figure.subplots(len(kinds), len(spaces), sharex="row", sharey=True, squeeze=False)
+        figure = Figure(figsize=(3.3 * len(shown) + 0.6, 0.5 + 2.6 * len(kinds)), layout="constrained")
+        panels = figure.subplots(len(kinds), len(shown), sharex="row", sharey=True, squeeze=False)
         best = largest((table["high"] for table in tables.values()), 0.5)
         top = min(1 - (1 - best) / 2, 0.9995)
         for row, kind in zip(panels, kinds, strict=True):
-            for axes, space in zip(row, spaces, strict=True):
+            for axes, space in zip(row, shown, strict=True):
                 for k, table in enumerate(tables.values()):
                     _curve(axes, table[table["space"] == space], kind, k, len(tables), top, space)
                 axes.set(xscale="log", yscale="logit", ylim=(0.4, top))
@@ -147,8 +146,8 @@ def _curves(tables: dict[str, pd.DataFrame], spaces: Sequence[str]) -> str:
             what = "training images of " if kind != "share" else "share of the voxels, "
             for axes in row:
                 axes.set_xlabel(f"{what}{', '.join(map(str, sizes))} session{plural}")
-        for axes, space in zip(panels[0], spaces, strict=True):
-            axes.set_title(FEATURE_SPACES[space])
+        for axes, space in zip(panels[0], shown, strict=True):
+            axes.set_title(spaces.title(space))
         if len(tables) > 1:
             handles = [
                 matplotlib.lines.Line2D(
@@ -165,7 +164,7 @@ def _curve(axes: Axes, table: pd.DataFrame, kind: str, k: int, subjects: int, to
     table = _shown(table, kind).sort_values(kind)
     if table.empty:
         return
-    colour, marker = SPACE_COLOURS.get(space, GREY), MARKERS[k % len(MARKERS)]
+    colour, marker = spaces.colour(space), MARKERS[k % len(MARKERS)]
     means = table.groupby(kind)[["score", "low", "high", "chance", "chance_sd"]].mean()
     x = means.index.to_numpy(float) * (1 + 0.012 * (k - (subjects - 1) / 2))  # side by side
     if k == 0:
@@ -192,7 +191,7 @@ def _all_sessions(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["sessions"] == table["sessions"].max()]
 
 
-def _sizes(subject: str, table: pd.DataFrame, spaces: Sequence[str]) -> list[dict[str, Any]]:
+def _sizes(subject: str, table: pd.DataFrame, shown: Sequence[str]) -> list[dict[str, Any]]:
     """The table's rows: a size each, with (score, low, high, chance, chance_sd) of each space.
 
     Several draws of voxels are one row: the mean of their scores, from the lowest to the highest.
@@ -200,7 +199,7 @@ def _sizes(subject: str, table: pd.DataFrame, spaces: Sequence[str]) -> list[dic
     rows = []
     for (sessions, share), size in table.groupby(["sessions", "share"], sort=False):
         cells = []
-        for space in spaces:
+        for space in shown:
             mine = size[size["space"] == space]
             draws = len(mine)
             mean = mine[["score", "low", "high", "chance", "chance_sd"]].mean()

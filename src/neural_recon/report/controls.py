@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from neural_recon.evaluation.registry import HEADLINE
 from neural_recon.generation.controls import TITLES
+from neural_recon.report import spaces
 from neural_recon.report.amount import TICKS
-from neural_recon.report.plots import GREY, INK, MARKERS, SPACE_COLOURS, STYLE, largest, uri
+from neural_recon.report.plots import GREY, MARKERS, STYLE, largest, uri
 from neural_recon.report.results import Results
-from neural_recon.report.words import FEATURE_SPACES, heading, number, p_said
+from neural_recon.report.words import heading, number, p_said
 
-MAIN = "clip_two_way"
-SPACE = "clip_vision"  # of the table's one figure; all spaces stand below it
 BASELINES = (
     ("nearest training image", "nearest_image", "baseline"),
     ("random training image", "random_image", "baseline"),
@@ -48,15 +48,15 @@ def section(people: Sequence[Results], tuned: bool) -> dict[str, Any] | None:
 
 
 def _baselines(person: Results) -> list[str]:
-    final = person.score("decoded", "final", MAIN)
-    found = [(name, person.score(variant, picture, MAIN)) for name, variant, picture in BASELINES]
+    final = person.score("decoded", "final", HEADLINE)
+    found = [(name, person.score(variant, picture, HEADLINE)) for name, variant, picture in BASELINES]
     lines = [_named(name, score, final) for name, score in found if score]
     return [_named("final image", final, final), *lines] if lines and final else lines
 
 
 def _ceiling(person: Results) -> list[str]:
-    score = person.score("true_features", "final", MAIN)
-    return [_named("true features", score, person.score("decoded", "final", MAIN))] if score else []
+    score = person.score("true_features", "final", HEADLINE)
+    return [_named("true features", score, person.score("decoded", "final", HEADLINE))] if score else []
 
 
 def _named(name: str, score: dict[str, Any], final: dict[str, Any] | None) -> str:
@@ -69,7 +69,8 @@ def _held_out(person: Results) -> list[str]:
     table = person.controls.get("clusters")
     if table is None:
         return []
-    rows = table[table["space"] == SPACE].set_index("held_out")
+    # one figure; all spaces stand below it
+    rows = table[table["space"] == spaces.main(table["space"])].set_index("held_out")
     if not {"random", "clusters"} <= set(rows.index):
         return []
     p = rows.loc["clusters", "p_difference"]
@@ -88,14 +89,14 @@ def _alpha(person: Results) -> list[str]:
     tried = {space: table["score"].notna().any() for space, table in person.alphas.items()}
     lines = []
     for how, wanted in (("cross-validated", True), ("fixed by the configuration", False)):
-        spaces = [FEATURE_SPACES.get(space, space) for space, was in tried.items() if was == wanted]
-        if spaces:
-            lines.append(f"{how}: {'all spaces' if len(spaces) == len(tried) else ', '.join(spaces)}")
+        named = [spaces.title(space) for space, was in tried.items() if was == wanted]
+        if named:
+            lines.append(f"{how}: {'all spaces' if len(named) == len(tried) else ', '.join(named)}")
     return lines
 
 
 def _sure(person: Results) -> list[str]:
-    score, tests = person.score("decoded", "final", MAIN), len(person.tests)
+    score, tests = person.score("decoded", "final", HEADLINE), len(person.tests)
     interval = (
         [f"{number(score['mean'])} [{number(score['ci_low'])}, {number(score['ci_high'])}]"] if score else []
     )
@@ -104,7 +105,7 @@ def _sure(person: Results) -> list[str]:
 
 def _draws(person: Results) -> list[str]:
     table = person.controls.get("seeds")
-    rows = [] if table is None else table[table["metric"] == MAIN].to_dict("records")
+    rows = [] if table is None else table[table["metric"] == HEADLINE].to_dict("records")
     if not rows or not np.isfinite(rows[0]["sd"]):
         return []
     row, k = rows[0], len(_draw_columns(table))
@@ -115,7 +116,7 @@ def _less(person: Results) -> list[str]:
     table = person.data_amount
     if table is None:
         return []
-    table = table[table["space"] == SPACE]
+    table = table[table["space"] == spaces.main(table["space"])]
     lines = []
     every = table[table["share"] == 1].sort_values("sessions")
     drawn = table[table["sessions"] == table["sessions"].max()].groupby("share")["score"].mean()
@@ -189,7 +190,7 @@ def _clusters(people: Sequence[Results]) -> dict[str, Any] | None:
             rows.append(
                 {
                     "subject": subject,
-                    "space": FEATURE_SPACES.get(space, space),
+                    "space": spaces.title(space),
                     "cells": [mine.get(cut) for cut in CUTS],
                     "p": mine.get("clusters", {}).get("p_difference"),
                 }
@@ -205,15 +206,15 @@ def _clusters(people: Sequence[Results]) -> dict[str, Any] | None:
 
 def _cluster_plot(tables: dict[str, pd.DataFrame]) -> str:
     """Identification under both cuts: a panel a space, a line a subject; chance as a grey band."""
-    spaces = [s for s in FEATURE_SPACES if any((table["space"] == s).any() for table in tables.values())]
+    shown = spaces.ordered(space for table in tables.values() for space in table["space"])
     best = largest((table["high"] for table in tables.values()), 1)
     worst = -largest((-table["low"] for table in tables.values()), 0)
     bottom = max(min(0.4, 0.95 * worst), 0.0005)  # below chance and all that is drawn; a logit axis has no 0
     top = min(1 - (1 - best) / 2, 0.9995)
     with matplotlib.rc_context({**STYLE, "ytick.major.size": 3}):
-        figure = Figure(figsize=(2.4 * len(spaces) + 1.6, 3.0), layout="constrained")
-        panels = figure.subplots(1, len(spaces), sharey=True, squeeze=False)[0]
-        for axes, space in zip(panels, spaces, strict=True):
+        figure = Figure(figsize=(2.4 * len(shown) + 1.6, 3.0), layout="constrained")
+        panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+        for axes, space in zip(panels, shown, strict=True):
             for k, table in enumerate(tables.values()):
                 mine = table[table["space"] == space].set_index("held_out").reindex(list(CUTS)).dropna()
                 if mine.empty:
@@ -225,14 +226,14 @@ def _cluster_plot(tables: dict[str, pd.DataFrame]) -> str:
                 x = np.array([list(CUTS).index(cut) for cut in mine.index]) + 0.12 * (
                     k - (len(tables) - 1) / 2
                 )
-                colour = SPACE_COLOURS.get(space, INK)
+                colour = spaces.colour(space)
                 shown = mine[["low", "high", "score"]].clip(bottom, top)
                 axes.vlines(x, shown["low"], shown["high"], color=colour, lw=1.8, alpha=0.6)
                 axes.plot(
                     x, shown["score"], "-", marker=MARKERS[k % len(MARKERS)], color=colour, ms=6.5,
                     mec="white", mew=0.9, lw=1.2,
                 )  # fmt: skip
-            axes.set(title=FEATURE_SPACES[space], xlim=(-0.5, 1.5), yscale="logit", ylim=(bottom, top))
+            axes.set(title=spaces.title(space), xlim=(-0.5, 1.5), yscale="logit", ylim=(bottom, top))
             axes.set_xticks(range(len(CUTS)), ["at random", "by clusters"])
             ticks = [tick for tick in (0.1, 0.3, *TICKS) if bottom <= tick < top]
             axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])

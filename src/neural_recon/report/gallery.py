@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from neural_recon.datasets.nsd import nsd_tree
+from neural_recon.evaluation.registry import HEADLINE, compared
 from neural_recon.generation.controls import TITLES
 from neural_recon.report import results
 from neural_recon.report.results import Results
@@ -19,10 +20,10 @@ from neural_recon.report.words import SWAPPED_TITLES, number
 FIRST = 8  # images a subject that are shown at first
 SWAPPED = 6  # images a subject in the section on swapped contexts
 TOGETHER = 6  # images that are shown as every subject's responses gave them
-SCORE = ("decoded", "final", "clip_two_way")  # what orders them
+SCORE = ("decoded", "final", HEADLINE)  # what orders them
 THUMBNAIL = 160  # pixels a side at most
 QUALITY = 90
-JUDGED = ("object", "background")  # metrics that are right or wrong
+JUDGED = tuple(compared("names"))  # metrics that are right or wrong
 
 
 @dataclass(frozen=True)

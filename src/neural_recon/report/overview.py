@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from neural_recon.evaluation.comparison import METRICS
+from neural_recon.evaluation.registry import HEADLINE, PUBLISHED_TITLES
 from neural_recon.report import gallery, penalties, words
 from neural_recon.report.results import Results
 
@@ -14,8 +14,8 @@ def headline(person: Results) -> dict[str, Any]:
         "subject": person.subject,
         "images": person.data["test images"],
         "score": person.score(*gallery.SCORE),
-        "base": person.score("decoded", "base", "clip_two_way"),
-        "ceiling": person.score("true_features", "final", "clip_two_way"),
+        "base": person.score("decoded", "base", HEADLINE),
+        "ceiling": person.score("true_features", "final", HEADLINE),
     }
 
 
@@ -66,10 +66,10 @@ def not_measured(people: Sequence[Results]) -> str:
     that are not in the tables at all."""
     variant, picture, _ = gallery.SCORE
     reasons: dict[str, list[str]] = {}
-    for metric in dict.fromkeys([*METRICS, *(m for p in people for m in p.summary["metric"])]):
+    for metric in dict.fromkeys([*PUBLISHED_TITLES, *(m for p in people for m in p.summary["metric"])]):
         if any(person.score(variant, picture, metric) for person in people):
             continue
         why = next((w for w in (p.missing(variant, picture, metric) for p in people) if w), "")
-        if why or metric in METRICS:
+        if why or metric in PUBLISHED_TITLES:
             reasons.setdefault(why or "not among the scores computed", []).append(words.metric_title(metric))
     return "".join(f"{', '.join(names)} ({why}). " for why, names in reasons.items()).strip()

@@ -11,7 +11,7 @@ import jinja2
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import write_text
 from neural_recon.datasets.nsd import volumes
-from neural_recon.evaluation.subject_scores import better
+from neural_recon.evaluation.registry import better
 from neural_recon.generation.generator import GENERATORS
 from neural_recon.report import (
     album,
@@ -26,6 +26,7 @@ from neural_recon.report import (
     results,
     retrieval,
     single_stage,
+    spaces,
     strata,
     tables,
     words,
@@ -63,6 +64,7 @@ def build(
     """
     if not subjects:
         raise InputError("report: expected at least one subject, found none.")
+    spaces.use(configuration.get("spaces") or {})
     people = [results.read(files) for files in subjects]
     demo, painting = configuration.get("demo") is not None, configuration.get("generator") or {}
     metrics = [m for m in tables.MAIN_METRICS if any(m in p.measured for p in people)]

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import read_hdf5, read_table, whole, write_text
 from neural_recon.datasets.nsd.nsd_tree import read_stimuli
-from neural_recon.evaluation.subject_scores import better
+from neural_recon.evaluation.registry import better
 from neural_recon.features.feature_files import select_rows
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neural_recon.report import plots, words
+from neural_recon.report import plots, spaces, words
 from neural_recon.report.results import Results
 
 
@@ -23,15 +23,15 @@ class Remark:
     @property
     def name(self) -> str:
         """The space's name for people."""
-        return words.FEATURE_SPACES.get(self.space, self.space)
+        return spaces.title(self.space)
 
 
 def rows(people: Sequence[Results]) -> list[dict[str, Any]]:
     """The penalties by subject and space."""
-    spaces = list(dict.fromkeys(space for person in people for space in person.alphas))
+    shown = spaces.ordered(space for person in people for space in person.alphas)
     found = []
     for person in people:
-        for space in spaces:
+        for space in shown:
             if space not in person.alphas or person.alphas[space].empty:
                 continue
             curve = person.alphas[space]
@@ -45,7 +45,7 @@ def rows(people: Sequence[Results]) -> list[dict[str, Any]]:
             found.append(
                 {
                     "subject": person.subject,
-                    "space": words.FEATURE_SPACES.get(space, space),
+                    "space": spaces.title(space),
                     "alpha": float(best["alpha"].min()) if len(best) else None,
                     "largest": float(best["alpha"].max()) if len(best) else None,
                     "score": float(np.average(scored["score"], weights=scored["features"]))

@@ -12,7 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from neural_recon.report.words import FEATURE_SPACES, VARIANTS, row_label
+from neural_recon.evaluation.registry import METRICS
+from neural_recon.report import spaces
+from neural_recon.report.words import VARIANTS, row_label
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
@@ -32,7 +34,6 @@ COLOURS = {
     ("random_image", "baseline"): "#56718A",
     ("nearest_image", "baseline"): "#56718A",
 }
-SPACE_COLOURS = {"vdvae": "#E69F00", "clip_vision": "#0072B2", "clip_text": "#009E73"}
 INK, GREY = "#22262b", "#7d858e"
 STYLE: "dict[RcKeyType, Any]" = {
     "font.size": 9.5,
@@ -70,7 +71,8 @@ def rows_of(summary: pd.DataFrame, metric: str) -> list[tuple[str, str]]:
     pairs = set(
         summary.loc[summary["metric"] == metric, ["variant", "picture"]].itertuples(index=False, name=None)
     )
-    pictures = ["final", "base", *FEATURE_SPACES]
+    named = spaces.ordered(filter(spaces.is_space, (picture for _, picture in pairs)))
+    pictures = ["final", "base", *named]
 
     def place(pair: tuple[str, str]) -> tuple[float | str, ...]:
         variant: float = VARIANTS.index(pair[0]) if pair[0] in VARIANTS else len(VARIANTS)
@@ -78,7 +80,7 @@ def rows_of(summary: pd.DataFrame, metric: str) -> list[tuple[str, str]]:
             variant = 0.5
         picture = pictures.index(pair[1]) if pair[1] in pictures else len(pictures)
         # feature spaces one after the other, pictures variant by variant
-        return (picture, variant) if pair[1] in FEATURE_SPACES else (variant, picture, *pair)
+        return (picture, variant) if spaces.is_space(pair[1]) else (variant, picture, *pair)
 
     return sorted((tuple(pair) for pair in pairs), key=place)
 
@@ -105,7 +107,7 @@ def scores(summary: pd.DataFrame, metric: str, subjects: Sequence[str]) -> str:
                 axes.axhspan(place - 0.5, place + 0.5, color="#f3f5f7", lw=0, zorder=0)
             mine = frame[(frame["variant"] == variant) & (frame["picture"] == picture)]
             key = ("decoded" if variant.startswith("seed") else variant, picture)
-            colour = COLOURS.get(key, SPACE_COLOURS.get(picture, GREY))
+            colour = COLOURS.get(key, spaces.colour(picture) if spaces.is_space(picture) else GREY)
             for k, subject in enumerate(subjects):
                 found = mine[mine["subject"] == subject]
                 if len(found):
@@ -114,11 +116,12 @@ def scores(summary: pd.DataFrame, metric: str, subjects: Sequence[str]) -> str:
         axes.set(ylim=(len(rows) - 0.5, -0.5), yticks=range(len(rows)))
         axes.set_yticklabels([row_label(*row) for row in rows])
         low, high = axes.get_xlim()
-        if metric.endswith("two_way"):
-            low, high = min(low, 0.4), 1.01
-        elif metric in ("object", "background"):
+        known = METRICS.get(metric)
+        if known and known.chance is not None:
+            low, high = min(low, known.chance - 0.1), 1.01
+        elif known and known.of == "names":
             low, high = 0, 1.01
-        elif metric in ("pixcorr", "ssim"):
+        elif known and known.of == "pixels":
             low = min(low, 0)
         axes.set_xlim(low, high)
         axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
@@ -164,7 +167,7 @@ def alpha_curves(curves: Mapping[str, Mapping[str, pd.DataFrame]]) -> str | None
         figure = Figure(figsize=(max(3.5 * len(tried), 4.5), 2.9), layout="constrained")
         panels = figure.subplots(1, len(tried), squeeze=False)[0]
         for axes, (space, tables) in zip(panels, tried.items(), strict=True):
-            colour = SPACE_COLOURS.get(space, GREY)
+            colour = spaces.colour(space)
             for k, subject in enumerate(curves):
                 if subject not in tables:
                     continue
@@ -188,7 +191,7 @@ def alpha_curves(curves: Mapping[str, Mapping[str, pd.DataFrame]]) -> str | None
                         mew=1.2 if alone else 0.5,
                     )  # fmt: skip
             axes.axhline(0, color=GREY, lw=0.8, ls=":")
-            axes.set(xscale="log", title=FEATURE_SPACES.get(space, space), xlabel="alpha")
+            axes.set(xscale="log", title=spaces.title(space), xlabel="alpha")
             axes.yaxis.set_major_locator(MaxNLocator(5))
         panels[0].set_ylabel("held-out R²")
         if len(curves) > 1:

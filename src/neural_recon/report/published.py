@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from neural_recon.evaluation.comparison import COLUMNS, METRICS, NATIVE, OURS, QUESTIONED
-from neural_recon.evaluation.subject_scores import better
+from neural_recon.evaluation.comparison import COLUMNS, NATIVE, OURS, QUESTIONED
+from neural_recon.evaluation.registry import PUBLISHED_TITLES, better
 from neural_recon.report import results
 from neural_recon.report.results import Results
 
@@ -22,13 +22,13 @@ def section(people: Sequence[Results]) -> dict[str, Any] | None:
         | {
             "main": row["kind"] == OURS,
             "questioned": row["note"].startswith(QUESTIONED),
-            "cells": [None if pd.isna(row[name]) else row[name] for name in METRICS],
+            "cells": [None if pd.isna(row[name]) else row[name] for name in PUBLISHED_TITLES],
         }
         for row in table.to_dict("records")
     ]
     return {
         "rows": rows,
-        "metrics": [(title, better(name)) for name, title in METRICS.items()],
+        "metrics": [(title, better(name)) for name, title in PUBLISHED_TITLES.items()],
         "questioned": any(row["questioned"] for row in rows),
         "native": any(NATIVE in row["note"] for row in rows),
     }

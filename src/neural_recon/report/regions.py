@@ -13,13 +13,12 @@ from matplotlib.figure import Figure
 from neural_recon.core.files import read_hdf5, read_parameters
 from neural_recon.evaluation.region_tests import TESTS
 from neural_recon.evaluation.regions import ALL, RANDOM, REGION, SCORES, ZERO
-from neural_recon.report import gallery, plots, results
+from neural_recon.report import gallery, plots, results, spaces
 from neural_recon.report.gallery import Card, Picture
 from neural_recon.report.results import Results
 
-SPACES = {"base": "base image, CLIP", "vdvae": "VDVAE latents", "clip_vision": "CLIP vision",
-          "clip_text": "CLIP text"}  # fmt: skip
-COLOURS = {"base": "#CC79A7", **plots.SPACE_COLOURS}
+BASE = "base"  # base images, alongside the spaces of the features
+BASE_COLOUR = "#CC79A7"
 SHOWN = 6  # test images whose base images are shown by region
 UNUSUAL = ["region", "voxels", "norm", "norm_ratio", "mean_sd"]
 
@@ -35,7 +34,7 @@ def section(person: Results, stimuli: str | Path) -> dict[str, Any] | None:
         "dots": dots(scores),
         "map": heat_map(scores, results.table(folder / "tests.tsv", TESTS)),
         "rows": _rows(scores),
-        "spaces": list(SPACES.values()),
+        "spaces": list(map(title_of, columns_of(scores))),
         "cards": _base_images(person, folder, stimuli, names_of(scores)),
         "synthetic": _synthetic(person.subject, folder),
     }
@@ -44,6 +43,17 @@ def section(person: Results, stimuli: str | Path) -> dict[str, Any] | None:
 def names_of(scores: pd.DataFrame) -> list[str]:
     """The regions, in the order of the table."""
     return [name for name in dict.fromkeys(scores["region"]) if name != ALL]
+
+
+def columns_of(scores: pd.DataFrame) -> list[str]:
+    """What is scored: base images, where there are any, then the spaces of the recipe."""
+    found = list(dict.fromkeys(scores["space"]))
+    return [*([BASE] if BASE in found else []), *spaces.ordered(filter(spaces.is_space, found))]
+
+
+def title_of(column: str) -> str:
+    """A heading of these."""
+    return "base image, CLIP" if column == BASE else spaces.title(column)
 
 
 def _cell(scores: pd.DataFrame, region: str, decoder: str, space: str) -> dict[str, Any] | None:
@@ -56,19 +66,20 @@ def _rows(scores: pd.DataFrame) -> list[tuple[str, str, int, list[dict[str, Any]
     found = []
     for region, decoder in scores[["region", "decoder"]].drop_duplicates().itertuples(index=False):
         voxels = scores.loc[(scores["region"] == region) & (scores["decoder"] == decoder), "voxels"]
-        cells = [_cell(scores, region, decoder, space) for space in SPACES]
+        cells = [_cell(scores, region, decoder, space) for space in columns_of(scores)]
         found.append((region, decoder, int(voxels.iloc[0]), cells))
     return found
 
 
 def dots(scores: pd.DataFrame) -> str:
     """A panel a space, a row a region: its decoder, and that of as many random voxels, with intervals."""
-    regions = [ALL, *names_of(scores)]
+    regions, columns = [ALL, *names_of(scores)], columns_of(scores)
     sizes = scores.drop_duplicates("region").set_index("region")["voxels"]
     with matplotlib.rc_context(plots.STYLE):
         figure = Figure(figsize=(11, 0.9 + 0.34 * len(regions)), layout="constrained")
-        panels = figure.subplots(1, len(SPACES), sharex=True, sharey=True)
-        for axes, (space, title) in zip(panels, SPACES.items(), strict=True):
+        panels = figure.subplots(1, len(columns), sharex=True, sharey=True, squeeze=False)[0]
+        for axes, space in zip(panels, columns, strict=True):
+            colour = BASE_COLOUR if space == BASE else spaces.colour(space)
             everything = _cell(scores, ALL, ALL, space)
             if everything:
                 axes.axvline(everything["score"], color=plots.INK, lw=0.8, ls=":", zorder=1)
@@ -76,9 +87,9 @@ def dots(scores: pd.DataFrame) -> str:
                 if place % 2 == 0:
                     axes.axhspan(place - 0.5, place + 0.5, color="#f3f5f7", lw=0, zorder=0)
                 _dot(axes, _cell(scores, region, ALL, space), place, plots.INK, plots.INK)
-                _dot(axes, _cell(scores, region, REGION, space), place - 0.16, COLOURS[space], COLOURS[space])
+                _dot(axes, _cell(scores, region, REGION, space), place - 0.16, colour, colour)
                 _dot(axes, _cell(scores, region, RANDOM, space), place + 0.2, plots.GREY, "white")
-            axes.set(title=title, ylim=(len(regions) - 0.5, -0.5), yticks=range(len(regions)))
+            axes.set(title=title_of(space), ylim=(len(regions) - 0.5, -0.5), yticks=range(len(regions)))
         panels[0].set_yticklabels([f"{name} ({sizes[name]:,})" for name in regions])
         panels[0].set_xlim(-plots.largest([-scores["low"]], 0) - 0.02, 1.01)
         figure.supxlabel("two-way identification", fontsize=9.5)
@@ -96,13 +107,13 @@ def _dot(axes: Axes, row: dict[str, Any] | None, y: float, colour: str, face: st
 
 def heat_map(scores: pd.DataFrame, tests: pd.DataFrame) -> str:
     """Region by space: the score, and its difference to as many random voxels (* where p_holm < 0.05)."""
-    regions = names_of(scores)
+    regions, columns = names_of(scores), columns_of(scores)
     tests = tests[tests["against"] == RANDOM]
-    p = tests.pivot(index="region", columns="space", values="p_holm").reindex(regions, columns=list(SPACES))
+    p = tests.pivot(index="region", columns="space", values="p_holm").reindex(regions, columns=columns)
     p = p.to_numpy(float)
 
     def grid(decoder: str) -> np.ndarray:
-        cells = [[_cell(scores, region, decoder, space) for space in SPACES] for region in regions]
+        cells = [[_cell(scores, region, decoder, space) for space in columns] for region in regions]
         return np.array([[np.nan if c is None else c["score"] for c in row] for row in cells], float)
 
     own = grid(REGION)
@@ -124,8 +135,8 @@ def heat_map(scores: pd.DataFrame, tests: pd.DataFrame) -> str:
                     dark = sum(image.to_rgba(value)[:3]) < 1.5
                     axes.text(column, row, digits.format(value).replace("-", "−") + star, ha="center",
                               va="center", fontsize=8.5, color="white" if dark else plots.INK)  # fmt: skip
-            axes.set(title=title, xticks=range(len(SPACES)), yticks=range(len(regions)))
-            axes.set_xticklabels(SPACES.values(), rotation=20, ha="right", fontsize=8.5)
+            axes.set(title=title, xticks=range(len(columns)), yticks=range(len(regions)))
+            axes.set_xticklabels(map(title_of, columns), rotation=20, ha="right", fontsize=8.5)
             axes.set_yticklabels(regions)
             axes.tick_params(length=0)
         return plots.uri(figure)
@@ -133,6 +144,8 @@ def heat_map(scores: pd.DataFrame, tests: pd.DataFrame) -> str:
 
 def _base_images(person: Results, folder: Path, stimuli: str | Path, regions: Sequence[str]) -> list[Card]:
     """Test images evenly spread by image id, with the base image of all voxels and of each region."""
+    if person.files.base is None:
+        return []
     there = np.sort(results.picture_ids(person.files.base))
     ids = [int(there[k]) for k in gallery.evenly(len(there), SHOWN)]
     columns = {"seen": gallery.stimuli_of(stimuli, ids), ALL: gallery.small_of(person.files.base, ids)}
@@ -150,13 +163,14 @@ def _base_images(person: Results, folder: Path, stimuli: str | Path, regions: Se
 def _synthetic(subject: str, folder: Path) -> dict[str, Any]:
     """What synthetic responses were painted as, and how far they are from real ones."""
     table = results.table(folder / "synthetic.tsv", UNUSUAL)
-    pictures = read_hdf5(folder / "synthetic.h5", "base", "final", "region")
+    pictures = read_hdf5(folder / "synthetic.h5")
     cards = [
         Card(subject, -1, None, 0, [
             Picture(region, gallery.data_uri(image), f"{kind} of a synthetic response, {region}")
             for region, image in zip(pictures["region"], pictures[name], strict=True)
         ], [kind])
         for name, kind in (("base", "base image"), ("final", "final image"))
+        if name in pictures
     ]  # fmt: skip
     amplitude = read_parameters(folder / "synthetic_features.h5")["amplitude"]
     return {

@@ -72,7 +72,7 @@ class SubjectFiles:
     images: Path | str  # scores: one row a score and image
     responses: Path | str
     voxels: Path | str
-    base: Path | str  # pictures of the VDVAE's decoder
+    base: Path | str | None  # decoded from a space that makes pictures; None without one
     final: Path | str  # reconstructions
     true_features: Path | str | None = None  # reconstructions from the test images' own features
     swapped: Path | str | None = None  # reconstructions with another image's contexts

@@ -8,22 +8,21 @@ from neural_recon.report import penalties, plots, words
 from neural_recon.report.results import Results
 
 RETRIEVAL = ("retrieval_image", "retrieval_brain")
-SPACE = "clip_vision"
 
 
 def section(people: Sequence[Results]) -> dict[str, Any] | None:
     """Retrieval by subject and variant; None where it was not computed."""
     rows = [
-        (person.subject, words.variant_label(variant), [person.score(variant, SPACE, m) for m in RETRIEVAL])
+        (person.subject, words.variant_label(variant), [person.score(variant, space, m) for m in RETRIEVAL])
         for person in people
-        for variant, picture in plots.rows_of(person.summary, RETRIEVAL[0])
-        if picture == SPACE
+        for variant, space in plots.rows_of(person.summary, RETRIEVAL[0])
     ]
     if not rows:
         return None
+    space = plots.rows_of(people[0].summary, RETRIEVAL[0])[0][1]
     images = {int(score["n"]) for _, _, scores in rows for score in scores if score}
     return {
-        "remarks": penalties.remarks(people, SPACE),
+        "remarks": penalties.remarks(people, space),
         "titles": [words.metric_title(metric) for metric in RETRIEVAL],
         "rows": rows,
         "candidates": sorted({min(n, CANDIDATES) for n in images}),

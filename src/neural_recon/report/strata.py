@@ -13,12 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from neural_recon.evaluation.region_tests import BY_STRATUM, TESTS
+from neural_recon.evaluation.registry import HEADLINE
 from neural_recon.evaluation.strata import ALL, FEWEST, OBJECTS, STRATA, TRENDS
-from neural_recon.report import plots, results, words
-from neural_recon.report.regions import SPACES as REGION_SPACES
+from neural_recon.report import plots, results, spaces, words
+from neural_recon.report.regions import title_of
 from neural_recon.report.results import Results
 
-SHOWN = ("clip_two_way", "pixcorr")  # plotted; the table has all metrics
+SHOWN = (HEADLINE, "pixcorr")  # plotted; the table has all metrics
 LOOKS = {  # (variant, picture): colour, marker, label
     ("decoded", "final"): ("#0072B2", "o", "final image"),
     ("decoded", "base"): ("#E69F00", "s", "base image"),
@@ -64,7 +65,7 @@ def _strata_table(path: Path) -> pd.DataFrame:
 
 def _metrics(table: pd.DataFrame) -> list[str]:
     """The metrics of pictures, those of the plots first."""
-    found = table.loc[~table["picture"].isin(words.FEATURE_SPACES), "metric"].unique()
+    found = table.loc[~table["picture"].map(spaces.is_space), "metric"].unique()
     return [*(m for m in SHOWN if m in found), *(m for m in found if m not in SHOWN)]
 
 
@@ -185,14 +186,14 @@ def _regions(person: Results) -> dict[str, Any] | None:
     rows = []
     for (region, space), part in tests.groupby(["region", "space"], sort=False):
         found = {row["against"]: row for row in part.to_dict("records")}
-        rows.append({"region": region, "space": REGION_SPACES[space], "tests": list(found.values())})
+        rows.append({"region": region, "space": title_of(space), "tests": list(found.values())})
     against = list(dict.fromkeys(tests["against"]))
     return {"subject": person.subject, "map": region_map(strata), "rows": rows, "against": against}
 
 
-def region_map(table: pd.DataFrame, space: str = "clip_vision") -> str:
-    """Region by stratum: its decoder's score less that of all voxels (* where p_holm < 0.05)."""
-    table = table[table["space"] == space]
+def region_map(table: pd.DataFrame) -> str:
+    """Region by stratum, in one space: its decoder's score less that of all voxels (* for p_holm < 0.05)."""
+    table = table[table["space"] == spaces.main(filter(spaces.is_space, table["space"]))]
     kinds, regions = list(table["by"].unique()), list(dict.fromkeys(table["region"]))
     strata = {by: _strata(table, by) for by in kinds}
     difference = table["mean"] - table["all_voxels"]

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neural_recon.evaluation.comparison import METRICS
-from neural_recon.report import gallery, penalties, plots, words
+from neural_recon.evaluation.registry import HEADLINE, compared
+from neural_recon.report import gallery, penalties, plots, spaces, words
 from neural_recon.report.results import Results
 
-MAIN_METRICS = tuple(dict.fromkeys(["clip_two_way", "object", "background", *METRICS]))  # in this order
+# of pictures, in the order of the page
+MAIN_METRICS = tuple(dict.fromkeys([HEADLINE, *compared("names"), *compared("pixels", "network")]))
 
 
 def symbols(people: Sequence[Results]) -> list[tuple[str, str]]:
@@ -24,9 +25,9 @@ def _summaries(people: Sequence[Results]) -> pd.DataFrame:
 
 
 def score_plots(people: Sequence[Results], metrics: Sequence[str]) -> list[dict[str, Any]]:
-    """A plot a metric, of those that were measured."""
+    """One plot per metric, of those that were measured."""
     summary = _summaries(people)
-    pictures = summary[~summary["picture"].isin(words.FEATURE_SPACES) & summary["mean"].notna()]
+    pictures = summary[~summary["picture"].map(spaces.is_space) & summary["mean"].notna()]
     subjects = [person.subject for person in people]
     return [
         {
@@ -47,9 +48,9 @@ def _cell(person: Results, variant: str, picture: str, metric: str) -> dict[str,
 
 def score_table(person: Results, metrics: Sequence[str]) -> dict[str, Any]:
     """Variants by metrics, each cell the summary's row or why there is none."""
-    frame = person.summary[~person.summary["picture"].isin(words.FEATURE_SPACES)]
+    frame = person.summary[~person.summary["picture"].map(spaces.is_space)]
     shown = frame.loc[frame["mean"].notna(), "metric"].unique()
-    known = [*metrics, *(m for m in shown if m not in (*metrics, *words.CONTEXT_METRICS))]
+    known = [*metrics, *(m for m in shown if m not in (*metrics, *compared("contexts")))]
     order = list(dict.fromkeys(row for metric in known for row in plots.rows_of(frame, metric)))
     order = [row for row in plots.rows_of(frame.assign(metric="any"), "any") if row in order]
     return {
@@ -70,13 +71,14 @@ def score_table(person: Results, metrics: Sequence[str]) -> dict[str, Any]:
 def _painted_refit(person: Results, variants: Sequence[str]) -> str:
     """Where the features of the shuffled decoder that pictures were painted from lie among other refits, ""
     without such pictures or refits."""
-    scores = {space: person.score("shuffled", space, "two_way") for space in words.FEATURE_SPACES}
+    named = spaces.ordered(filter(spaces.is_space, person.summary["picture"]))
+    scores = {space: person.score("shuffled", space, "two_way") for space in named}
     found = {space: score for space, score in scores.items() if score and not np.isnan(score["refits"])}
     if "shuffled" not in variants or not found:
         return ""
     count = int(next(iter(found.values()))["refits"])
     among = "; ".join(
-        f"{words.FEATURE_SPACES[space]} {words.number(score['refit_score'])} among {count} others of "
+        f"{spaces.title(space)} {words.number(score['refit_score'])} among {count} others of "
         f"{words.number(score['refit_mean'])} ± {words.number(score['refit_sd'])} "
         f"(z = {words.number(score['refit_z'], 1)})"
         for space, score in found.items()
@@ -96,7 +98,7 @@ def pairings(people: Sequence[Results]) -> dict[str, Any]:
 
 def feature_plot(people: Sequence[Results]) -> dict[str, Any] | None:
     summary = _summaries(people)
-    features = summary[summary["picture"].isin(words.FEATURE_SPACES) & (summary["metric"] == "two_way")]
+    features = summary[summary["picture"].map(spaces.is_space) & (summary["metric"] == "two_way")]
     features = features[features["mean"].notna()]
     if features.empty:
         return None
@@ -121,13 +123,13 @@ def feature_plot(people: Sequence[Results]) -> dict[str, Any] | None:
 def feature_table(people: Sequence[Results]) -> dict[str, Any]:
     """Subject and variant by feature space, each cell the summary's row or why there is none."""
     frame = _summaries(people)
-    pairs = plots.rows_of(frame[frame["picture"].isin(words.FEATURE_SPACES)], "two_way")
-    spaces = list(dict.fromkeys(space for _, space in pairs))
+    pairs = plots.rows_of(frame[frame["picture"].map(spaces.is_space)], "two_way")
+    shown = list(dict.fromkeys(space for _, space in pairs))
     variants = list(dict.fromkeys(variant for variant, _ in pairs))
     return {
-        "spaces": [words.FEATURE_SPACES[space] for space in spaces],
+        "spaces": [spaces.title(space) for space in shown],
         "rows": [
-            (p.subject, words.variant_label(v), [_cell(p, v, space, "two_way") for space in spaces])
+            (p.subject, words.variant_label(v), [_cell(p, v, space, "two_way") for space in shown])
             for p in people
             for v in variants
         ],

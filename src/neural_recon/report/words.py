@@ -4,88 +4,17 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from neural_recon.evaluation.comparison import METRICS as PUBLISHED
-from neural_recon.evaluation.subject_scores import better
+from neural_recon.evaluation.registry import HEADLINE, METRICS, better, compared
 from neural_recon.generation.controls import TITLES
+from neural_recon.report import spaces
 
 SUBJECT_SYMBOLS = "●■▲◆▼✚✖★"  # in the order of plots.MARKERS
 
-METRICS = {
-    "clip_two_way": (
-        "CLIP two-way identification",
-        "Share of the other test pictures that a reconstruction resembles less than its own, by correlation "
-        "of CLIP image features. 1: always nearer to the picture seen; 0.5: guessing.",
-    ),
-    "object": (
-        "Main object named",
-        "Share of pictures in which a judge, a small network trained apart from decoder and generator, "
-        "names the main object that was seen.",
-    ),
-    "background": (
-        "Background named",
-        "Share of pictures in which the same judge names the background that was seen.",
-    ),
-    "pixcorr": (
-        "Pixel correlation",
-        "Pearson's r over the pixels of picture and reconstruction: layout and colour. Blurry pictures do "
-        "well, sharp ones with a displaced object badly.",
-    ),
-    "ssim": (
-        "Structural similarity",
-        "SSIM of the grey pictures. It rewards smooth pictures: compare with the mean training image "
-        "before believing it.",
-    ),
-    "alexnet2_two_way": (
-        "AlexNet 2 two-way identification",
-        "Two-way identification by an early layer of AlexNet (features.4): edges, colours, texture.",
-    ),
-    "alexnet5_two_way": (
-        "AlexNet 5 two-way identification",
-        "Two-way identification by a later layer of AlexNet (features.11): shapes and parts.",
-    ),
-    "inception_two_way": (
-        "Inception two-way identification",
-        "Two-way identification by the last pooled layer of Inception v3: what is to be seen.",
-    ),
-    "efficientnet_distance": (
-        "EfficientNet distance",
-        "Mean correlation distance (1 − r) of EfficientNet-B1 features to those of the picture seen. "
-        "Lower is better.",
-    ),
-    "swav_distance": (
-        "SwAV distance",
-        "Mean correlation distance (1 − r) of SwAV (ResNet-50) features to those of the picture seen. "
-        "Lower is better.",
-    ),
-    "retrieval_image": (
-        "Image retrieval",
-        "Share of draws in which the predicted CLIP vision features are nearest to those of the picture "
-        "seen, among as many candidates as the section on retrieval says.",
-    ),
-    "retrieval_brain": (
-        "Brain retrieval",
-        "Share of draws in which a picture's CLIP vision features are nearest to those predicted from the "
-        "responses to it, among as many candidates as the section on retrieval says.",
-    ),
-    "two_way": (
-        "Two-way identification of features",
-        "Share of the other test pictures whose true features the predicted ones correlate less with than "
-        "with their own. It rates the decoder alone, without any generator.",
-    ),
-}
-# of networks that neither condition nor are trained with the generator
-NETWORKS = tuple(m for m in PUBLISHED if m not in ("pixcorr", "ssim", "clip_two_way"))
-CONTEXT_METRICS = ("context_object", "context_two_way")
-SWAPPED_TITLES = {
-    "context_object": "object of the contexts' picture named",
+SWAPPED_TITLES = {  # of pictures with another image's contexts
+    "context_object": METRICS["context_object"].title,
     "object": "object of the base image's picture named",
-    "context_two_way": "CLIP two-way, contexts' picture",
-    "clip_two_way": "CLIP two-way, base image's picture",
-}
-FEATURE_SPACES = {
-    "vdvae": "VDVAE latents",
-    "clip_vision": "CLIP vision",
-    "clip_text": "CLIP text",
+    "context_two_way": METRICS["context_two_way"].title,
+    HEADLINE: "CLIP two-way, base image's picture",
 }
 _PICTURES = {"final": "final", "base": "base", "baseline": "picture"}
 _VARIANTS = {
@@ -105,7 +34,7 @@ VARIANTS = tuple(_VARIANTS)
 
 def metric_title(metric: str) -> str:
     """A score's name in a sentence; above numbers `heading`."""
-    return METRICS[metric][0] if metric in METRICS else metric.replace("_", " ")
+    return METRICS[metric].title if metric in METRICS else metric.replace("_", " ")
 
 
 def heading(metric: str) -> str:
@@ -120,13 +49,13 @@ def metric_short(metric: str) -> str:
 
 def metric_caption(metric: str) -> str:
     """How to read a score."""
-    return METRICS[metric][1] if metric in METRICS else ""
+    return METRICS[metric].caption if metric in METRICS else ""
 
 
 def row_label(variant: str, picture: str) -> str:
     """What a row of a table or plot shows, such as "final, true features"."""
-    if picture in FEATURE_SPACES:
-        what = FEATURE_SPACES[picture]
+    if spaces.is_space(picture):
+        what = spaces.title(picture)
     elif picture == "baseline":
         return variant_label(variant)
     else:
@@ -341,13 +270,15 @@ def notes(
             f"The betas {nsd['preparation']} were themselves tuned on repeated trials, those of test images "
             "included, before they were published. Nothing downstream can undo that.",
         ))  # fmt: skip
-    if "clip_two_way" in metrics:
+    if HEADLINE in metrics:
         judge = ""
-        if "object" in metrics:
+        if set(compared("names")) & set(metrics):
             judge += (
                 " Therefore a judge that decoder and generator never used names objects and backgrounds too."
             )
-        others = [metric_short(m) for m in NETWORKS if m in metrics]
+        others = [
+            metric_short(m) for m in compared("network") if m in metrics and METRICS[m].network != "clip"
+        ]
         if others:
             judge += f" Networks that the generator does not use score beside it: {', '.join(others)}."
         judge = judge or (

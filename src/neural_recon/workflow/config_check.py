@@ -6,7 +6,8 @@ from pathlib import Path
 
 from neural_recon.config.configuration import Config, checked, read_raw
 from neural_recon.core.errors import InputError
-from neural_recon.features.spaces import SPACES
+from neural_recon.evaluation import network_weights
+from neural_recon.features.space import space_kinds
 from neural_recon.models import weights
 from neural_recon.workflow.painting import Painting
 from neural_recon.workflow.plan import Plan
@@ -29,7 +30,9 @@ def examine(configfile: Path, folder: Path) -> tuple[list[str], dict[str, str]]:
     plan = Plan(config)
     summary = {
         "recipe": config.recipe,
-        "spaces": ", ".join(f"{space} (alpha {_number(config.ridge.alpha[space])})" for space in SPACES),
+        "spaces": ", ".join(
+            f"{space} (alpha {_number(config.ridge.alpha[space])})" for space in config.spaces
+        ),
         "generator": ", ".join(f"{name} {value}" for name, value in config.generator.changing.items()),
         "evaluation": config.evaluation.preset,
         "results": str(config.results),
@@ -54,10 +57,10 @@ def examine(configfile: Path, folder: Path) -> tuple[list[str], dict[str, str]]:
 
 def _check_weights(config: Config, folder: Path) -> None:
     table = weights.read_table(folder / weights.TABLE)
-    for key, value in config.weights:
-        weights.locate(key, value, table)
+    for name, kind in space_kinds(config.spaces).items():
+        kind.locate(name, config.spaces[name], table)
     Painting(config, table)
-    weights.locate_networks(config.evaluation.networks.named, config.evaluation.preset, table)
+    network_weights.locate(config.evaluation.networks, config.evaluation.preset, table)
 
 
 def _count(plan: Plan, subject: str, summary: dict[str, str]) -> None:

@@ -1,19 +1,14 @@
 """How much disk a run fills: an estimate from the plan, before anything runs."""
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 
 from neural_recon import generation
 from neural_recon.core.errors import InputError
-from neural_recon.core.texts import read_json
 from neural_recon.datasets.nsd.nsd_tree import N_SHARED, SHARED, TRIALS_PER_SESSION
 from neural_recon.datasets.nsd.volumes import read_mask
 from neural_recon.demo import cortex
 from neural_recon.models import weights
-from neural_recon.models.model_folders import picture_size, read_config
-from neural_recon.models.vdvae_blocks import parse_blocks
+from neural_recon.models.model_folders import picture_size
 from neural_recon.workflow.painting import Painting
 from neural_recon.workflow.plan import Chunk, Plan
 
@@ -34,8 +29,7 @@ def estimate(plan: Plan, table: weights.Table) -> dict[str, float]:
         table: of weights, for where the models lie that say the sizes of features and pictures.
     """
     config, painting = plan.config, Painting(plan.config, table)
-    values = image_values(plan, weights.locate("versatile", config.weights.versatile, table))
-    base = plan.base_side
+    values, base = plan.feature_sizes(table)
     try:
         picture = generation.load(painting.settings).side() or base
     except InputError:
@@ -78,18 +72,6 @@ def estimate(plan: Plan, table: weights.Table) -> dict[str, float]:
     return total
 
 
-def image_values(plan: Plan, versatile: Path) -> int:
-    """Features of one image in all spaces."""
-    vision, text = _settings(versatile / "image_encoder"), _settings(versatile / "text_encoder")
-    tokens = (vision.get("image_size", 224) // vision.get("patch_size", 14)) ** 2 + 1
-    contexts = tokens * vision.get("projection_dim", 768)
-    contexts += text.get("max_position_embeddings", 77) * text.get("projection_dim", 768)
-    hparams = read_json(plan.config.features.vdvae.hparams, "the VDVAE's hyper-parameters")
-    blocks = parse_blocks(hparams["dec_blocks"])[: plan.config.features.vdvae.layers]
-    latents = sum(hparams["zdim"] * resolution**2 for resolution, _ in blocks)
-    return int(latents + contexts)
-
-
 def voxels(plan: Plan, subject: str) -> int:
     """Voxels of nsdgeneral: the mask's, the simulated ones, or about as many as NSD's subjects have."""
     try:
@@ -98,11 +80,3 @@ def voxels(plan: Plan, subject: str) -> int:
         if plan.config.demo is None:
             return TYPICAL_VOXELS
         return int(cortex.build(plan.config.demo.seed, subject).labels["nsdgeneral"].sum())
-
-
-def _settings(folder: Path) -> dict[str, Any]:
-    """A model's configuration, empty where it is not there yet."""
-    try:
-        return read_config(folder)
-    except InputError:
-        return {}

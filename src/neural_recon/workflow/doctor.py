@@ -6,7 +6,7 @@ Every check runs, whatever the others found, so that one look shows all there is
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,8 +20,9 @@ from neural_recon.core.errors import InputError
 from neural_recon.core.refusals import is_there, refusal, require_file
 from neural_recon.datasets import trials
 from neural_recon.demo.judge import SceneJudge
-from neural_recon.evaluation import comparison, metrics, networks
-from neural_recon.models import loading, weights
+from neural_recon.evaluation import comparison, network_weights, networks
+from neural_recon.features.space import Space, space_kinds
+from neural_recon.models import weights
 from neural_recon.responses import session_verdicts
 from neural_recon.workflow import disk_estimate, tree_checks
 from neural_recon.workflow.painting import Painting
@@ -172,11 +173,10 @@ def check_files(plan: Plan, table: weights.Table, said: Iterable[str]) -> Iterat
     Args:
         said: what was found wrong so far.
     """
-    config = plan.config
     files: dict[Path, str] = {}
     with contextlib.suppress(InputError):  # of weights that are nowhere, and said of them
         files.update((path, what) for what, path in plan.files(table))
-    fetched = {weights.MODELS / place for place in weights.missing(config.models, table)}
+    fetched = {weights.MODELS / place for place in plan.missing_weights(table)}
     sentences = list(said)
     alike: dict[str, list[str]] = {}  # a closed folder or a share that is gone is one thing to fix
     for path, what in files.items():
@@ -219,8 +219,6 @@ def check_tables(plan: Plan) -> Iterator[Finding]:
         readers.append(("evaluation.classifier", partial(SceneClassifier.from_file, judge)))
     elif judge and scenes:
         readers.append(("evaluation.classifier", partial(SceneJudge, judge, scenes)))
-    hparams = config.features.vdvae.hparams
-    readers.append(("features.vdvae.hparams", partial(loading.read_hparams, hparams)))
     for topic, read in readers:
         try:
             read()
@@ -252,57 +250,57 @@ def check_downloads(plan: Plan) -> tuple[list[Finding], float]:
 
 def check_weights(config: Config, table: weights.Table) -> Iterator[Finding]:
     """Each model: to be fetched, or read and compared tensor by tensor with what it should hold."""
-    preset, named = config.evaluation.preset, config.evaluation.networks.named
-    absent = [name for name in weights.NETWORKS if name not in named]
-    if absent and metrics.PRESETS[preset].networks:
+    preset, named = config.evaluation.preset, config.evaluation.networks
+    absent = [name for name in network_weights.wanted(preset) if name not in named]
+    if absent:
         text = f"evaluation.networks names no {', no '.join(absent)}: their scores will not be measured"
         yield Finding("weights", "note", text)
-    yield from _check_generator(config, table)
-    for key, value in [*config.weights, *named.items()]:
-        topic = f"weights.{key}" if key in weights.KINDS else f"weights of {key}"
-        try:
-            path = weights.locate(key, value, table)
-            weights.locate_networks({key: value} if key in named else {}, preset, table)
-            if note := _to_fetch(value, weights.ENCODERS if key == "versatile" else (), table):
-                yield Finding(topic, "note", note)
-                continue
-            if key == "vdvae":
-                loading.load_vdvae(path, config.features.vdvae.hparams, META)
-            elif key in weights.NETWORKS:
-                networks.load_network(key, path, META)
-            else:
-                loading.load_clip(path, META)
-            yield Finding(topic, "ok", f"{path}: names and shapes are right")
-        except InputError as error:
-            yield Finding(topic, "wrong", str(error))
+    for name, kind in space_kinds(config.spaces).items():
+        yield from _check_model(f"spaces.{name}", table, partial(_space, config, name, kind, table))
+    yield from _check_model("generator", table, partial(_generator, config, table))
+    for name in named:
+        yield from _check_model(f"weights of {name}", table, partial(_network, config, name, table))
 
 
-def _check_generator(config: Config, table: weights.Table) -> Iterator[Finding]:
-    """The same of the generator, where it has weights."""
-    topic, named = "weights of the generator", getattr(config.generator, "weights", None)
-    if named is None:
-        return
+# where a model lies, the files that are read of it, and what compares them with what they must hold
+Model = tuple[str, Sequence[str], Callable[[], object]]
+
+
+def _check_model(topic: str, table: weights.Table, find: Callable[[], Model]) -> Iterator[Finding]:
+    """One model: how much of it will be fetched, or whether it is what it should be."""
     try:
-        painting = Painting(config, table)
-        if note := _to_fetch(named, (*painting.kind.parts, *painting.kind.encoders), table):
-            yield Finding(topic, "note", note)
-            return
-        generation.load(painting.settings, "meta").prepare()
-        yield Finding(topic, "ok", f"{painting.place}: names and shapes are right")
+        where, files, compare = find()
+        to_fetch = weights.missing(files, table)
+        if to_fetch:
+            size = _size(sum(file.gigabytes for file in to_fetch.values()) * GB)
+            there = len(files) - len(to_fetch)
+            some = f" ({there} of {len(files)} files are there)" if there else ""
+            yield Finding(topic, "note", f"{where}: will be fetched, about {size}{some}")
+        elif where:
+            compare()
+            yield Finding(topic, "ok", f"{where}: names and shapes are right")
     except InputError as error:
         yield Finding(topic, "wrong", str(error))
 
 
-def _to_fetch(value: str, parts: tuple[str, ...], table: weights.Table) -> str:
-    """How much of a model's parts will be fetched, "" where all is there."""
-    to_fetch = weights.missing([(value, parts)], table)
-    if not to_fetch:
-        return ""
-    gigabytes = sum(file.gigabytes for file in to_fetch.values())
-    n_files = len(weights.files_read(table[value], parts))
-    there = n_files - len(to_fetch)
-    some = f" ({there} of {n_files} files are there)" if there else ""
-    return f"{value}: will be fetched, about {_size(gigabytes * GB)}{some}"
+def _space(config: Config, name: str, kind: type[Space], table: weights.Table) -> Model:
+    settings = config.spaces[name]
+    located = kind.locate(name, settings, table)
+    where = getattr(located, "weights", "")
+    return where, kind.files(settings, table), partial(kind.check, name, located)
+
+
+def _generator(config: Config, table: weights.Table) -> Model:
+    painting = Painting(config, table)
+    loaded = generation.load(painting.settings, "meta")
+    return painting.place, [*painting.files, *painting.encoders], loaded.prepare
+
+
+def _network(config: Config, name: str, table: weights.Table) -> Model:
+    preset, named = config.evaluation.preset, {name: config.evaluation.networks[name]}
+    located = network_weights.locate(named, preset, table)
+    files = network_weights.files_read(named, located, table)
+    return located[name], files, partial(networks.PresetNetworks, preset, located, where=META)
 
 
 def check_machine() -> Iterator[Finding]:
@@ -323,7 +321,7 @@ def check_disk(plan: Plan, table: weights.Table, data: float = 0) -> Iterator[Fi
     """What results, weights and `data` still to be fetched (bytes) will fill, against what is free."""
     config = plan.config
     results = config.results
-    fetched = weights.missing(config.models, table)
+    fetched = plan.missing_weights(table)
     needs = {weights.MODELS: GB * sum(file.gigabytes for file in fetched.values())}
     if data:
         needs[Path(config.nsd.root)] = data

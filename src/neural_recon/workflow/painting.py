@@ -33,7 +33,7 @@ class Painting:
         if named is None:
             return
         parts = (*self.kind.parts, *self.kind.encoders)
-        path = weights.locate_at("generator.weights", named, table, "folder" if parts else "", parts)
+        path = weights.locate("generator.weights", named, table, "folder" if parts else "", parts)
         self.place = str(path)
         self.settings = config.generator.model_copy(update={"weights": self.place})
         self.encoders = weights.model_files(named, table, self.kind.encoders)

@@ -18,9 +18,10 @@ from neural_recon.config.configuration import Config
 from neural_recon.config.sections import TERMS
 from neural_recon.core.errors import InputError
 from neural_recon.core.refusals import is_there
-from neural_recon.core.texts import read_json
 from neural_recon.datasets.nsd import nsd_tree
 from neural_recon.datasets.trials import read_lists, trial_table
+from neural_recon.evaluation import network_weights
+from neural_recon.features.space import space_kinds
 from neural_recon.models import weights
 from neural_recon.workflow.painting import Painting
 
@@ -203,21 +204,25 @@ class Plan:
         for name in ("train", "test"):
             if path := getattr(config.split, name):
                 yield f"the list split.{name}", Path(path)
-        yield "the VDVAE's hyper-parameters", Path(config.features.vdvae.hparams)
-        yield "weights.vdvae", weights.locate("vdvae", config.weights.vdvae, table)
-        versatile = config.weights.versatile
-        weights.locate("versatile", versatile, table)
-        for place in weights.model_files(versatile, table, weights.ENCODERS):
-            yield "a part of weights.versatile", Path(place)
+        for name, kind in space_kinds(config.spaces).items():
+            kind.locate(name, config.spaces[name], table)
+            for place in kind.files(config.spaces[name], table):
+                yield f"a file of spaces.{name}", Path(place)
         painting = Painting(config, table)
         for place in (*painting.files, *painting.encoders):
             yield "a part of generator.weights", Path(place)
-        for name, value in config.evaluation.networks.named.items():
-            yield f"the weights of {name}", weights.locate(name, value, table)
+        named = config.evaluation.networks
+        located = network_weights.locate(named, config.evaluation.preset, table)
+        for place in network_weights.files_read(named, located, table):
+            yield "the weights of a network in evaluation.networks", Path(place)
         if config.evaluation.classifier:
             yield "evaluation.classifier", Path(config.evaluation.classifier)
         for path in self.other_scores():
             yield "scores of another method", path
+
+    def missing_weights(self, table: weights.Table) -> dict[str, weights.File]:
+        """The weights still to be fetched, by their place below resources/models."""
+        return weights.missing((path for _, path in self.files(table)), table)
 
     def other_scores(self) -> list[Path]:
         """The tables of `neural-recon evaluate` that join the comparison."""
@@ -241,11 +246,13 @@ class Plan:
         count = min(self.config.evaluation.control_images, len(ids))
         return _fixed(ids[np.linspace(0, len(ids) - 1, count).round().astype(int)])
 
-    @property
-    def base_side(self) -> int:
-        """The side of base images in pixels."""
-        hparams = read_json(self.config.features.vdvae.hparams, "the VDVAE's hyper-parameters")
-        return int(hparams["image_size"])
+    def feature_sizes(self, table: weights.Table) -> tuple[int, int]:
+        """Features of one image in all spaces, and the side of base images in pixels; 0: not known."""
+        spaces, sizes = self.config.spaces, {}
+        for name, kind in space_kinds(spaces).items():
+            sizes[name] = kind.sizes(kind.locate(name, spaces[name], table)) or (0, 0)
+        base = self.config.base
+        return sum(values for values, _ in sizes.values()), sizes[base][1] if base else 0
 
     def picture_ids(self, subject: str, chunk: int) -> list[int]:
         """The test images of one chunk of reconstructions."""

@@ -40,7 +40,7 @@ def subject(rng):
     image_ids = 5 * np.arange(IMAGES)
     features = {
         "vdvae": Sample(values.astype(np.float16), image_ids),
-        "clip_text": Sample(rng.standard_normal((IMAGES, 30)).astype(np.float16), image_ids),  # no relation
+        "text": Sample(rng.standard_normal((IMAGES, 30)).astype(np.float16), image_ids),  # no relation
     }
     voxels = pd.DataFrame({"x": np.arange(60), "y": 0, "z": 0})
     return [betas[trials["session"] == s] for s in range(1, SESSIONS + 1)], trials, voxels, features
@@ -68,7 +68,7 @@ def test_more_data_score_better_and_noise_stays_at_chance(subject):
     assert voxels.is_monotonic_increasing
     assert (related["low"] < related["score"]).all()
     assert (related["high"] > related["score"]).all()
-    unrelated = table[table["space"] == "clip_text"]
+    unrelated = table[table["space"] == "text"]
     assert unrelated["score"].mean() == pytest.approx(0.5, abs=0.05)
     assert np.abs(table["chance"] - 0.5).max() < 0.01
 
@@ -78,7 +78,7 @@ def test_all_sessions_are_the_workflow_itself(subject):
     full = curves(subject, alpha=(70.0, 50.0), sessions=(), shares=())
     assert len(full) == 2
     data = prepare(iter(betas), trials, voxels)
-    for space, alpha in (("vdvae", 70.0), ("clip_text", 50.0)):
+    for space, alpha in (("vdvae", 70.0), ("text", 50.0)):
         sample = features[space]
         found = predict(data.train, data.test, sample.rows(data.train_ids), alpha, "train", seed=3)
         expected = two_way_identification(sample.rows(data.test_ids), found).mean()
@@ -127,10 +127,10 @@ def test_first_sessions_keep_every_test_trial(subject):
 
 def test_penalty_is_chosen_anew_or_stays(subject):
     table = curves(subject)
-    assert set(table.loc[table["space"] == "clip_text", "alpha"]) == {50.0}
+    assert set(table.loc[table["space"] == "text", "alpha"]) == {50.0}
     assert set(table.loc[table["space"] == "vdvae", "alpha"]) <= set(CV["alphas"])
     alone = curves(subject, alpha=(10.0, "cv"), sessions=(), shares=())
-    assert alone.set_index("space").loc["clip_text", "alpha"] == 1000.0  # nothing to learn
+    assert alone.set_index("space").loc["text", "alpha"] == 1000.0  # nothing to learn
 
 
 def test_draws_are_seeded_and_differ(subject):

@@ -58,7 +58,7 @@ def test_twins_help_only_where_they_are_in_training(rng):
     Y = 0.3 * latent[:, :5] @ rng.standard_normal((5, 60)) + rng.standard_normal((20, 60))[clusters]
     features = {
         "vdvae": Sample(Y, np.arange(n)),
-        "clip_text": Sample(rng.standard_normal((n, 30)), np.arange(n)),
+        "text": Sample(rng.standard_normal((n, 30)), np.arange(n)),
     }
     kernel = Kernel.of(X, X[:2])
     table = compare(
@@ -71,10 +71,10 @@ def test_twins_help_only_where_they_are_in_training(rng):
         "clusters",
         "random",
     ):  # features without any relation stay at chance, and are not told apart
-        row = score.loc["clip_text", held_out]
+        row = score.loc["text", held_out]
         assert abs(row["score"] - 0.5) < 0.1
         assert abs(row["chance"] - 0.5) < 0.02
-    assert score.loc[("clip_text", "random"), "p_difference"] > 0.01
+    assert score.loc[("text", "random"), "p_difference"] > 0.01
     assert set(table["n"]) == {150}
     assert set(table["folds"]) == {5}
 

@@ -27,7 +27,7 @@ def images(rng):
         scores("contexts_only", "final", "swav_distance", SOME, np.full(20, 0.5)),
         scores("decoded", "final", "ssim", IDS, np.ones(40)),  # the others have none
         scores("shuffled", "final", "clip_two_way", SOME, np.zeros(20)),
-        scores("decoded", "clip_vision", "two_way", IDS, np.ones(40)),
+        scores("decoded", "vision", "two_way", IDS, np.ones(40)),
     ]
     return pd.concat(tables, ignore_index=True)
 

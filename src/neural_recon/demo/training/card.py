@@ -88,7 +88,7 @@ def write(work: Path, out: Path) -> None:
     vision = contexts.vision(large)
     text = contexts.text([caption for scene in drawn for caption in captions(scene, UNSEEN_STREAM)])
     text = text.reshape(COUNT, 5, *text.shape[1:]).mean(1)
-    base = sampling.base_images(model, np.asarray(model.encode(truth, LAYERS)))
+    base = np.asarray(model.decode(np.asarray(model.encode(truth, LAYERS))))
     ids = np.arange(COUNT)
     flat_vision, flat_text = (tokens.reshape(COUNT, -1) for tokens in (vision, text))
     final = sampling.reconstruct(

@@ -2,9 +2,10 @@
 
 - mean: the mean of the training images;
 - random: a training image drawn at random for each test image;
-- nearest: the training image whose true CLIP vision features (all tokens) correlate most with those
-  predicted for the test image. It uses the decoder in full and a generator not at all: a reconstruction that
-  is no nearer to the picture seen than this adds nothing to looking it up.
+- nearest: the training image whose true features correlate most with those predicted for the test image, over
+  all features of the space that says which pictures are alike (CLIP vision where the recipe has it). It uses
+  the decoder in full and a generator not at all: a reconstruction that is no nearer to the picture seen than
+  this adds nothing to looking it up.
 """
 
 from __future__ import annotations
@@ -91,14 +92,14 @@ def write_baselines(
     that they are (`random_id`, `nearest_id`), `nearest_r`, `image_id`, and `mean` (size, size, 3).
 
     Args:
-        predictions: the file of the test images' predicted CLIP vision features.
+        predictions: the file of the test images' predicted features.
         features: that space's chunks.
     """
     with open_hdf5(predictions) as file:
         rows = select_rows(predictions, np.arange(len(file["image_id"])), file["image_id"][()], test_ids)
         best, r = nearest_images(file["predictions"], FeatureTable(features, train_ids))
     sources = {"random": random_images(test_ids, train_ids, seed), "nearest": train_ids[best[rows]]}
-    parameters = {"nearest": "Pearson's r of predicted and true CLIP vision features", "seed": seed}
+    parameters = {"nearest": "Pearson's r of predicted and true features", "seed": seed}
     with new_hdf5(path, parameters) as file:
         file["image_id"], file["nearest_r"] = test_ids, r[rows]
         file["mean"] = mean_picture(stimuli, train_ids, size)

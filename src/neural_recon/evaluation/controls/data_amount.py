@@ -24,7 +24,7 @@ from neural_recon.decoding.cross_validation import column_runs, cross_validate, 
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.decoding.ridge import Calibration, predict_blocks, together
 from neural_recon.evaluation import statistics
-from neural_recon.evaluation.metrics import correlation_matrix, two_way_matrix
+from neural_recon.evaluation.metrics import identification_matrix
 from neural_recon.features.feature_files import FeatureTable
 from neural_recon.responses.preparation import Responses, prepare, zscored_session
 
@@ -149,7 +149,7 @@ def _fit(
     stops = np.cumsum(widths)
     for space, stop, width in zip(targets, stops, widths, strict=True):
         true = features[space].rows(data.test_ids)
-        matrix = two_way_matrix(correlation_matrix(true, found[:, stop - width : stop]))
+        matrix = identification_matrix(true, found[:, stop - width : stop])
         scores = statistics.summary(matrix, decoder.seed)
         rows.append(
             {

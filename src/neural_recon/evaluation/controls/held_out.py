@@ -24,7 +24,7 @@ from neural_recon.decoding.kernel import Fit, Kernel
 from neural_recon.decoding.ridge import calibration_statistics
 from neural_recon.evaluation import statistics
 from neural_recon.evaluation.controls.data_amount import Sample
-from neural_recon.evaluation.metrics import correlation_matrix, two_way_matrix
+from neural_recon.evaluation.metrics import identification_matrix
 
 logger = logging.getLogger(__name__)
 
@@ -136,7 +136,7 @@ def compare(
             kernel, sample.rows(image_ids), alphas[space], (whole, random), calibrated
         )
         true = sample.rows(ids[scored]).astype(np.float64)
-        matrices = [two_way_matrix(correlation_matrix(true, part[scored])) for part in found]
+        matrices = [identification_matrix(true, part[scored]) for part in found]
         p_difference = statistics.paired_permutation(np.diagonal(matrices[0]), np.diagonal(matrices[1]), seed)
         for held_out, matrix in zip(("clusters", "random"), matrices, strict=True):
             rows.append(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from neural_recon.evaluation import statistics
-from neural_recon.evaluation.subject_scores import better
+from neural_recon.evaluation.registry import better
 
 FULL = "full recipe"
 STAGES = {  # -> (variant, picture) of the scores

@@ -1,0 +1,1 @@
+"""The kinds of feature spaces that come along: a module each."""

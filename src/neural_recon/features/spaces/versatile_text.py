@@ -1,0 +1,55 @@
+"""Versatile Diffusion's text contexts: all CLIP text tokens of a caption, projected (Xu et al. 2023)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from neural_recon.features.space import Space
+from neural_recon.models.model_folders import settings_of
+
+
+class VersatileText(Space):
+    """The mean over an image's captions, token by token."""
+
+    class Settings(Space.Settings):
+        """CLIP text tokens, as Versatile Diffusion is guided by them."""
+
+        weights: str = Field(
+            description="Versatile Diffusion: a name in config/weights.yaml, or a folder as diffusers has it."
+        )
+
+    title = "CLIP text"
+    part = "token"
+    reads = "captions"
+    folder_parts = ("text_encoder", "tokenizer")
+
+    def __init__(self, name: str, settings: Any, seed: int) -> None:
+        from neural_recon.models.loading import load_clip
+
+        super().__init__(name, settings, seed)
+        self.clip = load_clip(settings.weights)
+
+    def encode(self, batch: Sequence[Sequence[str]], image_ids: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        """An image without captions gets the context of the empty caption; mark it as missing."""
+        counts = [max(1, len(texts)) for texts in batch]
+        tokens = self.clip.text([text for texts in batch for text in (texts or [""])])
+        starts = np.cumsum([0, *counts[:-1]])
+        means = np.add.reduceat(tokens, starts, axis=0) / np.array(counts, np.float32)[:, None, None]
+        self.parts = [means.shape[2]] * means.shape[1]
+        return means.reshape(len(means), -1)
+
+    @classmethod
+    def check(cls, name: str, settings: Any) -> None:  # noqa: ARG003
+        from neural_recon.models.loading import META, load_clip
+
+        load_clip(settings.weights, META)
+
+    @classmethod
+    def sizes(cls, settings: Any) -> tuple[int, int]:
+        found = settings_of(Path(settings.weights) / "text_encoder")
+        return found.get("max_position_embeddings", 77) * found.get("projection_dim", 768), 0
