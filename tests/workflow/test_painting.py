@@ -1,4 +1,4 @@
-"""What the workflow knows of a generator before it paints: where its weights lie, and what it reads of them."""
+"""What the workflow knows of a generator before it paints: its weights, and what it is painted from."""
 
 import yaml
 from helpers.places import ROOT
