@@ -160,8 +160,8 @@ def model_files(value: str, table: Table, parts: Sequence[str]) -> list[str]:
     An entry's are those of the table, there or not; a local folder's are those found in it. The part
     `image_processor` is also known as `image_feature_extractor`.
     """
-    if not parts and value not in table:
-        return [value]
+    if not parts:
+        return [str(_place(value, file)) for file in table[value].files] if value in table else [value]
     if value in table:
         return [str(_place(value, f)) for part in parts for f in files_read(table[value], (part,))]
     return [path for part in _folders(parts) for path in part_files(Path(value) / part)]

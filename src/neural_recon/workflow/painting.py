@@ -36,8 +36,8 @@ class Painting:
         path = weights.locate("generator.weights", named, table, "folder" if parts else "", parts)
         self.place = str(path)
         self.settings = config.generator.model_copy(update={"weights": self.place})
-        self.encoders = weights.model_files(named, table, self.kind.encoders)
-        self.files = weights.model_files(named, table, self.kind.parts) if parts else [self.place]
+        self.encoders = weights.model_files(named, table, self.kind.encoders) if self.kind.encoders else []
+        self.files = weights.model_files(named, table, self.kind.parts)
 
     @property
     def model(self) -> dict[str, Any]:

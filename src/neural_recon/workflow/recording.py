@@ -195,7 +195,9 @@ def finish(begun: Job) -> None:
 def _weights(config: dict[str, Any]) -> list[str]:
     """Where weights lie: the folder of what is fetched, and the configuration's own paths."""
     networks = (config.get("evaluation") or {}).get("networks") or {}
-    return [MODELS, *config["weights"].values(), *filter(None, networks.values())]
+    sections = (*(config.get("spaces") or {}).values(), config.get("generator") or {})
+    named = [section.get("weights") for section in sections]
+    return [MODELS, *filter(None, [*named, *networks.values()])]
 
 
 def _input(begun: Job, name: str, path: Path, before: os.stat_result) -> Input:
