@@ -19,13 +19,14 @@ from helpers.published_layouts import write_vdvae, write_versatile
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from PIL import Image
 
-from neural_recon.cli import command_line, decode_scans
+from neural_recon.cli import command_line
 from neural_recon.config.configuration import resolve
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import read_hdf5, read_parameters, write_hdf5
 from neural_recon.decoding import kept_decoders, ridge
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.responses.new_scans import new_responses, read_conditions, read_responses
+from neural_recon.workflow import decode_scans
 from neural_recon.workflow.decode_scans import prepare
 from neural_recon.workflow.provenance import read
 
