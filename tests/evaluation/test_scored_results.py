@@ -3,7 +3,6 @@
 import dataclasses
 from types import SimpleNamespace
 
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -72,8 +71,6 @@ def subject(tmp_path, stimuli, weights, scenes, rng):
     trials = pd.DataFrame({"image_id": np.r_[TEST, TRAIN, TRAIN, [0, 1]]})
     trials["split"] = ["test"] * 8 + ["train"] * 20 + ["unused"] * 2
     trials.to_parquet(tmp_path / "trials.parquet")
-    with h5py.File(tmp_path / "stimuli.hdf5", "w") as file:
-        file["imgBrick"] = stimuli
     ids, order = rng.permutation(TEST), rng.permutation(30)
     noise = rng.integers(0, 256, (8, SIDE, SIDE, 3), np.uint8)
 
@@ -114,7 +111,7 @@ def subject(tmp_path, stimuli, weights, scenes, rng):
     return SimpleNamespace(
         refits=refits,
         trials=tmp_path / "trials.parquet",
-        stimuli=tmp_path / "stimuli.hdf5",
+        seen=stimuli.__getitem__,
         base=[
             pictures("base", "decoded", images=stimuli[ids] // 2, image_id=ids),
             pictures("base", "shuffled", images=noise, image_id=ids),
@@ -147,7 +144,13 @@ def knowing(monkeypatch, stimuli):
 @pytest.mark.usefixtures("knowing")
 def test_every_score_of_a_subject(subject, stimuli, scenes):
     scores = score_subject(
-        "subj01", subject, Judges("native", Thumbnail()), EVALUATION, seed=0, judge=read_judge(subject.judge)
+        "subj01",
+        subject,
+        subject.seen,
+        Judges("native", Thumbnail()),
+        EVALUATION,
+        seed=0,
+        judge=read_judge(subject.judge),
     )
     table = scores.summary_table().set_index(["variant", "picture", "metric"])
     assert table.index.is_unique
@@ -199,7 +202,13 @@ def test_every_score_of_a_subject(subject, stimuli, scenes):
 def test_without_a_judge(subject):
     subject.judge = []
     scores = score_subject(
-        "subj01", subject, Judges("native", Thumbnail()), EVALUATION, seed=0, judge=read_judge(subject.judge)
+        "subj01",
+        subject,
+        subject.seen,
+        Judges("native", Thumbnail()),
+        EVALUATION,
+        seed=0,
+        judge=read_judge(subject.judge),
     )
     table = scores.summary_table()
     assert set(table.loc[table["not_measured"] == "", "metric"]) == {
@@ -219,6 +228,7 @@ def test_weights_without_scenes(subject):
         score_subject(
             "subj01",
             subject,
+            subject.seen,
             Judges("native", Thumbnail()),
             EVALUATION,
             seed=0,
@@ -266,6 +276,7 @@ def test_networks_of_a_published_preset(subject, tmp_path, monkeypatch):
     scores = score_subject(
         "subj01",
         subject,
+        subject.seen,
         Judges("mindeye2", None, files),
         evaluation,
         seed=0,

@@ -135,7 +135,7 @@ def test_inputs_from_files(tmp_path, base, contexts):
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_recipes_are_valid_and_explained(path):
-    raw = {"recipe": path.stem, "nsd": {"root": "nsd"}, "subjects": {"subj01": {}}}
+    raw = {"recipe": path.stem, "dataset": {"kind": "nsd", "root": "nsd"}, "subjects": {"subj01": {}}}
     found = configuration.Config.model_validate(configuration.resolve(raw, ROOT))
     written = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert found.generator.kind == written["generator"].get("kind", "versatile_diffusion")

@@ -2,7 +2,7 @@
 rule baselines:
     input:
         trials="<results>/trials/{subject}.parquet",
-        stimuli=source(str(TREE.stimuli)),
+        data=data_files("pictures"),
         predictions="<results>/ridge/{subject}/clip_vision/decoded.h5",
         features=lambda wildcards: feature_files(wildcards, "clip_vision"),
         # for the size of its pictures
@@ -15,7 +15,8 @@ rule baselines:
         mem_mb=growing(4000),
         runtime=growing(30),
     params:
-        content=content_of(TREE.stimuli, *GENERATOR_CONFIGS),
+        content=content_of(*GENERATOR_CONFIGS),
+        data=data_state("pictures"),
         models=lambda wildcards: VERSATILE,
         seed=lookup("seed", within=config),
     script:

@@ -1,8 +1,7 @@
 # Features belong to stimuli: the shared images once for all subjects, each subject's own once.
 rule features_vdvae:
     input:
-        design=source(str(TREE.expdesign)),
-        stimuli=source(str(TREE.stimuli)),
+        data=data_files("lists", "pictures"),
         weights=ancient(VDVAE),
         hparams=lookup("features/vdvae/hparams", within=config),
     output:
@@ -16,7 +15,8 @@ rule features_vdvae:
     params:
         chunk=stimuli_chunk,
         chunk_size=lookup("features/chunk", within=config),
-        content=content_of(TREE.expdesign, TREE.stimuli, VDVAE),
+        content=content_of(VDVAE),
+        data=data_state("lists", "pictures"),
         latents=lookup("features/vdvae/latents", within=config),
         layers=lookup("features/vdvae/layers", within=config),
         # the posterior's mean needs no seed
@@ -27,8 +27,7 @@ rule features_vdvae:
 
 rule features_clip_vision:
     input:
-        design=source(str(TREE.expdesign)),
-        stimuli=source(str(TREE.stimuli)),
+        data=data_files("lists", "pictures"),
         weights=ancient(model_files(*ENCODERS[:2])),
     output:
         features="<results>/features/clip_vision/{stimuli}_{chunk}.h5",
@@ -41,7 +40,8 @@ rule features_clip_vision:
     params:
         chunk=stimuli_chunk,
         chunk_size=lookup("features/chunk", within=config),
-        content=content_of(TREE.expdesign, TREE.stimuli, *model_files(*ENCODERS[:2])),
+        content=content_of(*model_files(*ENCODERS[:2])),
+        data=data_state("lists", "pictures"),
         models=lambda wildcards: VERSATILE,
     script:
         "../scripts/features_clip_vision.py"
@@ -49,11 +49,7 @@ rule features_clip_vision:
 
 rule features_clip_text:
     input:
-        design=source(str(TREE.expdesign)),
-        # built here from COCO's, or a source
-        captions=(
-            str(CONFIG.captions) if CONFIG.nsd.coco else source(str(CONFIG.captions))
-        ),
+        data=data_files("lists", "captions"),
         weights=ancient(model_files(*ENCODERS[2:])),
     output:
         features="<results>/features/clip_text/{stimuli}_{chunk}.h5",
@@ -66,7 +62,8 @@ rule features_clip_text:
     params:
         chunk=stimuli_chunk,
         chunk_size=lookup("features/chunk", within=config),
-        content=content_of(TREE.expdesign, CONFIG.captions, *model_files(*ENCODERS[2:])),
+        content=content_of(*model_files(*ENCODERS[2:])),
+        data=data_state("lists", "captions"),
         models=lambda wildcards: VERSATILE,
     script:
         "../scripts/features_clip_text.py"

@@ -5,9 +5,7 @@ rule region_decoders:
         unpack(features_by_space),
         responses="<results>/responses/{subject}.h5",
         voxels="<results>/voxels/{subject}.parquet",
-        mask=str(TREE.mask("{subject}")),
-        region_masks=region_masks,
-        stimuli=source(str(TREE.stimuli)),
+        data=data_files("pictures", "grid", "regions"),
         weights=ancient(VDVAE),
         hparams=lookup("features/vdvae/hparams", within=config),
         clip=ancient(model_files(*ENCODERS[:2])),
@@ -25,7 +23,8 @@ rule region_decoders:
         mem_mb=growing(8000),
         runtime=growing(10 + 10 * len(SETS)),
     params:
-        content=content_of(TREE.stimuli, VDVAE, *model_files(*ENCODERS[:2])),
+        content=content_of(VDVAE, *model_files(*ENCODERS[:2])),
+        data=data_state("pictures", "grid", "regions"),
         models=lambda wildcards: VERSATILE,
         preset=lookup("evaluation/preset", within=config),
         repairings=lookup("evaluation/repairings", within=config),
@@ -68,8 +67,7 @@ rule region_synthetic:
         unpack(features_by_space),
         responses="<results>/responses/{subject}.h5",
         voxels="<results>/voxels/{subject}.parquet",
-        mask=str(TREE.mask("{subject}")),
-        region_masks=region_masks,
+        data=data_files("grid", "regions"),
         kernel="<results>/ridge/{subject}/kernel.h5",
         curves=expand("<results>/ridge/{{subject}}/{space}/alpha.tsv", space=SPACES),
     output:
@@ -82,6 +80,7 @@ rule region_synthetic:
         runtime=growing(30),
     params:
         amplitude=lookup("regions/amplitude", within=config),
+        data=data_state("grid", "regions"),
         seed=lookup("seed", within=config),
         sets=lookup("regions/sets", within=config),
         spaces=list(SPACES),

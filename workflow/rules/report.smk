@@ -18,7 +18,7 @@ rule report:
             "<results>/quality/{subject}/{table}",
             table=["sessions.tsv", "voxels.parquet"],
         ),
-        masks=report_masks,
+        data=data_files("pictures", "cortex"),
         quality_pages=report_files("<results>/quality/{subject}.html"),
         responses=report_files("<results>/responses/{subject}.h5"),
         voxels=report_files("<results>/voxels/{subject}.parquet"),
@@ -49,7 +49,7 @@ rule report:
         region_images=report_files(
             "<results>/regions/{subject}/{region}/base_images.h5", region=SETS
         ),
-        content="<results>/content.parquet" if CONFIG.content_files else [],
+        content="<results>/content.parquet" if PLAN.knows_content else [],
         strata=report_files(
             "<results>/strata/{subject}{table}.tsv", table=["", "_trends"]
         ),
@@ -59,7 +59,6 @@ rule report:
             if report_subjects(wildcards) == sorted(CONFIG.subjects)
             else []
         ),
-        stimuli=source(str(TREE.stimuli)),
     output:
         page=report(
             "<results>/report/{who}.html",
@@ -68,14 +67,14 @@ rule report:
             labels={"subjects": "{who}"},
         ),
     wildcard_constraints:
-        who="all|subj0[1-8]",
+        who="|".join(["all", *CONFIG.subjects]),
     resources:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
         **sections(config),
         benchmarks=lambda wildcards: CONFIG.pathvars.get("benchmarks", "benchmarks"),
-        content=content_of(TREE.stimuli),
+        data=data_state("pictures", "cortex"),
         results=lambda wildcards: str(CONFIG.results),
         subjects=report_subjects,
     script:

@@ -1,7 +1,7 @@
 rule scores:
     input:
         trials="<results>/trials/{subject}.parquet",
-        stimuli=source(str(TREE.stimuli)),
+        data=data_files("pictures"),
         base=expand(
             "<results>/base_images/{{subject}}/{variant}.h5",
             variant=["true_features", "decoded", "shuffled", RECALIBRATED],
@@ -39,10 +39,9 @@ rule scores:
         mem_mb=growing(16000),
         runtime=growing(60),
     params:
-        content=content_of(
-            TREE.stimuli, *model_files(*ENCODERS[:2]), *NETWORKS.values()
-        ),
+        content=content_of(*model_files(*ENCODERS[:2]), *NETWORKS.values()),
         base_is_final=CONFIG.generator.kind == "base_only",
+        data=data_state("pictures"),
         evaluation=lookup("evaluation", within=config),
         models=lambda wildcards: VERSATILE,
         networks=lambda wildcards: NETWORKS,

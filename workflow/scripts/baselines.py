@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from neural_recon import datasets
 from neural_recon.core.files import read_table
 from neural_recon.evaluation.controls.baselines import write_baselines
 from neural_recon.models.model_folders import picture_size, read_config
@@ -16,7 +17,7 @@ train_ids, test_ids = (np.unique(trials.loc[trials["split"] == s, "image_id"]) f
 unet, vae = (read_config(Path(snakemake.params.models) / part) for part in ("image_unet", "vae"))
 write_baselines(
     snakemake.output.images,
-    files.stimuli,
+    datasets.load(snakemake.config).pictures,
     files.predictions,
     files.features,
     train_ids,

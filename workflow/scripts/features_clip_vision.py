@@ -1,14 +1,15 @@
 """Write the CLIP vision contexts of one chunk of stimuli."""
 
-from neural_recon.datasets.nsd.nsd_tree import chunk_ids, read_stimuli
+from neural_recon import datasets
 from neural_recon.features import extraction, feature_files
 from neural_recon.models.loading import load_clip
 from neural_recon.workflow.jobs import start
 
 start(snakemake)
 params = snakemake.params
-ids = chunk_ids(snakemake.input.design, *params.chunk, params.chunk_size)
-pictures = read_stimuli(snakemake.input.stimuli, ids, empty_ok=True)
+data = datasets.load(snakemake.config)
+ids = data.chunk_ids(*params.chunk, params.chunk_size)
+pictures = data.pictures(ids, empty_ok=True)
 tokens = extraction.vision_features(load_clip(params.models), pictures)
 missing = ~pictures.any(axis=(1, 2, 3))
 feature_files.write_chunk(snakemake.output.features, tokens, missing, ids, {"space": "clip_vision"})

@@ -2,16 +2,17 @@
 
 from math import prod
 
-from neural_recon.datasets.nsd.nsd_tree import chunk_ids, read_stimuli
+from neural_recon import datasets
 from neural_recon.features import extraction, feature_files
 from neural_recon.models.loading import load_vdvae
 from neural_recon.workflow.jobs import start
 
 start(snakemake)
 params = snakemake.params
-ids = chunk_ids(snakemake.input.design, *params.chunk, params.chunk_size)
+data = datasets.load(snakemake.config)
+ids = data.chunk_ids(*params.chunk, params.chunk_size)
 model = load_vdvae(snakemake.input.weights, snakemake.input.hparams)
-pictures = read_stimuli(snakemake.input.stimuli, ids, empty_ok=True)
+pictures = data.pictures(ids, empty_ok=True)
 latents = extraction.vdvae_features(model, pictures, ids, params.layers, params.latents, params.seed)
 settings = {"space": "vdvae", "layers": params.layers, "latents": params.latents, "seed": params.seed}
 missing = ~pictures.any(axis=(1, 2, 3))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from neural_recon import datasets
 from neural_recon.features.spaces import SPACES
 from neural_recon.report.page import build
 from neural_recon.report.results import CONTROLS, SubjectFiles, if_there
@@ -27,7 +28,6 @@ subjects = [
         strata=results / f"strata/{subject}.tsv",
         comparison=results / "scores/comparison.parquet" if snakemake.input.comparison else None,
         quality=results / f"quality/{subject}/sessions.tsv",
-        mask=mask,
         baselines=results / f"baselines/{subject}.h5",
         shuffled=results / f"reconstructions/{subject}/shuffled.h5",
         **{
@@ -40,9 +40,9 @@ subjects = [
         targets={space: results / f"targets/{subject}/{space}.tsv" for space in SPACES},
         data_amount=results / f"data_amount/{subject}.tsv" if snakemake.config["data_amount"] else None,
     )
-    for subject, mask in zip(params.subjects, snakemake.input.masks, strict=True)
+    for subject in params.subjects
 ]
 build(
-    snakemake.output.page, subjects, snakemake.input.stimuli, params.benchmarks, snakemake.config,
+    snakemake.output.page, subjects, datasets.load(snakemake.config), params.benchmarks, snakemake.config,
     contents=snakemake.input.content or None, provenance=if_there(results / "provenance"),
 )  # fmt: skip

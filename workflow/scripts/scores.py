@@ -1,5 +1,6 @@
 """Score a subject's base images, reconstructions and predicted features, with their controls."""
 
+from neural_recon import datasets
 from neural_recon.core.files import write_table
 from neural_recon.demo.judge import read_judge
 from neural_recon.evaluation.networks import Judges
@@ -14,6 +15,7 @@ judges = Judges(params.evaluation["preset"], clip, params.networks, where=device
 scores = score_subject(
     snakemake.wildcards.subject,
     snakemake.input,
+    datasets.load(snakemake.config).pictures,
     judges,
     params.evaluation,
     params.seed,

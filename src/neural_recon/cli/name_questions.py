@@ -259,7 +259,9 @@ def known_orders(stimuli: Path, expdesign: Path | None, config: Config | None, n
     if expdesign is not None and expdesign.is_file():
         with contextlib.suppress(InputError):
             found += _published(expdesign, n)
-    if config is not None and (config.demo is None or _same_file(config.tree.stimuli, stimuli)):
+    if config is not None and (
+        config.demo is None or any(_same_file(path, stimuli) for path in config.data.files("pictures"))
+    ):
         found += _split(config)
     return {reading.words: reading for reading in found}
 

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from neural_recon.core.files import read_hdf5, read_parameters
+from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.region_tests import TESTS
 from neural_recon.evaluation.regions import ALL, RANDOM, REGION, SCORES, ZERO
 from neural_recon.report import gallery, plots, results
@@ -24,7 +25,7 @@ SHOWN = 6  # test images whose base images are shown by region
 UNUSUAL = ["region", "voxels", "norm", "norm_ratio", "mean_sd"]
 
 
-def section(person: Results, stimuli: str | Path) -> dict[str, Any] | None:
+def section(person: Results, stimuli: Pictures) -> dict[str, Any] | None:
     """One subject's regions; None where the configuration names none."""
     folder = person.files.regions
     if folder is None:
@@ -131,7 +132,7 @@ def heat_map(scores: pd.DataFrame, tests: pd.DataFrame) -> str:
         return plots.uri(figure)
 
 
-def _base_images(person: Results, folder: Path, stimuli: str | Path, regions: Sequence[str]) -> list[Card]:
+def _base_images(person: Results, folder: Path, stimuli: Pictures, regions: Sequence[str]) -> list[Card]:
     """Test images evenly spread by image id, with the base image of all voxels and of each region."""
     there = np.sort(results.picture_ids(person.files.base))
     ids = [int(there[k]) for k in gallery.evenly(len(there), SHOWN)]
