@@ -303,6 +303,7 @@ def extended(tmp_path_factory) -> Path:
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
     for path, language, block in examples("python", "text", "yaml", "diff"):
         file = folder / path
+        file.parent.mkdir(exist_ok=True)
         content = file.read_text(encoding="utf-8") if file.exists() else ""
         if language == "diff":
             old, new = (

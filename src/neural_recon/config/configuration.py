@@ -101,6 +101,8 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _what_the_data_set_has(self) -> "Config":
+        if "captions" not in self.data.offers:
+            raise ValueError("the space clip_text reads captions, and this data set has none")
         if self.responses.noise_ceiling == "ncsnr" and "noise_ceilings" not in self.data.offers:
             raise ValueError(
                 "responses.noise_ceiling: this data set has no signal-to-noise ratios of its own; use "

@@ -134,7 +134,7 @@ def test_wrong_instances_are_one_sentence(coco, old, new, message):
 def test_image_in_no_file_is_named(coco):
     with pytest.raises(InputError, match=r"entry for COCO id 20 \(NSD id 1, and 0 more\), found none in"):
         shown_objects.from_coco(coco[0], coco[1][:1])
-    with pytest.raises(InputError, match=r"no such file .* nsd.instances names its folder"):
+    with pytest.raises(InputError, match=r"no such file .* dataset.instances names its folder"):
         shown_objects.from_coco(coco[0], [coco[1][0], coco[1][1].with_name("no.json")])
 
 

@@ -146,7 +146,7 @@ def read_instances(
         table["name"] = [names[category] for category in table["name"]]
     except OSError as error:
         said = refusal(path, error, "COCO's instance annotations") or f"{path}: {error}."
-        raise InputError(f"{str(said)[:-1]}; nsd.instances names its folder.") from error
+        raise InputError(f"{str(said)[:-1]}; dataset.instances names its folder.") from error
     except (ValueError, KeyError, TypeError, IndexError) as error:  # IndexError: the text ends too soon
         other = InputError(
             f"{path}: expected COCO's instances as JSON (images with id, width and height; annotations with "
