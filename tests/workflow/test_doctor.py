@@ -21,7 +21,7 @@ from neural_recon.workflow import doctor
 
 REAL = {
     "recipe": "brain_diffuser_small",
-    "nsd": {"root": "nsd", "atlases": ["prf-visualrois", "streams"]},
+    "dataset": {"kind": "nsd", "root": "nsd", "atlases": ["prf-visualrois", "streams"]},
     "subjects": {"subj01": {"sessions": 2}, "subj02": {"sessions": [1]}},
 }
 
@@ -77,7 +77,7 @@ def test_demo_is_ready():
 
 def test_everything_else_is_said_without_data():
     found, advice = examine(yaml.safe_load(Path("config/nsd.yaml").read_text(encoding="utf-8")))
-    assert found["data"] == ("wrong", "resources/nsd: no such folder; nsd.root names it")
+    assert found["data"] == ("wrong", "resources/nsd: no such folder; dataset.root names it")
     assert found["subj05"] == ("wrong", "0 of 37 sessions, no mask, 0 of 6 atlases")
     assert found["weights.vdvae"] == ("note", "vdvae-imagenet64: will be fetched, about 0.5 GB")
     assert found["weights.versatile"][1].endswith("about 1.7 GB")
@@ -108,7 +108,7 @@ def test_files_that_are_missing_are_named():
 
 
 def with_terms(**nsd) -> dict:
-    return {**REAL, "nsd": {**REAL["nsd"], "accept_terms": True, **nsd}}
+    return {**REAL, "dataset": {**REAL["dataset"], "accept_terms": True, **nsd}}
 
 
 def test_files_that_will_be_fetched(monkeypatch):

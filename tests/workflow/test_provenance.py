@@ -21,7 +21,12 @@ from neural_recon.generation import png_files
 from neural_recon.workflow import provenance, recording
 from neural_recon.workflow.verify import verify
 
-CONFIG = {"seed": 3, "nsd": {"root": "nsd"}, "spaces": {"vdvae": {"weights": "vdvae.th"}}, "pathvars": {}}
+CONFIG = {
+    "seed": 3,
+    "dataset": {"kind": "nsd", "root": "nsd"},
+    "spaces": {"vdvae": {"weights": "vdvae.th"}},
+    "pathvars": {},
+}
 
 
 def run(rule: str, inputs: dict, outputs: list[str], write, **params) -> None:
@@ -335,7 +340,7 @@ import os, sys, time
 from types import SimpleNamespace
 from pathlib import Path
 from neural_recon.workflow.jobs import start
-config = {{"seed": 3, "nsd": {{"root": "nsd"}}, "pathvars": {{}}}}
+config = {{"seed": 3, "dataset": {{"kind": "nsd", "root": "nsd"}}, "pathvars": {{}}}}
 job = SimpleNamespace(log=["job.log"], rule="copy", wildcards={{}}, input={{}}, params={{}}, config=config)
 job.output = ["results/a.txt"]
 start(job)

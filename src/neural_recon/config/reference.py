@@ -24,7 +24,6 @@ from neural_recon.config.configuration import (
     resolve,
     section_of,
 )
-from neural_recon.config.sections import Subject
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import write_text
 
@@ -98,13 +97,13 @@ def _key(model: type[BaseModel], name: str, value: Any, to_edit: bool) -> list[s
     kinds = kinds_of(field)
 
     def keys(settings: Mapping[str, Any]) -> list[str]:
-        of = kinds.load(settings["kind"]).Settings if kinds else section
+        of = kinds.section(settings["kind"]) if kinds else section
         return [line for key, one in settings.items() for line in _key(of, key, one, to_edit)]
 
     if name not in NAMES:
         about = (section.__doc__ or "").splitlines()[0]
         return [*_comment(about), f"{name}:", *_indented(keys(value))]
-    about = "EDIT: Whose data are there." if section is Subject else field.description or ""
+    about = f"EDIT: {field.description}" if to_edit else field.description or ""
     lines = [*_comment(about), f"{name}:"]
     explained: set[str] = set()  # each kind's keys once
     for who, settings in value.items():

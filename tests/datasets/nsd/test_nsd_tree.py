@@ -61,18 +61,28 @@ def test_design_of_the_real_experiment(mini):
 
 @pytest.mark.parametrize("subject", ["subj01", "subj02", "subj05", "subj07"])
 def test_published_split_by_name(mini, subject):
-    raw = {"recipe": "brain_diffuser_small", "nsd": {"root": str(mini.root)}, "split": {"name": "published"}}
+    raw = {
+        "recipe": "brain_diffuser_small",
+        "dataset": {"kind": "nsd", "root": str(mini.root)},
+        "split": {"name": "published"},
+    }
     trials = Plan(Config.model_validate(resolve({**raw, "subjects": {subject: {}}}, ROOT))).trials(subject)
     assert len(trials) == 27_750
     assert trials.groupby("split")["image_id"].nunique().to_dict() == {"test": 982, "train": 8859}
 
 
 def test_published_split_of_another_design_is_refused(mini, monkeypatch):
-    raw = {"recipe": "brain_diffuser_small", "nsd": {"root": str(mini.root)}, "split": {"name": "published"}}
+    raw = {
+        "recipe": "brain_diffuser_small",
+        "dataset": {"kind": "nsd", "root": str(mini.root)},
+        "split": {"name": "published"},
+    }
     plan = Plan(Config.model_validate(resolve({**raw, "subjects": {"subj01": {}}}, ROOT)))
-    design = plan.design("subj01", list(range(1, 38)))
-    monkeypatch.setattr(plan, "design", lambda *_: design[design["session"] < 37])
-    with pytest.raises(InputError, match=r"expected the published split of subj01, .*is it NSD's own design"):
+    design = plan.data.trials("subj01", list(range(1, 38)))
+    monkeypatch.setattr(plan.data, "trials", lambda *_: design[design["session"] < 37])
+    with pytest.raises(
+        InputError, match=r"expected the published split of subj01, .*is it the data set's own design"
+    ):
         plan.trials("subj01")
 
 

@@ -97,7 +97,7 @@ def stimulus_table(stimuli: str | os.PathLike[str], *more: str) -> pd.DataFrame:
 
 def _captions(path: str | os.PathLike[str]) -> list[tuple[int, str]]:
     """COCO id and text of every caption, in the file's order."""
-    content = read_json(path, "COCO's captions (nsd.coco names their folder)", LARGEST)
+    content = read_json(path, "COCO's captions (dataset.coco names their folder)", LARGEST)
     try:
         captions = [(int(row["image_id"]), str(row["caption"])) for row in content["annotations"]]
     except (ValueError, KeyError, TypeError, OverflowError) as error:
