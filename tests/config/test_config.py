@@ -118,7 +118,7 @@ def test_lists_of_ids_are_a_split_of_their_own(raw, name):
 
 def test_region_of_an_atlas_that_is_not_read(raw):
     raw["dataset"] |= {"atlases": ["floc-faces"], "regions": ["V1v"]}
-    with pytest.raises(InputError, match="add it to dataset.atlases"):
+    with pytest.raises(InputError, match=r"add it to dataset\.atlases"):
         configuration.resolve(raw, ROOT)
 
 

@@ -68,16 +68,16 @@ def project(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def inside(project, monkeypatch) -> Path:
+def inside(project, monkeypatch) -> None:
     monkeypatch.chdir(project)
-    return project
 
 
 def planned(**changes) -> Plan:
     return Plan(Config.model_validate(resolve({**CONFIG, **changes}, Path())))
 
 
-def test_what_the_plan_asks_of_it(inside):
+@pytest.mark.usefixtures("inside")
+def test_what_the_plan_asks_of_it():
     plan = planned()
     assert plan.config.sessions("P-07") == [1, 2]
     assert plan.config.sessions("anna") == [1]
@@ -89,6 +89,7 @@ def test_what_the_plan_asks_of_it(inside):
     plan.check()
 
 
+@pytest.mark.usefixtures("inside")
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -100,12 +101,13 @@ def test_what_the_plan_asks_of_it(inside):
         ({"dataset": {"kind": "plugins/lab.py"}}, "dataset.folder: Field required"),
     ],
 )
-def test_what_it_lacks_is_one_sentence(inside, changes, said):
+def test_what_it_lacks_is_one_sentence(changes, said):
     with pytest.raises(InputError, match=re.escape(said)):
         planned(**changes)
 
 
-def test_a_missing_file_is_named(inside, tmp_path):
+@pytest.mark.usefixtures("inside")
+def test_a_missing_file_is_named(tmp_path):
     shutil.copytree("lab", tmp_path / "lab")
     (tmp_path / "lab/pictures.npy").unlink()
     plan = planned(dataset={"kind": "plugins/lab.py", "folder": str(tmp_path / "lab")})

@@ -88,8 +88,8 @@ class Plan:
         if published is not None and found != published.images:
             path, *_ = self.data.files("trials", subject)
             raise InputError(
-                f"{path}: expected the published split of {subject}, {published.images}, found {found}; is it "
-                "the data set's own design?"
+                f"{path}: expected the published split of {subject}, {published.images}, found {found}; "
+                "is it the data set's own design?"
             )
 
     def check(self) -> None:
