@@ -68,9 +68,8 @@ def project(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def inside(project, monkeypatch) -> Path:
+def inside(project, monkeypatch) -> None:
     monkeypatch.chdir(project)
-    return project
 
 
 def planned(**changes) -> Plan:
@@ -90,6 +89,7 @@ def test_what_the_plan_asks_of_it():
     plan.check()
 
 
+@pytest.mark.usefixtures("inside")
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -101,7 +101,6 @@ def test_what_the_plan_asks_of_it():
         ({"dataset": {"kind": "plugins/lab.py"}}, "dataset.folder: Field required"),
     ],
 )
-@pytest.mark.usefixtures("inside")
 def test_what_it_lacks_is_one_sentence(changes, said):
     with pytest.raises(InputError, match=re.escape(said)):
         planned(**changes)

@@ -125,7 +125,10 @@ def test_design_is_read_once_for_all_subjects_and_jobs(tmp_path, monkeypatch):
     real = Plan(Config.model_validate(resolve(raw, ROOT)))
     design.write(real.config.data.tree.expdesign, design.make(5, 2, 120, 380))
     path = real.config.data.tree.expdesign
-    expected = {subject: nsd_tree.read_design(path, subject, [1, 2]) for subject in raw["subjects"]}
+    expected = {
+        subject: nsd_tree.design_table(*nsd_tree.read_experiment(path), subject, [1, 2])
+        for subject in raw["subjects"]
+    }
     read, reading = [], nsd_tree.read_experiment
     monkeypatch.setattr(nsd_tree, "read_experiment", lambda path: read.append(path) or reading(path))
     for subject, frame in expected.items():

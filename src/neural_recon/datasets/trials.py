@@ -96,8 +96,7 @@ def _check_count(name: str, given: np.ndarray, shown: np.ndarray) -> None:
         if every or moved - as_given > SURE * np.sqrt(moved + as_given):
             raise InputError(
                 f"{name} ids: expected images shown in these sessions, found {as_given} of {len(given)}, and "
-                f"{moved} of the ids {words}; ids count from 0, names of files often from 1: write the list "
-                "with the ids."
+                f"{moved} of the ids {words}; ids count from 0, names of files often from 1: correct them."
             )
 
 

@@ -29,7 +29,7 @@ class Design:
     sharedix: np.ndarray  # int64 (1000,): image ids of the images all subjects see
 
     def trials(self, subject: str, sessions: list[int]) -> pd.DataFrame:
-        """What `nsd_tree.read_design` reads from the written file."""
+        """What `NSD.trials` reads from the written file."""
         return nsd_tree.design_table(self.masterordering, self.subjectim, self.sharedix, subject, sessions)
 
     def ids(self, subject: str, positions: np.ndarray) -> np.ndarray:

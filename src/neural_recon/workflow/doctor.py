@@ -85,7 +85,7 @@ def check_data(plan: Plan, thorough: bool) -> Iterator[Finding]:
             yield Finding(
                 "data", "note", f"{at}{'no such folder yet' if no_folder else text}; will be fetched"
             )
-        elif absent and no_folder:
+        elif no_folder and absent and not any(map(plan.data.fetches, absent)):
             yield Finding("data", "wrong", f"{at}no such folder; {plan.data.hint(next(iter(absent)))}")
         elif absent:
             yield Finding("data", "wrong", f"{at}{text}")
@@ -125,9 +125,10 @@ def _subject_files(plan: Plan, subject: str) -> Finding:
     """What there is of a subject's files, in numbers."""
     groups: dict[str, list[tuple[str, bool]]] = {}
     for path, what in plan.subject_files(subject).items():
-        name = _bare(what.removesuffix(f" of {subject}"))
-        many = re.sub(r" \d+$", "", name)  # a session of some
-        groups.setdefault(many, []).append((name.removeprefix(many).strip() or path.name, _there(path)))
+        name, _, number = _bare(what.removesuffix(f" of {subject}")).rpartition(" ")
+        if not number.isdigit():  # but for one of several sessions
+            name, number = f"{name} {number}".strip(), path.name.partition(".")[0]
+        groups.setdefault(name, []).append((number, _there(path)))
     text = ", ".join(_count(name, found) for name, found in groups.items())
     absent = [path for path in plan.subject_files(subject) if not _there(path)]
     if not absent:
@@ -145,9 +146,9 @@ def _bare(what: str) -> str:
 def _count(name: str, found: list[tuple[str, bool]]) -> str:
     """How many of some files there are, and where some are, which are missing."""
     absent = [which for which, there in found if not there]
-    if len(found) == 1:
+    if len(found) == 1 and not found[0][0].isdigit():
         return f"no {name}" if absent else name
-    said = f"{len(found) - len(absent)} of {len(found)} {name}s"
+    said = f"{len(found) - len(absent)} of {len(found)} {name}{'es' if name.endswith('s') else 's'}"
     return said + f" (missing {', '.join(absent)})" if 0 < len(absent) < len(found) else said
 
 

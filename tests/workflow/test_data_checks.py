@@ -13,7 +13,7 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from neural_recon.config.configuration import Config, resolve
 from neural_recon.datasets.nsd import betas, nsd_tree
 from neural_recon.demo import design
-from neural_recon.workflow import tree_checks
+from neural_recon.workflow import data_checks
 from neural_recon.workflow.plan import Plan
 
 SHAPE = (4, 3, 5)
@@ -52,9 +52,9 @@ def plan(tmp_path, rng) -> Plan:
 
 
 def mistakes(plan: Plan, thorough: bool = False) -> list[str]:
-    found = list(tree_checks.shared_mistakes(plan))
+    found = list(data_checks.shared_mistakes(plan))
     for subject in plan.config.subjects:
-        found += tree_checks.subject_mistakes(plan, subject, thorough)
+        found += data_checks.subject_mistakes(plan, subject, thorough)
     assert not [sentence for sentence in found if "\n" in sentence]
     return found
 
@@ -124,7 +124,7 @@ def test_what_is_turned_or_odd_is_noted(plan, thorough):
         image = nibabel.load(path)
         nibabel.save(nibabel.Nifti1Image(np.asarray(image.dataobj), np.diag([1, 1, 1.8, 1])), path)
     notes: list[str] = []
-    assert list(tree_checks.subject_mistakes(plan, "subj01", thorough, notes)) == []
+    assert list(data_checks.subject_mistakes(plan, "subj01", thorough, notes)) == []
     assert len(notes) == 3, notes
     for path, said, note in zip(
         (tree.mask("subj01"), tree.roi("subj01", "streams"), tree.betas("subj01", 1)),
@@ -143,13 +143,10 @@ def test_masks_by_region_are_held_to_the_mask(plan, tmp_path):
     nibabel.save(nibabel.Nifti1Image(np.ones(SHAPE, np.uint8), np.diag([2, 2, 2, 1])), moved)
     save(vague, np.full(SHAPE, 0.4, np.float32))
     names = [str(path).replace("subj01", "{subject}") for path in (good, moved, vague)]
-    config = plan.config.model_copy(
-        update={
-            "dataset": plan.config.dataset.model_copy(update={"regions": names[:2]}),
-            "regions": plan.config.regions.model_copy(update={"sets": {"one": names[2:]}}),
-        }
-    )
-    found = list(tree_checks.subject_mistakes(Plan(config), "subj01", False))
+    raw = plan.config.model_dump()
+    raw["dataset"]["regions"], raw["regions"]["sets"] = names[:2], {"one": names[2:]}
+    config = Config.model_validate(raw)
+    found = list(data_checks.subject_mistakes(Plan(config), "subj01", False))
     assert len(found) == 2, found
     assert f"{moved}: expected a volume on the grid of {plan.config.data.tree.mask('subj01')}" in found[0]
     assert f"{vague}: expected whole numbers as labels, found 0.4" in found[1]
