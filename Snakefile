@@ -17,8 +17,14 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/digests.smk"
 include: "workflow/rules/inputs.smk"
 include: "workflow/rules/weights.smk"
-include: "workflow/rules/nsd.smk"
 include: "workflow/rules/demo.smk"
+
+
+if DATA_RULES.is_file():
+
+    include: str(DATA_RULES)
+
+
 include: "workflow/rules/quality.smk"
 include: "workflow/rules/responses.smk"
 include: "workflow/rules/features.smk"
@@ -45,7 +51,7 @@ rule_defaults.complete(
 
 if MAIN:
     terminal.say_the_end(
-        workflow, {"fetch": f"data in {TREE.root}, weights in {weights.MODELS}"}
+        workflow, {"fetch": f"data in {DATA.folder}, weights in {weights.MODELS}"}
     )
 
 

@@ -33,7 +33,7 @@ PARTS = ("workflow", "config", "envs", "resources", "Snakefile")  # of the proje
 def settings(root: Path, small: bool) -> dict[str, Any]:
     """The configuration of NSD for all subjects."""
     config = yaml.safe_load((table.ROOT / "config/nsd.yaml").read_text(encoding="utf-8"))
-    config["nsd"]["root"] = str(root)
+    config["dataset"]["root"] = str(root)
     config["subjects"] = {"subj01": {"sessions": 1}} if small else {subject: {} for subject in SESSIONS}
     config["generator"] = {"chunk": 50}
     return config
@@ -45,7 +45,7 @@ def fabricate(config: Config) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
             file.truncate(SESSION if "betas_session" in path.name else 100_000)
-    design.write(config.tree.expdesign, design.make(0, 40, 1000, 9000))
+    design.write(config.data.tree.expdesign, design.make(0, 40, 1000, 9000))
 
 
 def project(folder: Path) -> Path:

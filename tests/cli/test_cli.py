@@ -367,7 +367,8 @@ def test_missing_data_are_named(neural_recon, written):
     status, out, _ = neural_recon("config", "validate", written)
     assert status == 1
     assert (
-        "nsd_expdesign.mat: expected NSD's experiment design, found no such file; is nsd.root right?" in out
+        "nsd_expdesign.mat: expected NSD's experiment design, found no such file; is dataset.root right?"
+        in out
     )
     text = written.read_text(encoding="utf-8").replace("accept_terms: false", "accept_terms: true")
     text = text.replace("alexnet: alexnet", "alexnet: none.pth")
@@ -384,7 +385,7 @@ MISTAKES = {
     "sead: 1": "unknown key sead; did you mean seed?",
     "alpha: 3": "unknown key alpha; did you mean ridge.alpha?",
     "zzz: 3": "unknown key zzz; config/README.md lists the keys there are.",
-    "nsd: {roots: x}": "unknown key nsd.roots; did you mean nsd.root?",
+    "dataset: {roots: x}": "unknown key dataset.roots; did you mean dataset.root?",
     "generator: {strenght: 1}": "unknown key generator.strenght; did you mean generator.strength?",
     "subjects: {subj01: {session: 3}}":
         "unknown key subjects.subj01.session; did you mean subjects.subj01.sessions?",
@@ -396,7 +397,7 @@ MISTAKES = {
     "subjects: {subj01: {sessions: [1, x]}}":
         "subjects.subj01.sessions.1: Input should be a valid integer, found 'x'.",
     "ridge: {alpha: {vdvae: often}}": "found 'often'.",
-    "nsd: {root: 3}": "nsd.root: Input should be a valid string, found 3.",
+    "dataset: {root: 3}": "dataset.root: Input should be a valid string, found 3.",
     "pathvars: {result: x}":
         "pathvars.result: Input should be 'results', 'logs' or 'benchmarks', found 'result'.",
     "regions: {sets: {V9: [V9]}}": "regions.sets.V9: regions: expected a known region, found 'V9'",
@@ -405,13 +406,15 @@ MISTAKES = {
 
 def test_all_mistakes_are_named_each_once(neural_recon, tmp_path):
     """The first of them is the sentence that a run ends with."""
-    raw = {"recipe": "brain_diffuser", "nsd": {"root": "x"}, "subjects": {"subj01": {}}}
+    raw = {"recipe": "brain_diffuser", "dataset": {"kind": "nsd", "root": "x"}, "subjects": {"subj01": {}}}
     for text, sentence in MISTAKES.items():
         found = configuration.checked(configuration.merge(raw, yaml.safe_load(text)), ROOT)[1]
         assert len(found) == 1 + ("share" in text)
         assert any(sentence in one for one in found), found
     together = raw
-    for text in [*MISTAKES][:-1]:  # regions are looked at when all else is right
+    # subjects are looked at when the data set is right, regions when all else is
+    combined = [text for text in [*MISTAKES][:-1] if not text.startswith("dataset")]
+    for text in combined:
         together = configuration.merge(together, yaml.safe_load(text))
     path = tmp_path / "wrong.yaml"
     path.write_text(json.dumps(together), encoding="utf-8")
@@ -420,14 +423,14 @@ def test_all_mistakes_are_named_each_once(neural_recon, tmp_path):
     *lines, last = out.splitlines()
     assert all(line.startswith("wrong       configuration: ") and len(line) < LONGEST for line in lines)
     assert last == f"{path}: {len(lines)} to mend"
-    assert len(lines) == len(MISTAKES) - 1  # two about the same sessions, and share
+    assert len(lines) == len(combined)  # two about the same sessions, and share
     with pytest.raises(configuration.InputError) as first:
         configuration.resolve(together, ROOT)
     assert lines[0].endswith(str(first.value))
 
 
 @pytest.mark.parametrize(
-    "text", ["a: [", "- 1", "subjects: {}", "recipe: none", "recipe: brain_diffuser\nnsd:\n"]
+    "text", ["a: [", "- 1", "subjects: {}", "recipe: none", "recipe: brain_diffuser\ndataset:\n"]
 )
 def test_what_is_hardly_a_configuration_is_a_sentence(neural_recon, tmp_path, text):
     path = tmp_path / "wrong.yaml"

@@ -38,7 +38,7 @@ def test_configuration_wins_over_recipe(raw):
         (("strenght",), 1, "unknown key strenght"),
         (("generator", "strenght"), 1, "unknown key generator.strenght"),
         (("generator",), {"strength": 0}, "generator.strength.*greater than 0.*found 0"),
-        (("nsd", "regions"), ["V9"], "V9"),
+        (("dataset", "regions"), ["V9"], "V9"),
         (
             ("regions", "sets"),
             {"V9": ["V9"]},
@@ -48,15 +48,15 @@ def test_configuration_wins_over_recipe(raw):
         (("regions", "sets"), {"nothing": []}, "regions.sets.nothing"),
         (("regions", "sets"), {"a/b": ["V1"]}, "regions.sets.a/b"),
         (("regions", "amplitude"), 0, "regions.amplitude.*greater than 0"),
-        (("nsd", "atlases"), ["brodmann"], "unknown atlas 'brodmann'"),
+        (("dataset", "atlases"), ["brodmann"], "unknown atlas 'brodmann'"),
         (("subjects",), {"subj09": {"sessions": 1}}, "unknown subject 'subj09'"),
         (("subjects",), {"subj04": {"sessions": 31}}, "^configuration: subj04 has the sessions 1 to 4"),
         (("ridge",), {"alpha": {"vdvae": -1}}, "ridge.alpha.vdvae"),
         (("weights", "vae"), "here", "unknown key weights.vae"),
         (("weights",), {"versatile": 3}, "weights.versatile.*found 3"),
         (("recipe",), "brain_diffusor", "brain_diffusor.yaml.*brain_diffuser"),
-        (("nsd", "root"), "my {nsd}", "nsd.root: expected no braces, .* found 'my {nsd}'; rename"),
-        (("nsd", "root"), "my <nsd>", "nsd.root: expected no <...>, .* found 'my <nsd>'; rename"),
+        (("dataset", "root"), "my {nsd}", "dataset.root: expected no braces, .* found 'my {nsd}'; rename"),
+        (("dataset", "root"), "my <nsd>", "dataset.root: expected no <...>, .* found 'my <nsd>'; rename"),
         (("pathvars",), {"logs": "a } b"}, "pathvars.logs: expected no braces"),
         (("spaces", "vdvae", "weights"), "/a/{b}/vdvae.th", "spaces.vdvae.weights: expected no braces"),
         (("split",), {"train": "{all}.txt", "test": "test.txt"}, "split.train: expected no braces"),
@@ -117,8 +117,8 @@ def test_lists_of_ids_are_a_split_of_their_own(raw, name):
 
 
 def test_region_of_an_atlas_that_is_not_read(raw):
-    raw["nsd"] |= {"atlases": ["floc-faces"], "regions": ["V1v"]}
-    with pytest.raises(InputError, match="add it to nsd"):
+    raw["dataset"] |= {"atlases": ["floc-faces"], "regions": ["V1v"]}
+    with pytest.raises(InputError, match=r"add it to dataset\.atlases"):
         configuration.resolve(raw, ROOT)
 
 

@@ -193,7 +193,7 @@ def test_chunks_of_features_whose_arrays_do_not_fit(tmp_path, rng):
 def test_designs_of_other_things(tmp_path, values):
     content = {"masterordering": np.ones(750), "subjectim": np.ones((8, 9)), "sharedix": [1]}
     scipy.io.savemat(tmp_path / "design.mat", content | {"subjectim": values})
-    refuses("design.mat", nsd_tree.read_design, tmp_path / "design.mat", "subj01", [1])
+    refuses("design.mat", nsd_tree.read_experiment, tmp_path / "design.mat")
 
 
 def test_a_design_that_inflates_without_end(tmp_path):
@@ -201,7 +201,7 @@ def test_a_design_that_inflates_without_end(tmp_path):
     scipy.io.savemat(path, {"x": 1})
     packed = endless_zeros(b"", 15, 2)
     path.write_bytes(path.read_bytes()[:128] + np.array([15, len(packed)], "<u4").tobytes() + packed)
-    refuses("at most 67108864 bytes", nsd_tree.read_design, path, "subj01", [1])
+    refuses("at most 67108864 bytes", nsd_tree.read_experiment, path)
 
 
 def test_captions_that_are_pickles_or_archives_or_endless(tmp_path):

@@ -56,7 +56,7 @@ except InputError as error:
 JOB = """
 from types import SimpleNamespace
 from neural_recon.workflow.jobs import start
-config = {"seed": 0, "nsd": {"root": "nsd"}, "pathvars": {"results": sys.argv[1]}}
+config = {"seed": 0, "dataset": {"kind": "nsd", "root": "nsd"}, "pathvars": {"results": sys.argv[1]}}
 path = Path(sys.argv[1]) / "out/a.h5"
 job = SimpleNamespace(log=["job.log"], rule="responses", wildcards={}, input={}, params={}, config=config)
 job.output = [str(path)]

@@ -13,10 +13,11 @@ from neural_recon.core.files import read_hdf5
 from neural_recon.datasets.grids import Grid
 from neural_recon.datasets.nsd import volumes
 from neural_recon.datasets.nsd.betas import check_betas, read_betas
+from neural_recon.datasets.nsd.voxels import read_voxels
 from neural_recon.decoding import kept_decoders
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.responses import new_scans
-from neural_recon.responses.preparation import Responses, read_voxels, write_responses
+from neural_recon.responses.preparation import Responses, write_responses
 
 SHAPE, MM = (6, 7, 8), 1.8
 AFFINE = np.array([[MM, 0, 0, -4.5], [0, MM, 0, -5.4], [0, 0, MM, -6.3], [0, 0, 0, 1]])

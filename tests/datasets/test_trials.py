@@ -25,20 +25,20 @@ def design():
 
 
 def test_shared_images_are_the_test_set(design):
-    table = trial_table(design)
+    table = trial_table(design, 73_000)
     assert table["split"].tolist() == ["test", "test", "train", "test", "train", "test"]
     assert "split" not in design
 
 
 def test_lists_are_taken_exactly(design, caplog):
     with caplog.at_level(logging.WARNING):
-        table = trial_table(design, train_ids=[20, 10, 999], test_ids=np.array([40]))
+        table = trial_table(design, 73_000, train_ids=[20, 10, 999], test_ids=np.array([40]))
     assert table["split"].tolist() == ["train", "train", "unused", "train", "test", "train"]
     assert caplog.messages == ["1 of the 3 listed train images were not shown in these sessions"]
 
 
 def test_one_list_leaves_the_other_split_without_its_images(design):
-    table = trial_table(design, train_ids=[10, 30])
+    table = trial_table(design, 73_000, train_ids=[10, 30])
     assert table["split"].tolist() == ["train", "test", "train", "train", "unused", "test"]
 
 
@@ -54,12 +54,12 @@ def test_one_list_leaves_the_other_split_without_its_images(design):
 )
 def test_wrong_lists(design, lists, message):
     with pytest.raises(InputError, match=message):
-        trial_table(design, **lists)
+        trial_table(design, 73_000, **lists)
 
 
 def test_no_shared_image_shown(design):
     with pytest.raises(InputError, match=r"test images.*sessions \[1, 2\]"):
-        trial_table(design.assign(shared=False))
+        trial_table(design.assign(shared=False), 73_000)
 
 
 def test_lists_of_ids(tmp_path):
@@ -100,12 +100,16 @@ def test_lists_that_count_from_elsewhere(step, words):
     seen = np.sort(rng.permutation(73_000)[:10_000])
     design = pd.DataFrame({"session": 1, "trial": 1, "image_id": seen, "shared": np.arange(10_000) < 1000})
     given = seen[5::333][:30]
-    assert (trial_table(design, test_ids=given)["split"] == "test").sum() == 30
-    with pytest.raises(InputError, match=rf"test ids: .* of 30, and {words}; ids count from 0, NSD's own"):
-        trial_table(design, test_ids=given + step)
+    assert (trial_table(design, 73_000, test_ids=given)["split"] == "test").sum() == 30
+    with pytest.raises(
+        InputError, match=rf"test ids: .* of 30, and {words}; ids count from 0, names of files"
+    ):
+        trial_table(design, 73_000, test_ids=given + step)
     # a list may name other subjects' images as well
     others = np.setdiff1d(np.arange(73_000), seen)[::2]
-    assert (trial_table(design, train_ids=np.r_[seen[100:], others])["split"] == "train").sum() == 9900
+    assert (
+        trial_table(design, 73_000, train_ids=np.r_[seen[100:], others])["split"] == "train"
+    ).sum() == 9900
 
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"])

@@ -76,7 +76,7 @@ def test_design_file_has_the_format_of_nsd(written, tmp_path):
     assert shapes == {"masterordering": (1, 30_000), "subjectim": (8, 10_000), "sharedix": (1, 1000)}
     assert all(content[name].dtype == float for name in shapes)
     plan = design.of(DEMO)
-    read = nsd_tree.read_design(written.expdesign, "subj02", [1, 3])
+    read = nsd_tree.design_table(*nsd_tree.read_experiment(written.expdesign), "subj02", [1, 3])
     pd.testing.assert_frame_equal(read, plan.trials("subj02", [1, 3]))
     design.write(tmp_path / "again.mat", plan)
     assert (tmp_path / "again.mat").read_bytes() == written.expdesign.read_bytes()

@@ -142,23 +142,24 @@ def test_columns_chosen_by_hand_must_be_there():
 @pytest.fixture
 def files(tmp_path, rng):
     ids = np.arange(100, 121)
-    paths = {name: tmp_path / f"{name}.h5" for name in ("base", "final", "true_features", "stimuli")}
+    paths = {name: tmp_path / f"{name}.h5" for name in ("base", "final", "true_features")}
     for name in ("base", "final", "true_features"):
         some = ids[:2] if name == "true_features" else ids[::-1]
         images = rng.integers(0, 255, (len(some), 16, 16, 3), np.uint8)
         write_hdf5(paths[name], {"images": images, "image_id": some}, {})
-    write_hdf5(paths["stimuli"], {"imgBrick": rng.integers(1, 255, (130, 20, 20, 3), np.uint8)}, {})
+    pictures = rng.integers(1, 255, (130, 20, 20, 3), np.uint8)
     scores = pd.DataFrame({"variant": "decoded", "picture": "final", "metric": "clip_two_way",
                            "image_id": SCORES.index, "value": SCORES.to_numpy()})  # fmt: skip
     write_table(tmp_path / "images.parquet", scores)
     write_table(tmp_path / "summary.tsv", summary("subj01", 0.5))
     paths |= {"scores": tmp_path / "images.parquet", "summary": tmp_path / "summary.tsv"}
+    paths["seen"] = pictures.__getitem__
     return types.SimpleNamespace(**paths)
 
 
 def test_figure_says_what_it_shows(files, tmp_path):
     output = types.SimpleNamespace(**{name: tmp_path / f"out.{name}" for name in ("pdf", "png", "text")})
-    paper_figure.draw(output, "subj01", files, RULE, "native", True)
+    paper_figure.draw(output, "subj01", files, files.seen, RULE, "native", True)
     text = output.text.read_text()
     for said in ("subj01 (simulated responses)", "9 of 21 test images", "the best, those about the median",
                  "by clip_two_way", "100 (1.000)", "119 (0.000)", "preset native"):  # fmt: skip
@@ -174,10 +175,10 @@ def test_figure_says_what_it_shows(files, tmp_path):
     assert "Rows: the picture seen, the base image, the final image, and where painted" in text
     # a recipe of one stage: the base image is none, or the final image itself
     files.base = []
-    paper_figure.draw(output, "subj01", files, RULE, "native", True)
+    paper_figure.draw(output, "subj01", files, files.seen, RULE, "native", True)
     assert "Rows: the picture seen, the final image, and where painted" in output.text.read_text()
     assert output.pdf.read_bytes().count(b"/Width 16") == 9 + 2
     with pytest.raises(
         InputError, match=r"figure.score: expected a score of subj01.*clip_two_way\), found 'x'"
     ):
-        paper_figure.draw(output, "subj01", files, RULE | {"score": "x"}, "native", True)
+        paper_figure.draw(output, "subj01", files, files.seen, RULE | {"score": "x"}, "native", True)

@@ -215,7 +215,7 @@ def test_the_test_images_of_a_configuration_are_tried(tmp_path, tree, design, li
     shown = sorted(design)
     Path("test.txt").write_text("".join(f"{i}\n" for i in shown[::-3]))
     raw = yaml.safe_load(Path("config/nsd.yaml").read_text(encoding="utf-8"))
-    raw["nsd"]["root"] = str(tree)
+    raw["dataset"]["root"] = str(tree)
     raw |= {"subjects": {"subj03": {"sessions": 1}}, "split": {"test": "test.txt"}}
     del raw["data_amount"], raw["regions"]
     Path("config/ours.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")

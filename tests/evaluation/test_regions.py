@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import nibabel
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +10,7 @@ from helpers.pages import Page, draw_no_figures
 from helpers.ridge_problems import ridge_problem, scikit_ridge
 
 from neural_recon.core.errors import InputError
-from neural_recon.datasets.nsd import nsd_tree
+from neural_recon.datasets.nsd.voxels import in_regions, select_voxels
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.demo import brain, scenes
 from neural_recon.evaluation import networks, region_tests, regions
@@ -19,7 +18,6 @@ from neural_recon.evaluation.subject_scores import Scores
 from neural_recon.features.feature_files import write_chunk
 from neural_recon.report import regions as report_regions
 from neural_recon.report.page import build
-from neural_recon.responses.preparation import in_regions, read_voxels, select_voxels
 
 SHAPE = (6, 7, 8)
 SPACES = ("vdvae", "vision", "text")
@@ -37,60 +35,16 @@ def voxels(rng) -> pd.DataFrame:
     return select_voxels(np.ones(SHAPE, bool), atlases)
 
 
-@pytest.mark.parametrize(
-    ("name", "atlas", "members"),
-    [
-        ("V1", "prf-visualrois", {"V1v", "V1d"}),
-        ("prf-visualrois/V3", "prf-visualrois", {"V3v", "V3d"}),
-        ("hV4", "prf-visualrois", {"hV4"}),
-        ("streams/ventral", "streams", {"ventral"}),
-        ("floc-faces", "floc-faces", set(nsd_tree.REGIONS["floc-faces"])),
-        ("floc-bodies/mTL", "floc-bodies", {"mTL"}),
-    ],
-)
-def test_regions_come_from_their_own_atlas(voxels, name, atlas, members):
-    """Labels repeat from atlas to atlas (V1v and OFA are both 1), and the published code mixed them up."""
-    inside = in_regions(voxels, [name], {}, SHAPE)
-    np.testing.assert_array_equal(inside, voxels[atlas].isin(members))
-    assert inside.any()
-    for other in set(voxels.columns[3:]) - {atlas}:
-        assert (inside & (voxels[other] == "")).any()
-        assert (~inside & (voxels[other] != "")).any()
-
-
-def test_regions_add_up_and_take_masks(voxels):
-    volume = np.zeros(SHAPE, int)
-    volume[1] = 3
-    volume[2] = -1  # outside the cortex
-    either = in_regions(voxels, ["V1v", "hV4", "mine.nii.gz"], {"mine.nii.gz": volume}, SHAPE)
-    wanted = voxels["prf-visualrois"].isin(["V1v", "hV4"]) | (voxels["x"] == 1)
-    np.testing.assert_array_equal(either, wanted)
-    with pytest.raises(InputError, match=r"mine.nii.gz: expected the mask's volume \(6, 7, 8\), found"):
-        in_regions(voxels, ["mine.nii.gz"], {"mine.nii.gz": volume.T}, SHAPE)
-    with pytest.raises(InputError, match="PPA needs the atlas floc-places, found only prf-visualrois"):
-        in_regions(voxels, ["PPA"], {}, SHAPE)
-
-
-def test_a_run_can_be_limited_to_a_mask(tmp_path, rng):
-    mask = rng.integers(0, 2, SHAPE).astype(np.int16)
-    for name, volume in (("nsdgeneral", np.ones(SHAPE, np.int16)), ("mine_subj01", mask)):
-        nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), tmp_path / f"{name}.nii.gz")
-    name = str(tmp_path / "mine_{subject}.nii.gz")
-    files = nsd_tree.mask_files([name, "V1"], "subj01")
-    assert files == {name: str(tmp_path / "mine_subj01.nii.gz")}
-    table = read_voxels(tmp_path / "nsdgeneral.nii.gz", {}, [name], files)
-    np.testing.assert_array_equal(table[list("xyz")], np.argwhere(mask))
-
-
 def test_columns_are_those_of_voxels_with_data(voxels):
+    inside = in_regions(voxels, ["V1", "V2"], {}, SHAPE)
     kept = np.arange(3, len(voxels), 2)
-    columns = regions.columns_of("early", ["V1", "V2"], voxels, kept, {}, SHAPE)
+    columns = regions.columns_of("early", ["V1", "V2"], inside, kept)
     names = voxels["prf-visualrois"].to_numpy()
     assert set(names[kept[columns]]) <= {"V1v", "V1d", "V2v", "V2d"}
     assert len(columns) == np.isin(names[kept], ["V1v", "V1d", "V2v", "V2d"]).sum() > 0
     elsewhere = np.flatnonzero(names == "hV4")
     with pytest.raises(InputError, match=r"regions.sets.early: expected voxels of V1, V2 among the"):
-        regions.columns_of("early", ["V1", "V2"], voxels, elsewhere, {}, SHAPE)
+        regions.columns_of("early", ["V1", "V2"], inside, elsewhere)
 
 
 def test_smaller_random_draws_are_parts_of_larger_ones():

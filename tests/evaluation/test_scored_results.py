@@ -3,7 +3,6 @@
 import dataclasses
 from types import SimpleNamespace
 
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -73,8 +72,6 @@ def subject(tmp_path, stimuli, weights, scenes, rng):
     trials = pd.DataFrame({"image_id": np.r_[TEST, TRAIN, TRAIN, [0, 1]]})
     trials["split"] = ["test"] * 8 + ["train"] * 20 + ["unused"] * 2
     trials.to_parquet(tmp_path / "trials.parquet")
-    with h5py.File(tmp_path / "stimuli.hdf5", "w") as file:
-        file["imgBrick"] = stimuli
     ids, order = rng.permutation(TEST), rng.permutation(30)
     noise = rng.integers(0, 256, (8, SIDE, SIDE, 3), np.uint8)
 
@@ -115,7 +112,7 @@ def subject(tmp_path, stimuli, weights, scenes, rng):
     return SimpleNamespace(
         refits=refits,
         trials=tmp_path / "trials.parquet",
-        stimuli=tmp_path / "stimuli.hdf5",
+        seen=stimuli.__getitem__,
         base=[
             pictures("base", "decoded", images=stimuli[ids] // 2, image_id=ids),
             pictures("base", "shuffled", images=noise, image_id=ids),
@@ -157,6 +154,7 @@ def test_every_score_of_a_subject(subject, stimuli, scenes, thumbnails):
     scores = score_subject(
         "subj01",
         subject,
+        subject.seen,
         thumbnails,
         EVALUATION,
         seed=0,
@@ -216,6 +214,7 @@ def test_without_a_judge(subject, thumbnails):
     scores = score_subject(
         "subj01",
         subject,
+        subject.seen,
         thumbnails,
         EVALUATION,
         seed=0,
@@ -241,6 +240,7 @@ def test_weights_without_scenes(subject, thumbnails):
         score_subject(
             "subj01",
             subject,
+            subject.seen,
             thumbnails,
             EVALUATION,
             seed=0,
@@ -290,6 +290,7 @@ def test_networks_of_a_published_preset(subject, tmp_path, monkeypatch):
     scores = score_subject(
         "subj01",
         subject,
+        subject.seen,
         PresetNetworks("mindeye2", files),
         evaluation,
         seed=0,

@@ -189,7 +189,7 @@ def test_settings_of_another_kind_are_refused(kind, changes, said):
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_recipes_are_valid_and_explained(path):
-    raw = {"recipe": path.stem, "nsd": {"root": "nsd"}, "subjects": {"subj01": {}}}
+    raw = {"recipe": path.stem, "dataset": {"kind": "nsd", "root": "nsd"}, "subjects": {"subj01": {}}}
     found = configuration.Config.model_validate(configuration.resolve(raw, ROOT))
     assert found.generator.kind in GENERATORS.names
     readme = (ROOT / "config/recipes/README.md").read_text(encoding="utf-8")

@@ -161,7 +161,7 @@ def write_samples(root: Path) -> None:
 
 
 def design(path: Path) -> None:
-    table = nsd_tree.read_design(path, "subj02", [1, 2])
+    table = nsd_tree.design_table(*nsd_tree.read_experiment(path), "subj02", [1, 2])
     assert len(table) == 1500
     assert table["image_id"].between(0, nsd_tree.N_IMAGES - 1).all()
 

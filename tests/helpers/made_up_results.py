@@ -1,6 +1,7 @@
 """One subject's results as the workflow writes them, with made-up figures and pictures."""
 
 import dataclasses
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 from PIL import Image
 
 from neural_recon.core.files import write_hdf5, write_table
+from neural_recon.datasets.nsd.nsd_tree import REGIONS, read_stimuli
 from neural_recon.evaluation import region_tests, regions
 from neural_recon.report.files import SubjectFiles
 
@@ -211,13 +213,29 @@ def add_distances(files):
     write_table(files.images, pd.concat([images, mine.assign(value=1 - mine["value"])]))
 
 
+@dataclasses.dataclass
+class MadeUp:
+    """What a report asks of a data set."""
+
+    path: Path
+    cortexes: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    tuned: str = "betas_fithrf_GLMdenoise_RR"
+    atlases = REGIONS
+
+    def pictures(self, image_ids):
+        return read_stimuli(self.path, image_ids)
+
+    def cortex(self, subject):
+        return self.cortexes.get(subject)
+
+
 def write_stimuli(path, ids, pictures):
-    """Pictures (n, 425, 425, 3) in the layout of NSD's stimulus file."""
+    """A data set of pictures (n, 425, 425, 3) in the layout of NSD's stimulus file."""
     with h5py.File(path, "w") as file:
         brick = file.create_dataset("imgBrick", (max(ids) + 1, 425, 425, 3), "u1", chunks=(1, 425, 425, 3))
         for i, picture in zip(ids, pictures, strict=True):
             brick[i] = picture
-    return path
+    return MadeUp(path)
 
 
 def write_benchmarks(folder):
@@ -239,7 +257,7 @@ IDS = {"subj01": list(range(3, 43, 4)), "subj02": list(range(3, 43, 4))}
 CONFIGURATION = {
     "seed": 7,
     "recipe": "brain_diffuser_small",
-    "nsd": {"root": "resources/nsd <here>", "preparation": "betas_fithrf_GLMdenoise_RR"},
+    "dataset": {"kind": "nsd", "root": "resources/nsd <here>", "preparation": "betas_fithrf_GLMdenoise_RR"},
     "subjects": {"subj01": {"sessions": 4, "format": "nii.gz"}},
     "spaces": {
         "vdvae": {"kind": "vdvae", "weights": "vdvae.th", "hparams": "hparams.json", "layers": 2},

@@ -17,7 +17,7 @@ VDVAE = "models/imagenet64-iter-1600000-model-ema.th"
 DEMO = Demo(subjects=["subj01"], sessions=1, shared_images=50, own_images=200, rendered_shared=50)
 CONFIG = {
     "recipe": "brain_diffuser_small",
-    "nsd": {"root": "nsd", "preparation": "betas_fithrf"},
+    "dataset": {"kind": "nsd", "root": "nsd", "preparation": "betas_fithrf"},
     "subjects": {"subj01": {"sessions": 1, "format": "hdf5"}},
     "split": {"train": "train.txt", "test": "test.txt"},
     "spaces": {
@@ -36,7 +36,7 @@ CONFIG = {
 def make(folder: Path) -> Path:
     """The workflow in a folder of its own, with small data in NSD's formats and random models."""
     make_project(folder)
-    nsd = Tree(root=folder / "nsd", preparation=CONFIG["nsd"]["preparation"])
+    nsd = Tree(root=folder / "nsd", preparation=CONFIG["dataset"]["preparation"])
     tree.write_experiment(nsd, DEMO)
     tree.write_stimuli(nsd, DEMO)
     tree.write_subject(nsd, DEMO, "subj01")

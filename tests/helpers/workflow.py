@@ -15,7 +15,7 @@ from helpers.places import ROOT
 
 SMALL = {
     "recipe": "brain_diffuser_small",
-    "nsd": {"root": "nsd", "preparation": "betas_fithrf"},
+    "dataset": {"kind": "nsd", "root": "nsd", "preparation": "betas_fithrf"},
     "subjects": {"subj01": {"sessions": 1, "format": "hdf5"}},
     "features": {"chunk": 200},
     "ridge": {

@@ -13,7 +13,6 @@ import types
 from pathlib import Path
 
 import h5py
-import nibabel
 import numpy as np
 import pandas as pd
 import pytest
@@ -270,7 +269,7 @@ def test_all_test_images_are_in_the_page(made):
         for image_id, image in results.each_picture(files.final, IDS[files.subject]):
             small = np.asarray(sheets[files.subject, "final"][image_id].convert("RGB"), float)
             assert np.abs(small - image).mean() < 8
-        person = results.read(files)
+        person = results.read(files, {})
         for metric, values in entry["scores"].items():
             expected = person.per_image("decoded", "final", metric)
             assert dict(zip(entry["ids"], values, strict=True)) == pytest.approx(expected, abs=1e-4)
@@ -311,7 +310,7 @@ def test_numbers_of_the_summary_are_on_the_page(made):
 def test_first_view_spreads_from_best_to_worst(made):
     output, subjects, _ = made
     text = output.read_text(encoding="utf-8")
-    person = results.read(subjects[0])
+    person = results.read(subjects[0], {})
     scores = person.per_image("decoded", "final", "clip_two_way")
     ranked = gallery.best_first(IDS["subj01"], scores)
     shown = first_ids(text, "subj01")
@@ -464,7 +463,7 @@ def test_regions_take_the_ceilings_of_their_kept_voxels(tmp_path):
         "x": range(5), "y": range(5), "z": range(5),
         "prf-visualrois": ["V1v", "", "V1v", "hV4", "V1v"], "floc-words": ["", "mTL", "", "", ""],
     }))  # fmt: skip
-    groups = results.by_region(np.array([0.1, 0.2, 0.3, np.nan]), np.array([0, 1, 2, 4]), path)
+    groups = results.by_region(np.array([0.1, 0.2, 0.3, np.nan]), np.array([0, 1, 2, 4]), path, {})
     assert {name: values.tolist() for name, values in groups.items()} == {
         "all voxels": [0.1, 0.2, 0.3],
         "V1v": [0.1, 0.3],
@@ -775,7 +774,7 @@ def test_pictures_shrink_until_they_fit(monkeypatch, tmp_path, rng):
     sizes = {}
     for budget in (10**7, 60_000):
         monkeypatch.setattr(album, "BUDGET", budget)
-        found = album.build([results.read(large)], stimuli, [], None)
+        found = album.build([results.read(large, {})], stimuli.pictures, [], None)
         written = sum(len(pictures) for _, _, pictures in found["sheets"])
         assert written < budget * 1.1
         sizes[budget] = found["side"]
@@ -822,17 +821,15 @@ def test_map_of_noise_ceilings_where_mask_and_voxels_are(made, tmp_path, monkeyp
     monkeypatch.setattr(plots, "uri", lambda figure: drawn.append(figure) or "data:image/svg+xml;base64,")
     labels = np.zeros((6, 6, 12), np.int16)
     labels[1:5, 1:5] = 1
-    nibabel.save(nibabel.Nifti1Image(labels, np.eye(4)), tmp_path / "nsdgeneral.nii.gz")
     places = np.argwhere(labels == 1)
     voxels = pd.DataFrame(places, columns=list("xyz")).assign(noise_ceiling=0.3, dropped="")
     voxels.loc[3, ["noise_ceiling", "dropped"]] = [np.nan, "constant in a session"]
     sessions = pd.DataFrame({"session": [1, 2], "verdict": "ok", "remark": "", "outlier": ""})
     write_table(tmp_path / "quality/subj01/voxels.parquet", voxels)
     write_table(tmp_path / "quality/subj01/sessions.tsv", sessions)
-    files = dataclasses.replace(
-        files, quality_voxels=tmp_path / "quality/subj01/voxels.parquet", mask=tmp_path / "nsdgeneral.nii.gz"
-    )
-    build(tmp_path / "r.html", [files], stimuli, None, CONFIGURATION)
+    files = dataclasses.replace(files, quality_voxels=tmp_path / "quality/subj01/voxels.parquet")
+    data = dataclasses.replace(stimuli, cortexes={"subj01": labels})
+    build(tmp_path / "r.html", [files], data, None, CONFIGURATION)
     text = Page((tmp_path / "r.html").read_text(encoding="utf-8")).text
     assert "Noise ceiling in the brain of subj01" in text
     assert "orange: voxels left out" in text

@@ -41,7 +41,7 @@ def written(tmp_path_factory):
     stimuli = write_stimuli(folder / "stimuli.hdf5", IDS, draw(rng, 30, 425, 20))
     contents = write_contents(folder / "content.parquet", IDS)
     build(folder / "report.html", files, stimuli, None, CONFIGURATION, contents=contents)
-    return folder / "report.html", [results.read(some) for some in files]
+    return folder / "report.html", [results.read(some, {}) for some in files]
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_enlarging_by_keyboard_alone(opened):
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "enlarge"
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
-    first, second, *_, last = [f"NSD {image_id}" for _, image_id, _ in shown(page)]
+    first, second, *_, last = [f"image {image_id}" for _, image_id, _ in shown(page)]
     page.keyboard.press("Enter")
     dialog = page.locator("dialog")
     assert dialog.is_visible()

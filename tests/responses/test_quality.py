@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from neural_recon.config.configuration import Config
-from neural_recon.config.sections import Subject
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import write_table
 from neural_recon.datasets import trials
+from neural_recon.datasets.kinds.nsd import NSD
 from neural_recon.datasets.nsd.nsd_tree import Tree
 from neural_recon.demo import brain, design
 from neural_recon.demo.scenes import render, sample
@@ -306,7 +306,7 @@ def test_a_fault_is_one_sentence(tmp_path, caplog):
 def test_doctor_names_the_fault(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = Config.model_construct(
-        pathvars={"results": "out"}, subjects={"subj01": Subject(sessions=[1, 2, 3, 4])}
+        pathvars={"results": "out"}, subjects={"subj01": NSD.Subject(sessions=[1, 2, 3, 4])}
     )
     assert list(doctor.check_quality(config, "subj01")) == []
     write_table("out/quality/subj01/sessions.tsv", sessions_table(session_2="shifted by 1 trial"))
@@ -498,14 +498,17 @@ def test_a_shifted_session_stops_the_workflow(rng, tmp_path):
     for path in (tree.stimuli, tree.captions):
         path.parent.mkdir(parents=True)
         path.touch()
-    table = trials.trial_table(made.trials("subj01", [1, 2, 3]))
+    table = trials.trial_table(made.trials("subj01", [1, 2, 3]), 73_000)
     signal = rng.standard_normal((table["position"].max() + 1, n))
     for session, part in table.groupby("session"):
         betas = np.zeros((*shape, len(part)), np.int16)
         values = 200 * (signal[part["position"]] + 2 * rng.standard_normal((len(part), n)))
         betas.reshape(-1, len(part))[:n] = np.roll(values, session == 2, axis=0).T
         save(tree.betas("subj01", session), betas)
-    config = {"recipe": "brain_diffuser_small", "nsd": {"root": "nsd", "atlases": ["prf-visualrois"]}}
+    config = {
+        "recipe": "brain_diffuser_small",
+        "dataset": {"kind": "nsd", "root": "nsd", "atlases": ["prf-visualrois"]},
+    }
     target = "results/responses/subj01.h5"
     # all ordinary targets (all, subj01, the report) ask for the page, which comes before the responses
     page = "results/quality/subj01.html"

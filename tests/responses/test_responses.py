@@ -1,4 +1,4 @@
-"""Voxel selection and z-scored responses: against plain pandas and a simulation with known truth."""
+"""Z-scored responses: against plain pandas and a simulation with known truth."""
 
 import logging
 
@@ -9,9 +9,7 @@ import pytest
 
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import read_parameters
-from neural_recon.responses.preparation import prepare, select_voxels, voxel_mask, write_responses
-
-SHAPE = (3, 2, 4)
+from neural_recon.responses.preparation import prepare, write_responses
 
 
 def make_trials(rng, n_sessions=3, per_session=20, n_images=15):
@@ -39,35 +37,6 @@ def expected_rows(trials, betas, split):
     """Mean over repetitions by pandas: (ids, rows, repetitions)."""
     groups = pd.DataFrame(betas).groupby(trials["image_id"].where(trials["split"] == split))
     return groups.mean().index.to_numpy(int), groups.mean().to_numpy(), groups.size().to_numpy()
-
-
-def test_select_voxels(rng):
-    mask = rng.random(SHAPE) < 0.7
-    visual = rng.integers(-1, 8, SHAPE)
-    faces = rng.integers(0, 3, SHAPE)
-    table = select_voxels(mask, {"prf-visualrois": visual, "floc-faces": faces})
-    assert (table[["x", "y", "z"]].to_numpy() == np.argwhere(mask)).all()
-    names = ["", "V1v", "V1d", "V2v", "V2d", "V3v", "V3d", "hV4"]
-    assert table["prf-visualrois"].tolist() == [names[max(label, 0)] for label in visual[mask]]
-    assert (voxel_mask(table, SHAPE) == mask).all()
-
-    some = select_voxels(mask, {"prf-visualrois": visual, "floc-faces": faces}, ["hV4", "floc-faces/OFA"])
-    assert (voxel_mask(some, SHAPE) == (mask & ((visual == 7) | (faces == 1)))).all()
-
-
-def test_select_voxels_names_the_mistake():
-    mask, labels = np.ones(SHAPE, bool), np.zeros(SHAPE, int)
-    atlases = {"prf-visualrois": labels}
-    with pytest.raises(InputError, match="expected a known region, found 'V9'"):
-        select_voxels(mask, atlases, ["V9"])
-    with pytest.raises(InputError, match="needs the atlas floc-places"):
-        select_voxels(mask, atlases, ["PPA"])
-    with pytest.raises(InputError, match="voxels of V1v in the mask, found none"):
-        select_voxels(mask, atlases, ["V1v"])
-    with pytest.raises(InputError, match="mask: expected at least one voxel"):
-        select_voxels(~mask, atlases)
-    with pytest.raises(InputError, match=r"mask's volume \(3, 2, 4\), found \(4, 2, 3\)"):
-        select_voxels(mask, {"prf-visualrois": labels.T})
 
 
 def test_averages_and_training_statistics(rng):

@@ -491,7 +491,7 @@ def run(tmp_path_factory):
     (folder / "hparams.json").write_text(json.dumps(hparams), encoding="utf-8")
     config = {
         "recipe": "brain_diffuser_small",
-        "nsd": {"root": "nsd"},
+        "dataset": {"kind": "nsd", "root": "nsd"},
         "subjects": {"subj01": {"sessions": 1}},
         "spaces": {
             "vdvae": {"weights": vdvae.name, "hparams": "hparams.json", "layers": 2},

@@ -21,7 +21,7 @@ from neural_recon.workflow import doctor
 
 REAL = {
     "recipe": "brain_diffuser_small",
-    "nsd": {"root": "nsd", "atlases": ["prf-visualrois", "streams"]},
+    "dataset": {"kind": "nsd", "root": "nsd", "atlases": ["prf-visualrois", "streams"]},
     "subjects": {"subj01": {"sessions": 2}, "subj02": {"sessions": [1]}},
 }
 
@@ -77,23 +77,27 @@ def test_demo_is_ready():
 
 def test_everything_else_is_said_without_data():
     found, advice = examine(yaml.safe_load(Path("config/nsd.yaml").read_text(encoding="utf-8")))
-    assert found["data"] == ("wrong", "resources/nsd: no such folder; nsd.root names it")
-    assert found["subj05"] == ("wrong", "0 of 37 sessions, no mask, 0 of 6 atlases")
+    assert found["data"] == (
+        "wrong",
+        "resources/nsd: no such folder; is dataset.root right? Or to fetch it, read the terms at "
+        "https://naturalscenesdataset.org and set dataset.accept_terms: true.",
+    )
+    assert found["subj05"] == ("wrong", "no mask, 0 of 6 atlases, 0 of 37 sessions")
     assert found["weights.vdvae"] == ("note", "vdvae-imagenet64: will be fetched, about 0.5 GB")
     assert found["weights.versatile"][1].endswith("about 1.7 GB")
     assert found["weights of the generator"][1].endswith("about 12.3 GB")
     assert {"GPU", "memory", "disk needed"} <= set(found)
     assert "results/nsd: about 73.6 GB" in found["disk needed"][1]
-    assert advice.startswith("lay NSD's files")
+    assert advice.startswith("put the files where dataset names them")
     assert advice.endswith("neural-recon doctor --configfile mine.yaml")
 
 
 def test_real_data_that_are_whole():
     write_tree("nsd")
     found, advice = examine(REAL)
-    assert found["data"] == ("ok", "nsd: design, stimuli, captions")
-    assert found["subj01"] == ("ok", "2 of 2 sessions, mask, 2 of 2 atlases")
-    assert found["subj02"] == ("ok", "1 of 1 sessions, mask, 2 of 2 atlases")
+    assert found["data"] == ("ok", "nsd: NSD's experiment design, NSD's pictures, captions")
+    assert found["subj01"] == ("ok", "mask, 2 of 2 atlases, 2 of 2 sessions")
+    assert found["subj02"] == ("ok", "mask, 2 of 2 atlases, 1 of 1 sessions")
     assert advice.startswith("snakemake --configfile mine.yaml --cores")
 
 
@@ -103,12 +107,12 @@ def test_files_that_are_missing_are_named():
         path.unlink()
     found, _ = examine(REAL)
     assert found["data"] == ("wrong", f"nsd: no captions ({tree.captions})")
-    assert found["subj01"] == ("wrong", "1 of 2 sessions (missing 2), mask, 2 of 2 atlases")
-    assert found["subj02"] == ("wrong", "1 of 1 sessions, no mask, 1 of 2 atlases (missing streams)")
+    assert found["subj01"] == ("wrong", "mask, 2 of 2 atlases, 1 of 2 sessions (missing 2)")
+    assert found["subj02"] == ("wrong", "no mask, 1 of 2 atlases (missing streams), 1 of 1 sessions")
 
 
 def with_terms(**nsd) -> dict:
-    return {**REAL, "nsd": {**REAL["nsd"], "accept_terms": True, **nsd}}
+    return {**REAL, "dataset": {**REAL["dataset"], "accept_terms": True, **nsd}}
 
 
 def test_files_that_will_be_fetched(monkeypatch):
@@ -128,7 +132,7 @@ def test_files_that_will_be_fetched(monkeypatch):
     assert found["data"] == ("note", f"nsd: no captions ({tree.captions}); will be fetched")
     assert found["subj01"] == (
         "note",
-        "1 of 2 sessions (missing 2), mask, 2 of 2 atlases; the rest will be fetched",
+        "mask, 2 of 2 atlases, 1 of 2 sessions (missing 2); the rest will be fetched",
     )
     assert found["subj02"][0] == "note"
     assert found["data to fetch"] == ("note", "subj01 2 MB, subj02 4 MB")
@@ -177,7 +181,7 @@ def test_files_that_are_wrong_are_all_named():
         (tree.betas("subj02", 1), "expected betas of the mask's volume (2, 2, 2), found (3, 2, 2)"),
     ):
         assert [text for text in said if str(path) in text and what in text], said
-    assert "lay NSD's files" in advice
+    assert "put the files where dataset names them" in advice
 
 
 def test_split_that_contradicts_itself():
@@ -198,7 +202,7 @@ def test_wrong_weights_are_named_beside_all_else():
     found_of = found["weights of the generator"][1]
     assert found_of.startswith("versatile/text_unet: expected a weights file")
     assert found["subj01"][0] == "wrong"
-    assert "lay NSD's files" in advice
+    assert "put the files where dataset names them" in advice
     assert "mend what is said of the weights" in advice
 
 
@@ -242,7 +246,7 @@ def test_weights_that_are_partly_fetched():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("recipe: brain_diffuser\n", "configuration: nsd: Field required"),
+        ("recipe: brain_diffuser\n", "configuration: dataset: Field required"),
         ("a: [", "expected YAML"),
         ("- a\n", "expected a configuration"),
         (None, "found no such file; run this in the project's folder"),
@@ -347,7 +351,7 @@ def test_what_a_run_takes_beside_the_tree_is_read():
     texts = [one.text for one in findings if one.state == "wrong"]
     for name in ("ncsnr.nii.gz", "a_native.tsv", "hparams.json", "ids.txt"):
         assert any(name in text for text in texts), name
-    assert "2 of 2 sessions, mask, 2 of 2 atlases, 0 of 1 regions' masks, no noise ceilings" in texts
+    assert "mask, 2 of 2 atlases, no noise ceilings, no region's mask, 2 of 2 sessions" in texts
 
 
 def test_a_judge_and_a_tokenizer_of_the_demo_are_read():

@@ -75,10 +75,15 @@ def test_wrong_checksum_stops_the_run(project):
 DEMO = Demo(seed=5, sessions=2, shared_images=120, own_images=380)
 REAL = {
     **{name: section for name, section in SMALL.items() if name != "demo"},
-    "nsd": {"root": "nsd", "preparation": "betas_fithrf", "atlases": ["floc-places", "prf-visualrois"]},
+    "dataset": {
+        "kind": "nsd",
+        "root": "nsd",
+        "preparation": "betas_fithrf",
+        "atlases": ["floc-places", "prf-visualrois"],
+    },
     "subjects": {"subj01": {"sessions": 2}, "subj02": {"sessions": [1], "format": "hdf5"}},
 }
-ACCEPTED = {**REAL, "nsd": {**REAL["nsd"], "accept_terms": True}}
+ACCEPTED = {**REAL, "dataset": {**REAL["dataset"], "accept_terms": True}}
 TREE = Tree("nsd", preparation="betas_fithrf")
 STIMULI = "nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5"
 
@@ -106,7 +111,7 @@ def store(objects, monkeypatch):
 
 
 def lay_out(project, objects: dict[str, bytes], captions: bool = True) -> None:
-    """Put files where nsd.root is."""
+    """Put files where dataset.root is."""
     for key, content in {
         **objects,
         **({"annots/COCO_73k_annots_curated.npy": b"x"} if captions else {}),
@@ -127,15 +132,15 @@ def state(folder) -> dict:
 def test_terms_come_first(project, store, objects):
     said = failing(project, REAL, "--dry-run")
     assert (
-        f"{TREE.expdesign}: expected NSD's experiment design, found no such file; is nsd.root right? Or"
+        f"{TREE.expdesign}: expected NSD's experiment design, found no such file; is dataset.root right? Or"
         in said
     )
-    assert "read the terms at https://naturalscenesdataset.org and set nsd.accept_terms: true." in said
+    assert "read the terms at https://naturalscenesdataset.org and set dataset.accept_terms: true." in said
     lay_out(project, objects, captions=False)
     said = failing(project, REAL, "--dry-run")
     assert "COCO_73k_annots_curated.npy: expected the captions, found no such file" in said
-    assert "nsd.accept_terms" in said
-    mine = {**REAL, "nsd": {**REAL["nsd"], "captions": "mine.npy"}}
+    assert "dataset.accept_terms" in said
+    mine = {**REAL, "dataset": {**REAL["dataset"], "captions": "mine.npy"}}
     assert "mine.npy: expected the captions" in (said := failing(project, mine, "--dry-run"))
     assert "accept_terms" not in said  # nobody knows where these are fetched from
     assert store.asked == []
@@ -266,7 +271,7 @@ def test_captions_from_coco(project, store, objects):
     store.objects[key] = b",cocoId,cocoSplit,nsdId\n0,90,val2017,0\n1,7,train2017,1\n"
     lay_out(project, objects, captions=False)
     (project / "coco").mkdir()
-    config = {**ACCEPTED, "nsd": {**ACCEPTED["nsd"], "coco": "coco"}}
+    config = {**ACCEPTED, "dataset": {**ACCEPTED["dataset"], "coco": "coco"}}
     said = failing(project, config, "--dry-run")
     assert "coco/captions_train2017.json: expected the captions_train2017.json of COCO, found no such" in said
     for name, coco_id in (("train", 7), ("val", 90)):

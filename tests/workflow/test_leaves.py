@@ -35,7 +35,7 @@ MORE = {
 # captions and contents from COCO's files instead
 COCO = {
     **MORE,
-    "nsd": {**tiny_run.CONFIG["nsd"], "coco": "coco", "instances": "coco"},
+    "dataset": {**tiny_run.CONFIG["dataset"], "coco": "coco", "instances": "coco"},
     "evaluation": tiny_run.CONFIG["evaluation"],
 }
 # settings that lie beside what is read (text_unet's shape is that of image_unet's), and scores that only join
@@ -49,7 +49,7 @@ def folder(tmp_path_factory) -> Iterator[Path]:
     """A project with all that a run can take; the current folder."""
     folder = tmp_path_factory.mktemp("leaves") / "my project"
     made_once.copied(tmp_path_factory, tiny_run.make, folder)
-    tree = nsd_tree.Tree(folder / "nsd", preparation=tiny_run.CONFIG["nsd"]["preparation"])
+    tree = nsd_tree.Tree(folder / "nsd", preparation=tiny_run.CONFIG["dataset"]["preparation"])
     image = nibabel.load(tree.roi("subj01", "prf-visualrois"))
     mask = (np.asarray(image.dataobj) == 1).astype(np.int16)
     (folder / "masks").mkdir()
@@ -175,7 +175,7 @@ def named(sentences: list[str], path: Path) -> bool:
 
 def test_labels_that_a_set_of_regions_wants(folder):
     configfile = configure(folder, {**MORE, "regions": {"sets": {"words": ["VWFA-1"]}}})
-    tree = nsd_tree.Tree("nsd", preparation=tiny_run.CONFIG["nsd"]["preparation"])
+    tree = nsd_tree.Tree("nsd", preparation=tiny_run.CONFIG["dataset"]["preparation"])
     path = tree.roi("subj01", "floc-words")
     with restored(path):
         image = nibabel.load(path)

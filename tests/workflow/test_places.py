@@ -35,7 +35,7 @@ def test_a_folder_of_any_name(project):
     done = snakemake(project, "results/trials/subj01.parquet")
     assert done.returncode == 0, done.stdout + done.stderr
     assert (project / "results/trials/subj01.parquet").is_file()
-    assert len(nsd_tree.read_design(project / DESIGN, "subj01", [1])) == 750
+    assert len(nsd_tree.design_table(*nsd_tree.read_experiment(project / DESIGN), "subj01", [1])) == 750
 
 
 @pytest.mark.slow

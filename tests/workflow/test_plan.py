@@ -107,29 +107,32 @@ def test_single_test_image_is_named(tmp_path):
 
 
 def test_real_tree_is_read_where_there_is_no_demo(tmp_path):
-    raw = {**copy.deepcopy(RAW), "nsd": {"root": str(tmp_path)}}
+    raw = {**copy.deepcopy(RAW), "dataset": {"kind": "nsd", "root": str(tmp_path)}}
     del raw["demo"]
     raw["subjects"] = {"subj01": {"sessions": 2}}
     real = Plan(Config.model_validate(resolve(raw, ROOT)))
     with pytest.raises(InputError, match=r"nsd_expdesign\.mat"):
         real.trials("subj01")
     written = design.make(5, 2, 120, 380)
-    design.write(real.config.tree.expdesign, written)
+    design.write(real.config.data.tree.expdesign, written)
     assert real.test_ids("subj01").tolist() == np.sort(written.subjectim[0, :120] - 1).tolist()
 
 
 def test_design_is_read_once_for_all_subjects_and_jobs(tmp_path, monkeypatch):
-    raw = {**copy.deepcopy(RAW), "nsd": {"root": str(tmp_path)}}
+    raw = {**copy.deepcopy(RAW), "dataset": {"kind": "nsd", "root": str(tmp_path)}}
     del raw["demo"]
     raw["subjects"] = {subject: {"sessions": 2} for subject in ("subj01", "subj02")}
     real = Plan(Config.model_validate(resolve(raw, ROOT)))
-    design.write(real.config.tree.expdesign, design.make(5, 2, 120, 380))
-    path = real.config.tree.expdesign
-    expected = {subject: nsd_tree.read_design(path, subject, [1, 2]) for subject in raw["subjects"]}
+    design.write(real.config.data.tree.expdesign, design.make(5, 2, 120, 380))
+    path = real.config.data.tree.expdesign
+    expected = {
+        subject: nsd_tree.design_table(*nsd_tree.read_experiment(path), subject, [1, 2])
+        for subject in raw["subjects"]
+    }
     read, reading = [], nsd_tree.read_experiment
     monkeypatch.setattr(nsd_tree, "read_experiment", lambda path: read.append(path) or reading(path))
     for subject, frame in expected.items():
-        assert real.design(subject, [1, 2]).equals(frame)
+        assert real.data.trials(subject, [1, 2]).equals(frame)
         assert real.feature_chunks(subject) is real.feature_chunks(subject)
     assert read == [path]
 

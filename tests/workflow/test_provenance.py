@@ -21,7 +21,12 @@ from neural_recon.generation import png_files
 from neural_recon.workflow import provenance, recording
 from neural_recon.workflow.verify import verify
 
-CONFIG = {"seed": 3, "nsd": {"root": "nsd"}, "spaces": {"vdvae": {"weights": "vdvae.th"}}, "pathvars": {}}
+CONFIG = {
+    "seed": 3,
+    "dataset": {"kind": "nsd", "root": "nsd"},
+    "spaces": {"vdvae": {"weights": "vdvae.th"}},
+    "pathvars": {},
+}
 
 
 def run(rule: str, inputs: dict, outputs: list[str], write, **params) -> None:
@@ -46,7 +51,7 @@ def compute() -> None:
     """A workflow of three jobs."""
     responses, features = "results/responses/subj01.h5", "results/features.parquet"
     values, names = np.arange(12.0).reshape(3, 4), np.array(["a", "b"])
-    run("responses", {"betas": ["nsd/small.hdf5", "nsd/large.hdf5"], "lists": "train.txt"}, [responses],
+    run("responses", {"data": ["nsd/small.hdf5", "nsd/large.hdf5"], "lists": "train.txt"}, [responses],
         lambda: files.write_hdf5(responses, {"train": values, "name": names}, {"b": 1, "a": 2}),
         ids=np.arange(3), path=Path("x"))  # fmt: skip
     run("features", {"weights": "vdvae.th"}, [features],
@@ -88,8 +93,8 @@ def test_record_tells_what_made_a_file(project):
     assert (made.rule, made.wildcards, made.seed) == ("responses", {"subject": "subj01"}, 3)
     assert made.params == {"ids": [0, 1, 2], "path": "x"}
     assert [(i.name, i.of, i.path, i.sha256 is None) for i in made.inputs] == [
-        ("betas", "data", "nsd/small.hdf5", False),
-        ("betas", "data", "nsd/large.hdf5", True),
+        ("data", "data", "nsd/small.hdf5", False),
+        ("data", "data", "nsd/large.hdf5", True),
         ("lists", "file", "train.txt", False),
     ]
     assert made.versions.packages["numpy"] == np.__version__
@@ -335,7 +340,7 @@ import os, sys, time
 from types import SimpleNamespace
 from pathlib import Path
 from neural_recon.workflow.jobs import start
-config = {{"seed": 3, "nsd": {{"root": "nsd"}}, "pathvars": {{}}}}
+config = {{"seed": 3, "dataset": {{"kind": "nsd", "root": "nsd"}}, "pathvars": {{}}}}
 job = SimpleNamespace(log=["job.log"], rule="copy", wildcards={{}}, input={{}}, params={{}}, config=config)
 job.output = ["results/a.txt"]
 start(job)

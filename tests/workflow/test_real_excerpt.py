@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 CONFIG = {
     "recipe": "brain_diffuser_small",
-    "nsd": {"root": "nsd"},
+    "dataset": {"kind": "nsd", "root": "nsd"},
     "subjects": {"subj01": {"sessions": 40}, "subj02": {"sessions": 40, "format": "hdf5"}},
     "split": {"train": "nsd/splits/train_ids.txt", "test": "nsd/splits/test_ids.txt"},
     "features": {"chunk": 1000},

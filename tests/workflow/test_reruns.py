@@ -55,7 +55,7 @@ class Run:
         (self.folder / "resources").unlink()
         shutil.copytree(ROOT / "resources/demo_models", self.folder / "resources/demo_models")
         self.models = self.folder / "resources/demo_models"
-        self.tree = Tree(self.folder / "nsd", preparation=SMALL["nsd"]["preparation"])
+        self.tree = Tree(self.folder / "nsd", preparation=SMALL["dataset"]["preparation"])
         self.session = self.tree.betas("subj01", 1, "hdf5")
         shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
 

@@ -1,7 +1,7 @@
 # Clusters of similar images, for split.name "clusters"; with another split nothing depends on them.
 rule image_clusters:
     input:
-        design=source(str(TREE.expdesign)),
+        data=data_files("trials"),
         features=lambda wildcards: feature_files(wildcards, ALIKE),
     output:
         clusters="<results>/clusters/{subject}.tsv",
@@ -11,7 +11,7 @@ rule image_clusters:
     params:
         parts=lambda wildcards: SPACE_KINDS[ALIKE].summary,
         clusters=lookup("split/clusters", within=config),
-        content=content_of(TREE.expdesign),
+        data=data_state("trials"),
         seed=lookup("seed", within=config),
         sessions=lambda wildcards: CONFIG.sessions(wildcards.subject),
     script:

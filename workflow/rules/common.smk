@@ -5,11 +5,10 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from neural_recon.config import snakemake_paths
-from neural_recon.config.configuration import ANNOTATIONS, Config, resolve
+from neural_recon.config.configuration import Config, resolve
 from neural_recon.config.sections import DataAmount
 from neural_recon.core.errors import InputError
-from neural_recon.datasets.nsd import coco
-from neural_recon.datasets.nsd.nsd_tree import REGIONS, mask_files
+from neural_recon.datasets.dataset import DATA_SETS
 from neural_recon.evaluation import network_weights
 from neural_recon.features import space
 from neural_recon.generation.generator import GENERATORS
@@ -52,7 +51,7 @@ try:
     if workflow.is_main_process:  # what a job on another machine need not do again
         slurm.guard()
         PLAN.check_files()
-        PLAN.fetch_design()
+        PLAN.data.fetch_for_planning(PLAN.missing())
         PLAN.check()
     WEIGHTS = weights.read_table(PROJECT / weights.TABLE)
     # the recipe's spaces: their classes, and their settings with the weights' paths
@@ -69,7 +68,11 @@ try:
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
-TREE = CONFIG.tree
+DATA = PLAN.data
+# The data set's own rules, if it brings any: beside somebody's own module.
+DATA_RULES = PROJECT / f"workflow/rules/datasets/{CONFIG.dataset.kind}.smk"
+if CONFIG.dataset.kind.endswith(".py"):
+    DATA_RULES = Path(CONFIG.dataset.kind).resolve().with_suffix(".smk")
 # The same decoder under the other calibration, side by side with the configured one in scores and report.
 RECALIBRATED = (
     "calibration_train"
@@ -115,8 +118,10 @@ localrules:
 
 
 wildcard_constraints:
-    subject="subj0[1-8]",
-    stimuli="shared|subj0[1-8]",
+    subject="|".join(CONFIG.subjects),
+    stimuli="|".join(
+        {name for subject in CONFIG.subjects for name in DATA.lists(subject)}
+    ),
     space="|".join(SPACES),
-    session=r"\d\d",
+    session=r"\d\d+",
     chunk=r"\d\d\d+",

@@ -62,7 +62,7 @@ rule figure_subject:
         final="<results>/reconstructions/{subject}/decoded.h5",
         true_features="<results>/reconstructions/{subject}/true_features.h5",
         scores="<results>/scores/{subject}/images.parquet",
-        stimuli=source(str(TREE.stimuli)),
+        data=data_files("pictures"),
     output:
         pdf="<results>/figures/{subject}.pdf",
         png="<results>/figures/{subject}.png",
@@ -71,7 +71,7 @@ rule figure_subject:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        content=content_of(TREE.stimuli),
+        data=data_state("pictures"),
         figure={**config["figure"], "score": CONFIG.figure_score},
         preset=lookup("evaluation/preset", within=config),
         simulated=CONFIG.demo is not None,

@@ -2,7 +2,7 @@
 rule baselines:
     input:
         trials="<results>/trials/{subject}.parquet",
-        stimuli=source(str(TREE.stimuli)),
+        data=data_files("pictures"),
         predictions=f"<results>/ridge/{{subject}}/{ALIKE}/decoded.h5",
         features=lambda wildcards: feature_files(wildcards, ALIKE),
         # for the size of its pictures
@@ -17,7 +17,8 @@ rule baselines:
     params:
         # of base images, which the generator's may be of
         base_side=PLAN.feature_sizes(WEIGHTS)[1],
-        content=content_of(TREE.stimuli, *GENERATOR.configs),
+        content=content_of(*GENERATOR.configs),
+        data=data_state("pictures"),
         generator=GENERATOR.model,
         generator_code=GENERATOR_CODE,
         seed=lookup("seed", within=config),

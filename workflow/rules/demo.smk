@@ -1,5 +1,13 @@
 # The embedded data set: written in NSD's own formats, so that the demo runs the code that real data run.
 if CONFIG.demo is not None:
+    from neural_recon.datasets.nsd.nsd_tree import REGIONS
+
+    TREE = DATA.tree
+    PLACES = {
+        "root": TREE.root,
+        "space": TREE.space,
+        "preparation": TREE.preparation,
+    }
 
     rule demo_experiment:
         output:
@@ -12,7 +20,7 @@ if CONFIG.demo is not None:
             runtime=growing(10),
         params:
             demo=lookup("demo", within=config),
-            tree=tree_parameters(),
+            tree=PLACES,
         script:
             "../scripts/demo_experiment.py"
 
@@ -26,7 +34,7 @@ if CONFIG.demo is not None:
             runtime=growing(10),
         params:
             demo=lookup("demo", within=config),
-            tree=tree_parameters(),
+            tree=PLACES,
         script:
             "../scripts/demo_stimuli.py"
 
@@ -49,6 +57,6 @@ if CONFIG.demo is not None:
             runtime=growing(30),
         params:
             demo=lookup("demo", within=config),
-            tree=tree_parameters(),
+            tree=PLACES,
         script:
             "../scripts/demo_subject.py"

@@ -2,22 +2,37 @@
 CODE = kept_digests.KeptDigests(".snakemake", PROJECT / "workflow/scripts")
 
 
-def source(path):
-    """A file of the tree as an input: its age reruns nothing, `content_of` says what it holds.
+def data_files(*parts):
+    """The files that some answers of the data set are read from, as an input: their age reruns nothing,
+    `data_state` says what they hold.
 
     The demo's are made by rules here, which pass on by age that they ran.
     """
-    return path if CONFIG.demo is not None else ancient(path)
+
+    def paths(wildcards):
+        found = [str(path) for path in PLAN.read_for(parts, wildcards)]
+        return found if CONFIG.demo is not None else [ancient(path) for path in found]
+
+    return paths
+
+
+def data_state(*parts):
+    """What these answers depend on, as digests: the code of the data set's kind, the settings it reads and what
+    its files hold. Another content reruns the rule, another age does not."""
+
+    def state(wildcards):
+        return [
+            CODE.module(DATA_SETS.file(CONFIG.dataset.kind)),
+            {part: DATA.decisive(part) for part in parts},
+            *map(fingerprints.digest, PLAN.read_for(parts, wildcards)),
+        ]
+
+    return state
 
 
 def content_of(*paths):
     """What some sources hold, as digests: another content reruns the rule, another age does not."""
-
-    def digests(wildcards):
-        places = [path(wildcards) if callable(path) else path for path in paths]
-        return [fingerprints.digest(place) for place in places]
-
-    return digests
+    return lambda wildcards: [fingerprints.digest(path) for path in paths]
 
 
 def sections(settings):

@@ -1,7 +1,8 @@
 # Features belong to stimuli: the shared images once for all subjects, each subject's own once.
 rule features:
     input:
-        unpack(space_sources),
+        data=lambda wildcards: data_files(*space_reads(wildcards))(wildcards),
+        weights=lambda wildcards: ancient(space_files(wildcards.space)),
     output:
         features="<results>/features/{space}/{stimuli}_{chunk}.h5",
     cache: CACHED
@@ -13,7 +14,8 @@ rule features:
     params:
         chunk=stimuli_chunk,
         chunk_size=lookup("features/chunk", within=config),
-        content=space_content,
+        content=lambda wildcards: content_of(*space_files(wildcards.space))(wildcards),
+        data=lambda wildcards: data_state(*space_reads(wildcards))(wildcards),
         kind=lambda wildcards: code_of_space(wildcards.space),
         seed=space_seed,
         settings=lambda wildcards: LOCATED[wildcards.space].model_dump(),

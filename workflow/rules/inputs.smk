@@ -1,10 +1,4 @@
 # Which files, parameters and resources a job gets: functions of its wildcards.
-def session_source(wildcards):
-    """The file with the betas of one session."""
-    form = CONFIG.subjects[wildcards.subject].format
-    return str(TREE.betas(wildcards.subject, int(wildcards.session), form))
-
-
 def growing(first):
     """A resource that doubles with every attempt: on a cluster, what ran out of memory or time asks for more."""
     return lambda wildcards, attempt: first * 2 ** (attempt - 1)
@@ -20,24 +14,9 @@ def space_files(name):
     return SPACE_KINDS[name].files(CONFIG.spaces[name], WEIGHTS) if name else []
 
 
-def space_sources(wildcards):
-    """The inputs of a chunk of features: the design, what the space reads, and its model."""
-    captions = str(CONFIG.captions)
-    reads = {
-        "pictures": source(str(TREE.stimuli)),
-        # built here from COCO's, or a source
-        "captions": captions if CONFIG.nsd.coco else source(captions),
-    }
-    kind = SPACE_KINDS[wildcards.space].reads
-    files = {"design": source(str(TREE.expdesign)), kind: reads[kind]}
-    return {**files, "weights": ancient(space_files(wildcards.space))}
-
-
-def space_content(wildcards):
-    """What these hold, as digests."""
-    kind = SPACE_KINDS[wildcards.space].reads
-    read = TREE.stimuli if kind == "pictures" else CONFIG.captions
-    return content_of(TREE.expdesign, read, *space_files(wildcards.space))(wildcards)
+def space_reads(wildcards):
+    """What of the data set a space is computed from."""
+    return "lists", SPACE_KINDS[wildcards.space].reads
 
 
 def space_seed(wildcards):
@@ -97,24 +76,10 @@ def painted_from(*fits):
     )
 
 
-def tree_parameters():
-    """Where the tree lies, as plain values."""
-    return {"root": TREE.root, "space": TREE.space, "preparation": TREE.preparation}
-
-
 def decoder_files(subject):
     """The decoders kept of a subject: none without ridge.keep."""
     names = ["responses", *SPACES] if CONFIG.ridge.keep else []
     return [f"<results>/decoders/{subject}/{name}.h5" for name in names]
-
-
-def region_masks(wildcards):
-    """The mask files among the regions of all sets."""
-    return [
-        path
-        for names in SETS.values()
-        for path in mask_files(names, wildcards.subject).values()
-    ]
 
 
 def report_subjects(wildcards):
@@ -141,20 +106,3 @@ def report_files(wildcards):
     return {
         name: [f"<results>/{path}" for path in paths] for name, paths in files.items()
     }
-
-
-def report_masks(wildcards):
-    """The masks of a report's subjects."""
-    return [str(TREE.mask(subject)) for subject in report_subjects(wildcards)]
-
-
-def announce_downloads(objects):
-    """Say how many gigabytes of NSD are to be fetched, before a dry run and a run alike."""
-    # boto3 takes long to import, and most runs have no use for it
-    from neural_recon.datasets.nsd import bucket
-
-    try:
-        for line in bucket.summary(objects):
-            logger.info(line)
-    except InputError as error:
-        raise WorkflowError(str(error)) from None

@@ -83,7 +83,7 @@ rule pictures:
     input:
         base="<results>/base_images/{subject}/decoded.h5" if BASE else [],
         final="<results>/reconstructions/{subject}/decoded.h5",
-        stimuli=source(str(TREE.stimuli)),
+        data=data_files("pictures"),
     output:
         folder=directory("<results>/pictures/{subject}"),
         sheet="<results>/pictures/{subject}.png",
@@ -92,6 +92,6 @@ rule pictures:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
-        content=content_of(TREE.stimuli),
+        data=data_state("pictures"),
     script:
         "../scripts/pictures.py"

@@ -13,6 +13,7 @@ rule quality:
         mem_mb=growing(3000),
         runtime=growing(20),
     params:
+        data=data_state(),
         seed=lookup("seed", within=config),
     script:
         "../scripts/quality.py"
@@ -24,7 +25,7 @@ rule quality_page:
         sessions="<results>/quality/{subject}/sessions.tsv",
         regions="<results>/quality/{subject}/regions.tsv",
         voxels="<results>/quality/{subject}/voxels.parquet",
-        mask=str(TREE.mask("{subject}")),
+        data=data_files("cortex"),
     output:
         page=report(
             "<results>/quality/{subject}.html",
@@ -38,6 +39,7 @@ rule quality_page:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        data=data_state("cortex"),
         demo=lambda wildcards: CONFIG.demo is not None,
     script:
         "../scripts/quality_page.py"

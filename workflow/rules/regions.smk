@@ -5,9 +5,7 @@ rule region_decoders:
         unpack(features_by_space),
         responses="<results>/responses/{subject}.h5",
         voxels="<results>/voxels/{subject}.parquet",
-        mask=str(TREE.mask("{subject}")),
-        region_masks=region_masks,
-        stimuli=source(str(TREE.stimuli)),
+        data=data_files("pictures", "grid", "regions"),
         weights=ancient(space_files(BASE)),
         clip=ancient(network_files(["clip"])),
     output:
@@ -25,7 +23,8 @@ rule region_decoders:
         mem_mb=growing(8000),
         runtime=growing(10 + 10 * len(SETS)),
     params:
-        content=content_of(TREE.stimuli, *space_files(BASE), *network_files(["clip"])),
+        content=content_of(*space_files(BASE), *network_files(["clip"])),
+        data=data_state("pictures", "grid", "regions"),
         kind=lambda wildcards: code_of_space(BASE),
         base=lambda wildcards: [BASE, LOCATED[BASE].model_dump()] if BASE else None,
         networks=lambda wildcards: {
@@ -72,8 +71,7 @@ rule region_synthetic:
         unpack(features_by_space),
         responses="<results>/responses/{subject}.h5",
         voxels="<results>/voxels/{subject}.parquet",
-        mask=str(TREE.mask("{subject}")),
-        region_masks=region_masks,
+        data=data_files("grid", "regions"),
         kernel="<results>/ridge/{subject}/kernel.h5",
         curves=expand("<results>/ridge/{{subject}}/{space}/alpha.tsv", space=SPACES),
     output:
@@ -86,6 +84,7 @@ rule region_synthetic:
         runtime=growing(30),
     params:
         amplitude=lookup("regions/amplitude", within=config),
+        data=data_state("grid", "regions"),
         seed=lookup("seed", within=config),
         sets=lookup("regions/sets", within=config),
         spaces=SPACES,

@@ -1,9 +1,8 @@
 rule report:
     input:
         unpack(report_files),
-        masks=report_masks,
-        content="<results>/content.parquet" if CONFIG.content_files else [],
-        stimuli=source(str(TREE.stimuli)),
+        content="<results>/content.parquet" if PLAN.knows_content else [],
+        data=data_files("pictures", "cortex"),
     output:
         page=report(
             "<results>/report/{who}.html",
@@ -12,14 +11,14 @@ rule report:
             labels={"subjects": "{who}"},
         ),
     wildcard_constraints:
-        who="all|subj0[1-8]",
+        who="|".join(["all", *CONFIG.subjects]),
     resources:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
         **sections(config),
         benchmarks=lambda wildcards: CONFIG.pathvars.get("benchmarks", "benchmarks"),
-        content=content_of(TREE.stimuli),
+        data=data_state("pictures", "cortex"),
         results=lambda wildcards: str(CONFIG.results),
         subjects=report_subjects,
     script:

@@ -1,7 +1,7 @@
 rule trials:
     input:
         unpack(split_files),
-        design=source(str(TREE.expdesign)),
+        data=data_files("trials"),
     output:
         trials="<results>/trials/{subject}.parquet",
     priority: PICTURES
@@ -9,7 +9,7 @@ rule trials:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        content=content_of(TREE.expdesign),
+        data=data_state("trials"),
         sessions=lambda wildcards: CONFIG.sessions(wildcards.subject),
     script:
         "../scripts/trials.py"
@@ -17,11 +17,7 @@ rule trials:
 
 rule voxels:
     input:
-        mask=str(TREE.mask("{subject}")),
-        atlases=[str(TREE.roi("{subject}", atlas)) for atlas in CONFIG.nsd.atlases],
-        region_masks=lambda wildcards: list(
-            mask_files(CONFIG.nsd.regions, wildcards.subject).values()
-        ),
+        data=data_files("voxels"),
     output:
         voxels="<results>/voxels/{subject}.parquet",
     priority: PICTURES
@@ -29,16 +25,14 @@ rule voxels:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        atlases=lookup("nsd/atlases", within=config),
-        regions=lookup("nsd/regions", within=config),
+        data=data_state("voxels"),
     script:
         "../scripts/voxels.py"
 
 
 rule betas:
     input:
-        betas=source(session_source),
-        mask=str(TREE.mask("{subject}")),
+        data=data_files("betas"),
         voxels="<results>/voxels/{subject}.parquet",
     output:
         betas="<results>/betas/{subject}/session{session}.h5",
@@ -48,24 +42,26 @@ rule betas:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        content=content_of(session_source),
+        data=data_state("betas"),
     script:
         "../scripts/betas.py"
+
+
+RESPONSE_PARTS = (
+    ["grid", "noise_ceilings"]
+    if CONFIG.responses.noise_ceiling == "ncsnr"
+    else ["grid"]
+)
 
 
 rule responses:
     input:
         betas=session_files,
-        mask=str(TREE.mask("{subject}")),
+        data=data_files(*RESPONSE_PARTS),
         # sessions that do not agree stop this rule
         quality="<results>/quality/{subject}/sessions.tsv",
         trials="<results>/trials/{subject}.parquet",
         voxels="<results>/voxels/{subject}.parquet",
-        ncsnr=(
-            str(TREE.ncsnr("{subject}"))
-            if CONFIG.responses.noise_ceiling == "ncsnr"
-            else []
-        ),
     output:
         responses="<results>/responses/{subject}.h5",
     priority: PICTURES
@@ -74,6 +70,8 @@ rule responses:
         runtime=growing(30),
     params:
         average=lookup("responses/average", within=config),
+        data=data_state(*RESPONSE_PARTS),
+        noise_ceiling=lookup("responses/noise_ceiling", within=config),
         zscore=lookup("responses/zscore", within=config),
     script:
         "../scripts/responses.py"

@@ -78,7 +78,7 @@ if CONFIG.ridge.keep:
             responses="<results>/responses/{subject}.h5",
             kernel="<results>/ridge/{subject}/kernel.h5",
             voxels="<results>/voxels/{subject}.parquet",
-            mask=str(TREE.mask("{subject}")),
+            data=data_files("grid"),
         output:
             shared="<results>/decoders/{subject}/responses.h5",
         threads: 8
@@ -86,6 +86,7 @@ if CONFIG.ridge.keep:
             mem_mb=growing(8000),
             runtime=growing(60),
         params:
+            data=data_state("grid"),
             keep=lookup("ridge/keep", within=config),
         script:
             "../scripts/decoder_responses.py"

@@ -1,7 +1,7 @@
 rule scores:
     input:
         trials="<results>/trials/{subject}.parquet",
-        stimuli=source(str(TREE.stimuli)),
+        data=data_files("pictures"),
         base=expand(
             "<results>/base_images/{{subject}}/{variant}.h5",
             variant=(
@@ -40,8 +40,9 @@ rule scores:
         mem_mb=growing(16000),
         runtime=growing(60),
     params:
-        content=content_of(TREE.stimuli, *network_files(NETWORKS)),
+        content=content_of(*network_files(NETWORKS)),
         base_is_final=GENERATOR.kind.base_is_final,
+        data=data_state("pictures"),
         evaluation=lookup("evaluation", within=config),
         networks=lambda wildcards: NETWORKS,
         retrieved=lambda wildcards: ALIKE,

@@ -1,28 +1,25 @@
 # Where decoding works and where not: by what the pictures show, and by the training image nearest to them.
 # Without a source of content the strata are those by similarity alone.
-if CONFIG.content_files:
+if PLAN.knows_content:
 
     rule content:
         input:
-            scenes=str(CONFIG.content_files.get("scenes", "")) or [],
-            stimuli=str(CONFIG.content_files.get("stimulus table", "")) or [],
-            annotations=[
-                str(path)
-                for name, path in CONFIG.content_files.items()
-                if name.endswith("of COCO")
-            ],
+            scenes=CONFIG.evaluation.scenes or [],
+            data=[] if CONFIG.evaluation.scenes else data_files("content"),
         output:
             content="<results>/content.parquet",
         resources:
             mem_mb=growing(3000),
             runtime=growing(20),
+        params:
+            data=[] if CONFIG.evaluation.scenes else data_state("content"),
         script:
             "../scripts/content.py"
 
 
 rule strata:
     input:
-        content="<results>/content.parquet" if CONFIG.content_files else [],
+        content="<results>/content.parquet" if PLAN.knows_content else [],
         features=lambda wildcards: feature_files(wildcards, ALIKE),
         scores="<results>/scores/{subject}/images.parquet",
         trials="<results>/trials/{subject}.parquet",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from neural_recon import generation
+from neural_recon import datasets, generation
 from neural_recon.core.files import read_table
 from neural_recon.evaluation.controls.baselines import write_baselines
 from neural_recon.workflow.jobs import start
@@ -14,7 +14,7 @@ train_ids, test_ids = (np.unique(trials.loc[trials["split"] == s, "image_id"]) f
 generator = generation.load({**snakemake.config["generator"], **snakemake.params.generator})
 write_baselines(
     snakemake.output.images,
-    files.stimuli,
+    datasets.load(snakemake.config).pictures,
     files.predictions,
     files.features,
     train_ids,

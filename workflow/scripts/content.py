@@ -1,10 +1,11 @@
 """Write what each picture shows."""
 
+from neural_recon import datasets
 from neural_recon.core.files import write_table
-from neural_recon.datasets.nsd.shown_objects import from_coco, from_scenes
+from neural_recon.demo.judge import from_scenes
 from neural_recon.workflow.jobs import start
 
 start(snakemake)
-files = snakemake.input
-table = from_scenes(files.scenes) if files.scenes else from_coco(files.stimuli, files.annotations)
+scenes = snakemake.input.scenes
+table = from_scenes(scenes) if scenes else datasets.load(snakemake.config).content()
 write_table(snakemake.output.content, table)

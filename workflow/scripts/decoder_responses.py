@@ -1,7 +1,7 @@
 """Write what a subject's kept decoders share."""
 
+from neural_recon import datasets
 from neural_recon.core.files import read_hdf5, read_parameters, read_table
-from neural_recon.datasets.nsd.volumes import read_grid
 from neural_recon.decoding.kept_decoders import write_shared
 from neural_recon.decoding.ridge_files import read_kernel
 from neural_recon.workflow.jobs import start
@@ -12,5 +12,5 @@ responses = read_hdf5(files.responses, "train", "mean", "std", "voxel")
 kernel, _, _ = read_kernel(files.kernel)
 positions = read_table(files.voxels)[list("xyz")].to_numpy()[responses["voxel"]]
 zscore = {"zscore": read_parameters(files.responses)["zscore"]}
-grid = read_grid(files.mask)
+grid = datasets.load(snakemake.config).grid(snakemake.wildcards.subject)
 write_shared(snakemake.output.shared, responses, positions, grid.shape, kernel, keep, zscore, grid.affine)

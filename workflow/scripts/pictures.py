@@ -1,7 +1,7 @@
 """Write base images and reconstructions as PNG, named by image id, and a sheet of the first ones."""
 
+from neural_recon import datasets
 from neural_recon.core.files import read_hdf5
-from neural_recon.datasets.nsd.nsd_tree import read_stimuli
 from neural_recon.generation.png_files import write_folder, write_sheet
 from neural_recon.workflow.jobs import start
 
@@ -12,4 +12,4 @@ files = {name: snakemake.input[name] for name in ("base", "final") if snakemake.
 kinds = {name: read_hdf5(path, "images", "image_id") for name, path in files.items()}
 write_folder(snakemake.output.folder, kinds)
 ids = sorted(kinds["final"]["image_id"])[:FIRST]
-write_sheet(snakemake.output.sheet, read_stimuli(snakemake.input.stimuli, ids), kinds, ids)
+write_sheet(snakemake.output.sheet, datasets.load(snakemake.config).pictures(ids), kinds, ids)

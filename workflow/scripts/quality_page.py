@@ -1,7 +1,7 @@
 """Write the page on the quality of a subject's responses."""
 
+from neural_recon import datasets
 from neural_recon.core.files import read_table
-from neural_recon.datasets.nsd import volumes
 from neural_recon.report.quality import build
 from neural_recon.responses.quality import Quality
 from neural_recon.responses.session_verdicts import read_sessions
@@ -11,5 +11,6 @@ start(snakemake)
 files = snakemake.input
 regions = read_table(files.regions).fillna({"atlas": ""})  # of all voxels
 found = Quality(read_sessions(files.sessions), regions, read_table(files.voxels))
-labels = volumes.read_labels(files.mask)
-build(snakemake.output.page, snakemake.wildcards.subject, found, labels, snakemake.params.demo)
+subject = snakemake.wildcards.subject
+cortex = datasets.load(snakemake.config).cortex(subject)
+build(snakemake.output.page, subject, found, cortex, snakemake.params.demo)

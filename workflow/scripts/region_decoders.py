@@ -1,7 +1,7 @@
 """Decode from each region, and from as many random voxels; score both."""
 
+from neural_recon import datasets
 from neural_recon.core.files import read_hdf5, write_hdf5, write_table
-from neural_recon.datasets.nsd.nsd_tree import read_stimuli
 from neural_recon.evaluation import regions
 from neural_recon.evaluation.networks import PresetNetworks
 from neural_recon.features import load
@@ -11,13 +11,14 @@ from neural_recon.workflow.jobs import start
 start(snakemake)
 params, files, output = snakemake.params, snakemake.input, snakemake.output
 responses = read_hdf5(files.responses, "train", "test", "train_ids", "test_ids")
-columns = regions.read_columns(files, params.sets, snakemake.wildcards.subject)
+data = datasets.load(snakemake.config)
+columns = regions.read_columns(data, files, params.sets, snakemake.wildcards.subject)
 decoded = regions.score_regions(
     columns,
     responses,
     {space: files[f"features_{space}"] for space in params.ridge["alpha"]},
     params.ridge,
-    read_stimuli(files.stimuli, responses["test_ids"]),
+    data.pictures(responses["test_ids"]),
     load(*params.base) if params.base else None,
     PresetNetworks(params.preset, params.networks, where=device()),
     params.repairings,

@@ -1,5 +1,6 @@
 """Decode a synthetic response of each region alone into all feature spaces."""
 
+from neural_recon import datasets
 from neural_recon.core.files import read_hdf5, write_hdf5, write_table
 from neural_recon.decoding.penalty_table import read_chosen
 from neural_recon.decoding.ridge_files import read_kernel
@@ -15,7 +16,8 @@ from neural_recon.workflow.jobs import start
 
 start(snakemake)
 params, files = snakemake.params, snakemake.input
-columns = read_columns(files, params.sets, snakemake.wildcards.subject)
+data_set = datasets.load(snakemake.config)
+columns = read_columns(data_set, files, params.sets, snakemake.wildcards.subject)
 data = read_hdf5(files.responses, "train", "test")
 n_voxels = data["train"].shape[1]
 columns = with_control(columns, n_voxels, params.seed)

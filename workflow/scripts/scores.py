@@ -1,5 +1,6 @@
 """Score a subject's base images, reconstructions and predicted features, with their controls."""
 
+from neural_recon import datasets
 from neural_recon.core.files import write_table
 from neural_recon.demo.judge import read_judge
 from neural_recon.evaluation.networks import PresetNetworks
@@ -12,6 +13,7 @@ params = snakemake.params
 scores = score_subject(
     snakemake.wildcards.subject,
     snakemake.input,
+    datasets.load(snakemake.config).pictures,
     PresetNetworks(params.evaluation["preset"], params.networks, where=device()),
     params.evaluation,
     params.seed,

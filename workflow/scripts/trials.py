@@ -1,12 +1,13 @@
 """Write a subject's trials with their split."""
 
+from neural_recon import datasets
 from neural_recon.core.files import write_table
-from neural_recon.datasets.nsd.nsd_tree import read_design
 from neural_recon.datasets.trials import read_lists, trial_table
 from neural_recon.workflow.jobs import start
 
 start(snakemake)
 files, params = snakemake.input, snakemake.params
-design = read_design(files.design, snakemake.wildcards.subject, params.sessions)
+data = datasets.load(snakemake.config)
+shown = data.trials(snakemake.wildcards.subject, params.sessions)
 lists = read_lists(files.train, files.test, files.clusters)
-write_table(snakemake.output.trials, trial_table(design, *lists))
+write_table(snakemake.output.trials, trial_table(shown, data.n_images, *lists))

@@ -6,6 +6,7 @@ published decoder); what the configuration itself says of them wins.
 
 import contextlib
 import difflib
+import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args
@@ -21,27 +22,24 @@ from neural_recon.config.sections import (
     Evaluation,
     Features,
     Figure,
-    Nsd,
     Regions,
     Responses,
     Ridge,
     SpaceName,
     Split,
-    Subject,
-    check_regions,
 )
 from neural_recon.core.errors import InputError, mistakes, quoted
 from neural_recon.core.kinds import Kinds
 from neural_recon.core.refusals import is_there
 from neural_recon.core.sections import Section
 from neural_recon.core.texts import read_yaml
-from neural_recon.datasets.nsd.nsd_tree import PUBLISHED_SESSIONS, SESSIONS, Tree
+from neural_recon.datasets.dataset import DATA_SETS, SUBJECTS, DataSet
 from neural_recon.evaluation.registry import HEADLINE, measured
 from neural_recon.features.space import SPACES, Space, base_space, space_kinds
 from neural_recon.generation.generator import GENERATORS, Generator
 
-ANNOTATIONS = ("captions_train2017.json", "captions_val2017.json")  # COCO's
-INSTANCES = ("instances_train2017.json", "instances_val2017.json")
+# of a subject: part of names of files
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 RECIPE = ("spaces", "ridge", "generator")  # the sections of a recipe
 
 
@@ -50,8 +48,10 @@ class Config(Section):
 
     seed: int = Field(0, ge=0, description="Seeds folds, draws and the noise of every picture.")
     recipe: str = Field(description="A published decoder: NAME of config/recipes/NAME.yaml, or a path.")
-    nsd: Nsd
-    subjects: dict[str, Subject] = Field(min_length=1)
+    dataset: Annotated[DataSet.Settings, DATA_SETS]
+    subjects: dict[Name, Annotated[DataSet.Subject, SUBJECTS]] = Field(
+        min_length=1, description="Whose data are used, by name."
+    )
     split: Split = Split()
     responses: Responses = Responses()
     spaces: dict[SpaceName, Annotated[Space.Settings, SPACES]] = Field(
@@ -73,7 +73,7 @@ class Config(Section):
     def _plain_paths(self) -> "Config":
         for key, text in snakemake_paths.texts(self.model_dump()):
             # the subject in a region's mask is filled in here, path variables in each other by Snakemake
-            known = {"nsd.regions": "{subject}", "regions": "{subject}", "pathvars": "<"}
+            known = {"dataset": "{subject}", "regions": "{subject}", "pathvars": "<"}
             plain = [text.replace(sign, "") for place, sign in known.items() if key.startswith(place)]
             if wrong := snakemake_paths.fault(plain[0] if plain else text):
                 raise ValueError(f"{key}: {wrong} folder or file, or name a link to it")
@@ -81,21 +81,24 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _known_subjects(self) -> "Config":
+        if self.demo is not None and self.dataset.kind != "nsd":
+            raise ValueError("demo: it is written in NSD's formats; set dataset.kind to nsd")
+        published, known = self.data.published, self.data.subjects
+        if self.split.name == "published" and published is None:
+            raise ValueError('split.name "published": this data set has no published split')
         for name in self.subjects:
-            if name not in SESSIONS:
-                raise ValueError(f"unknown subject {name!r}; known are {', '.join(SESSIONS)}")
-            last = self._last_session(name)
-            if self.split.name == "published":
-                wanted = f'split.name "published" takes the first {PUBLISHED_SESSIONS} sessions'
-                if last < PUBLISHED_SESSIONS:
-                    raise ValueError(f'{wanted}, and {name} came for {last}; use split.name "all"')
-                if self.sessions(name) != list(range(1, PUBLISHED_SESSIONS + 1)):
+            if name not in known:
+                raise ValueError(f"unknown subject {name!r}; known are {', '.join(known)}")
+            there = self._sessions_there(name)
+            if self.split.name == "published" and published:
+                wanted = f'split.name "published" takes the first {published.sessions} sessions'
+                if len(there) < published.sessions:
+                    raise ValueError(f'{wanted}, and {name} came for {len(there)}; use split.name "all"')
+                if self.sessions(name) != there[: published.sessions]:
                     raise ValueError(f"{wanted}: leave subjects.{name}.sessions out")
             for session in self.sessions(name):
-                if not 1 <= session <= last:
-                    raise ValueError(f"{name} has the sessions 1 to {last}, not {session}")
-        if self.demo is not None and self.nsd.coco:
-            raise ValueError("nsd.coco: the demo has captions of its own; leave it out")
+                if session not in there:
+                    raise ValueError(f"{name} has the sessions {there[0]} to {there[-1]}, not {session}")
         absent = sorted(set(self.subjects) - set(self.demo.subjects if self.demo else self.subjects))
         if absent:
             raise ValueError(f"{absent[0]} is not simulated: add it to demo.subjects")
@@ -112,10 +115,18 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _known_regions(self) -> "Config":
+    def _what_the_data_set_has(self) -> "Config":
+        reading = [name for name, kind in space_kinds(self.spaces).items() if kind.reads == "captions"]
+        if reading and "captions" not in self.data.offers:
+            raise ValueError(f"the space {reading[0]} reads captions, and this data set has none")
+        if self.responses.noise_ceiling == "ncsnr" and "noise_ceilings" not in self.data.offers:
+            raise ValueError(
+                "responses.noise_ceiling: this data set has no signal-to-noise ratios of its own; use "
+                "repetitions"
+            )
         for name, members in self.regions.sets.items():
             try:
-                check_regions(members, self.nsd.atlases)
+                self.data.check_regions(members)
             except ValueError as error:
                 raise ValueError(f"regions.sets.{name}: {error}") from error
         return self
@@ -165,49 +176,27 @@ class Config(Section):
         """The folder of this configuration's results."""
         return Path(self.pathvars.get("results", "results"))
 
-    def _last_session(self, name: str) -> int:
-        return SESSIONS[name] if self.demo is None else self.demo.sessions
+    @functools.cached_property
+    def data(self) -> DataSet:
+        """The data set."""
+        return DATA_SETS.load(self.dataset.kind)(self.dataset, self.subjects)
+
+    def _sessions_there(self, name: str) -> list[int]:
+        return self.data.sessions(name) if self.demo is None else list(range(1, self.demo.sessions + 1))
 
     def sessions(self, name: str) -> list[int]:
         """The 1-based sessions of a subject that are used, ascending."""
         sessions = self.subjects[name].sessions
+        if isinstance(sessions, list):
+            return sorted(set(sessions))
         if sessions == "all":
-            sessions = PUBLISHED_SESSIONS if self.split.name == "published" else self._last_session(name)
-        return list(range(1, sessions + 1)) if isinstance(sessions, int) else sorted(set(sessions))
-
-    @property
-    def tree(self) -> Tree:
-        """The NSD tree this configuration reads."""
-        return Tree(self.nsd.root, self.nsd.space, self.nsd.preparation)
+            there, published = self._sessions_there(name), self.data.published
+            return there[: published.sessions] if self.split.name == "published" and published else there
+        return list(range(1, sessions + 1))
 
     def clusters(self, subject: str) -> Path:
         """The table of a subject's clusters of images."""
         return self.results / f"clusters/{subject}.tsv"
-
-    @property
-    def captions(self) -> Path:
-        """The captions this configuration reads."""
-        if self.nsd.coco:
-            return self.results / "captions.npy"
-        return Path(self.nsd.captions) if self.nsd.captions else self.tree.captions
-
-    @property
-    def caption_files(self) -> dict[str, Path]:
-        """Where the captions come from, by name: the captions themselves, or what they are built from."""
-        if not self.nsd.coco:
-            return {"captions": self.captions}
-        annotations = {f"{name} of COCO": Path(self.nsd.coco) / name for name in ANNOTATIONS}
-        return {"stimulus table": self.tree.stimulus_info, **annotations}
-
-    @property
-    def content_files(self) -> dict[str, Path]:
-        """What says what the pictures show, by name: the table of scenes, or COCO's files; or nothing."""
-        if self.evaluation.scenes:
-            return {"scenes": Path(self.evaluation.scenes)}
-        if not self.nsd.instances:
-            return {}
-        annotations = {f"{name} of COCO": Path(self.nsd.instances) / name for name in INSTANCES}
-        return {"stimulus table": self.tree.stimulus_info, **annotations}
 
 
 def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
@@ -346,9 +335,7 @@ def known_keys(model: type[BaseModel] = Config, above: Place = ()) -> Iterator[K
 
 def _keys_of_kinds(kinds: Kinds, above: Place) -> Iterator[Key]:
     """The keys of a section that depends on its kind, each once, with the kinds that have it."""
-    keys = {
-        name: {key.place: key for key in known_keys(kinds.load(name).Settings, above)} for name in kinds.names
-    }
+    keys = {name: {key.place: key for key in known_keys(kinds.section(name), above)} for name in kinds.names}
     for place, key in {place: key for of in keys.values() for place, key in of.items()}.items():
         having = tuple(name for name in kinds.names if place in keys[name])
         yield key if len(having) == len(keys) else key._replace(kinds=having)

@@ -24,7 +24,6 @@ from neural_recon.config.configuration import (
     resolve,
     section_of,
 )
-from neural_recon.config.sections import Subject
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import write_text
 
@@ -77,13 +76,14 @@ def write_template(path: Path, folder: Path) -> None:
     values = resolve({**read_raw(folder / START), "pathvars": places}, folder)
     lines = [HEAD.format(path=shlex.quote(str(path))).rstrip()]
     for key, value in values.items():
-        part = _key(Config, key, value, to_edit=key not in RECIPE)
+        part = _key(Config, key, value, key not in RECIPE, values["dataset"]["kind"])
         lines += ["", *(f"# {line}" if key in RECIPE else line for line in part)] if part else []
     write_text(path, "\n".join(lines) + "\n")
 
 
-def _key(model: type[BaseModel], name: str, value: Any, to_edit: bool) -> list[str]:
-    """The lines of a key and of all below it, comments above each."""
+def _key(model: type[BaseModel], name: str, value: Any, to_edit: bool, data: str) -> list[str]:
+    """The lines of a key and of all below it, comments above each; `data` is the kind of the data set, which
+    its subjects do not repeat."""
     field = model.model_fields[name]
     section = section_of(field)
     if section is None:
@@ -98,13 +98,13 @@ def _key(model: type[BaseModel], name: str, value: Any, to_edit: bool) -> list[s
     kinds = kinds_of(field)
 
     def keys(settings: Mapping[str, Any]) -> list[str]:
-        of = kinds.load(settings["kind"]).Settings if kinds else section
-        return [line for key, one in settings.items() for line in _key(of, key, one, to_edit)]
+        of = kinds.section(settings.get("kind", data)) if kinds else section
+        return [line for key, one in settings.items() for line in _key(of, key, one, to_edit, data)]
 
     if name not in NAMES:
         about = (section.__doc__ or "").splitlines()[0]
         return [*_comment(about), f"{name}:", *_indented(keys(value))]
-    about = "EDIT: Whose data are there." if section is Subject else field.description or ""
+    about = f"EDIT: {field.description}" if to_edit else field.description or ""
     lines = [*_comment(about), f"{name}:"]
     explained: set[str] = set()  # each kind's keys once
     for who, settings in value.items():

@@ -1,98 +1,16 @@
 """The sections of the configuration: a typed model each, unknown keys are errors."""
 
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from neural_recon.core.errors import InputError
 from neural_recon.core.sections import Section
-from neural_recon.datasets.nsd.nsd_tree import REGIONS, find_region, is_mask_file
+from neural_recon.datasets.dataset import Session
 from neural_recon.evaluation.registry import HEADLINE, NETWORKS
 
 SpaceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 # names that something beside predicted features has: pictures in tables of scores, files of kept decoders
 TAKEN = ("base", "final", "baseline", "responses")
-
-TERMS = "https://naturalscenesdataset.org"
-
-
-class Nsd(Section):
-    """Where the data lie, and which of them to use."""
-
-    root: str = Field(description="Folder of the NSD tree, as the bucket names its files.")
-    accept_terms: bool = Field(
-        False,
-        description=f"Whether you have read and accept NSD's terms ({TERMS}): then the files that are needed "
-        "and not there are fetched.",
-    )
-    space: Literal["func1pt8mm", "func1mm"] = Field("func1pt8mm", description="Volume space.")
-    preparation: Literal["betas_assumehrf", "betas_fithrf", "betas_fithrf_GLMdenoise_RR"] = Field(
-        "betas_fithrf_GLMdenoise_RR", description="Preparation of the betas."
-    )
-    captions: str | None = Field(
-        None, description="The curated captions; default: annots/COCO_73k_annots_curated.npy in the root."
-    )
-    coco: str | None = Field(
-        None,
-        description="Folder with COCO's captions_train2017.json and captions_val2017.json: captions are "
-        "built from these instead.",
-    )
-    instances: str | None = Field(
-        None,
-        description="Folder with COCO's instances_train2017.json and instances_val2017.json: what each "
-        "picture shows, for scores by number of objects and main category.",
-    )
-    atlases: list[str] = Field(
-        ["prf-visualrois", "floc-faces", "floc-bodies", "floc-places", "floc-words"],
-        description="Atlases whose region names are kept with the voxels.",
-    )
-    regions: list[str] = Field(
-        [],
-        description='Only the voxels of these regions of nsdgeneral: names ("V1", "V1v", "floc-faces", '
-        '"floc-faces/FFA-1", "streams/ventral") or NIfTI masks ({subject} is filled in); empty: all.',
-    )
-
-    @model_validator(mode="after")
-    def _one_source_of_captions(self) -> "Nsd":
-        if self.captions and self.coco:
-            raise ValueError("captions come from captions or from coco: give one of them")
-        return self
-
-    @model_validator(mode="after")
-    def _known_regions(self) -> "Nsd":
-        for atlas in self.atlases:
-            if atlas not in REGIONS:
-                raise ValueError(f"unknown atlas {atlas!r}; known are {', '.join(REGIONS)}")
-        check_regions(self.regions, self.atlases)
-        return self
-
-
-def check_regions(regions: Sequence[str], atlases: Sequence[str]) -> None:
-    """Raise a ValueError unless every region is a mask file, or known and in one of the atlases."""
-    for region in regions:
-        if is_mask_file(region):
-            continue
-        try:
-            atlas, _ = find_region(region)
-        except InputError as error:
-            raise ValueError(str(error)) from error
-        if atlas not in atlases:
-            raise ValueError(f"region {region!r} lies in the atlas {atlas!r}: add it to nsd.atlases")
-
-
-Session = Annotated[int, Field(strict=True, ge=1)]
-
-
-class Subject(Section):
-    """One person's data."""
-
-    sessions: Literal["all"] | Session | list[Session] = Field(
-        "all",
-        description="How many sessions from the first, or a list of them; all: that the subject came for, "
-        "or as split.name says.",
-    )
-    format: Literal["nii.gz", "hdf5"] = Field("nii.gz", description="Which of the published betas to read.")
 
 
 class Clusters(Section):
@@ -137,7 +55,8 @@ class Responses(Section):
     )
     noise_ceiling: Literal["repetitions", "ncsnr"] = Field(
         "repetitions",
-        description="Of the test images: from the repetitions here, or from NSD's ncsnr.nii.gz.",
+        description="Of the test images: from the repetitions here, or from the data set's own "
+        "signal-to-noise ratios, where it has any.",
     )
 
 
@@ -264,7 +183,8 @@ class Regions(Section):
 
     sets: dict[RegionName, Annotated[list[str], Field(min_length=1)]] = Field(
         {},
-        description="Name -> regions, as in nsd.regions, that are decoded together; none: no such analysis.",
+        description="Name -> regions that are decoded together, as the data set calls them; none: no such "
+        "analysis.",
     )
     amplitude: Annotated[float, Field(gt=0)] = Field(
         1.0,

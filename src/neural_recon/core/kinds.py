@@ -92,6 +92,14 @@ class Kinds:
         derived = inspect.isclass(one) and issubclass(one, self.interface) and not inspect.isabstract(one)
         return derived and one.__module__ == module.__name__
 
+    def section(self, kind: str) -> type[Section]:
+        """The type of a kind's section.
+
+        Raises:
+            InputError: there is no such kind.
+        """
+        return self.load(kind).Settings
+
     def settings(self, raw: Any) -> Any:
         """The settings that a section of the configuration gives, of the type that its kind has.
 
@@ -103,10 +111,10 @@ class Kinds:
         if not isinstance(raw, Mapping) or not isinstance(raw.get("kind"), str):
             raise ValueError(f"expected the key kind, {self.what}: one of {', '.join(self.names)}")
         try:
-            kind = self.load(raw["kind"])
+            section = self.section(raw["kind"])
         except InputError as error:
             raise ValueError(str(error).removesuffix(".")) from error
-        return kind.Settings.model_validate(raw)
+        return section.model_validate(raw)
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: Any) -> core_schema.CoreSchema:
         """Checked by the kind's own settings."""
@@ -115,12 +123,12 @@ class Kinds:
 
     def __get_pydantic_json_schema__(self, _schema: Any, _handler: Any) -> dict[str, Any]:
         """Any of the kinds that come along, or one of one's own."""
-        kinds = [_schema_of(name, self.load(name).Settings) for name in self.names]
+        kinds = [_schema_of(name, self.section(name)) for name in self.names]
         own = {"type": "object", "properties": {"kind": {"type": "string", "pattern": r"\.py$"}}}
         return {"anyOf": [*kinds, {**own, "required": ["kind"]}]}
 
 
-def _schema_of(name: str, settings: type[KindSettings]) -> dict[str, Any]:
+def _schema_of(name: str, settings: type[Section]) -> dict[str, Any]:
     schema = settings.model_json_schema()
     return {**schema, "properties": {**schema["properties"], "kind": {"const": name}}}
 

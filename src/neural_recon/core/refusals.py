@@ -10,7 +10,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -324,3 +324,20 @@ def _disk(path: Path) -> Path:
     while not os.path.ismount(disk) and disk != disk.parent:
         disk = disk.parent
     return disk
+
+
+def all_there(paths: Iterable[str | Path]) -> bool:
+    """Whether all files are there; what is not is said elsewhere."""
+    try:
+        return all(map(is_there, paths))
+    except InputError:
+        return False
+
+
+def mistake_of(read: Callable[[], object], files: Iterable[str | Path]) -> Iterator[str]:
+    """The mistake that a reading of files meets, if they are all there."""
+    if all_there(files):
+        try:
+            read()
+        except InputError as error:
+            yield str(error)

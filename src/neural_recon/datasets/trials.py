@@ -11,7 +11,6 @@ from neural_recon.core.errors import InputError, quoted
 from neural_recon.core.files import read_table
 from neural_recon.core.refusals import is_there
 from neural_recon.core.texts import read_text
-from neural_recon.datasets.nsd import nsd_tree
 
 logger = logging.getLogger(__name__)
 
@@ -21,18 +20,19 @@ SURE, FEW = 4, 5
 
 def trial_table(
     design: pd.DataFrame,
+    n_images: int,
     train_ids: Sequence[int] | np.ndarray | None = None,
     test_ids: Sequence[int] | np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """Add the column `split` ("train", "test" or "unused") to a design of `nsd_tree.read_design`.
+    """Add the column `split` ("train", "test" or "unused") to a table of `DataSet.trials`.
 
     Without lists the shared images are the test set and the others train, as the published decoders do it.
     With a list exactly its images make up that split; with one list only, the other split keeps its default
     less the listed images.
 
     Raises:
-        InputError: an id in both lists or outside NSD, a list that evidently counts from 1, or a split
-            without any image shown in the sessions.
+        InputError: an id in both lists or not below `n_images`, a list that evidently counts from 1, or a
+            split without any image shown in the sessions.
     """
     ids, shown = design["image_id"].to_numpy(), set(design["image_id"])
     asked = {"train": train_ids, "test": test_ids}
@@ -43,11 +43,11 @@ def trial_table(
     for name, given in lists.items():
         if given is None:
             continue
-        outside = given[(given < 0) | (given >= nsd_tree.N_IMAGES)]
+        outside = given[(given < 0) | (given >= n_images)]
         if outside.size:
             raise InputError(
-                f"{name} ids: expected image ids within 0 to {nsd_tree.N_IMAGES - 1}, found {outside[0]}; "
-                "ids count from 0, NSD's own names from 1."
+                f"{name} ids: expected image ids within 0 to {n_images - 1}, found {outside[0]}; ids count "
+                "from 0, names of files often from 1."
             )
         absent = len(set(given.tolist()) - shown)
         _check_count(name, given, design["image_id"].unique())
@@ -83,7 +83,7 @@ def _check_count(name: str, given: np.ndarray, shown: np.ndarray) -> None:
     """Whether a list counts from elsewhere: far more of the ids one lower, or one higher, were shown.
 
     A list may name images of other subjects, so what was not shown is no mistake by itself. But a list that
-    counts from 1 keeps a seventh of its images by chance, as a subject saw 10,000 of 73,000.
+    counts from 1 keeps few of its images by chance (of NSD a seventh: a subject saw 10,000 of 73,000).
 
     Raises:
         InputError: it does: all of the others were shown and not half of these, or more by `SURE` standard
@@ -96,7 +96,7 @@ def _check_count(name: str, given: np.ndarray, shown: np.ndarray) -> None:
         if every or moved - as_given > SURE * np.sqrt(moved + as_given):
             raise InputError(
                 f"{name} ids: expected images shown in these sessions, found {as_given} of {len(given)}, and "
-                f"{moved} of the ids {words}; ids count from 0, NSD's own names from 1: write the list so."
+                f"{moved} of the ids {words}; ids count from 0, names of files often from 1: correct them."
             )
 
 

@@ -1,5 +1,6 @@
 """Which picture the demo shows in which trial, in the format of NSD's experiment design."""
 
+import functools
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from neural_recon.config.configuration import Config
 from neural_recon.config.sections import Demo
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import whole
+from neural_recon.datasets.kinds.nsd import NSD
 from neural_recon.datasets.nsd import nsd_tree
+from neural_recon.demo import cortex
 
 N_OWN = 9000
 REPETITIONS = 3
@@ -25,12 +29,30 @@ class Design:
     sharedix: np.ndarray  # int64 (1000,): image ids of the images all subjects see
 
     def trials(self, subject: str, sessions: list[int]) -> pd.DataFrame:
-        """What `nsd_tree.read_design` reads from the written file."""
+        """What `NSD.trials` reads from the written file."""
         return nsd_tree.design_table(self.masterordering, self.subjectim, self.sharedix, subject, sessions)
 
     def ids(self, subject: str, positions: np.ndarray) -> np.ndarray:
         """0-based image ids at 1-based positions of a subject's images."""
         return self.subjectim[list(nsd_tree.SESSIONS).index(subject), np.asarray(positions) - 1] - 1
+
+
+class Simulated(NSD):
+    """The demo's data set: its design is known before its files are written."""
+
+    def __init__(self, config: Config):
+        if config.demo is None:
+            raise ValueError("a configuration without a demo")
+        super().__init__(config.dataset, config.subjects)
+        self.demo = config.demo
+
+    @functools.cached_property
+    def _experiment(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        design = of(self.demo)
+        return design.masterordering, design.subjectim, design.sharedix
+
+    def n_voxels(self, subject: str) -> int:
+        return int(cortex.build(self.demo.seed, subject).labels["nsdgeneral"].sum())
 
 
 def of(demo: Demo) -> Design:

@@ -16,14 +16,12 @@ import pandas as pd
 
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import read_hdf5, read_table
-from neural_recon.datasets.nsd.nsd_tree import mask_files
-from neural_recon.datasets.nsd.volumes import read_grid, read_labels
+from neural_recon.datasets.dataset import DataSet
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.decoding.penalty_table import chosen_alpha, cross_validated_curve
 from neural_recon.decoding.ridge import Calibration, Targets, predict_blocks, together
 from neural_recon.evaluation.registry import HEADLINE
 from neural_recon.features.feature_files import FeatureTable
-from neural_recon.responses.preparation import in_regions
 
 if TYPE_CHECKING:
     from neural_recon.evaluation.networks import PresetNetworks
@@ -33,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 ALL, REGION, RANDOM = "all voxels", "region", "random voxels"  # which voxels a score is from
 ZERO = "no region"  # the synthetic response that is 0 everywhere
-# All synthetic pictures start from the same noise, of an id that no picture of NSD has: they differ by the
+# All synthetic pictures start from the same noise, of an id that no picture has: they differ by the
 # regions alone, and another region changes none of them.
 SYNTHETIC_ID = -1
 
@@ -51,46 +49,37 @@ class Scored(NamedTuple):
     images: dict[str, np.ndarray]  # base images uint8 (n_test, h, w, 3), by decoder
 
 
-def columns_of(
-    name: str,
-    regions: Sequence[str],
-    voxels: pd.DataFrame,
-    kept: np.ndarray,
-    files: Mapping[str, np.ndarray],
-    shape: tuple[int, ...],
-) -> np.ndarray:
+def columns_of(name: str, regions: Sequence[str], inside: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """The columns of the responses that a set of regions takes up.
 
     Args:
         name: of the set, for messages.
-        regions: names as of `preparation.in_regions`.
-        voxels: the table of `preparation.select_voxels`.
+        regions: their names, for messages.
+        inside: bool (n_voxels,), which voxels of the table lie in any of them (`DataSet.in_regions`).
         kept: (n_columns,) the table's row of each column.
-        files: volume (x, y, z) of each region that is a NIfTI file, above 0 in the region.
-        shape: of the subject's volume.
 
     Raises:
         InputError: the set has no voxel among them.
     """
-    columns = np.flatnonzero(in_regions(voxels, regions, files, shape)[kept])
+    columns = np.flatnonzero(inside[kept])
     if not len(columns):
         raise InputError(
             f"regions.sets.{name}: expected voxels of {', '.join(regions)} among the {len(kept)} decoded, "
-            "found none; take it out or check nsd.regions."
+            "found none; take it out, or decode from these voxels, too."
         )
     logger.info("%s: %d of %d voxels", name, len(columns), len(kept))
     return columns
 
 
-def read_columns(files: Any, sets: Mapping[str, Sequence[str]], subject: str) -> dict[str, np.ndarray]:
-    """`columns_of` for every set, from the named files of a rule: responses, voxels, mask."""
+def read_columns(
+    data: DataSet, files: Any, sets: Mapping[str, Sequence[str]], subject: str
+) -> dict[str, np.ndarray]:
+    """`columns_of` for every set, from the named files of a rule: responses, voxels."""
     voxels, kept = read_table(files.voxels), read_hdf5(files.responses, "voxel")["voxel"]
-    grid = read_grid(files.mask, notes=[])  # what its header says stands in the log of the voxels
-    masks = {
-        name: read_labels(path, grid)
-        for name, path in mask_files([name for names in sets.values() for name in names], subject).items()
+    return {
+        name: columns_of(name, regions, data.in_regions(subject, voxels, regions), kept)
+        for name, regions in sets.items()
     }
-    return {name: columns_of(name, names, voxels, kept, masks, grid.shape) for name, names in sets.items()}
 
 
 def random_columns(n_columns: int, count: int, seed: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from neural_recon.core.files import read_hdf5, read_parameters, read_table
-from neural_recon.datasets.nsd.nsd_tree import read_stimuli
+from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.controls import refit_null
 from neural_recon.evaluation.controls.baselines import KINDS
 from neural_recon.evaluation.networks import PresetNetworks
@@ -35,6 +35,7 @@ class SceneNames(Protocol):
 def score_subject(
     subject: str,
     files: Any,
+    pictures: Pictures,
     networks: PresetNetworks,
     evaluation: Mapping[str, Any],
     seed: int,
@@ -45,8 +46,9 @@ def score_subject(
     """Score everything a subject has.
 
     Args:
-        files: named inputs of the rule `scores`: trials, stimuli, base, final, baselines, predictions,
+        files: named inputs of the rule `scores`: trials, base, final, baselines, predictions,
             refits (a table a space) and features (chunks of all spaces).
+        pictures: what was seen.
         networks: they compare pictures under the preset. CLIP also conditions, in the demo and with the
             published weights; therefore the demo's judge of objects too.
         evaluation: the configuration's section.
@@ -57,7 +59,7 @@ def score_subject(
     scores = Scores(subject, seed, evaluation["repairings"])
     trials = read_table(files.trials)
     test_ids = np.unique(trials.loc[trials["split"] == "test", "image_id"])
-    truth = read_stimuli(files.stimuli, test_ids)
+    truth = pictures(test_ids)
     seen = networks.features(truth, "truth")
     row_of = {int(i): row for row, i in enumerate(test_ids)}
 

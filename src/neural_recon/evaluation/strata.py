@@ -57,7 +57,7 @@ def per_image(
     Args:
         test: (n, d), CLIP vision's class tokens.
         train: (m, d).
-        content: of `neural_recon.datasets.nsd.shown_objects`; None where nobody says what the pictures show.
+        content: of `DataSet.content`; None where nobody says what the pictures show.
 
     Raises:
         InputError: content lacks a test image.

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.registry import better
 from neural_recon.report import gallery, results, words
 from neural_recon.report.results import Results
@@ -33,13 +34,13 @@ class Sheet:
 
 
 def build(
-    people: Sequence[Results], stimuli: str | Path, metrics: Sequence[str], content: str | Path | None
+    people: Sequence[Results], stimuli: Pictures, metrics: Sequence[str], content: str | Path | None
 ) -> dict[str, Any]:
     """The gallery's data.
 
     Args:
         people: the subjects.
-        stimuli: NSD's stimuli.
+        stimuli: what was seen.
         metrics: these first among those to sort by.
         content: table of the stimuli's objects and categories (`CONTENT`), to filter by; None without.
 
@@ -92,7 +93,7 @@ def build(
     }
 
 
-def _sheets(people: Sequence[Results], stimuli: str | Path, ids: Mapping[str, list[int]]) -> Iterator[Sheet]:
+def _sheets(people: Sequence[Results], stimuli: Pictures, ids: Mapping[str, list[int]]) -> Iterator[Sheet]:
     """The stimuli once for all subjects, then what was made of them."""
     seen = sorted({i for some in ids.values() for i in some})
     yield Sheet("", "seen", seen, lambda some: gallery.each_stimulus(stimuli, some))

@@ -12,11 +12,11 @@ from neural_recon.report import plots
 def brain_map(voxels: pd.DataFrame, labels: np.ndarray, most: int = 15, row: int = 5) -> str:
     """Axial slices through the mask: noise ceiling in colour, dropped voxels, cortex and the rest in grey.
 
-    NSD's volumes run from left to right, from posterior to anterior and from inferior to superior.
+    Volumes run from left to right, from posterior to anterior and from inferior to superior.
 
     Args:
         voxels: of the mask: x, y, z, noise_ceiling, dropped (a reason, or "").
-        labels: the volume `nsdgeneral` (x, y, z): -1 outside cortex, 0 cortex, 1 the mask.
+        labels: the volume (x, y, z) of `DataSet.cortex`.
         most: slices at most, evenly spread from bottom to top.
         row: slices side by side.
     """

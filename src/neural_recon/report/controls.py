@@ -25,11 +25,11 @@ BASELINES = (
 CUTS = {"random": "held out at random", "clusters": "held out by clusters"}
 
 
-def section(people: Sequence[Results], tuned: bool) -> dict[str, Any] | None:
+def section(people: Sequence[Results], tuned: str) -> dict[str, Any] | None:
     """What the section shows; None where no subject has a table of controls.
 
     Args:
-        tuned: the betas themselves were tuned on repeated trials, test images included.
+        tuned: as of `DataSet.tuned`.
     """
     having = [person for person in people if person.controls]
     if not having:

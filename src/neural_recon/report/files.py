@@ -63,7 +63,6 @@ class SubjectFiles:
     synthetic: Annotated[Path | None, "regions/{subject}/synthetic.h5", "regions"] = None
     synthetic_features: Annotated[Path | None, "regions/{subject}/synthetic_features.h5", "regions"] = None
     synthetic_table: Annotated[Path | None, "regions/{subject}/synthetic.tsv", "regions"] = None
-    mask: Path | None = None  # volume nsdgeneral, for the map of `quality_voxels`; not among the results
 
     @classmethod
     def among(cls, subject: str, results: str | Path, paths: Iterable[str | Path]) -> Self:

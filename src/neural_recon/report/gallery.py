@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from neural_recon.datasets.nsd import nsd_tree
+from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.registry import HEADLINE, compared
 from neural_recon.generation.controls import TITLES
 from neural_recon.report import results
@@ -75,17 +75,17 @@ def best_first(image_ids: Sequence[int] | np.ndarray, scores: Mapping[int, float
     return sorted((int(i) for i in image_ids), key=lambda i: (i not in scores, -scores.get(i, 0), i))
 
 
-def each_stimulus(path: str | Path, image_ids: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
+def each_stimulus(stimuli: Pictures, image_ids: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
     """image id and picture seen, by id."""
     ids = sorted({int(i) for i in image_ids})
     for start in range(0, len(ids), 50):  # 27 MB at a time
         some = ids[start : start + 50]
-        yield from zip(some, nsd_tree.read_stimuli(path, some), strict=True)
+        yield from zip(some, stimuli(some), strict=True)
 
 
-def stimuli_of(path: str | Path, image_ids: Iterable[int]) -> dict[int, str]:
+def stimuli_of(stimuli: Pictures, image_ids: Iterable[int]) -> dict[int, str]:
     """image id -> the picture seen, small, as data."""
-    return {i: data_uri(image) for i, image in each_stimulus(path, image_ids)}
+    return {i: data_uri(image) for i, image in each_stimulus(stimuli, image_ids)}
 
 
 def small_of(path: str | Path | None, image_ids: Iterable[int], name: str = "images") -> dict[int, str]:
@@ -110,7 +110,7 @@ def kinds_of(person: Results) -> list[tuple[str, str, Path | str, str]]:
     return [(kind, label, path, name) for kind, label, path, name in found if path is not None]
 
 
-def first_cards(person: Results, stimuli: str | Path) -> dict[str, Any]:
+def first_cards(person: Results, stimuli: Pictures) -> dict[str, Any]:
     """What the gallery shows at first: an even spread over the subject's images by score, best first."""
     scores = person.per_image(*SCORE)
     ranked = best_first(results.picture_ids(person.files.final), scores)
@@ -135,7 +135,7 @@ def first_cards(person: Results, stimuli: str | Path) -> dict[str, Any]:
     }
 
 
-def shared_cards(people: Sequence[Results], stimuli: str | Path) -> list[Card]:
+def shared_cards(people: Sequence[Results], stimuli: Pictures) -> list[Card]:
     """Test images that all subjects saw, with each one's final picture, an even spread by mean score."""
     if len(people) < 2:
         return []
@@ -159,7 +159,7 @@ def shared_cards(people: Sequence[Results], stimuli: str | Path) -> list[Card]:
     ]  # fmt: skip
 
 
-def swapped_cards(person: Results, stimuli: str | Path) -> dict[str, Any] | None:
+def swapped_cards(person: Results, stimuli: Pictures) -> dict[str, Any] | None:
     """A few pictures that were painted with another image's contexts, and how often the content followed."""
     path = person.files.swapped
     if path is None:

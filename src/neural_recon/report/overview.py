@@ -19,15 +19,13 @@ def headline(person: Results) -> dict[str, Any]:
     }
 
 
-def caveats(people: Sequence[Results], configuration: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What the main score rests on, each in a line: (what, how it is)."""
+def caveats(people: Sequence[Results], configuration: Mapping[str, Any], tuned: str) -> list[tuple[str, str]]:
+    """What the main score rests on, each in a line: (what, how it is); `tuned` as of `DataSet.tuned`."""
     ridge = configuration.get("ridge") or {}
     found = []
     if configuration.get("demo") is not None:
         found.append(("Data", "simulated: voxels, pictures and noise. Nothing here is about people."))
-        preparation = ""
     else:
-        preparation = str((configuration.get("nsd") or {}).get("preparation", ""))
         found.append(("Data", "measured responses; figures are of each subject, never pooled."))
     found.append(("Amount", "; ".join(_amount(person) for person in people) + "."))
     preset = (configuration.get("evaluation") or {}).get("preset")
@@ -35,7 +33,7 @@ def caveats(people: Sequence[Results], configuration: Mapping[str, Any]) -> list
         sizes = "at the pictures' own size" if preset == "native" else "sizes and SSIM as published under it"
         found.append(("Preset", f"{preset}: {sizes}. Figures compare under the same preset only."))
     found.append(("Penalty", penalties.in_short(people)))
-    found.append(("Leakage", _leakage(ridge.get("calibration"), preparation)))
+    found.append(("Leakage", _leakage(ridge.get("calibration"), tuned)))
     found.append(("Not measured", not_measured(people)))
     return [(what, how) for what, how in found if how]
 
@@ -48,14 +46,14 @@ def _amount(person: Results) -> str:
     )
 
 
-def _leakage(calibration: str | None, preparation: str) -> str:
+def _leakage(calibration: str | None, tuned: str) -> str:
     if calibration == "published":
         return (
             "not free of it: predictions are scaled by statistics of the test set, as in published scripts."
         )
     betas = (
-        f"; but the betas {preparation} were tuned on repetitions of test images before they were published"
-        if "GLMdenoise_RR" in preparation
+        f"; but the betas {tuned} were tuned on repetitions of test images before they were published"
+        if tuned
         else ""
     )
     return f"none known here: decoder, penalty and scaling come from the training images alone{betas}."

@@ -10,7 +10,7 @@ import jinja2
 
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import write_text
-from neural_recon.datasets.nsd import volumes
+from neural_recon.datasets.dataset import DataSet
 from neural_recon.evaluation.registry import better
 from neural_recon.generation.generator import GENERATORS
 from neural_recon.report import (
@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 def build(
     output: str | Path,
     subjects: Sequence[SubjectFiles],
-    stimuli: str | Path,
+    data: DataSet,
     benchmarks: str | Path | None,
     configuration: Mapping[str, Any],
     title: str = "Pictures from brain responses",
@@ -53,7 +53,7 @@ def build(
     Args:
         output: the file.
         subjects: where each subject's results lie, in the order of the page.
-        stimuli: NSD's stimuli.
+        data: the data set.
         benchmarks: folder of Snakemake's benchmark files, a folder a rule; None leaves the times out.
         configuration: the resolved configuration, plain values.
         title: heading of the page.
@@ -66,8 +66,9 @@ def build(
     if not subjects:
         raise InputError("report: expected at least one subject, found none.")
     spaces.use(configuration.get("spaces") or {})
-    people = [results.read(files) for files in subjects]
+    people = [results.read(files, data.atlases) for files in subjects]
     demo, painting = configuration.get("demo") is not None, configuration.get("generator") or {}
+    stimuli, tuned = data.pictures, "" if demo else data.tuned
     metrics = [m for m in tables.MAIN_METRICS if any(m in p.measured for p in people)]
     ceiling = any(p.score("true_features", "final", m) for p in people for m in metrics)
     names = [person.subject for person in people]
@@ -76,7 +77,7 @@ def build(
         "demo": demo,
         "introduction": words.introduction(demo, len(people), ceiling, *_stages(painting)),
         "headlines": [overview.headline(person) for person in people],
-        "caveats": overview.caveats(people, configuration),
+        "caveats": overview.caveats(people, configuration, tuned),
         "not_measured": overview.not_measured(people),
         "galleries": [gallery.first_cards(person, stimuli) for person in people],
         "album": album.build(people, stimuli, metrics, contents),
@@ -99,15 +100,16 @@ def build(
         "tests": tables.tests(people),
         "decodable": amount.decodable(people),
         "data_amount": amount.less_data(people),
-        "controls": controls.section(people, words.tuned(configuration)),
+        "controls": controls.section(people, tuned),
         "decoder": tables.decoder(people),
         "quality": [entry for entry in (_quality(person, output) for person in people) if entry],
-        "maps": [entry for entry in (_map(person) for person in people) if entry],
+        "maps": [entry for entry in (_map(person, data) for person in people) if entry],
         "simulated": words.simulated(
             {p.subject: results.medians(p.ceilings) for p in people} if demo else {}
         ),
         "notes": words.notes(
             configuration,
+            tuned,
             metrics,
             ceiling,
             all(person.data_amount is not None for person in people),
@@ -167,14 +169,14 @@ def _quality(person: Results, page: str | Path) -> dict[str, Any] | None:
     return {"subject": person.subject, "sentence": sentence, "link": Path(link).as_posix()}
 
 
-def _map(person: Results) -> dict[str, Any] | None:
-    """A few slices of a subject's noise ceilings, where voxels and mask are at hand."""
-    files = person.files
-    if files.quality_voxels is None or files.mask is None:
+def _map(person: Results, data: DataSet) -> dict[str, Any] | None:
+    """A few slices of a subject's noise ceilings, where voxels and their volume are at hand."""
+    files, cortex = person.files, data.cortex(person.subject)
+    if files.quality_voxels is None or cortex is None:
         return None
     voxels = results.table(files.quality_voxels, ("x", "y", "z", "noise_ceiling", "dropped"))
     return {
         "subject": person.subject,
-        "source": brain.brain_map(voxels, volumes.read_labels(files.mask), most=5),
+        "source": brain.brain_map(voxels, cortex, most=5),
         "dropped": bool((voxels["dropped"] != "").any()),
     }

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import read_hdf5, read_table, whole, write_text
-from neural_recon.datasets.nsd.nsd_tree import read_stimuli
+from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.registry import better
 from neural_recon.features.feature_files import select_rows
 
@@ -40,14 +40,21 @@ RULES = {
 
 
 def draw(
-    output: Any, subject: str, files: Any, figure: Mapping[str, Any], preset: str, simulated: bool
+    output: Any,
+    subject: str,
+    files: Any,
+    pictures: Pictures,
+    figure: Mapping[str, Any],
+    preset: str,
+    simulated: bool,
 ) -> None:
     """Write a subject's figure as PDF and PNG, and its caption as text.
 
     Args:
         output: names pdf, png and text.
-        files: names base (empty where it is no stage of the final image), final, true_features, stimuli and
+        files: names base (empty where it is no stage of the final image), final, true_features and
             scores, as the workflow writes them.
+        pictures: what was seen.
         figure: the configuration's section.
 
     Raises:
@@ -56,7 +63,7 @@ def draw(
     scores = read_scores(files.scores, subject, figure["score"])
     groups = choose(scores, figure, better(figure["score"]), subject)
     ids = [image_id for group in groups.values() for image_id in group]
-    rows = {"seen": list(read_stimuli(files.stimuli, ids))}
+    rows = {"seen": list(pictures(ids))}
     for label, path in (("base image", files.base), ("final image", files.final)):
         if not path:
             continue

@@ -13,7 +13,7 @@ from neural_recon.report import plots
 from neural_recon.report.brain import brain_map
 from neural_recon.report.page import render
 from neural_recon.responses import session_agreement, session_verdicts
-from neural_recon.responses.quality import REPEATED, Quality, dropped, regions_of
+from neural_recon.responses.quality import REPEATED, Quality, dropped
 
 LOOKS = {  # marker, face and edge of a session
     "ok": ("o", "#0072B2", "#0072B2"),
@@ -27,14 +27,14 @@ FIGURES = {
 }
 
 
-def build(output: str | Path, subject: str, found: Quality, labels: np.ndarray, demo: bool) -> None:
+def build(output: str | Path, subject: str, found: Quality, cortex: np.ndarray | None, demo: bool) -> None:
     """Write the page: one HTML file without anything outside it.
 
     Args:
         output: the file.
         subject: such as "subj01".
         found: of `quality.examine`.
-        labels: the volume `nsdgeneral` (x, y, z): -1 outside cortex, 0 cortex, 1 the mask.
+        cortex: as of `DataSet.cortex`; None: without the map.
         demo: whether the subject is simulated.
     """
     sessions, voxels = found.sessions, found.voxels
@@ -49,10 +49,10 @@ def build(output: str | Path, subject: str, found: Quality, labels: np.ndarray, 
         "dashes": bool(figures.isna().any(axis=None)),
         "session_plot": session_plot(sessions),
         "regions": found.regions.to_dict("records"),
-        "names": dict(zip(regions_of(_atlases(voxels)), _names(voxels), strict=True)),
-        "reliability": reliability_plot(voxels),
+        "names": _names(found.regions),
+        "reliability": reliability_plot(found),
         "unmeasured": unmeasured(voxels),
-        "map": brain_map(voxels, labels),
+        "map": "" if cortex is None else brain_map(voxels, cortex),
         "voxels": len(voxels),
         "dropped": dropped(voxels),
         "criterion": {
@@ -142,41 +142,37 @@ def session_plot(sessions: pd.DataFrame) -> str:
         return plots.uri(figure)
 
 
-def _atlases(voxels: pd.DataFrame) -> pd.DataFrame:
-    return voxels.drop(columns=["r_halves", "reliability", "noise_ceiling", "dropped"])
-
-
-def _names(voxels: pd.DataFrame) -> list[str]:
-    """Names of `regions_of`, with the category where several atlases have the region."""
-    return [
-        f"{region} ({atlas.removeprefix('floc-')})" if atlas.startswith("floc") else region
-        for atlas, region in regions_of(_atlases(voxels))
-    ]
-
-
-def reliability_plot(voxels: pd.DataFrame) -> str:
-    """Box plots of the voxels' reliability, a row a region; a dot where the region is one voxel."""
-    values = voxels["reliability"].to_numpy()
-    masks = regions_of(_atlases(voxels)).values()
-    groups = {
-        name: values[mask & np.isfinite(values)] for name, mask in zip(_names(voxels), masks, strict=True)
+def _names(regions: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """What the rows of a table of regions are called, by atlas and region: with the category where several
+    atlases have the region."""
+    return {
+        (atlas, region): f"{region} ({atlas.removeprefix('floc-')})" if atlas.startswith("floc") else region
+        for atlas, region in regions[["atlas", "region"]].itertuples(index=False)
     }
+
+
+def reliability_plot(found: Quality) -> str:
+    """Box plots of the voxels' reliability, a row a region; a dot where the region is one voxel."""
+    voxels, groups = found.voxels, {}
+    for (atlas, region), name in _names(found.regions).items():
+        inside = voxels["reliability"][voxels[atlas] == region if atlas else slice(None)].to_numpy()
+        groups[name] = inside[np.isfinite(inside)]
     with matplotlib.rc_context({**plots.STYLE, "ytick.labelsize": 9}):
         figure = Figure(figsize=(8, 0.9 + 0.25 * len(groups)), layout="constrained")
         axes = figure.subplots()
         axes.axvline(0, color=plots.GREY, lw=0.8)
-        for place, found in enumerate(groups.values()):
-            if len(found) > 1:
+        for place, values in enumerate(groups.values()):
+            if len(values) > 1:
                 axes.boxplot(
-                    [found], positions=[place], orientation="horizontal", widths=0.62, whis=(5, 95),
+                    [values], positions=[place], orientation="horizontal", widths=0.62, whis=(5, 95),
                     showfliers=False, patch_artist=True, manage_ticks=False,
                     boxprops={"facecolor": "#9cc3de", "edgecolor": "#3b6d8f", "linewidth": 0.9},
                     medianprops={"color": plots.INK, "linewidth": 1.5},
                     whiskerprops={"color": "#3b6d8f", "linewidth": 0.9}, capprops={"linewidth": 0},
                 )  # fmt: skip
             else:
-                axes.plot(found, [place] * len(found), "o", color="#3b6d8f", ms=6)
-            axes.text(1.01, place, f"{len(found):,}", transform=axes.get_yaxis_transform(), va="center",
+                axes.plot(values, [place] * len(values), "o", color="#3b6d8f", ms=6)
+            axes.text(1.01, place, f"{len(values):,}", transform=axes.get_yaxis_transform(), va="center",
                       fontsize=8, color=plots.GREY)  # fmt: skip
         axes.text(1.01, -0.95, "voxels", transform=axes.get_yaxis_transform(), fontsize=8, color=plots.GREY)
         axes.set(xlabel="split-half reliability", ylim=(len(groups) - 0.4, -0.6), yticks=range(len(groups)))

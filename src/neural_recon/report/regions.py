@@ -1,6 +1,5 @@
 """The report's section on regions: what each region's decoder reads, what synthetic responses decode to."""
 
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -10,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from neural_recon.core.files import read_hdf5, read_parameters
+from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.region_tests import TESTS
 from neural_recon.evaluation.regions import ALL, RANDOM, REGION, SCORES, ZERO
 from neural_recon.report import gallery, plots, results, spaces
@@ -23,7 +23,7 @@ SHOWN = 6  # test images whose base images are shown by region
 UNUSUAL = ["region", "voxels", "norm", "norm_ratio", "mean_sd"]
 
 
-def section(person: Results, stimuli: str | Path) -> dict[str, Any] | None:
+def section(person: Results, stimuli: Pictures) -> dict[str, Any] | None:
     """One subject's regions; None where the configuration names none."""
     files = person.files
     if files.region_scores is None or files.region_tests is None:
@@ -142,7 +142,7 @@ def heat_map(scores: pd.DataFrame, tests: pd.DataFrame) -> str:
         return plots.uri(figure)
 
 
-def _base_images(person: Results, stimuli: str | Path) -> list[Card]:
+def _base_images(person: Results, stimuli: Pictures) -> list[Card]:
     """Test images evenly spread by image id, with the base image of all voxels and of each region."""
     if person.files.base is None:
         return []

@@ -3,7 +3,7 @@
 import importlib.metadata
 import platform
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from neural_recon.core.files import dataset, open_hdf5, read_hdf5, read_parameters, read_table, whole_numbers
-from neural_recon.datasets.nsd import nsd_tree
+from neural_recon.datasets.dataset import AXES
 from neural_recon.evaluation.controls import single_stage
 from neural_recon.evaluation.controls.refit_null import COLUMNS as REFIT_COLUMNS
 from neural_recon.report.files import SubjectFiles
@@ -117,8 +117,8 @@ class Results:
         return dict(zip(rows["image_id"].astype(int), rows["value"].astype(float), strict=True))
 
 
-def read(files: SubjectFiles) -> Results:
-    """Read one subject's tables.
+def read(files: SubjectFiles, atlases: Mapping[str, Collection[str]]) -> Results:
+    """Read one subject's tables; `atlases` as of `DataSet.atlases`.
 
     Raises:
         InputError: a file is missing or lacks a column.
@@ -149,7 +149,7 @@ def read(files: SubjectFiles) -> Results:
         dropped={str(k): int(v) for k, v in read_parameters(files.responses).get("dropped", {}).items()},
         kept=len(responses["voxel"]),
         without_ceiling=int(np.count_nonzero(~np.isfinite(responses["noise_ceiling"]))),
-        ceilings=by_region(responses["noise_ceiling"], responses["voxel"], files.voxels),
+        ceilings=by_region(responses["noise_ceiling"], responses["voxel"], files.voxels, atlases),
         versions={
             name: written_by(path)
             for name, path in (
@@ -191,16 +191,19 @@ def table(path: str | Path, columns: Iterable[str]) -> pd.DataFrame:
     return frame.assign(**floats.where(np.isfinite(floats)))
 
 
-def by_region(ceiling: np.ndarray, kept: np.ndarray, voxels: str | Path) -> dict[str, np.ndarray]:
-    """Noise ceilings of all kept voxels and of each region's; voxels without a ceiling are left out."""
-    rows = table(voxels, "xyz").iloc[kept]
+def by_region(
+    ceiling: np.ndarray, kept: np.ndarray, voxels: str | Path, atlases: Mapping[str, Collection[str]]
+) -> dict[str, np.ndarray]:
+    """Noise ceilings of all kept voxels and of each region's, in the order of the atlases; voxels without a
+    ceiling are left out."""
+    rows = table(voxels, ()).iloc[kept]
     has = np.isfinite(ceiling)
     groups = {"all voxels": ceiling[has]}
-    for atlas in rows.columns.drop(list("xyz")):
+    for atlas in rows.columns.drop(AXES, errors="ignore"):
         names = rows[atlas].fillna("").to_numpy()
-        for region in nsd_tree.REGIONS.get(atlas, sorted(set(names) - {""})):
+        for region in atlases.get(atlas, sorted(set(names) - {""})):
             chosen = has & (names == region)
-            if chosen.any() and atlas != "nsdgeneral":
+            if chosen.any() and atlas != region:
                 # a name such as mTL stands in several atlases
                 label = f"{region} ({atlas.removeprefix('floc-')})" if atlas.startswith("floc") else region
                 groups[label] = ceiling[chosen]

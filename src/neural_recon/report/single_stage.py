@@ -1,9 +1,9 @@
 """The section on what each stage adds: the full recipe beside its base images and its contexts alone."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.controls.single_stage import FULL, STAGES
 from neural_recon.models.noise_steps import steps_run
 from neural_recon.report import gallery, tables, words
@@ -14,7 +14,7 @@ SHOWN = 6  # images a subject
 
 
 def section(
-    people: Sequence[Results], stimuli: str | Path, painting: Mapping[str, Any]
+    people: Sequence[Results], stimuli: Pictures, painting: Mapping[str, Any]
 ) -> dict[str, Any] | None:
     """Tables and pictures of all subjects; None where the recipe has one stage only.
 
@@ -33,7 +33,7 @@ def section(
     }
 
 
-def _entry(person: Results, stimuli: str | Path) -> dict[str, Any]:
+def _entry(person: Results, stimuli: Pictures) -> dict[str, Any]:
     table = person.controls["single_stage"]
     metrics = tables.in_order(table["metric"])
     stages = {metric: table[table["metric"] == metric].to_dict("records") for metric in metrics}
@@ -48,7 +48,7 @@ def _entry(person: Results, stimuli: str | Path) -> dict[str, Any]:
     }
 
 
-def _cards(person: Results, stimuli: str | Path) -> list[Card]:
+def _cards(person: Results, stimuli: Pictures) -> list[Card]:
     """An even spread over the images painted from contexts alone, from the best of these to the worst."""
     path = person.files.contexts_only
     if path is None:

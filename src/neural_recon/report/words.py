@@ -174,12 +174,6 @@ def simulated(medians: Mapping[str, Mapping[str, float]]) -> str:
     return f"Median noise ceiling of the simulated voxels: {'; '.join(people)}." if people else ""
 
 
-def tuned(configuration: Mapping[str, Any]) -> bool:
-    """Whether the betas were tuned on repeated trials, those of test images included, by who made them."""
-    preparation = (configuration.get("nsd") or {}).get("preparation", "")
-    return configuration.get("demo") is None and "GLMdenoise_RR" in str(preparation)
-
-
 _PAINTING = {  # (from a base image, under guides)
     (True, True): "from these a first generator paints a blurry base image, and a second one the final image",
     (False, True): "under some of these, its guides, a generator paints the final image; the base image "
@@ -211,6 +205,7 @@ def introduction(demo: bool, subjects: int, ceiling: bool, base: bool = True, gu
 
 def notes(
     configuration: Mapping[str, Any],
+    tuned: str,
     metrics: Sequence[str],
     ceiling: bool,
     less_data: bool = False,
@@ -219,11 +214,11 @@ def notes(
 ) -> list[tuple[str, str]]:
     """What one has to know before believing the scores: (title, text) each.
 
-    `less_data`: how scores fall with less data is on the page; `controls`: which tables of controls are;
-    `strata`: scores by similarity to the nearest training image are.
+    `tuned`: as of `DataSet.tuned`; `less_data`: how scores fall with less data is on the page; `controls`:
+    which tables of controls are; `strata`: scores by similarity to the nearest training image are.
     """
     demo = configuration.get("demo") is not None
-    ridge, nsd = configuration.get("ridge") or {}, configuration.get("nsd") or {}
+    ridge = configuration.get("ridge") or {}
     draws = (configuration.get("evaluation") or {}).get("draws", 1) if "seeds" in controls else 1
     found = []
     if demo:
@@ -264,10 +259,10 @@ def notes(
             "Predictions are used as the ridge regression gives them: shrunk towards the training mean. No "
             "statistic of the test set enters.",
         ))  # fmt: skip
-    if tuned(configuration):
+    if tuned:
         found.append((
             "Betas tuned on repetitions",
-            f"The betas {nsd['preparation']} were themselves tuned on repeated trials, those of test images "
+            f"The betas {tuned} were themselves tuned on repeated trials, those of test images "
             "included, before they were published. Nothing downstream can undo that.",
         ))  # fmt: skip
     if HEADLINE in metrics:

@@ -11,14 +11,14 @@ Journal of Psychology 3: 2 r / (1 + |r|), the absolute value so that chance stay
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from neural_recon.core.errors import InputError
-from neural_recon.datasets.nsd import nsd_tree
+from neural_recon.datasets.dataset import AXES
 from neural_recon.responses import session_agreement
 from neural_recon.responses.noise_ceilings import noise_ceiling
 from neural_recon.responses.session_verdicts import judged
@@ -41,21 +41,26 @@ class Quality:
 
 
 def examine(
-    sessions: Iterable[np.ndarray], trials: pd.DataFrame, voxels: pd.DataFrame, seed: int = 0
+    sessions: Iterable[np.ndarray],
+    trials: pd.DataFrame,
+    voxels: pd.DataFrame,
+    seed: int = 0,
+    atlases: Mapping[str, Collection[str]] | None = None,
 ) -> Quality:
     """Look at all sessions of a subject, one after the other.
 
     Args:
         sessions: betas (n_trials, n_voxels) of each session, in the order of the sessions in `trials`.
         trials: table of `trials.trial_table`; its rows of a session in the order of the betas' rows.
-        voxels: the table of the betas' columns, as of `preparation.select_voxels`.
+        voxels: the table of the betas' columns, as of `DataSet.voxels`.
         seed: draws the voxels that sessions are compared by.
+        atlases: the regions of atlases in the order of the tables, as of `DataSet.atlases`.
 
     Raises:
         InputError: betas that do not fit the tables.
     """
     groups = dict(list(trials.groupby("session", sort=False)))
-    regions = regions_of(voxels)
+    regions = regions_of(voxels, atlases or {})
     chosen = np.sort(np.random.default_rng(seed).permutation(len(voxels))[:SAMPLE])
     repetitions = Repetitions(trials["image_id"].value_counts(), len(voxels) + len(regions))
     has_nan, constant = np.zeros(len(voxels), bool), np.zeros(len(voxels), bool)
@@ -191,11 +196,13 @@ class Repetitions:
         return pd.DataFrame({"r_halves": r, "reliability": 2 * r / (1 + abs(r)), "noise_ceiling": ceiling})
 
 
-def regions_of(voxels: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
+def regions_of(
+    voxels: pd.DataFrame, atlases: Mapping[str, Collection[str]]
+) -> dict[tuple[str, str], np.ndarray]:
     """(atlas, region) -> bool (n_voxels,), all voxels first as ("", "all voxels"); none empty."""
     regions = {("", "all voxels"): np.ones(len(voxels), bool)}
-    for atlas in voxels.columns.drop(list("xyz")):
-        for region in nsd_tree.REGIONS[atlas]:
+    for atlas in voxels.columns.drop(AXES, errors="ignore"):
+        for region in atlases.get(atlas, sorted(set(voxels[atlas]) - {""})):
             inside = (voxels[atlas] == region).to_numpy()
             if inside.any():
                 regions[atlas, region] = inside

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from neural_recon.config.configuration import Config, checked, read_raw
 from neural_recon.core.errors import InputError
+from neural_recon.core.refusals import all_there
 from neural_recon.evaluation import network_weights
 from neural_recon.features.space import space_kinds
 from neural_recon.models import weights
@@ -39,7 +40,7 @@ def examine(configfile: Path, folder: Path) -> tuple[list[str], dict[str, str]]:
     }
     checks: list[Callable[[], None]] = [plan.check_files, partial(_check_weights, config, folder)]
     # before the design is fetched there are no trials to count
-    planned = config.demo is not None or config.tree.expdesign.is_file()
+    planned = config.demo is not None or all_there(plan.read_for(["trials"], {}))
     for subject in config.subjects:
         sessions = len(config.sessions(subject))
         summary[subject] = f"{sessions} session{'s' if sessions > 1 else ''}"

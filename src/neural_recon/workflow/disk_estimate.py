@@ -4,16 +4,11 @@ import numpy as np
 
 from neural_recon import generation
 from neural_recon.core.errors import InputError
-from neural_recon.datasets.nsd.nsd_tree import N_SHARED, SHARED, TRIALS_PER_SESSION
-from neural_recon.datasets.nsd.volumes import read_mask
-from neural_recon.demo import cortex
 from neural_recon.models import weights
 from neural_recon.models.model_folders import picture_size
 from neural_recon.workflow.painting import Painting
 from neural_recon.workflow.plan import Chunk, Plan
 
-TYPICAL_VOXELS = 16_000  # nsdgeneral at 1.8 mm has 12,682 to 15,724 in the subjects with all sessions
-IMAGES_DESIGNED = 10_000  # a subject's, shared ones included
 RGB = 3
 DEMO_TRIAL = (
     45_000  # bytes of the demo's own data, seen in its runs: betas in both formats, a share of the stimuli
@@ -37,21 +32,21 @@ def estimate(plan: Plan, table: weights.Table) -> dict[str, float]:
     total = dict.fromkeys(("betas", "features", "kernels", "predictions", "pictures"), 0.0)
     chunks = set()
     for subject in config.subjects:
-        trials = TRIALS_PER_SESSION * len(config.sessions(subject))
         try:
-            trial_table = plan.trials(subject)
-            images = trial_table["image_id"].nunique()
-            test_trials = int(np.count_nonzero(trial_table["split"] == "test"))
+            shown = plan.trials(subject)
+            trials, images = len(shown), shown["image_id"].nunique()
+            test_trials = int(np.count_nonzero(shown["split"] == "test"))
             test, controls = len(plan.test_ids(subject)), len(plan.control_ids(subject))
             chunks |= set(plan.feature_chunks(subject))
         except InputError:
-            images, test = min(IMAGES_DESIGNED, trials), N_SHARED
-            test_trials = 3 * test
-            controls = config.evaluation.control_images
-            shared, own = N_SHARED, max(0, images - N_SHARED)
-            chunks |= {Chunk(SHARED, k) for k in range(-(-shared // config.features.chunk))}
-            chunks |= {Chunk(subject, k) for k in range(-(-own // config.features.chunk))}
-        n_voxels = voxels(plan, subject)
+            size = plan.data.size(subject, config.sessions(subject))
+            if size is None:
+                raise
+            trials, test, images = size.trials, size.test, max(size.test, sum(size.lists.values()))
+            test_trials, controls = 3 * test, config.evaluation.control_images
+            for name, n in size.lists.items():
+                chunks |= {Chunk(name, k) for k in range(-(-n // config.features.chunk))}
+        n_voxels = plan.data.n_voxels(subject)
         # float32: single trials, their averages, and the test images' single trials beside these
         train = images - test if config.responses.average else trials - test_trials
         total["betas"] += 4 * n_voxels * (trials + train + test + test_trials)
@@ -70,13 +65,3 @@ def estimate(plan: Plan, table: weights.Table) -> dict[str, float]:
             total["simulated data"] = total.get("simulated data", 0) + DEMO_TRIAL * trials
     total["features"] = 2 * len(chunks) * config.features.chunk * values  # float16
     return total
-
-
-def voxels(plan: Plan, subject: str) -> int:
-    """Voxels of nsdgeneral: the mask's, the simulated ones, or about as many as NSD's subjects have."""
-    try:
-        return int(read_mask(plan.config.tree.mask(subject), notes=[]).sum())
-    except InputError:
-        if plan.config.demo is None:
-            return TYPICAL_VOXELS
-        return int(cortex.build(plan.config.demo.seed, subject).labels["nsdgeneral"].sum())

@@ -5,6 +5,7 @@ Every check runs, whatever the others found, so that one look shows all there is
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from neural_recon.evaluation import comparison, network_weights, networks
 from neural_recon.features.space import Space, space_kinds
 from neural_recon.models import weights
 from neural_recon.responses import session_verdicts
-from neural_recon.workflow import disk_estimate, tree_checks
+from neural_recon.workflow import data_checks, disk_estimate
 from neural_recon.workflow.painting import Painting
 from neural_recon.workflow.plan import Plan
 
@@ -72,42 +73,36 @@ def examine(configfile: Path, folder: Path, thorough: bool = False) -> tuple[lis
 
 
 def check_data(plan: Plan, thorough: bool) -> Iterator[Finding]:
-    """The NSD tree: what all subjects share, then each subject's own; what is missing, and what is wrong."""
-    config, tree = plan.config, plan.config.tree
+    """The data set: what all subjects share, then each subject's own; what is missing, and what is wrong."""
+    config, folder = plan.config, plan.data.folder
+    at = f"{folder}: " if folder else ""
     if config.demo is None:
         files = plan.shared_files()
-        absent = {what: path for what, path in files.items() if not _there(path)}
-        no_root = not Path(tree.root).is_dir()
-        text = ", ".join(f"no {what} ({path})" for what, path in absent.items())
-        if absent and all(plan.fetches(path) for path in absent.values()):
-            text = "no such folder yet" if no_root else text
-            yield Finding("data", "note", f"{tree.root}: {text}; will be fetched")
-        elif no_root and not config.nsd.accept_terms:
-            yield Finding("data", "wrong", f"{tree.root}: no such folder; nsd.root names it")
+        absent = {path: what for path, what in files.items() if not _there(path)}
+        no_folder = folder is not None and not folder.is_dir()
+        text = ", ".join(f"no {_bare(what)} ({path})" for path, what in absent.items())
+        if absent and all(map(plan.data.fetches, absent)):
+            yield Finding(
+                "data", "note", f"{at}{'no such folder yet' if no_folder else text}; will be fetched"
+            )
+        elif no_folder and absent and not any(map(plan.data.fetches, absent)):
+            yield Finding("data", "wrong", f"{at}no such folder; {plan.data.hint(next(iter(absent)))}")
         elif absent:
-            yield Finding("data", "wrong", f"{tree.root}: {text}")
+            yield Finding("data", "wrong", f"{at}{text}")
         else:
-            yield Finding("data", "ok", f"{tree.root}: {', '.join(files)}")
-        yield from (Finding("data", "wrong", text) for text in tree_checks.shared_mistakes(plan))
-        yield from (Finding("data", "wrong", text) for text in tree_checks.content_mistakes(plan))
+            yield Finding("data", "ok", f"{at}{', '.join(map(_bare, files.values()))}")
+        yield from (Finding("data", "wrong", text) for text in data_checks.shared_mistakes(plan))
     else:
-        yield Finding("data", "ok", f"simulated: the workflow writes {tree.root}")
+        yield Finding("data", "ok", f"simulated: the workflow writes {folder}")
     for subject in config.subjects:
         if config.demo is None:
             yield _subject_files(plan, subject)
             notes: list[str] = []
-            mistakes = list(tree_checks.subject_mistakes(plan, subject, thorough, notes))
-            # what is wrong with a file by itself is said once
-            own = [str(path) for _, path in plan.subject_files(subject)]
-            mistakes += [
-                text
-                for text in tree_checks.use_mistakes(plan, subject)
-                if not any(path in text and path in said for path in own for said in mistakes)
-            ]
+            mistakes = data_checks.subject_mistakes(plan, subject, thorough, notes)
             yield from (Finding(subject, "wrong", text) for text in mistakes)
             yield from (Finding(subject, "note", text) for text in notes)
         # without the design there is no split to check, and that was said above
-        if config.demo is not None or _there(tree.expdesign):
+        if config.demo is not None or all(map(_there, plan.read_for(["trials"], {"subject": subject}))):
             try:
                 plan.trials(subject)
             except InputError as error:
@@ -128,34 +123,33 @@ def check_quality(config: Config, subject: str) -> Iterator[Finding]:
 
 def _subject_files(plan: Plan, subject: str) -> Finding:
     """What there is of a subject's files, in numbers."""
-    config, tree, settings = plan.config, plan.config.tree, plan.config.subjects[subject]
-    wanted, atlases, masks = config.sessions(subject), config.nsd.atlases, plan.region_files(subject)
-    paths = {session: tree.betas(subject, session, settings.format) for session in wanted}
-    no_session = [str(session) for session, path in paths.items() if not _there(path)]
-    no_atlas = [atlas for atlas in atlases if not _there(tree.roi(subject, atlas))]
-    no_mask = [path for path in masks if not _there(Path(path))]
-    parts = [
-        _count(no_session, len(wanted), "sessions"),
-        "mask" if _there(tree.mask(subject)) else "no mask",
-        _count(no_atlas, len(atlases), "atlases"),
-    ]
-    if masks:
-        parts.append(_count(no_mask, len(masks), "regions' masks"))
-    if config.responses.noise_ceiling == "ncsnr":
-        parts.append("noise ceilings" if _there(tree.ncsnr(subject)) else "no noise ceilings")
-    absent = [path for _, path in plan.subject_files(subject) if not _there(path)]
-    text = ", ".join(parts)
+    groups: dict[str, list[tuple[str, bool]]] = {}
+    for path, what in plan.subject_files(subject).items():
+        name, _, number = _bare(what.removesuffix(f" of {subject}")).rpartition(" ")
+        if not number.isdigit():  # but for one of several sessions
+            name, number = f"{name} {number}".strip(), path.name.partition(".")[0]
+        groups.setdefault(name, []).append((number, _there(path)))
+    text = ", ".join(_count(name, found) for name, found in groups.items())
+    absent = [path for path in plan.subject_files(subject) if not _there(path)]
     if not absent:
         return Finding(subject, "ok", text)
-    if all(map(plan.fetches, absent)):
+    if all(map(plan.data.fetches, absent)):
         return Finding(subject, "note", f"{text}; the rest will be fetched")
     return Finding(subject, "wrong", text)
 
 
-def _count(absent: list[str], n: int, what: str) -> str:
-    """How many of n there are, and where some are, which are missing."""
-    said = f"{n - len(absent)} of {n} {what}"
-    return said + f" (missing {', '.join(absent)})" if 0 < len(absent) < n else said
+def _bare(what: str) -> str:
+    """A description without its article."""
+    return re.sub("^(the|an?) ", "", what)
+
+
+def _count(name: str, found: list[tuple[str, bool]]) -> str:
+    """How many of some files there are, and where some are, which are missing."""
+    absent = [which for which, there in found if not there]
+    if len(found) == 1 and not found[0][0].isdigit():
+        return f"no {name}" if absent else name
+    said = f"{len(found) - len(absent)} of {len(found)} {name}{'es' if name.endswith('s') else 's'}"
+    return said + f" (missing {', '.join(absent)})" if 0 < len(absent) < len(found) else said
 
 
 def _there(path: Path) -> bool:
@@ -173,14 +167,12 @@ def check_files(plan: Plan, table: weights.Table, said: Iterable[str]) -> Iterat
     Args:
         said: what was found wrong so far.
     """
-    files: dict[Path, str] = {}
-    with contextlib.suppress(InputError):  # of weights that are nowhere, and said of them
-        files.update((path, what) for what, path in plan.files(table))
-    fetched = {weights.MODELS / place for place in plan.missing_weights(table)}
+    files = _files_taken(plan, table)
+    fetched = {weights.MODELS / place for place in weights.missing(files, table)}
     sentences = list(said)
     alike: dict[str, list[str]] = {}  # a closed folder or a share that is gone is one thing to fix
     for path, what in files.items():
-        if path in fetched or plan.fetches(path) or any(str(path) in one for one in sentences):
+        if path in fetched or plan.data.fetches(path) or any(str(path) in one for one in sentences):
             continue
         sentence = _refused(path, what)
         if sentence:
@@ -188,6 +180,14 @@ def check_files(plan: Plan, table: weights.Table, said: Iterable[str]) -> Iterat
     for first, *others in alike.values():
         more = f" (and {len(others)} more files)" if others else ""
         yield Finding("files", "wrong", f"{first[:-1]}{more}.")
+
+
+def _files_taken(plan: Plan, table: weights.Table) -> dict[Path, str]:
+    """Every file that a run takes and what it is, up to weights that are nowhere, which is said of them."""
+    files: dict[Path, str] = {}
+    with contextlib.suppress(InputError):
+        files.update((path, what) for what, path in plan.files(table))
+    return files
 
 
 def _refused(path: Path, what: str) -> str:
@@ -204,7 +204,7 @@ def _refused(path: Path, what: str) -> str:
 
 
 def check_tables(plan: Plan) -> Iterator[Finding]:
-    """What a run reads beside the tree and the weights: lists of ids, a judge, other methods' scores."""
+    """What a run reads besides data set and weights: lists of ids, a judge, other methods' scores."""
     config = plan.config
     readers: list[tuple[str, Callable[[], object]]] = [
         ("scores of another method", partial(comparison.other_lines, [path])) for path in plan.other_scores()
@@ -227,25 +227,14 @@ def check_tables(plan: Plan) -> Iterator[Finding]:
 
 
 def check_downloads(plan: Plan) -> tuple[list[Finding], float]:
-    """What the run will fetch of NSD, as its bucket says, and the bytes of it."""
-    objects = plan.missing_objects()
-    if not objects:
-        return [], 0
-    from neural_recon.datasets.nsd import (
-        bucket,  # boto3 takes long to import, and most runs have no use for it
-    )
-
+    """What the run will fetch of the data set, and the bytes of it."""
     topic = "data to fetch"
     try:
-        known = bucket.listing(objects)
-    except InputError as error:
-        return [Finding(topic, "note", f"{len(objects)} files, how large is not known: {error}")], 0
-    try:
-        sums = bucket.still_to_fetch(objects, known)
+        sums, unknown = plan.data.downloads(plan.missing())
     except InputError as error:
         return [Finding(topic, "wrong", str(error))], 0
-    text = ", ".join(f"{owner} {_size(size)}" for owner, (_, size) in sums)
-    return [Finding(topic, "note", text)], sum(size for _, (_, size) in sums)
+    text = unknown or ", ".join(f"{owner} {_size(size)}" for owner, size in sums.items())
+    return [Finding(topic, "note", text)] if text else [], sum(sums.values())
 
 
 def check_weights(config: Config, table: weights.Table) -> Iterator[Finding]:
@@ -321,10 +310,10 @@ def check_disk(plan: Plan, table: weights.Table, data: float = 0) -> Iterator[Fi
     """What results, weights and `data` still to be fetched (bytes) will fill, against what is free."""
     config = plan.config
     results = config.results
-    fetched = plan.missing_weights(table)
+    fetched = weights.missing(_files_taken(plan, table), table)
     needs = {weights.MODELS: GB * sum(file.gigabytes for file in fetched.values())}
-    if data:
-        needs[Path(config.nsd.root)] = data
+    if data and plan.data.folder is not None:
+        needs[plan.data.folder] = data
     try:
         parts = disk_estimate.estimate(plan, table)
     except (InputError, OSError, ValueError, KeyError):
@@ -369,7 +358,7 @@ def next_step(findings: list[Finding], configfile: Path) -> str:
         )
     advice = {
         "configuration": "mend the configuration (config/README.md has every key)",
-        "data": "lay NSD's files under nsd.root or set nsd.accept_terms (README.md, Real data)",
+        "data": "put the files where dataset names them, or have them fetched (README.md, Real data)",
         "quality": "mend the sessions that do not agree",
         "weights": "mend what is said of the weights",
         "disk": "make room, or set pathvars.results to a larger disk",

@@ -101,7 +101,8 @@ def _files_read(
 def split_lists(config: Config, stimuli: Path) -> Iterator[Reading]:
     """The test sets of a configuration, which names of pictures could be positions in: its own list, in
     ascending order, and as they were first shown; none of a demo with other stimuli."""
-    if config.demo is not None and not _same_file(config.tree.stimuli, stimuli):
+    own = config.data.files("pictures")
+    if config.demo is not None and not any(_same_file(path, stimuli) for path in own):
         return
     plan, seen = Plan(config), set()
     if config.split.test:

@@ -1,37 +1,33 @@
 """Which files a target needs: chunks of features, chunks of reconstructions, test images.
 
-Features belong to stimuli, not to subjects: the images that all subjects see form the list "shared", the
-others one list a subject. A list is cut into chunks by position, so that another session or subject leaves
-the chunks that are there untouched.
+Features belong to stimuli, not to subjects: a data set has them in lists, such as the images that all
+subjects see and those of one subject alone. A list is cut into chunks, so that another session or subject
+leaves the chunks that are there untouched.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from neural_recon.config.configuration import Config
-from neural_recon.config.sections import TERMS
 from neural_recon.core.errors import InputError
 from neural_recon.core.refusals import is_there
-from neural_recon.datasets.nsd import nsd_tree
+from neural_recon.datasets.dataset import DataSet, Part
 from neural_recon.datasets.trials import read_lists, trial_table
 from neural_recon.evaluation import network_weights
 from neural_recon.features.space import space_kinds
 from neural_recon.models import weights
 from neural_recon.workflow.painting import Painting
 
-if TYPE_CHECKING:
-    from neural_recon.demo.design import Design
-
 
 @dataclass(frozen=True)
 class Chunk:
-    """Chunk `index` of the stimulus list `stimuli` ("shared" or a subject)."""
+    """Chunk `index` of the data set's list `stimuli`."""
 
     stimuli: str
     index: int
@@ -43,43 +39,33 @@ class Chunk:
 
 
 class Plan:
-    """What a configuration asks for; reads the experiment design once."""
+    """What a configuration asks for; reads the data set's tables once."""
 
     def __init__(self, config: Config):
         self.config = config
 
     @functools.cached_property
-    def _demo_design(self) -> "Design | None":
+    def data(self) -> DataSet:
+        """The data set; of the demo, which the workflow itself will write, what it will be."""
         if self.config.demo is None:
-            return None
-        # the demo's design is known before its file is written, so that the whole DAG can be planned
-        from neural_recon.demo import design
+            return self.config.data
+        from neural_recon.demo.design import Simulated
 
-        return design.of(self.config.demo)
-
-    def design(self, subject: str, sessions: list[int]) -> pd.DataFrame:
-        """One row a trial, as `nsd_tree.read_design`."""
-        if self._demo_design is not None:
-            return self._demo_design.trials(subject, sessions)
-        return nsd_tree.design_table(*self._experiment, subject, sessions)
-
-    @functools.cached_property
-    def _experiment(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return nsd_tree.read_experiment(self.config.tree.expdesign)
+        return Simulated(self.config)
 
     @functools.cache  # noqa: B019 - one plan lives as long as the program
     def trials(self, subject: str) -> pd.DataFrame:
         """One row a trial of the subject's sessions, with its split.
 
         Raises:
-            InputError: lists that contradict each other or NSD, or fewer than two test images (every score
-                compares each with the others).
+            InputError: lists that contradict each other or the data set, or fewer than two test images (every
+                score compares each with the others).
         """
-        split, design = self.config.split, self.design(subject, self.config.sessions(subject))
+        split, design = self.config.split, self.data.trials(subject, self.config.sessions(subject))
         files = self.split_files(subject)
         train, test = read_lists(**files)
         try:
-            table = trial_table(design, train, test)
+            table = trial_table(design, self.data.n_images, train, test)
         except InputError as error:
             lists = ", ".join(str(path) for path in files.values() if path)
             raise InputError(f"{lists or subject}: {error}") from error
@@ -100,96 +86,92 @@ class Plan:
         return {"train": split.train, "test": split.test, "clusters": clusters}
 
     def _check_published(self, subject: str, table: pd.DataFrame) -> None:
-        found = table.groupby("split")["image_id"].nunique().to_dict()
-        if found != nsd_tree.PUBLISHED_IMAGES:
+        found, published = table.groupby("split")["image_id"].nunique().to_dict(), self.data.published
+        if published is not None and found != published.images:
+            path, *_ = self.data.files("trials", subject)
             raise InputError(
-                f"{self.config.tree.expdesign}: expected the published split of {subject}, "
-                f"{nsd_tree.PUBLISHED_IMAGES}, found {found}; is it NSD's own design?"
+                f"{path}: expected the published split of {subject}, {published.images}, found {found}; "
+                "is it the data set's own design?"
             )
 
     def check(self) -> None:
-        """Raise an InputError on the first missing file of the tree, or mistake in design and splits."""
+        """Raise an InputError on the first missing file, or mistake in trials and splits."""
         self.check_files()
         for subject in self.config.subjects:
             self.trials(subject)
 
     def check_files(self) -> None:
-        """Raise an InputError on the first file of the tree that is missing and will not be fetched.
+        """Raise an InputError on the first file of the data set that is missing and will not be fetched.
 
-        The demo's tree is written by the workflow itself, so its files may come later.
+        The demo's are written by the workflow itself, so they may come later.
         """
         if self.config.demo is not None:
             return
-        for what, path in self.tree_files():
-            if is_there(path, what) or self.fetches(path):
-                continue
-            offer = f" Or to fetch it, read the terms at {TERMS} and set nsd.accept_terms: true."
-            key = "nsd.instances or nsd.coco" if what.endswith("of COCO") else "nsd.root"
-            key = "evaluation.scenes" if what == "the scenes" else key
-            raise InputError(
-                f"{path}: expected {what}, found no such file; is {key} right?"
-                + (offer if self.obtainable(path) else "")
-            )
-
-    def obtainable(self, path: Path) -> bool:
-        """Whether a file is one that the workflow could fetch: one of NSD's bucket, or the captions."""
-        tree = self.config.tree
-        return tree.key(path) is not None or path == tree.captions
-
-    def fetches(self, path: Path) -> bool:
-        """Whether a run fetches this file where it is missing."""
-        return self.config.nsd.accept_terms and self.obtainable(path)
+        for path, what in self.data_files().items():
+            if not (is_there(path, what) or self.data.fetches(path)):
+                scenes = what == "the scenes"
+                hint = "is evaluation.scenes right?" if scenes else self.data.hint(path)
+                raise InputError(f"{path}: expected {what}, found no such file; {hint}")
 
     def missing(self) -> list[Path]:
         """The files that a run fetches, each once; what is there is never fetched again."""
         if self.config.demo is not None:
             return []
-        paths = dict.fromkeys(path for _, path in self.tree_files())
-        return [path for path in paths if self.fetches(path) and _absent(path)]
+        return [path for path in self.data_files() if self.data.fetches(path) and _absent(path)]
 
-    def missing_objects(self) -> dict[str, Path]:
-        """Those of them that come from NSD's bucket, by their keys there."""
-        keys = {self.config.tree.key(path): path for path in self.missing()}
-        return {key: path for key, path in keys.items() if key is not None}
-
-    def fetch_design(self) -> None:
-        """Fetch the experiment design where a run would: without this small file nothing can be planned."""
-        expdesign = self.config.tree.expdesign
-        key = self.config.tree.key(expdesign)
-        if key is not None and expdesign in self.missing():
-            from neural_recon.datasets.nsd import (
-                bucket,  # boto3 takes long to import, and most runs have no use for it
-            )
-
-            bucket.fetch_object(key, expdesign)
-
-    def tree_files(self) -> Iterator[tuple[str, Path]]:
-        """What the configuration reads of the NSD tree, and beside it: (description, path)."""
-        descriptions = {"design": "NSD's experiment design", "stimuli": "NSD's pictures"}
-        for what, path in self.shared_files().items():
-            yield descriptions.get(what, f"the {what}"), path
+    def data_files(self) -> dict[Path, str]:
+        """All that is read of the data set, and what it is: what all subjects share, then each subject's."""
+        files = self.shared_files()
         for name in self.config.subjects:
-            for what, path in self.subject_files(name):
-                yield f"{what} of {name}", path
+            files |= self.subject_files(name)
+        return files
 
-    def shared_files(self) -> dict[str, Path]:
-        """What all subjects share, by name."""
-        tree = self.config.tree
-        files = {"design": tree.expdesign, "stimuli": tree.stimuli}
-        return {**files, **self.config.caption_files, **self.config.content_files}
+    def shared_files(self) -> dict[Path, str]:
+        """What all subjects share, and what it is."""
+        data, scenes = self.data, self.config.evaluation.scenes
+        content = {Path(scenes): "the scenes"} if scenes else data.files("content")
+        return {
+            **data.files("lists"), **data.files("pictures"), **data.files("captions"), **content,
+        }  # fmt: skip
 
-    def subject_files(self, name: str) -> Iterator[tuple[str, Path]]:
-        """What a subject has alone: (description, path)."""
-        tree, subject = self.config.tree, self.config.subjects[name]
-        yield "the mask", tree.mask(name)
-        for atlas in self.config.nsd.atlases:
-            yield "an atlas", tree.roi(name, atlas)
-        if self.config.responses.noise_ceiling == "ncsnr":
-            yield "the noise ceilings", tree.ncsnr(name)
-        for mask in self.region_files(name):
-            yield "a region's mask", Path(mask)
-        for session in self.config.sessions(name):
-            yield f"session {session}", tree.betas(name, session, subject.format)
+    def subject_files(self, name: str) -> dict[Path, str]:
+        """What a subject has alone, and what it is."""
+        config, data = self.config, self.data
+        files = {**data.files("trials", name), **data.files("grid", name), **data.files("voxels", name)}
+        if config.responses.noise_ceiling == "ncsnr":
+            files |= data.files("noise_ceilings", name)
+        files |= data.region_files(name, self.regions)
+        for session in config.sessions(name):
+            files |= data.files("betas", name, session)
+        return {path: what for path, what in files.items() if path not in self.shared_files()}
+
+    def read_for(self, parts: Iterable[Part | Literal["regions"]], names: Mapping[str, str]) -> list[Path]:
+        """The files of the data set that some answers are read from.
+
+        Args:
+            parts: those of `DataSet.files`, and regions: those of all sets.
+            names: of the job: subject, or who, a subject or "all"; without either the answers are of all.
+                And session, if one has to.
+        """
+        who, session = names.get("subject") or names.get("who", "all"), int(names.get("session", 0))
+        files: dict[Path, str] = {}
+        for subject in self.config.subjects if who == "all" else [who]:
+            for part in parts:
+                if part == "regions":
+                    files |= self.data.region_files(subject, self.regions)
+                else:
+                    files |= self.data.files(part, subject, session)
+        return list(files)
+
+    @property
+    def knows_content(self) -> bool:
+        """Whether it is known what the pictures show."""
+        return self.config.evaluation.scenes is not None or "content" in self.data.offers
+
+    @property
+    def regions(self) -> list[str]:
+        """The regions of all sets."""
+        return [region for members in self.config.regions.sets.values() for region in members]
 
     def files(self, table: weights.Table) -> Iterator[tuple[str, Path]]:
         """Everything that a run takes and does not write itself, weights to be fetched included:
@@ -200,7 +182,7 @@ class Plan:
         """
         config = self.config
         if config.demo is None:
-            yield from self.tree_files()
+            yield from ((what, path) for path, what in self.data_files().items())
         for name in ("train", "test"):
             if path := getattr(config.split, name):
                 yield f"the list split.{name}", Path(path)
@@ -227,11 +209,6 @@ class Plan:
     def other_scores(self) -> list[Path]:
         """The tables of `neural-recon evaluate` that join the comparison."""
         return sorted((self.config.results / "others").glob("*.tsv"))
-
-    def region_files(self, subject: str) -> list[str]:
-        """The mask files among the regions."""
-        sets = [self.config.nsd.regions, *self.config.regions.sets.values()]
-        return sorted({path for names in sets for path in nsd_tree.mask_files(names, subject).values()})
 
     @functools.cache  # noqa: B019 - every job of a subject asks
     def test_ids(self, subject: str) -> np.ndarray:
@@ -266,12 +243,12 @@ class Plan:
     @functools.cache  # noqa: B019
     def feature_chunks(self, subject: str) -> tuple[Chunk, ...]:
         """The chunks with the features of the subject's training and test images."""
-        trials = self.trials(subject)
-        positions = np.unique(trials.loc[trials["split"] != "unused", "position"]) - 1
-        size = self.config.features.chunk
-        shared = np.unique(positions[positions < nsd_tree.N_SHARED] // size)
-        own = np.unique((positions[positions >= nsd_tree.N_SHARED] - nsd_tree.N_SHARED) // size)
-        return (*(Chunk(nsd_tree.SHARED, int(k)) for k in shared), *(Chunk(subject, int(k)) for k in own))
+        trials, size = self.trials(subject), self.config.features.chunk
+        used = trials.loc[trials["split"] != "unused", "image_id"].unique()
+        places = {
+            name: np.flatnonzero(np.isin(self.data.list_ids(name), used)) for name in self.data.lists(subject)
+        }
+        return tuple(Chunk(name, int(k)) for name, where in places.items() for k in np.unique(where // size))
 
 
 def _fixed(ids: np.ndarray) -> np.ndarray:

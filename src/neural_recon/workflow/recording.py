@@ -37,8 +37,9 @@ from neural_recon.workflow.provenance import (
 
 logger = logging.getLogger(__name__)
 
-HASHED = 50_000_000  # bytes: larger files of NSD's tree (39 GB of betas a subject) are not hashed
-LARGE = 2_000_000_000  # bytes: nor are larger files that lie elsewhere, such as a copy of NSD's stimuli
+DATA = "data"  # the input of rules that read the data set
+HASHED = 50_000_000  # bytes: larger files of the data set (NSD: 39 GB of betas a subject) are not hashed
+LARGE = 2_000_000_000  # bytes: nor are larger files that lie elsewhere
 SMALL = 1_000_000  # bytes: a command keeps no hash of such a file, of which no job asks: pictures are many
 CODE = ("src", "workflow", "Snakefile")  # of a checkout: what makes results
 # Distributions whose versions can change a result, by the name they are imported under.
@@ -209,7 +210,7 @@ def _input(begun: Job, name: str, path: Path, before: os.stat_result) -> Input:
         of, shown = "result", full.relative_to(results).as_posix()
     elif any(full.is_relative_to(Path(p).absolute()) for p in _weights(config)):
         of = "weights"
-    elif full.is_relative_to(Path(config["nsd"]["root"]).absolute()):
+    elif name == DATA:
         of = "data"
     size = (
         sum(f.stat().st_size for f in provenance.files_below(path).values())

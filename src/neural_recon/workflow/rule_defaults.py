@@ -14,7 +14,7 @@ from typing import Any
 def complete(
     workflow: Any, folder: Path, code: Callable[[str], str], environment: Path, untimed: Collection[str]
 ) -> None:
-    """Give the rules whose files lie in `folder` what they have alike; what a rule says itself stays.
+    """Give the rules of files in `folder` or below it what they have alike; what a rule says itself stays.
 
     Args:
         workflow: Snakemake's, all rules read.
@@ -25,7 +25,7 @@ def complete(
     """
     for rule in workflow.rules:
         # without output where the configuration asks for nothing of it
-        if rule.script is None or not rule.output or Path(rule.snakefile).parent != folder:
+        if rule.script is None or not rule.output or not Path(rule.snakefile).is_relative_to(folder):
             continue
         of = _file_name(rule)
         rule.log_modifier = rule.benchmark_modifier = rule.output_modifier

@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from neural_recon import datasets
 from neural_recon.core.errors import InputError
-from neural_recon.datasets.nsd.coco import caption_table, write_captions
-from neural_recon.datasets.nsd.nsd_tree import read_captions
+from neural_recon.datasets.kinds.nsd import CAPTIONS
+from neural_recon.datasets.nsd import nsd_tree
+from neural_recon.datasets.nsd.coco import caption_table
 
 
 @pytest.fixture
@@ -39,14 +41,23 @@ def test_rows_are_image_ids(files):
     ]
 
 
-def test_file_is_read_as_the_curated_one(files, tmp_path):
-    path = tmp_path / "results/captions.npy"
-    write_captions(path, *files)
-    assert read_captions(path, [1, 2]) == [
-        ["A dog.", "A dog in Łódź.", "Dog."],
-        [f"zebra {k}" for k in range(5)],
-    ]
-    assert np.load(path).shape == (3, 5)
+def test_captions_are_read_as_out_of_the_curated_file(files, tmp_path):
+    table, paths = files
+    tree = nsd_tree.Tree(tmp_path / "nsd")
+    tree.stimulus_info.parent.mkdir(parents=True)
+    tree.stimulus_info.write_bytes(table.read_bytes())
+    coco = tmp_path / "coco"
+    coco.mkdir()
+    for path, name in zip(paths, CAPTIONS, strict=True):
+        (coco / name).write_bytes(path.read_bytes())
+    tree.captions.parent.mkdir()
+    np.save(tree.captions, caption_table(*files))
+    for more in ({}, {"coco": str(coco)}):
+        data = datasets.load({"dataset": {"kind": "nsd", "root": str(tmp_path / "nsd"), **more}})
+        assert data.captions([1, 2]) == [
+            ["A dog.", "A dog in Łódź.", "Dog."],
+            [f"zebra {k}" for k in range(5)],
+        ]
 
 
 def test_image_without_captions_is_named(files):

@@ -50,7 +50,7 @@ def session(rng):
 
 
 def test_design_of_the_real_experiment(mini):
-    design = nsd_tree.read_design(mini.expdesign, "subj01", range(1, 38))
+    design = nsd_tree.design_table(*nsd_tree.read_experiment(mini.expdesign), "subj01", range(1, 38))
     assert len(design) == 27_750
     assert design["position"][:3].tolist() == [626, 5013, 4850]
     images = design.drop_duplicates("image_id")
@@ -61,30 +61,40 @@ def test_design_of_the_real_experiment(mini):
 
 @pytest.mark.parametrize("subject", ["subj01", "subj02", "subj05", "subj07"])
 def test_published_split_by_name(mini, subject):
-    raw = {"recipe": "brain_diffuser_small", "nsd": {"root": str(mini.root)}, "split": {"name": "published"}}
+    raw = {
+        "recipe": "brain_diffuser_small",
+        "dataset": {"kind": "nsd", "root": str(mini.root)},
+        "split": {"name": "published"},
+    }
     trials = Plan(Config.model_validate(resolve({**raw, "subjects": {subject: {}}}, ROOT))).trials(subject)
     assert len(trials) == 27_750
     assert trials.groupby("split")["image_id"].nunique().to_dict() == {"test": 982, "train": 8859}
 
 
 def test_published_split_of_another_design_is_refused(mini, monkeypatch):
-    raw = {"recipe": "brain_diffuser_small", "nsd": {"root": str(mini.root)}, "split": {"name": "published"}}
+    raw = {
+        "recipe": "brain_diffuser_small",
+        "dataset": {"kind": "nsd", "root": str(mini.root)},
+        "split": {"name": "published"},
+    }
     plan = Plan(Config.model_validate(resolve({**raw, "subjects": {"subj01": {}}}, ROOT)))
-    design = plan.design("subj01", list(range(1, 38)))
-    monkeypatch.setattr(plan, "design", lambda *_: design[design["session"] < 37])
-    with pytest.raises(InputError, match=r"expected the published split of subj01, .*is it NSD's own design"):
+    design = plan.data.trials("subj01", list(range(1, 38)))
+    monkeypatch.setattr(plan.data, "trials", lambda *_: design[design["session"] < 37])
+    with pytest.raises(
+        InputError, match=r"expected the published split of subj01, .*is it the data set's own design"
+    ):
         plan.trials("subj01")
 
 
 def test_whole_design_shows_every_image_three_times(mini):
-    design = nsd_tree.read_design(mini.expdesign, "subj02", range(1, 41))
+    design = nsd_tree.design_table(*nsd_tree.read_experiment(mini.expdesign), "subj02", range(1, 41))
     assert design.groupby("image_id").size().value_counts().to_dict() == {3: 10_000}
     assert design.groupby("image_id")["repetition"].agg(list).map(tuple).unique().tolist() == [(1, 2, 3)]
 
 
 def test_design_rows_are_those_of_the_matlab_formula(mini):
     content = scipy.io.loadmat(mini.expdesign)
-    design = nsd_tree.read_design(mini.expdesign, "subj02", [7, 3])
+    design = nsd_tree.design_table(*nsd_tree.read_experiment(mini.expdesign), "subj02", [7, 3])
     assert design["session"].tolist() == [7] * 750 + [3] * 750
     ordering = content["masterordering"][0].astype(int)
     for row in (0, 749, 750, 1200):
@@ -107,19 +117,19 @@ def test_design_rows_are_those_of_the_matlab_formula(mini):
 )
 def test_unknown_subjects_and_sessions(mini, subject, sessions, message):
     with pytest.raises(InputError, match=message):
-        nsd_tree.read_design(mini.expdesign, subject, sessions)
+        nsd_tree.design_table(*nsd_tree.read_experiment(mini.expdesign), subject, sessions)
 
 
 def test_broken_design(tmp_path):
     path = tmp_path / "nsd_expdesign.mat"
     with pytest.raises(InputError, match="no such file"):
-        nsd_tree.read_design(path, "subj01", [1])
+        nsd_tree.design_table(*nsd_tree.read_experiment(path), "subj01", [1])
     path.write_bytes(b"not MATLAB")
     with pytest.raises(InputError, match="cannot be read"):
-        nsd_tree.read_design(path, "subj01", [1])
+        nsd_tree.design_table(*nsd_tree.read_experiment(path), "subj01", [1])
     scipy.io.savemat(path, {"masterordering": np.ones((1, 750))})
     with pytest.raises(InputError, match="found no subjectim, sharedix"):
-        nsd_tree.read_design(path, "subj01", [1])
+        nsd_tree.design_table(*nsd_tree.read_experiment(path), "subj01", [1])
 
 
 @pytest.mark.parametrize("subject", ["subj01", "subj02"])

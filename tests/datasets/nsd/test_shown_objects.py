@@ -9,6 +9,9 @@ import pytest
 from neural_recon.core.errors import InputError
 from neural_recon.datasets.nsd import shown_objects
 from neural_recon.demo import scenes, tree
+from neural_recon.demo.judge import from_scenes
+
+COLUMNS = ("image_id", "n_objects", "main_category", "categories", "crowd")
 
 
 def annotation(image, category, box, crowd=0):
@@ -65,7 +68,7 @@ def coco(tmp_path):
 
 def test_objects_under_the_crop(coco):
     table = shown_objects.from_coco(*coco)
-    assert tuple(table) == shown_objects.COLUMNS
+    assert tuple(table) == COLUMNS
     assert table.to_numpy().tolist() == [
         [0, 3, "person", "person, car, cup", False],
         [1, 1, "car", "car", False],  # 100 of the car's 160 rows, 60 of the person's 150
@@ -131,7 +134,7 @@ def test_wrong_instances_are_one_sentence(coco, old, new, message):
 def test_image_in_no_file_is_named(coco):
     with pytest.raises(InputError, match=r"entry for COCO id 20 \(NSD id 1, and 0 more\), found none in"):
         shown_objects.from_coco(coco[0], coco[1][:1])
-    with pytest.raises(InputError, match=r"no such file .* nsd.instances names its folder"):
+    with pytest.raises(InputError, match=r"no such file .* dataset.instances names its folder"):
         shown_objects.from_coco(coco[0], [coco[1][0], coco[1][1].with_name("no.json")])
 
 
@@ -149,8 +152,8 @@ def test_scenes_of_the_demo(tmp_path):
     drawn = [scenes.sample(3, index) for index in range(40)]
     path = tmp_path / "scenes.parquet"
     tree.scene_table(np.arange(40), drawn).to_parquet(path)
-    table = shown_objects.from_scenes(path)
-    assert tuple(table) == shown_objects.COLUMNS
+    table = from_scenes(path)
+    assert tuple(table) == COLUMNS
     for row, scene in zip(table.itertuples(), drawn, strict=True):
         kinds = [thing.kind for thing in scene.objects]
         assert (row.n_objects, row.main_category) == (len(kinds), kinds[0])
@@ -158,4 +161,4 @@ def test_scenes_of_the_demo(tmp_path):
     assert set(table["n_objects"]) == {1, 2}
     pd.DataFrame({"image_id": [1]}).to_parquet(path)
     with pytest.raises(InputError, match="the columns n_objects, main_kind, second_kind, found image_id"):
-        shown_objects.from_scenes(path)
+        from_scenes(path)

@@ -1,6 +1,5 @@
 """Training images in the place of reconstructions."""
 
-import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -20,11 +19,8 @@ TRAIN, TEST = np.arange(20, 30), np.array([3, 5, 8, 11])
 
 
 @pytest.fixture
-def stimuli(tmp_path, rng):
-    pictures = rng.integers(0, 256, (30, SIDE, SIDE, 3), np.uint8)
-    with h5py.File(tmp_path / "stimuli.hdf5", "w") as file:
-        file["imgBrick"] = pictures
-    return pictures
+def stimuli(rng):
+    return rng.integers(0, 256, (30, SIDE, SIDE, 3), np.uint8)
 
 
 def test_nearest_is_what_every_pair_says(rng):
@@ -48,9 +44,9 @@ def test_random_image_belongs_to_its_test_image():
     assert random_images(np.arange(500), TRAIN, seed=2).tolist() != ids.tolist()
 
 
-def test_mean_picture(monkeypatch, tmp_path, stimuli):
+def test_mean_picture(monkeypatch, stimuli):
     monkeypatch.setattr(baselines, "READ_AT_ONCE", 3)
-    found = mean_picture(tmp_path / "stimuli.hdf5", TRAIN, 6)
+    found = mean_picture(stimuli.__getitem__, TRAIN, 6)
     small = [np.asarray(Image.fromarray(stimuli[i]).resize((6, 6), Image.Resampling.BILINEAR)) for i in TRAIN]
     assert np.abs(found - np.mean(small, axis=0)).max() <= 0.5 + 1e-4
 
@@ -66,7 +62,7 @@ def test_file_holds_training_images(monkeypatch, tmp_path, stimuli, rng):
     path = tmp_path / "baselines.h5"
     write_baselines(
         path,
-        tmp_path / "stimuli.hdf5",
+        stimuli.__getitem__,
         tmp_path / "decoded.h5",
         [tmp_path / "chunk.h5"],
         TRAIN,

@@ -1,6 +1,6 @@
 """Fetch NSD's files from its public bucket, without credentials: what has arrived is never asked for again.
 
-A key of the bucket is the file's path below `nsd.root`. boto3's own variables AWS_ENDPOINT_URL_S3 and
+A key of the bucket is the file's path below `dataset.root`. boto3's own variables AWS_ENDPOINT_URL_S3 and
 AWS_ENDPOINT_URL name a mirror instead.
 """
 

@@ -1,6 +1,5 @@
 """The captions of NSD's images: COCO's, as a table of strings (images, 5)."""
 
-import logging
 import os
 from collections.abc import Sequence
 
@@ -9,11 +8,8 @@ import pandas as pd
 
 from neural_recon.core.errors import InputError
 from neural_recon.core.file_kinds import EMPTY, TEXT, explained
-from neural_recon.core.files import whole
 from neural_recon.core.texts import read_json
 from neural_recon.models.weights import HUB, Download
-
-logger = logging.getLogger(__name__)
 
 N_CAPTIONS = 5
 LONGEST = 1000  # characters of a caption; COCO's longest has 250
@@ -24,19 +20,6 @@ CURATED = Download(
     revision="main",
     path="COCO_73k_annots_curated.npy",
 )
-
-
-def write_captions(
-    path: str | os.PathLike[str], stimuli: str | os.PathLike[str], annotations: Sequence[str]
-) -> None:
-    """Write the table of `caption_table` as an .npy file that `nsd_tree.read_captions` reads."""
-    table = caption_table(stimuli, annotations)
-    with whole(path) as temporary:
-        np.save(temporary, table)
-    counts = np.count_nonzero(table, axis=1)
-    logger.info(
-        "%d images, %d of them with fewer than %d", len(table), np.sum(counts < N_CAPTIONS), N_CAPTIONS
-    )
 
 
 def caption_table(stimuli: str | os.PathLike[str], annotations: Sequence[str]) -> np.ndarray:
@@ -97,7 +80,7 @@ def stimulus_table(stimuli: str | os.PathLike[str], *more: str) -> pd.DataFrame:
 
 def _captions(path: str | os.PathLike[str]) -> list[tuple[int, str]]:
     """COCO id and text of every caption, in the file's order."""
-    content = read_json(path, "COCO's captions (nsd.coco names their folder)", LARGEST)
+    content = read_json(path, "COCO's captions (dataset.coco names their folder)", LARGEST)
     try:
         captions = [(int(row["image_id"]), str(row["caption"])) for row in content["annotations"]]
     except (ValueError, KeyError, TypeError, OverflowError) as error:

@@ -112,28 +112,6 @@ class Tree:
         return Path(self.root) / f"nsddata_betas/ppdata/{subject}/{self.space}/{self.preparation}"
 
 
-def read_design(expdesign: str | Path, subject: str, sessions: Sequence[int]) -> pd.DataFrame:
-    """Read which image each trial of a subject's sessions showed.
-
-    Args:
-        expdesign: `nsd_expdesign.mat`, with `masterordering`, `subjectim` and `sharedix`.
-        subject: "subj01" to "subj08".
-        sessions: 1-based sessions, in the order wanted.
-
-    Returns:
-        One row a trial; columns as of `design_table`.
-
-    Raises:
-        InputError: no such file, subject or session, or a file without these variables.
-    """
-    path = Path(expdesign)
-    ordering, images, shared = read_experiment(path)
-    frame = design_table(ordering, images, shared, subject, sessions)
-    logger.info("%s: %s, sessions %s, %d trials of %d images",
-                path, subject, list(sessions), len(frame), frame["image_id"].nunique())  # fmt: skip
-    return frame
-
-
 def read_experiment(expdesign: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The variables of `nsd_expdesign.mat`: masterordering (trials,), subjectim (8, images) and sharedix
     (shared images,), int64 and 1-based, for `design_table`.
@@ -206,22 +184,6 @@ def design_table(
             "shared": np.isin(image, sharedix),
         }
     )
-
-
-def chunk_ids(expdesign: str | Path, stimuli: str, chunk: int, size: int) -> np.ndarray:
-    """NSD ids (0-based) of one chunk of a list of stimuli, cut by position.
-
-    The list is "shared" (positions 1 to 1,000, the same for all subjects) or a subject's own (the others).
-
-    Args:
-        expdesign: `nsd_expdesign.mat`.
-        stimuli: "shared" or a subject.
-        chunk: 0-based number of the chunk of `size` images; the last one of a list may be shorter.
-    """
-    _, images, _ = read_experiment(expdesign)
-    ids = images[0 if stimuli == SHARED else list(SESSIONS).index(stimuli)] - 1
-    ids = ids[:N_SHARED] if stimuli == SHARED else ids[N_SHARED:]
-    return ids[chunk * size : (chunk + 1) * size]
 
 
 def shared_as_met(expdesign: str | Path, sessions: int) -> np.ndarray:

@@ -21,29 +21,13 @@ import pandas as pd
 
 from neural_recon.core.errors import InputError
 from neural_recon.core.file_kinds import JSON, another_kind
-from neural_recon.core.files import read_table
 from neural_recon.core.refusals import refusal
 from neural_recon.datasets.nsd.coco import stimulus_table
 
 logger = logging.getLogger(__name__)
 
 LEAST_SHARE, LEAST_AREA = 0.5, 0.005
-COLUMNS = ("image_id", "n_objects", "main_category", "categories", "crowd")
 _SPACE = re.compile(r"\s*")
-
-
-def from_scenes(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """The demo's table of scenes with the columns of `COLUMNS`.
-
-    Raises:
-        InputError: no such table.
-    """
-    columns = ["image_id", "n_objects", "main_kind", "second_kind"]
-    scenes = read_table(path, columns, f"a table (Parquet) with the columns {', '.join(columns)}")
-    kinds = [list(dict.fromkeys(filter(None, both))) for both in scenes[columns[2:]].to_numpy()]
-    return scenes[columns[:2]].assign(
-        main_category=scenes["main_kind"], categories=[", ".join(some) for some in kinds], crowd=False
-    )
 
 
 def from_coco(stimuli: str | os.PathLike[str], annotations: Sequence[str | os.PathLike[str]]) -> pd.DataFrame:
@@ -162,7 +146,7 @@ def read_instances(
         table["name"] = [names[category] for category in table["name"]]
     except OSError as error:
         said = refusal(path, error, "COCO's instance annotations") or f"{path}: {error}."
-        raise InputError(f"{str(said)[:-1]}; nsd.instances names its folder.") from error
+        raise InputError(f"{str(said)[:-1]}; dataset.instances names its folder.") from error
     except (ValueError, KeyError, TypeError, IndexError) as error:  # IndexError: the text ends too soon
         other = InputError(
             f"{path}: expected COCO's instances as JSON (images with id, width and height; annotations with "

@@ -18,7 +18,7 @@ import numpy as np
 
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import new_hdf5, open_hdf5
-from neural_recon.datasets.nsd.nsd_tree import read_stimuli
+from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.metrics import resize, resize_through
 from neural_recon.features.feature_files import FeatureTable, select_rows
 
@@ -29,11 +29,11 @@ READ_AT_ONCE = 200  # stimuli
 KINDS = ("random", "nearest")
 
 
-def mean_picture(stimuli: str | Path, image_ids: np.ndarray, size: int) -> np.ndarray:
+def mean_picture(stimuli: Pictures, image_ids: np.ndarray, size: int) -> np.ndarray:
     """The mean of stimuli at `size` pixels, uint8 (size, size, 3), read in blocks."""
     total = np.zeros((size, size, 3))
     for start in range(0, len(image_ids), READ_AT_ONCE):
-        pictures = read_stimuli(stimuli, image_ids[start : start + READ_AT_ONCE])
+        pictures = stimuli(image_ids[start : start + READ_AT_ONCE])
         total += resize(pictures, size, "bilinear").sum(0)
     return (total / len(image_ids) * 255).round().astype(np.uint8)
 
@@ -80,7 +80,7 @@ def nearest_images(predicted: Targets, true: Targets, block: int = 4096) -> tupl
 
 def write_baselines(
     path: str | Path,
-    stimuli: str | Path,
+    stimuli: Pictures,
     predictions: str | Path,
     features: Sequence[str | Path],
     train_ids: np.ndarray,
@@ -107,5 +107,5 @@ def write_baselines(
             file[f"{kind}_id"] = ids
             pictures = file.create_dataset(kind, (len(ids), size, size, 3), np.uint8)
             for start in range(0, len(ids), READ_AT_ONCE):
-                part = read_stimuli(stimuli, ids[start : start + READ_AT_ONCE])
+                part = stimuli(ids[start : start + READ_AT_ONCE])
                 pictures[start : start + len(part)] = resize_through(part, (size,), "bilinear")

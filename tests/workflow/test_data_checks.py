@@ -13,7 +13,7 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from neural_recon.config.configuration import Config, resolve
 from neural_recon.datasets.nsd import betas, nsd_tree
 from neural_recon.demo import design
-from neural_recon.workflow import tree_checks
+from neural_recon.workflow import data_checks
 from neural_recon.workflow.plan import Plan
 
 SHAPE = (4, 3, 5)
@@ -29,11 +29,11 @@ def plan(tmp_path, rng) -> Plan:
     """The plan of a small tree that is whole: six sessions of subj01 in NIfTI, one of subj02 in HDF5."""
     raw = {
         "recipe": "brain_diffuser_small",
-        "nsd": {"root": str(tmp_path), "atlases": ["streams"]},
+        "dataset": {"kind": "nsd", "root": str(tmp_path), "atlases": ["streams"]},
         "subjects": {"subj01": {"sessions": 6}, "subj02": {"sessions": 1, "format": "hdf5"}},
     }
     plan = Plan(Config.model_validate(resolve(raw, ROOT)))
-    tree = plan.config.tree
+    tree = plan.config.data.tree
     design.write(tree.expdesign, design.make(5, 6, 120, 1380))
     for subject in raw["subjects"]:
         for atlas in ("nsdgeneral", "streams"):
@@ -52,9 +52,9 @@ def plan(tmp_path, rng) -> Plan:
 
 
 def mistakes(plan: Plan, thorough: bool = False) -> list[str]:
-    found = list(tree_checks.shared_mistakes(plan))
+    found = list(data_checks.shared_mistakes(plan))
     for subject in plan.config.subjects:
-        found += tree_checks.subject_mistakes(plan, subject, thorough)
+        found += data_checks.subject_mistakes(plan, subject, thorough)
     assert not [sentence for sentence in found if "\n" in sentence]
     return found
 
@@ -65,7 +65,7 @@ def test_a_whole_tree_has_none(plan, thorough):
 
 
 def test_all_are_found_at_once(plan):
-    tree = plan.config.tree
+    tree = plan.config.data.tree
     first, second, third, fourth, fifth, sixth = (tree.betas("subj01", s) for s in range(1, 7))
     first.write_bytes(first.read_bytes()[:-500])
     save(second, np.zeros((*SHAPE, 749), np.int16))
@@ -116,7 +116,7 @@ def turned(path: Path, codes: str) -> None:
 @pytest.mark.parametrize("thorough", [False, True])
 def test_what_is_turned_or_odd_is_noted(plan, thorough):
     """And is no mistake; what forty sessions share is said once."""
-    tree = plan.config.tree
+    tree = plan.config.data.tree
     turned(tree.mask("subj01"), "LAS")
     turned(tree.roi("subj01", "streams"), "PIR")
     for session in plan.config.sessions("subj01"):
@@ -124,7 +124,7 @@ def test_what_is_turned_or_odd_is_noted(plan, thorough):
         image = nibabel.load(path)
         nibabel.save(nibabel.Nifti1Image(np.asarray(image.dataobj), np.diag([1, 1, 1.8, 1])), path)
     notes: list[str] = []
-    assert list(tree_checks.subject_mistakes(plan, "subj01", thorough, notes)) == []
+    assert list(data_checks.subject_mistakes(plan, "subj01", thorough, notes)) == []
     assert len(notes) == 3, notes
     for path, said, note in zip(
         (tree.mask("subj01"), tree.roi("subj01", "streams"), tree.betas("subj01", 1)),
@@ -137,26 +137,23 @@ def test_what_is_turned_or_odd_is_noted(plan, thorough):
 
 
 def test_masks_by_region_are_held_to_the_mask(plan, tmp_path):
-    """Those of nsd.regions and of regions.sets; a mask of the user's that lies elsewhere ends the run."""
+    """Those of dataset.regions and of regions.sets; a mask of the user's that lies elsewhere ends the run."""
     good, moved, vague = (tmp_path / f"{name}_subj01.nii.gz" for name in ("good", "moved", "vague"))
     save(good, np.ones(SHAPE, np.uint8))
     nibabel.save(nibabel.Nifti1Image(np.ones(SHAPE, np.uint8), np.diag([2, 2, 2, 1])), moved)
     save(vague, np.full(SHAPE, 0.4, np.float32))
     names = [str(path).replace("subj01", "{subject}") for path in (good, moved, vague)]
-    config = plan.config.model_copy(
-        update={
-            "nsd": plan.config.nsd.model_copy(update={"regions": names[:2]}),
-            "regions": plan.config.regions.model_copy(update={"sets": {"one": names[2:]}}),
-        }
-    )
-    found = list(tree_checks.subject_mistakes(Plan(config), "subj01", False))
+    raw = plan.config.model_dump()
+    raw["dataset"]["regions"], raw["regions"]["sets"] = names[:2], {"one": names[2:]}
+    config = Config.model_validate(raw)
+    found = list(data_checks.subject_mistakes(Plan(config), "subj01", False))
     assert len(found) == 2, found
-    assert f"{moved}: expected a volume on the grid of {plan.config.tree.mask('subj01')}" in found[0]
+    assert f"{moved}: expected a volume on the grid of {plan.config.data.tree.mask('subj01')}" in found[0]
     assert f"{vague}: expected whole numbers as labels, found 0.4" in found[1]
 
 
 def test_uncompressed_betas_cut_short(plan):
-    tree = plan.config.tree
+    tree = plan.config.data.tree
     path = tree.betas("subj01", 1)
     whole = gzip.decompress(path.read_bytes())
     path.unlink()
