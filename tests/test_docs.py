@@ -321,7 +321,7 @@ def extended(tmp_path_factory) -> Path:
 def test_the_feature_space_s_example_is_decoded(extended, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(extended / "src"))
     # decoder and controls of this space alone; scores of targets take all spaces
-    done = snakemake(extended, "results/ridge/subj01/colour/shuffled.h5")
+    done = snakemake(extended, "results/predictions/subj01/colour/shuffled.h5")
     assert done.returncode == 0, done.stdout + done.stderr
     assert [path.name for path in (extended / "results/features").iterdir()] == ["colour"]
     planned = snakemake(extended, "--dry-run", "results/report/all.html")

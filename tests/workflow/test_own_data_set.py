@@ -22,7 +22,7 @@ CONFIG = {
     "dataset": {"kind": "plugins/lab.py", "folder": "lab"},
     "subjects": {"P-07": {}, "anna": {"sessions": 1}},
     "features": {"chunk": 8, "vdvae": {"layers": 2}},
-    "ridge": {"alpha": {"vdvae": 100, "clip_vision": 100, "clip_text": 100}},
+    "decoder": {"alpha": {"vdvae": 100, "clip_vision": 100, "clip_text": 100}},
     "generator": {"kind": "base_only"},
     "evaluation": {
         "preset": "native",

@@ -173,15 +173,15 @@ def _(run):
     return run.after_nothing
 
 
-@change("`ridge.alpha` of `text`", ridge=1, target_scores=1, leaks=1,
+@change("`decoder.alpha` of `text`", ridge=1, target_scores=1, leaks=1,
         data_amount_subject=1, held_out_clusters=1, shuffled_refits=1)  # fmt: skip
 def _(run):
-    return run.stale(ridge={"alpha": {"text": 3000}})
+    return run.stale(decoder={"alpha": {"text": 3000}})
 
 
-@change("`ridge.alpha` of all spaces", ridge=3)
+@change("`decoder.alpha` of all spaces", ridge=3)
 def _(run):
-    return run.stale(ridge={"alpha": {"vdvae": 1, "vision": 2, "text": 3}})
+    return run.stale(decoder={"alpha": {"vdvae": 1, "vision": 2, "text": 3}})
 
 
 @change("`generator.strength`")

@@ -34,7 +34,7 @@ def test_run_is_whole(project):
     assert len(list((results / "pictures/subj01/final").glob("*.png"))) == 50
     assert not list(project.rglob(".part-*"))
     targets = pd.read_parquet(results / "targets/subj01/vdvae.parquet")
-    with h5py.File(results / "ridge/subj01/vdvae/decoded.h5") as file:
+    with h5py.File(results / "predictions/subj01/vdvae/decoded.h5") as file:
         assert len(targets) == file["predictions"].shape[1]
     parts = pd.read_csv(results / "targets/subj01/vision.tsv", sep="\t")
     assert parts["part"].tolist() == list(range(66))
@@ -92,7 +92,7 @@ def test_estimate_of_the_disk_is_near(project, monkeypatch):
     # fewer voxels have data than the mask holds, so that the estimate is on the safe side
     assert 0.8 < (written["betas"] + written["responses"]) / parts["betas"] <= 1.02
     assert written["features"] / parts["features"] == pytest.approx(1, abs=0.1)
-    assert written["ridge"] / (parts["kernels"] + parts["predictions"]) == pytest.approx(1, abs=0.1)
+    assert written["decoder"] / (parts["kernels"] + parts["predictions"]) == pytest.approx(1, abs=0.1)
 
 
 def test_second_run_does_nothing(project):
