@@ -207,7 +207,7 @@ def test_image_in_both_splits_is_named(project):
 
 def test_other_checkpoint_is_named(project):
     """Weights of another architecture end the run in one sentence."""
-    config = {**SMALL, "weights": {"vdvae": "resources/demo_models/classifier/model.safetensors"}}
+    config = {**SMALL, "spaces": {"vdvae": {"weights": "resources/demo_models/classifier/model.safetensors"}}}
     said = failing(project, config, "results/features/vdvae/shared_000.h5")
     assert "classifier/model.safetensors: expected the tensor" in said
 
@@ -220,5 +220,5 @@ def test_only_what_a_kind_needs_runs_for_its_pictures(project):
     ]
     assert [planned.returncode for planned in runs] == [0, 0]
     base, alone = (set(jobs(planned.stdout)) for planned in runs)
-    assert base - alone == {"features_vdvae", "base_images"}
+    assert base - alone == {"base_images"}
     assert alone - base == {"unconditional"}
