@@ -17,7 +17,7 @@ from helpers import documented, loaded_snakemake, made_once, tiny_run
 from helpers.documented_commands import COMMANDS, Elsewhere, Here
 from helpers.locked import PINS, lock
 from helpers.places import ROOT
-from helpers.workflow import make_project, snakemake
+from helpers.workflow import make_project
 from typer.testing import CliRunner
 
 from neural_recon.cli import command_line
@@ -315,17 +315,6 @@ def extended(tmp_path_factory) -> Path:
             content += block
         file.write_text(content, encoding="utf-8")
     return folder
-
-
-@pytest.mark.slow
-def test_the_feature_space_s_example_is_decoded(extended, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(extended / "src"))
-    # decoder and controls of this space alone; scores of targets take all spaces
-    done = snakemake(extended, "results/ridge/subj01/colour/shuffled.h5")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert [path.name for path in (extended / "results/features").iterdir()] == ["colour"]
-    planned = snakemake(extended, "--dry-run", "results/report/all.html")
-    assert planned.returncode == 0, planned.stdout + planned.stderr
 
 
 @pytest.mark.slow

@@ -221,7 +221,7 @@ def test_wide_rules_are_those_of_the_workflow():
     rules = re.split(r"^ *rule (\w+):", text, flags=re.M)[1:]
     wide = {name for name, body in zip(rules[::2], rules[1::2], strict=True)
             if re.search(r"^ +threads: (?!1$)", body, re.M)}  # fmt: skip
-    assert wide == {*demo_run.WIDE, "decoder_responses", "ridge_decoder"}  # those two with ridge.keep only
+    assert wide == {*demo_run.WIDE, "decoder_responses", "ridge_decoder"}  # those two with decoder.keep only
 
 
 @pytest.mark.parametrize(("card", "jobs"), [("/usr/bin/nvidia-smi", "gpu=1"), (None, "gpu=3")])
@@ -383,7 +383,7 @@ def test_missing_data_are_named(neural_recon, written):
 
 MISTAKES = {
     "sead: 1": "unknown key sead; did you mean seed?",
-    "alpha: 3": "unknown key alpha; did you mean ridge.alpha?",
+    "alpha: 3": "unknown key alpha; did you mean decoder.alpha?",
     "zzz: 3": "unknown key zzz; config/README.md lists the keys there are.",
     "dataset: {roots: x}": "unknown key dataset.roots; did you mean dataset.root?",
     "generator: {strenght: 1}": "unknown key generator.strenght; did you mean generator.strength?",
@@ -396,7 +396,7 @@ MISTAKES = {
         "be a valid list, found 'most'.",
     "subjects: {subj01: {sessions: [1, x]}}":
         "subjects.subj01.sessions.1: Input should be a valid integer, found 'x'.",
-    "ridge: {alpha: {vdvae: often}}": "found 'often'.",
+    "decoder: {alpha: {vdvae: often}}": "found 'often'.",
     "dataset: {root: 3}": "dataset.root: Input should be a valid string, found 3.",
     "pathvars: {result: x}":
         "pathvars.result: Input should be 'results', 'logs' or 'benchmarks', found 'result'.",

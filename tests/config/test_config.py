@@ -51,7 +51,7 @@ def test_configuration_wins_over_recipe(raw):
         (("dataset", "atlases"), ["brodmann"], "unknown atlas 'brodmann'"),
         (("subjects",), {"subj09": {"sessions": 1}}, "unknown subject 'subj09'"),
         (("subjects",), {"subj04": {"sessions": 31}}, "^configuration: subj04 has the sessions 1 to 4"),
-        (("ridge",), {"alpha": {"vdvae": -1}}, "ridge.alpha.vdvae"),
+        (("decoder",), {"alpha": {"vdvae": -1}}, "decoder.alpha.vdvae"),
         (("weights", "vae"), "here", "unknown key weights.vae"),
         (("weights",), {"versatile": 3}, "weights.versatile.*found 3"),
         (("recipe",), "brain_diffusor", "brain_diffusor.yaml.*brain_diffuser"),

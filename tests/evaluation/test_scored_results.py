@@ -86,11 +86,11 @@ def subject(tmp_path, stimuli, weights, scenes, rng):
         for k, part in enumerate(np.split(order, [12])):
             features.append(tmp_path / f"features/{space}/shared_{k:03d}.h5")
             write_chunk(features[-1], values[part], np.zeros(len(part), bool), part, {})
-        decoded.append(tmp_path / f"ridge/{space}/decoded.h5")
+        decoded.append(tmp_path / f"predictions/{space}/decoded.h5")
         write_hdf5(decoded[-1], {"predictions": values[ids] + 0.1, "image_id": ids}, {})
-        shuffled.append(tmp_path / f"ridge/{space}/shuffled.h5")
+        shuffled.append(tmp_path / f"predictions/{space}/shuffled.h5")
         write_hdf5(shuffled[-1], {"predictions": rng.standard_normal((8, 50)), "image_id": ids}, {})
-    recalibrated = tmp_path / "ridge/vdvae/recalibrated.h5"
+    recalibrated = tmp_path / "predictions/vdvae/recalibrated.h5"
     arrays = {"predictions": rng.standard_normal((8, 50)), "image_id": ids}
     write_hdf5(recalibrated, arrays, {"calibration": "published"})
     write_hdf5(

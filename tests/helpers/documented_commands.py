@@ -79,7 +79,7 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "snakemake --configfile config/demo.yaml --config recipe=more_text --cores 2 -n": Here(
         says="reconstruct"
     ),
-    "snakemake --cores 2 --config ridge='{keep: kernel}' -- "
+    "snakemake --cores 2 --config decoder='{keep: kernel}' -- "
     "results/decoders/subj01/{vdvae,vision,text}.h5": Elsewhere("tests/workflow/test_changed_runs.py"),
     # NSD
     "neural-recon doctor --configfile config/nsd.yaml": Here(status=1, says="next: "),

@@ -26,7 +26,7 @@ CONFIG = {
         "text": {"weights": "models/versatile-diffusion"},
     },
     "features": {"chunk": 16},
-    "ridge": {"alpha": {"vdvae": 1000, "vision": 1000, "text": 1000}},
+    "decoder": {"alpha": {"vdvae": 1000, "vision": 1000, "text": 1000}},
     "generator": {"weights": "models/versatile-diffusion", "steps": 2, "chunk": 4},
     "evaluation": {"preset": "native", "networks": {"clip": "models/versatile-diffusion"},
                    "control_images": 2, "repairings": 100, "draws": 1},

@@ -18,7 +18,7 @@ SMALL = {
     "dataset": {"kind": "nsd", "root": "nsd", "preparation": "betas_fithrf"},
     "subjects": {"subj01": {"sessions": 1, "format": "hdf5"}},
     "features": {"chunk": 200},
-    "ridge": {
+    "decoder": {
         "alpha": {"vdvae": 1000, "vision": "cv", "text": 2000},
         "cross_validation": {"alphas": [100, 1000], "folds": 2, "targets": 64, "groups": "parts"},
     },

@@ -366,7 +366,7 @@ def test_real_data_without_controls(tmp_path, rng):
     configuration = {
         **CONFIGURATION,
         "demo": None,
-        "ridge": {"alpha": {"vdvae": 5e4}, "calibration": "published"},
+        "decoder": {"alpha": {"vdvae": 5e4}, "calibration": "published"},
         "evaluation": {"preset": "published", "classifier": None},
     }
     build(tmp_path / "report.html", [files], stimuli, None, configuration, title="A <b> & c")
@@ -421,7 +421,7 @@ def test_times_of_the_subjects_shown(tmp_path):
 
     assert times("subj01") == {"ridge": (1, 100.5), "features_vdvae": (2, 7.0)}
     assert times("subj02") == {"ridge": (1, 20.0), "scores": (1, 7.0), "features_vdvae": (1, 3.0)}
-    assert times("subj01", "subj02")["ridge"] == (2, 120.5)
+    assert times("subj01", "subj02")["decoder"] == (2, 120.5)
 
 
 @pytest.mark.usefixtures("no_plots")

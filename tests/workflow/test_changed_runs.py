@@ -30,7 +30,7 @@ def another(project, tmp_path_factory) -> Path:
 
 def test_decoders_are_kept_for_new_scans(project):
     """Only by option; they predict as the run did, and a session of the run decodes with them."""
-    config = changed(ridge={**SMALL["ridge"], "keep": "kernel"})
+    config = changed(decoder={**SMALL["decoder"], "keep": "kernel"})
     rules = stale(project, config)
     assert rules.pop("ridge_decoder") == 3
     assert set(rules) <= {"decoder_responses", "report", "subj01"}
@@ -80,10 +80,10 @@ def test_neither_chunk_nor_batch_nor_memory_changes_a_picture(project, tmp_path)
 
 
 def test_published_calibration_is_found_to_look_at_the_test_set(another):
-    ridge = {**SMALL["ridge"], "calibration": "published"}
+    ridge = {**SMALL["decoder"], "calibration": "published"}
     path = "results/controls/subj01/leaks.tsv"
     # the same split and penalties: predictions and what hangs on them are made again
-    done = snakemake(another, path, config=changed(ridge=ridge))
+    done = snakemake(another, path, config=changed(decoder=ridge))
     assert done.returncode == 0, done.stdout + done.stderr
     verdicts = pd.read_csv(another / path, sep="\t").set_index("check")["verdict"]
     looking = verdicts[verdicts == "looks at the test set"].index.tolist()

@@ -8,6 +8,7 @@ import pytest
 from helpers.places import ROOT
 
 import neural_recon
+from neural_recon.features.space import SPACES
 from neural_recon.generation.generator import GENERATORS
 from neural_recon.workflow import code_digests
 
@@ -74,10 +75,12 @@ def test_what_is_left_out_marks_nothing(stale):
 
 
 def test_loader_of_one_model_brings_no_other():
-    assert "models/vdvae.py" in modules("features_vdvae")
-    assert not {"models/clip.py", "models/versatile.py"} & modules("features_vdvae")
-    # what paints is loaded by its name: its digest is a parameter of the rule
-    assert not {name for name in modules("reconstruct") if name.startswith("models/")}
+    # what is loaded by its name has its digest as a parameter of the rule
+    for script in ("features", "reconstruct"):
+        assert not {name for name in modules(script) if name.startswith("models/v")}
+    space = {path.name for path in code_digests.files(SPACES.file("vdvae"))}
+    assert {"vdvae_blocks.py", "random_streams.py"} <= space
+    assert not {"clip.py", "versatile.py"} & space
     kind = code_digests.files(GENERATORS.file("versatile_diffusion"))
     assert {"versatile.py", "dual_unet.py"} <= {path.name for path in kind}
     assert "vdvae.py" not in {path.name for path in kind}

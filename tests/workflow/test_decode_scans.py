@@ -142,7 +142,7 @@ def test_files_of_different_runs_are_one_sentence(rng, tmp_path):
 
 def test_published_calibration_cannot_be_kept(rng, tmp_path):
     raw = yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8"))
-    raw["ridge"] = {"keep": "kernel", "calibration": "published"}
+    raw["decoder"] = {"keep": "kernel", "calibration": "published"}
     with pytest.raises(InputError, match="keep needs calibration"):
         resolve(raw, ROOT)
     train, test, responses = zscored(rng, 30, 50)
@@ -498,7 +498,7 @@ def run(tmp_path_factory):
             **{key: {"weights": versatile.name} for key in ("vision", "text")},
         },
         "generator": {"steps": 2, "weights": versatile.name},
-        "ridge": {"keep": "kernel"},
+        "decoder": {"keep": "kernel"},
     }
     (folder / "mine.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     contexts = {

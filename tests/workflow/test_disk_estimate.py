@@ -53,7 +53,7 @@ def test_one_subject_before_its_data_are_there():
 
 
 def test_kept_decoders():
-    nsd = plan("nsd", subjects={"subj01": {"sessions": 40}}, ridge={"keep": "kernel"})
+    nsd = plan("nsd", subjects={"subj01": {"sessions": 40}}, decoder={"keep": "kernel"})
     assert disk_estimate.estimate(nsd, TABLE)["decoders"] == 2 * 9_000 * (347_680 + 16_000)
 
 

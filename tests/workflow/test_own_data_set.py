@@ -21,8 +21,9 @@ CONFIG = {
     "recipe": "brain_diffuser_small",
     "dataset": {"kind": "plugins/lab.py", "folder": "lab"},
     "subjects": {"P-07": {}, "anna": {"sessions": 1}},
-    "features": {"chunk": 8, "vdvae": {"layers": 2}},
-    "ridge": {"alpha": {"vdvae": 100, "clip_vision": 100, "clip_text": 100}},
+    "spaces": {"vdvae": {"layers": 2}},
+    "features": {"chunk": 8},
+    "decoder": {"alpha": {"vdvae": 100, "vision": 100, "text": 100}},
     "generator": {"kind": "base_only"},
     "evaluation": {
         "preset": "native",
@@ -137,4 +138,4 @@ def test_it_runs_to_scores_and_page(project):
     assert stale(project, CONFIG, *targets) == {}
     with (project / "plugins/lab.py").open("a", encoding="utf-8") as file:
         file.write("\n\nCHANGED = True\n")
-    assert {"trials", "voxels", "betas", "features_vdvae"} <= set(stale(project, CONFIG, *targets))
+    assert {"trials", "voxels", "betas", "features"} <= set(stale(project, CONFIG, *targets))

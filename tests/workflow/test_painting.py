@@ -60,8 +60,8 @@ def test_inputs_are_those_that_the_generator_takes_of_each_fit():
     found = painting("brain_diffuser").inputs("subj01", chunks, "decoded", "true_features")
     assert found == {
         "base_decoded": "<results>/base_images/subj01/decoded.h5",
-        "vision_decoded": "<results>/ridge/subj01/vision/decoded.h5",
-        "text_decoded": "<results>/ridge/subj01/text/decoded.h5",
+        "vision_decoded": "<results>/predictions/subj01/vision/decoded.h5",
+        "text_decoded": "<results>/predictions/subj01/text/decoded.h5",
         "base_true_features": "<results>/base_images/subj01/true_features.h5",
         "vision_true_features": ["a.h5"],
         "text_true_features": ["b.h5", "c.h5"],

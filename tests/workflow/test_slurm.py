@@ -18,7 +18,7 @@ from helpers.places import ROOT
 BASE, FINAL = "base_images/subj01/decoded.h5", "reconstructions/subj01/decoded.h5"
 # those that the profile sends to the cluster
 FIRST = {
-    *("features_vdvae", "betas", "quality", "responses"),
+    *("features", "betas", "quality", "responses"),
     *("ridge_kernel", "ridge", "base_images"),
 }
 RULES = FIRST | {"features", "unconditional", "reconstruct"}
@@ -153,7 +153,7 @@ def test_two_gpus_two_jobs_and_what_failed_is_named_and_mended(project):
     # first the one that waits for no GPU, and would be over before the other begins
     cancelled = running(run, "unconditional")
     subprocess.run(["scancel", cancelled], check=True)
-    late = running(run, "vision")
+    late = running(run, "features")
     # stopped, it cannot end before its time is over
     subprocess.run(["scancel", "--signal=STOP", "--full", late], check=True)
     # not "now", which the controller refuses when its clock is already at the next second

@@ -34,7 +34,7 @@ def test_run_is_whole(project):
     assert len(list((results / "pictures/subj01/final").glob("*.png"))) == 50
     assert not list(project.rglob(".part-*"))
     targets = pd.read_parquet(results / "targets/subj01/vdvae.parquet")
-    with h5py.File(results / "ridge/subj01/vdvae/decoded.h5") as file:
+    with h5py.File(results / "predictions/subj01/vdvae/decoded.h5") as file:
         assert len(targets) == file["predictions"].shape[1]
     parts = pd.read_csv(results / "targets/subj01/vision.tsv", sep="\t")
     assert parts["part"].tolist() == list(range(66))
@@ -92,7 +92,7 @@ def test_estimate_of_the_disk_is_near(project, monkeypatch):
     # fewer voxels have data than the mask holds, so that the estimate is on the safe side
     assert 0.8 < (written["betas"] + written["responses"]) / parts["betas"] <= 1.02
     assert written["features"] / parts["features"] == pytest.approx(1, abs=0.1)
-    assert written["ridge"] / (parts["kernels"] + parts["predictions"]) == pytest.approx(1, abs=0.1)
+    assert written["decoder"] / (parts["kernels"] + parts["predictions"]) == pytest.approx(1, abs=0.1)
 
 
 def test_second_run_does_nothing(project):
@@ -207,7 +207,7 @@ def test_image_in_both_splits_is_named(project):
 
 def test_other_checkpoint_is_named(project):
     """Weights of another architecture end the run in one sentence."""
-    config = {**SMALL, "weights": {"vdvae": "resources/demo_models/classifier/model.safetensors"}}
+    config = {**SMALL, "spaces": {"vdvae": {"weights": "resources/demo_models/classifier/model.safetensors"}}}
     said = failing(project, config, "results/features/vdvae/shared_000.h5")
     assert "classifier/model.safetensors: expected the tensor" in said
 
@@ -220,5 +220,5 @@ def test_only_what_a_kind_needs_runs_for_its_pictures(project):
     ]
     assert [planned.returncode for planned in runs] == [0, 0]
     base, alone = (set(jobs(planned.stdout)) for planned in runs)
-    assert base - alone == {"features_vdvae", "base_images"}
+    assert base - alone == {"base_images"}
     assert alone - base == {"unconditional"}

@@ -9,6 +9,7 @@ from neural_recon.config.configuration import Config, resolve
 from neural_recon.config.sections import DataAmount
 from neural_recon.core.errors import InputError
 from neural_recon.datasets.dataset import DATA_SETS
+from neural_recon.decoding.decoder import DECODERS
 from neural_recon.evaluation import network_weights
 from neural_recon.features import space
 from neural_recon.generation.generator import GENERATORS
@@ -73,22 +74,22 @@ DATA = PLAN.data
 DATA_RULES = PROJECT / f"workflow/rules/datasets/{CONFIG.dataset.kind}.smk"
 if CONFIG.dataset.kind.endswith(".py"):
     DATA_RULES = Path(CONFIG.dataset.kind).resolve().with_suffix(".smk")
-# The same decoder under the other calibration, side by side with the configured one in scores and report.
-RECALIBRATED = (
-    "calibration_train"
-    if CONFIG.ridge.calibration == "published"
-    else "calibration_published"
-)
-SETS = CONFIG.regions.sets
+# The decoder's own rules, likewise; without any, what it predicts is made by one rule for all such kinds.
+DECODER_RULES = PROJECT / f"workflow/rules/decoders/{CONFIG.decoder.kind}.smk"
+if CONFIG.decoder.kind.endswith(".py"):
+    DECODER_RULES = Path(CONFIG.decoder.kind).resolve().with_suffix(".smk")
+if not DECODER_RULES.is_file():
+    DECODER_RULES = PROJECT / "workflow/rules/decoders/predictions.smk"
+# What it predicts per space, and the analyses of it that its rules make. Names of files do not depend on settings:
+# of a job that lacks one of its files Snakemake does not look whether its parameters have changed.
+DECODER = DECODERS.load(CONFIG.decoder.kind)
+FITS, OFFERS = DECODER.fits, DECODER.offers
+SETS = CONFIG.regions.sets if "regions" in OFFERS else {}
 SPACES = list(CONFIG.spaces)
 # The space whose pictures are the base images, if any, and the one that says which pictures are alike.
 BASE = CONFIG.base
 ALIKE = space.similarity_space(CONFIG.spaces)
-# The decoder, the control fitted on training pairs that do not belong together, the decoder under the other
-# calibration. Names of files do not depend on the configuration: of a job that lacks one of its files Snakemake
-# does not look whether its parameters have changed.
-FITS = ["decoded", "shuffled", "recalibrated"]
-CONTROL_TABLES = ["clusters", "leaks", "seeds"]
+CONTROL_TABLES = [*sorted({"clusters", "leaks"} & OFFERS), "seeds"]
 if GENERATOR.settings.two_stages:
     CONTROL_TABLES.append("single_stage")
 

@@ -3,7 +3,7 @@ rule baselines:
     input:
         trials="<results>/trials/{subject}.parquet",
         data=data_files("pictures"),
-        predictions=f"<results>/ridge/{{subject}}/{ALIKE}/decoded.h5",
+        predictions=f"<results>/predictions/{{subject}}/{ALIKE}/decoded.h5",
         features=lambda wildcards: feature_files(wildcards, ALIKE),
         # for the size of its pictures
         generator=ancient(GENERATOR.configs),
@@ -26,22 +26,24 @@ rule baselines:
         "../scripts/baselines.py"
 
 
-# Base images of the controls: of the shuffled decoder, the other calibration, and the true features.
+# Base images of the controls: of the decoder's other fits, and of the true features.
 rule control_base_images:
     input:
         unpack(
             lambda wildcards: {
                 "true_features": feature_files(wildcards, BASE),
-                "shuffled": f"<results>/ridge/{wildcards.subject}/{BASE}/shuffled.h5",
-                RECALIBRATED: f"<results>/ridge/{wildcards.subject}/{BASE}/recalibrated.h5",
+                **{
+                    fit: f"<results>/predictions/{wildcards.subject}/{BASE}/{fit}.h5"
+                    for fit in FITS[1:]
+                },
             }
         ),
         trials="<results>/trials/{subject}.parquet",
         weights=ancient(space_files(BASE)),
     output:
         images=expand(
-            "<results>/base_images/{{subject}}/{variant}.h5",
-            variant=["true_features", "shuffled", RECALIBRATED],
+            "<results>/base_images/{{subject}}/{fit}.h5",
+            fit=["true_features", *FITS[1:]],
         ),
     priority: SCORES
     resources:

@@ -1,5 +1,5 @@
-# The controls that are tables of their own. Others are variants of the rules they control: the shuffled decoder
-# and the other calibration (ridge.smk), true features and swapped contexts (pictures.smk).
+# The controls that are tables of their own, of any decoder. Others are variants of the rules they control: painted
+# controls (control_pictures.smk), and what a decoder's kind brings (decoders/).
 rule draws:
     input:
         scores="<results>/scores/{subject}/images.parquet",
@@ -24,60 +24,6 @@ rule single_stage:
         seed=lookup("seed", within=config),
     script:
         "../scripts/single_stage.py"
-
-
-rule held_out_clusters:
-    input:
-        unpack(features_by_space),
-        kernel="<results>/ridge/{subject}/kernel.h5",
-        curves=expand("<results>/ridge/{{subject}}/{space}/alpha.tsv", space=SPACES),
-    output:
-        table="<results>/controls/{subject}/clusters.tsv",
-    threads: 8
-    resources:
-        gpu=1,
-        mem_mb=growing(6000),
-        runtime=growing(60),
-    params:
-        calibration=lookup("ridge/calibration", within=config),
-        alike=lambda wildcards: ALIKE,
-        clusters=lookup("split/clusters/count", within=config),
-        parts=lambda wildcards: SPACE_KINDS[ALIKE].summary,
-        spaces=SPACES,
-        seed=lookup("seed", within=config),
-    script:
-        "../scripts/held_out_clusters.py"
-
-
-rule leaks:
-    input:
-        unpack(features_by_space),
-        baselines="<results>/baselines/{subject}.h5",
-        betas=session_files,
-        curves=expand("<results>/ridge/{{subject}}/{space}/alpha.tsv", space=SPACES),
-        predictions=expand(
-            "<results>/ridge/{{subject}}/{space}/decoded.h5", space=SPACES
-        ),
-        shuffled=expand("<results>/ridge/{{subject}}/{space}/shuffled.h5", space=SPACES),
-        responses="<results>/responses/{subject}.h5",
-        trials="<results>/trials/{subject}.parquet",
-        voxels="<results>/voxels/{subject}.parquet",
-    output:
-        table="<results>/controls/{subject}/leaks.tsv",
-    threads: 8
-    resources:
-        gpu=1,
-        mem_mb=growing(8000),
-        runtime=growing(60),
-    params:
-        average=lookup("responses/average", within=config),
-        calibration=lookup("ridge/calibration", within=config),
-        cross_validation=lookup("ridge/cross_validation", within=config),
-        spaces=SPACES,
-        seed=lookup("seed", within=config),
-        zscore=lookup("responses/zscore", within=config),
-    script:
-        "../scripts/leaks.py"
 
 
 # all of them by themselves: snakemake controls

@@ -77,8 +77,9 @@ def painted_from(*fits):
 
 
 def decoder_files(subject):
-    """The decoders kept of a subject: none without ridge.keep."""
-    names = ["responses", *SPACES] if CONFIG.ridge.keep else []
+    """The decoders kept of a subject for new scans, where its kind keeps any and the configuration asks for it."""
+    keep = "kept" in OFFERS and CONFIG.decoder.keep
+    names = ["responses", *SPACES] if keep else []
     return [f"<results>/decoders/{subject}/{name}.h5" for name in names]
 
 
@@ -95,8 +96,9 @@ def report_files(wildcards):
         "base": BASE,
         # all subjects' scores: a page of one of several does not wait for them
         "comparison": subjects == sorted(CONFIG.subjects),
-        "data_amount": CONFIG.data_amount,
+        "data_amount": CONFIG.data_amount and "data_amount" in OFFERS,
         "regions": SETS,
+        **dict.fromkeys(OFFERS & {"penalties", "refits", "targets"}, True),
     }
     files = report_list.wanted(
         subjects,

@@ -1,6 +1,6 @@
 rule base_images:
     input:
-        decoded=f"<results>/ridge/{{subject}}/{BASE}/decoded.h5",
+        decoded=f"<results>/predictions/{{subject}}/{BASE}/decoded.h5",
         trials="<results>/trials/{subject}.parquet",
         weights=ancient(space_files(BASE)),
     output:

@@ -3,10 +3,8 @@ rule scores:
         trials="<results>/trials/{subject}.parquet",
         data=data_files("pictures"),
         base=expand(
-            "<results>/base_images/{{subject}}/{variant}.h5",
-            variant=(
-                ["true_features", "decoded", "shuffled", RECALIBRATED] if BASE else []
-            ),
+            "<results>/base_images/{{subject}}/{fit}.h5",
+            fit=["true_features", *FITS] if BASE else [],
         ),
         final=expand(
             "<results>/reconstructions/{{subject}}/{variant}.h5",
@@ -14,12 +12,13 @@ rule scores:
         ),
         baselines="<results>/baselines/{subject}.h5",
         predictions=expand(
-            "<results>/ridge/{{subject}}/{space}/{variant}.h5",
+            "<results>/predictions/{{subject}}/{space}/{fit}.h5",
             space=SPACES,
-            variant=FITS,
+            fit=FITS,
         ),
         refits=expand(
-            "<results>/ridge/{{subject}}/{space}/shuffled_refits.tsv", space=SPACES
+            "<results>/ridge/{{subject}}/{space}/shuffled_refits.tsv",
+            space=SPACES if "refits" in OFFERS else [],
         ),
         features=lambda wildcards: [
             path for space in SPACES for path in feature_files(wildcards, space)

@@ -1,8 +1,8 @@
-"""Decode features into base images, of one or several variants."""
+"""Decode features into base images, of one or several fits."""
 
 from pathlib import Path
 
-from neural_recon.core.files import read_table, write_hdf5
+from neural_recon.core.files import read_parameters, read_table, write_hdf5
 from neural_recon.features import load
 from neural_recon.features.feature_files import read_rows
 from neural_recon.workflow.jobs import start
@@ -12,6 +12,9 @@ trials = read_table(snakemake.input.trials)
 ids = sorted(set(trials.loc[trials["split"] == "test", "image_id"]))
 space = load(*snakemake.params.space)
 for path in snakemake.output.images:
-    variant = Path(path).stem
-    images = space.pictures(read_rows(snakemake.input[variant], ids))
-    write_hdf5(path, {"images": images, "image_id": ids}, {"variant": variant})
+    fit = Path(path).stem
+    source = snakemake.input[fit]
+    images = space.pictures(read_rows(source, ids))
+    # which calibration that is stands in the predictions
+    calibrated = {"calibration": read_parameters(source)["calibration"]} if fit == "recalibrated" else {}
+    write_hdf5(path, {"images": images, "image_id": ids}, {"fit": fit, **calibrated})

@@ -1,6 +1,6 @@
 """The whole configuration, and how it is read.
 
-The sections `spaces`, `ridge` and `generator` come from a recipe (`config/recipes/NAME.yaml`, a
+The sections `spaces`, `decoder` and `generator` come from a recipe (`config/recipes/NAME.yaml`, a
 published decoder); what the configuration itself says of them wins.
 """
 
@@ -24,7 +24,6 @@ from neural_recon.config.sections import (
     Figure,
     Regions,
     Responses,
-    Ridge,
     SpaceName,
     Split,
 )
@@ -34,13 +33,14 @@ from neural_recon.core.refusals import is_there
 from neural_recon.core.sections import Section
 from neural_recon.core.texts import read_yaml
 from neural_recon.datasets.dataset import DATA_SETS, SUBJECTS, DataSet
+from neural_recon.decoding.decoder import DECODERS, Decoder
 from neural_recon.evaluation.registry import HEADLINE, measured
 from neural_recon.features.space import SPACES, Space, base_space, space_kinds
 from neural_recon.generation.generator import GENERATORS, Generator
 
 # of a subject: part of names of files
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-RECIPE = ("spaces", "ridge", "generator")  # the sections of a recipe
+RECIPE = ("spaces", "decoder", "generator")  # the sections of a recipe
 
 
 class Config(Section):
@@ -58,7 +58,7 @@ class Config(Section):
         min_length=1, description="The feature spaces that the decoder predicts, by a name of your choice."
     )
     features: Features = Features()
-    ridge: Ridge
+    decoder: Annotated[Decoder.Settings, DECODERS]
     generator: Annotated[Generator.Settings, GENERATORS]
     evaluation: Evaluation = Evaluation()
     data_amount: DataAmount | None = None
@@ -105,13 +105,13 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _spaces_and_penalties(self) -> "Config":
+    def _spaces_are_decoded(self) -> "Config":
         if taken := [space for space in self.spaces if space in TAKEN]:
             raise ValueError(f"spaces.{taken[0]}: expected another name, as something else is called so")
-        if missing := [space for space in self.spaces if space not in self.ridge.alpha]:
-            raise ValueError(f"ridge.alpha needs a value for {', '.join(missing)}")
-        if unknown := [space for space in self.ridge.alpha if space not in self.spaces]:
-            raise ValueError(f"ridge.alpha.{unknown[0]}: no such space; spaces are {', '.join(self.spaces)}")
+        try:
+            self.decoder.check_spaces(list(self.spaces))
+        except ValueError as error:
+            raise ValueError(f"decoder.{error}") from error
         return self
 
     @model_validator(mode="after")

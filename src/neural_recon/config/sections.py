@@ -66,53 +66,6 @@ class Features(Section):
     chunk: Annotated[int, Field(ge=1)] = Field(500, description="Images a job and file.")
 
 
-class CrossValidation(Section):
-    """How alpha is chosen within the training set."""
-
-    alphas: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2)] | None = Field(
-        None,
-        description="The penalties to try, these and no others; null: from a tenth to a hundred times the "
-        "kernel's mean eigenvalue, two per decade, and further while the best lies at an edge.",
-    )
-    folds: Annotated[int, Field(ge=2)] = Field(5, description="Folds, over images.")
-    targets: Annotated[int, Field(ge=1)] = Field(1024, description="Features scored, a seeded sample.")
-    groups: Literal["space", "parts"] = Field(
-        "space",
-        description="One alpha a feature space; or (parts) one a VDVAE layer and run of neighbouring CLIP "
-        "tokens, at most 32 a space.",
-    )
-
-
-class Ridge(Section):
-    """The decoder from voxels to features."""
-
-    alpha: dict[SpaceName, Annotated[float, Field(gt=0)] | Literal["cv"]] = Field(
-        description='The penalty of each space, or "cv": cross-validated within the training images.'
-    )
-    cross_validation: CrossValidation = CrossValidation()
-    calibration: Literal["train", "published", "none"] = Field(
-        "train",
-        description="Mean and spread of predictions: from held-out training predictions, or (published) "
-        "from the test set itself.",
-    )
-    keep: Literal["kernel", "components"] | None = Field(
-        None,
-        description="Keep decoders for new scans (`neural-recon decode`): whole, or leading components.",
-    )
-    keep_error: float = Field(
-        0.01, gt=0, lt=1, description="What leaving out components may change, relative to the predictions."
-    )
-
-    @model_validator(mode="after")
-    def _keeps_no_test_set(self) -> "Ridge":
-        if self.keep and self.calibration == "published":
-            raise ValueError(
-                'keep needs calibration "train" or "none": "published" takes its statistics from all test '
-                "images at once, which a new scan does not have"
-            )
-        return self
-
-
 def _known_network(name: str) -> str:
     if name not in NETWORKS:
         raise ValueError(f"unknown network; known are {', '.join(NETWORKS)}")

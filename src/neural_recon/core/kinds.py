@@ -130,7 +130,20 @@ class Kinds:
 
 def _schema_of(name: str, settings: type[Section]) -> dict[str, Any]:
     schema = settings.model_json_schema()
-    return {**schema, "properties": {**schema["properties"], "kind": {"const": name}}}
+    plain = _inlined({**schema, "$defs": {}}, schema.get("$defs", {}))
+    return {**plain, "properties": {**plain["properties"], "kind": {"const": name}}}
+
+
+def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
+    """A schema with what it refers to in the place of the references: it becomes a part of another one."""
+    if isinstance(schema, list):
+        return [_inlined(one, definitions) for one in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    if "$ref" in schema:
+        named = definitions[schema["$ref"].rpartition("/")[2]]
+        return _inlined({**named, **{key: one for key, one in schema.items() if key != "$ref"}}, definitions)
+    return {key: _inlined(one, definitions) for key, one in schema.items() if key != "$defs"}
 
 
 @functools.cache

@@ -93,7 +93,7 @@ def score_subject(
 
     for picture, paths in (("base", files.base), ("final", files.final)):
         for path in paths:
-            variant = Path(path).stem
+            variant = _variant(path)
             arrays = read_hdf5(path)
             how = controls.by_name(variant)
             context = arrays["context_id"] if how and how.swapped else None
@@ -111,9 +111,7 @@ def score_subject(
         true = read_rows(chunks, test_ids)
         for path in (path for path in files.predictions if Path(path).parent.name == space):
             predicted = read_rows(path, test_ids)
-            variant = Path(path).stem
-            if variant == "recalibrated":  # a name for either calibration, which the file tells
-                variant = f"calibration_{read_parameters(path)['calibration']}"
+            variant = _variant(path)
             scores.compare(variant, space, "two_way", test_ids, true, predicted)
             if space == retrieved:
                 scores.add_retrieval(variant, space, test_ids, true, predicted)
@@ -124,3 +122,11 @@ def score_subject(
     for metric, reason in networks.missing.items():
         scores.add_unmeasured("decoded", "final", metric, len(test_ids), reason)
     return scores
+
+
+def _variant(path: str | Path) -> str:
+    """What a file's pictures or predictions are called in tables."""
+    variant = Path(path).stem
+    if variant == "recalibrated":  # a name for either calibration, which the file tells
+        return f"calibration_{read_parameters(path)['calibration']}"
+    return variant

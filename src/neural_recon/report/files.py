@@ -14,7 +14,8 @@ class SubjectFiles:
 
     A field says where below the results: with {space}, {table} or {region} it is a mapping from these to
     files; and, second, what a configuration must have for it: a control's variant, or one of "base" images,
-    "comparison" (all subjects' figures, and published ones), "data_amount" and "regions".
+    "comparison" (all subjects' figures, and published ones), "regions", and a decoder's "data_amount",
+    "penalties", "refits" and "targets".
     """
 
     subject: str
@@ -33,9 +34,13 @@ class SubjectFiles:
     quality_voxels: Annotated[Path | None, "quality/{subject}/voxels.parquet"] = None
     quality_page: Annotated[Path | None, "quality/{subject}.html"] = None
     # decoders: penalties tried; scores by layer or token; refits on shuffled pairs; refits on less data
-    alphas: Annotated[Mapping[str, Path], "ridge/{subject}/{space}/alpha.tsv"] = field(default_factory=dict)
-    targets: Annotated[Mapping[str, Path], "targets/{subject}/{space}.tsv"] = field(default_factory=dict)
-    refits: Annotated[Mapping[str, Path], "ridge/{subject}/{space}/shuffled_refits.tsv"] = field(
+    alphas: Annotated[Mapping[str, Path], "ridge/{subject}/{space}/alpha.tsv", "penalties"] = field(
+        default_factory=dict
+    )
+    targets: Annotated[Mapping[str, Path], "targets/{subject}/{space}.tsv", "targets"] = field(
+        default_factory=dict
+    )
+    refits: Annotated[Mapping[str, Path], "ridge/{subject}/{space}/shuffled_refits.tsv", "refits"] = field(
         default_factory=dict
     )
     data_amount: Annotated[Path | None, "data_amount/{subject}.tsv", "data_amount"] = None

@@ -31,8 +31,9 @@ def examine(configfile: Path, folder: Path) -> tuple[list[str], dict[str, str]]:
     plan = Plan(config)
     summary = {
         "recipe": config.recipe,
-        "spaces": ", ".join(
-            f"{space} (alpha {_number(config.ridge.alpha[space])})" for space in config.spaces
+        "spaces": ", ".join(config.spaces),
+        "decoder": ", ".join(
+            f"{name} {_short(value)}" for name, value in config.decoder if value is not None
         ),
         "generator": ", ".join(f"{name} {value}" for name, value in config.generator.changing.items()),
         "evaluation": config.evaluation.preset,
@@ -73,5 +74,8 @@ def _count(plan: Plan, subject: str, summary: dict[str, str]) -> None:
     )
 
 
-def _number(alpha: float | str) -> str:
-    return alpha if isinstance(alpha, str) else f"{alpha:,g}"
+def _short(value: object) -> str:
+    """A setting in a few words."""
+    if isinstance(value, dict):
+        return " ".join(f"{name} {_short(one)}" for name, one in value.items())
+    return f"{value:,.10g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""Decode scans that were not in the experiment with the decoders a run kept (`ridge.keep`)."""
+"""Decode scans that were not in the experiment with the decoders a run kept (`decoder.keep`)."""
 
 import json
 import logging
@@ -223,7 +223,7 @@ def find_decoders(config: Config, configfile: Path, results: Path, subject: str)
     kept = {name: folder / f"{name}.h5" for name in ("responses", *config.spaces)}
     absent = [path for path in kept.values() if not is_there(path, "a decoder")]
     if absent:
-        setting = "" if config.ridge.keep else f"set ridge.keep in {configfile}, then "
+        setting = "" if getattr(config.decoder, "keep", None) else f"set decoder.keep in {configfile}, then "
         wanted = [folder / f"{space}.h5" for space in config.spaces]
         if GENERATORS.load(config.generator.kind).encoders:
             wanted.append(results / UNCONDITIONAL)

@@ -55,7 +55,7 @@ def estimate(plan: Plan, table: weights.Table) -> dict[str, float]:
         total["kernels"] += 8 * (side * (side + test) + (train * side if n_voxels < train else 0))
         # float32: the decoder's under two calibrations, and the shuffled control's
         total["predictions"] += 4 * 3 * test * values
-        if config.ridge.keep:  # float16; components are fewer than images
+        if getattr(config.decoder, "keep", None):  # float16; components are fewer than images
             total["decoders"] = total.get("decoders", 0) + 2 * train * (values + n_voxels)
         # 8 bits: base images of four variants; reconstructions in chunks and together; PNG of both; controls;
         # training images as baselines

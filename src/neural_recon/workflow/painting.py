@@ -64,6 +64,6 @@ class Painting:
                 files[f"{role}_{fit}"] = (
                     features[space]
                     if fit == "true_features"
-                    else f"<results>/ridge/{subject}/{space}/{fit}.h5"
+                    else f"<results>/predictions/{subject}/{space}/{fit}.h5"
                 )
         return files

@@ -1,3 +1,8 @@
+include: "ridge_amount.smk"
+include: "ridge_controls.smk"
+include: "ridge_regions.smk"
+
+
 # The products of all responses with each other, which every space, fold, alpha and control is fitted from.
 rule ridge_kernel:
     input:
@@ -11,7 +16,7 @@ rule ridge_kernel:
         mem_mb=growing(6000),
         runtime=growing(15),
     script:
-        "../scripts/ridge_kernel.py"
+        "../../scripts/ridge_kernel.py"
 
 
 # A space's penalty and all that is predicted with it, from one reading of the kernel and the features.
@@ -22,7 +27,7 @@ rule ridge:
     output:
         curve="<results>/ridge/{subject}/{space}/alpha.tsv",
         predictions=expand(
-            "<results>/ridge/{{subject}}/{{space}}/{pairs}.h5", pairs=FITS
+            "<results>/predictions/{{subject}}/{{space}}/{fit}.h5", fit=FITS
         ),
     priority: PICTURES
     threads: 8
@@ -31,17 +36,17 @@ rule ridge:
         mem_mb=growing(6000),
         runtime=growing(30),
     params:
-        alpha=lookup("ridge/alpha/{space}", within=config),
-        calibration=lookup("ridge/calibration", within=config),
+        alpha=lookup("decoder/alpha/{space}", within=config),
+        calibration=lookup("decoder/calibration", within=config),
         # a fixed alpha does not depend on it
         cross_validation=lambda wildcards: (
-            config["ridge"]["cross_validation"]
-            if CONFIG.ridge.alpha[wildcards.space] == "cv"
+            config["decoder"]["cross_validation"]
+            if CONFIG.decoder.alpha[wildcards.space] == "cv"
             else None
         ),
         seed=lookup("seed", within=config),
     script:
-        "../scripts/ridge.py"
+        "../../scripts/ridge.py"
 
 
 # The null of a decoder's scores: refits of it on shuffled pairs, by the weights that it has.
@@ -61,17 +66,17 @@ rule shuffled_refits:
         mem_mb=growing(6000),
         runtime=growing(60),
     params:
-        calibration=lookup("ridge/calibration", within=config),
+        calibration=lookup("decoder/calibration", within=config),
         refits=lookup("evaluation/shuffled_refits", within=config),
         seed=lookup("seed", within=config),
         retrieved=lambda wildcards: ALIKE,
         spaces=SPACES,
     script:
-        "../scripts/shuffled_refits.py"
+        "../../scripts/shuffled_refits.py"
 
 
-# Decoders kept for new scans (ridge.keep, `neural-recon decode`): what a subject's spaces share, and each space's.
-if CONFIG.ridge.keep:
+# Decoders kept for new scans (decoder.keep, `neural-recon decode`): what a subject's spaces share, and each space's.
+if CONFIG.decoder.keep:
 
     rule decoder_responses:
         input:
@@ -87,9 +92,9 @@ if CONFIG.ridge.keep:
             runtime=growing(60),
         params:
             data=data_state("grid"),
-            keep=lookup("ridge/keep", within=config),
+            keep=lookup("decoder/keep", within=config),
         script:
-            "../scripts/decoder_responses.py"
+            "../../scripts/decoder_responses.py"
 
     rule ridge_decoder:
         input:
@@ -106,13 +111,13 @@ if CONFIG.ridge.keep:
             mem_mb=growing(8000),
             runtime=growing(60),
         params:
-            calibration=lookup("ridge/calibration", within=config),
+            calibration=lookup("decoder/calibration", within=config),
             # the error chooses components only
             keep_error=(
-                config["ridge"]["keep_error"]
-                if config["ridge"]["keep"] == "components"
+                config["decoder"]["keep_error"]
+                if config["decoder"]["keep"] == "components"
                 else None
             ),
             seed=lookup("seed", within=config),
         script:
-            "../scripts/ridge_decoder.py"
+            "../../scripts/ridge_decoder.py"

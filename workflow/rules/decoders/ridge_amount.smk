@@ -6,7 +6,7 @@ rule target_scores:
         responses="<results>/responses/{subject}.h5",
         curves=expand("<results>/ridge/{{subject}}/{space}/alpha.tsv", space=SPACES),
         predictions=expand(
-            "<results>/ridge/{{subject}}/{space}/decoded.h5", space=SPACES
+            "<results>/predictions/{{subject}}/{space}/decoded.h5", space=SPACES
         ),
     output:
         targets=expand("<results>/targets/{{subject}}/{space}.parquet", space=SPACES),
@@ -20,7 +20,7 @@ rule target_scores:
         seed=lookup("seed", within=config),
         spaces=SPACES,
     script:
-        "../scripts/target_scores.py"
+        "../../scripts/target_scores.py"
 
 
 rule data_amount_subject:
@@ -38,19 +38,19 @@ rule data_amount_subject:
         mem_mb=growing(12000),
         runtime=growing(240),
     params:
-        alpha=lookup("ridge/alpha", within=config),
+        alpha=lookup("decoder/alpha", within=config),
         # without a section in the configuration: what a section without keys means
         amount=(CONFIG.data_amount or DataAmount()).model_dump(mode="json"),
-        calibration=lookup("ridge/calibration", within=config),
+        calibration=lookup("decoder/calibration", within=config),
         cross_validation=(
-            config["ridge"]["cross_validation"]
-            if "cv" in CONFIG.ridge.alpha.values()
+            config["decoder"]["cross_validation"]
+            if "cv" in CONFIG.decoder.alpha.values()
             else None
         ),
         responses={key: config["responses"][key] for key in ("average", "zscore")},
         seed=lookup("seed", within=config),
     script:
-        "../scripts/data_amount.py"
+        "../../scripts/data_amount.py"
 
 
 rule data_amount:

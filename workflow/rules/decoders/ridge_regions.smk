@@ -33,13 +33,13 @@ rule region_decoders:
         preset=lookup("evaluation/preset", within=config),
         repairings=lookup("evaluation/repairings", within=config),
         ridge={
-            key: config["ridge"][key]
+            key: config["decoder"][key]
             for key in ("alpha", "calibration", "cross_validation")
         },
         seed=lookup("seed", within=config),
         sets=lookup("regions/sets", within=config),
     script:
-        "../scripts/region_decoders.py"
+        "../../scripts/region_decoders.py"
 
 
 # The regions beside all voxels: their scores, and the tests against each other.
@@ -63,7 +63,7 @@ rule region_tests:
     params:
         seed=lookup("seed", within=config),
     script:
-        "../scripts/region_tests.py"
+        "../../scripts/region_tests.py"
 
 
 rule region_synthetic:
@@ -89,7 +89,7 @@ rule region_synthetic:
         sets=lookup("regions/sets", within=config),
         spaces=SPACES,
     script:
-        "../scripts/region_synthetic.py"
+        "../../scripts/region_synthetic.py"
 
 
 rule region_pictures:
@@ -113,4 +113,4 @@ rule region_pictures:
         generator_code=GENERATOR_CODE,
         seed=lookup("seed", within=config),
     script:
-        "../scripts/region_pictures.py"
+        "../../scripts/region_pictures.py"

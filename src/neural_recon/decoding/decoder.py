@@ -1,0 +1,75 @@
+"""The interface of a decoder: from responses to the features of the pictures seen.
+
+Its kinds are modules of `decoding/decoders/`, one class each. A kind without a rule file of its own is fitted
+by the rule `predictions`, one job per subject and space; one that shares work between fits, or offers analyses
+of what it has learnt, brings `workflow/rules/decoders/KIND.smk` (somebody's own module: NAME.smk beside it).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+
+from neural_recon.core.kinds import Kinds, KindSettings
+
+# the penalties tried; refits on shuffled pairs; scores of single features; refits on less data; held-out
+# clusters; checks for traces of the test set; decoders of single regions; decoders kept for new scans
+Analysis = Literal["penalties", "refits", "targets", "data_amount", "clusters", "leaks", "regions", "kept"]
+
+
+class Targets(Protocol):
+    """Features to predict, read in blocks of columns, such as `features.feature_files.FeatureTable`."""
+
+    shape: tuple[int, int]
+    parts: np.ndarray
+
+    def __getitem__(self, index: tuple[slice, slice]) -> np.ndarray: ...
+
+
+class Decoder(ABC):
+    """One decoder. What it predicts is `predictions/SUBJECT/SPACE/FIT.h5`.
+
+    Attributes:
+        fits: what is predicted per space. Every decoder has "decoded", and "shuffled", the control that is
+            fitted on pairs which do not belong together.
+        offers: the analyses for which its rule file has rules; the report shows those.
+    """
+
+    class Settings(KindSettings):
+        """The decoder from responses to features."""
+
+        def check_spaces(self, spaces: Sequence[str]) -> None:
+            """Raise a ValueError where a setting is missing, or is of a space that there is not.
+
+            Args:
+                spaces: the recipe's, by name.
+            """
+
+    fits: ClassVar[tuple[str, ...]] = ("decoded", "shuffled")
+    offers: ClassVar[frozenset[Analysis]] = frozenset()
+
+    def __init__(self, settings: Any, seed: int = 0) -> None:
+        self.settings, self.seed = settings, seed
+
+    @abstractmethod
+    def predict(
+        self, space: str, train: np.ndarray, targets: Targets, test: np.ndarray, images: np.ndarray
+    ) -> np.ndarray:
+        """Fit on training responses, and predict the features of others.
+
+        Args:
+            space: the recipe's name of the features.
+            train: float32 (n_train, n_voxels), z-scored.
+            targets: (n_train, n_features), what each training row belongs to.
+            test: float32 (n_test, n_voxels), on the same scale.
+            images: (n_train,), the image of each training row: rows of one image stay together in folds.
+
+        Returns:
+            float32 (n_test, n_features).
+        """
+
+
+DECODERS = Kinds("a decoder", Decoder, "neural_recon.decoding.decoders")

@@ -1,0 +1,1 @@
+"""The kinds of decoders that come along: a module each."""
