@@ -11,7 +11,10 @@ ALL = [
     "base",
     "comparison",
     "data_amount",
+    "penalties",
+    "refits",
     "regions",
+    "targets",
     "true_features",
     "shuffled",
     "swapped",
@@ -28,7 +31,6 @@ def test_what_the_rule_asks_for_is_what_the_script_finds(having):
     for subject in ("subj01", "subj02"):
         found = vars(SubjectFiles.among(subject, "results/mine", paths))
         assert found.pop("subject") == subject
-        assert found.pop("mask") is None
         listed = {name: [f"results/mine/{p}" for p in some] for name, some in files.items()}
         for name, value in found.items():
             mine = [
