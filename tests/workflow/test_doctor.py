@@ -69,7 +69,7 @@ def test_demo_is_ready():
     found, advice = examine()
     assert "wrong" not in {state for state, _ in found.values()}
     assert found["data"] == ("ok", "simulated: the workflow writes results/demo_nsd")
-    for model in ("weights.versatile", "weights of the generator"):
+    for model in ("spaces.vdvae", "spaces.vision", "spaces.text", "generator"):
         assert found[model][1].endswith("names and shapes are right")
     assert "simulated data 0.3 GB" in found["disk needed"][1]
     assert advice == "make demo"
@@ -79,9 +79,10 @@ def test_everything_else_is_said_without_data():
     found, advice = examine(yaml.safe_load(Path("config/nsd.yaml").read_text(encoding="utf-8")))
     assert found["data"] == ("wrong", "resources/nsd: no such folder; nsd.root names it")
     assert found["subj05"] == ("wrong", "0 of 37 sessions, no mask, 0 of 6 atlases")
-    assert found["weights.vdvae"] == ("note", "vdvae-imagenet64: will be fetched, about 0.5 GB")
-    assert found["weights.versatile"][1].endswith("about 1.7 GB")
-    assert found["weights of the generator"][1].endswith("about 12.3 GB")
+    assert found["spaces.vdvae"][0] == "note"
+    assert found["spaces.vdvae"][1].endswith("will be fetched, about 0.5 GB (1 of 2 files are there)")
+    assert found["spaces.vision"][1].endswith("about 1.2 GB")
+    assert found["generator"][1].endswith("about 12.3 GB")
     assert {"GPU", "memory", "disk needed"} <= set(found)
     assert "results/nsd: about 73.6 GB" in found["disk needed"][1]
     assert advice.startswith("lay NSD's files")
@@ -192,11 +193,11 @@ def test_wrong_weights_are_named_beside_all_else():
     other = "resources/demo_models/classifier/model.safetensors"
     shutil.copytree(ROOT / "resources/demo_models/versatile", "versatile")
     Path("versatile/text_unet/diffusion_pytorch_model.safetensors").unlink()
-    found, advice = examine({**REAL, "weights": {"vdvae": other}, "generator": {"weights": "versatile"}})
-    assert found["weights.vdvae"][0] == "wrong"
-    assert found["weights.vdvae"][1].startswith(f"{other}: expected the tensor")
-    found_of = found["weights of the generator"][1]
-    assert found_of.startswith("versatile/text_unet: expected a weights file")
+    spaces = {"vdvae": {"weights": other}}
+    found, advice = examine({**REAL, "spaces": spaces, "generator": {"weights": "versatile"}})
+    assert found["spaces.vdvae"][0] == "wrong"
+    assert found["spaces.vdvae"][1].startswith(f"{other}: expected the tensor")
+    assert found["generator"][1].startswith("versatile/text_unet: expected a weights file")
     assert found["subj01"][0] == "wrong"
     assert "lay NSD's files" in advice
     assert "mend what is said of the weights" in advice
@@ -225,9 +226,9 @@ def test_networks_to_score_by():
 
 
 def test_weights_that_are_no_name_and_no_path():
-    found, _ = examine({**REAL, "weights": {"vdvae": "vdvae-imagenet"}})
-    assert found["weights.vdvae"][0] == "wrong"
-    assert "expected a name of config/weights.yaml (vdvae-imagenet64" in found["weights.vdvae"][1]
+    found, _ = examine({**REAL, "generator": {"weights": "versatile"}})
+    assert found["generator"][0] == "wrong"
+    assert "expected a name of config/weights.yaml (vdvae-imagenet64" in found["generator"][1]
 
 
 def test_weights_that_are_partly_fetched():
@@ -235,8 +236,8 @@ def test_weights_that_are_partly_fetched():
     folder.mkdir(parents=True)
     (folder / "diffusion_pytorch_model.bin").touch()
     found, _ = examine({**REAL, "generator": {"weights": "shi-labs/versatile-diffusion"}})
-    assert found["weights of the generator"][0] == "note"
-    assert found["weights of the generator"][1].endswith("about 5.5 GB (1 of 16 files are there)")
+    assert found["generator"][0] == "note"
+    assert found["generator"][1].endswith("about 5.5 GB (1 of 16 files are there)")
 
 
 @pytest.mark.parametrize(
@@ -309,8 +310,7 @@ def test_command_that_finds_something_wrong():
 def test_base_images_alone_need_no_weights_of_the_generator():
     recipe = {**REAL, "recipe": "base_only"}
     found, _ = examine(recipe)
-    # both CLIP encoders, and neither UNet nor autoencoder
-    assert found["weights.versatile"][1].endswith("will be fetched, about 1.7 GB")
+    assert "generator" not in found
     shutil.copytree(ROOT / "resources/demo_models/versatile", "versatile")
     Path("versatile/text_unet/diffusion_pytorch_model.safetensors").unlink()
     for kind, given, state in (
@@ -318,7 +318,7 @@ def test_base_images_alone_need_no_weights_of_the_generator():
         ("contexts_only", {"weights": "versatile"}, "wrong"),
     ):
         found, _ = examine({**REAL, "generator": {"kind": kind, **given}})
-        assert found.get("weights of the generator", ("ok",))[0] == state
+        assert found.get("generator", ("ok",))[0] == state
 
 
 def test_a_link_to_a_share_that_is_gone_is_one_thing_to_mend():
@@ -338,7 +338,7 @@ def test_what_a_run_takes_beside_the_tree_is_read():
     more = {
         "responses": {"noise_ceiling": "ncsnr"},
         "regions": {"sets": {"own": ["own_{subject}.nii.gz"]}},
-        "features": {"vdvae": {"hparams": "hparams.json"}},
+        "spaces": {"vdvae": {"hparams": "hparams.json"}},
         "split": {"train": "ids.txt"},
     }
     found, _ = examine({**REAL, **more})
@@ -359,6 +359,6 @@ def test_a_judge_and_a_tokenizer_of_the_demo_are_read():
     (models / "classifier/model.safetensors").write_text("<html>no such file</html>")
     shutil.rmtree(models / "versatile/tokenizer")
     found, _ = examine()
-    assert found["evaluation.classifier"][0] == found["weights.versatile"][0] == "wrong"
+    assert found["evaluation.classifier"][0] == found["spaces.text"][0] == "wrong"
     assert "found a web page" in found["evaluation.classifier"][1]
-    assert "versatile/tokenizer: expected the folder of CLIP's tokenizer" in found["weights.versatile"][1]
+    assert "versatile/tokenizer: expected the folder of CLIP's tokenizer" in found["spaces.text"][1]
