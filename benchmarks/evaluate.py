@@ -40,7 +40,7 @@ def write(folder: Path, images: int, size: int) -> None:
 
 def evaluate(folder: Path, preset: str) -> tuple[dict[str, list[float]], int]:
     """Scores by metric, and how often SSIM's pictures were re-paired."""
-    from neural_recon.cli.evaluate_folder import evaluate_folder
+    from neural_recon.evaluation.folder_scores import evaluate_folder
 
     # no weights there: no network runs
     summary, images = evaluate_folder(folder / "pictures", folder / "stimuli", preset, folder=folder)

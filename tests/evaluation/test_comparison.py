@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from neural_recon.cli.evaluate_folder import write_scores
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import write_hdf5, write_table
 from neural_recon.evaluation import comparison, registry
+from neural_recon.evaluation.folder_scores import write_scores
 from neural_recon.report import paper_figure
 
 RULE = {"rule": "best_median_worst", "score": "clip_two_way", "count": 9, "image_ids": []}

@@ -14,10 +14,10 @@ from scipy.spatial import distance
 from torchvision import transforms
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from neural_recon.cli import evaluate_folder
 from neural_recon.config.sections import Evaluation
 from neural_recon.core.errors import InputError
 from neural_recon.evaluation import metrics, network_weights, networks
+from neural_recon.evaluation.folder_scores import evaluate_folder
 from neural_recon.evaluation.networks import NETWORK_OF, PresetNetworks, load_network
 from neural_recon.evaluation.registry import METRICS
 from neural_recon.models import weights
@@ -190,7 +190,7 @@ def test_a_folder_of_pictures_end_to_end(folder, pictures, tmp_path, monkeypatch
         (tmp_path / kind).mkdir()
         for image_id, picture in enumerate(stack):
             Image.fromarray(picture).save(tmp_path / kind / f"{image_id}.png")
-    summary, images = evaluate_folder.evaluate_folder(
+    summary, images = evaluate_folder(
         tmp_path / "pictures", tmp_path / "stimuli", "mindeye2", clip=tmp_path, folder=folder
     )
     assert summary["metric"].tolist() == ["pixcorr", "ssim", *NETWORK_OF]

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
-from neural_recon.cli.evaluate_folder import evaluate_folder
 from neural_recon.core.errors import InputError
+from neural_recon.evaluation.folder_scores import evaluate_folder
 from neural_recon.evaluation.picture_files import TURNED, one_size, read_picture
 
 # columns of XYZ (D50)

@@ -272,12 +272,12 @@ def test_stars_of_the_map_are_those_of_the_corrected_tests(tmp_path, rng, monkey
     """Against random voxels; what is significant before correction only, or against all voxels, has none."""
     drawn = []
     monkeypatch.setattr(report_regions.plots, "uri", drawn.append)
-    folder = write_regions(tmp_path, rng, IDS["subj01"])
-    tests = pd.read_csv(folder / "tests.tsv", sep="\t").assign(p=0.01, p_holm=0.06)
+    files = write_regions(tmp_path, rng, IDS["subj01"])
+    tests = pd.read_csv(files["region_tests"], sep="\t").assign(p=0.01, p_holm=0.06)
     tests.loc[tests["against"] == regions.ALL, "p_holm"] = 0.01
     chosen = (tests["against"] == regions.RANDOM) & (tests["region"] == "faces") & (tests["space"] == "base")
     tests.loc[chosen, "p_holm"] = 0.04
-    report_regions.heat_map(pd.read_csv(folder / "scores.tsv", sep="\t"), tests)
+    report_regions.heat_map(pd.read_csv(files["region_scores"], sep="\t"), tests)
     starred = [text for axes in drawn[0].axes for text in axes.texts if text.get_text().endswith("*")]
     assert [text.get_position() for text in starred] == [(0, 1)]  # base, the second region
 
@@ -287,7 +287,7 @@ def test_report_shows_regions_with_their_controls(tmp_path, rng, monkeypatch):
     ids = IDS["subj01"]
     stimuli = write_stimuli(tmp_path / "stimuli.h5", ids, draw(rng, len(ids), 425, 9))
     files = write_subject(tmp_path, rng, "subj01", ids)
-    with_regions = dataclasses.replace(files, regions=write_regions(tmp_path / "regions", rng, ids))
+    with_regions = dataclasses.replace(files, **write_regions(tmp_path / "regions", rng, ids))
     for subject in (files, with_regions):
         build(tmp_path / "page.html", [subject], stimuli, None, CONFIGURATION)
         page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))

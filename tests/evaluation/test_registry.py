@@ -80,13 +80,13 @@ def test_of_an_entry_named_for_clip_only_its_encoder_is_fetched(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     table = weights.read_table(ROOT / weights.TABLE)
     named = {"clip": weights.GENERATOR, "swav": "swav-resnet50"}
-    found = network_weights.missing(named, table)
+    located = network_weights.locate(named, "brain_diffuser", table)
+    read = network_weights.files_read(named, located, table)
+    found = weights.missing(read, table)
     large = {place: file.gigabytes for place, file in found.items() if file.gigabytes}
     assert {place.split("/")[-2] for place in large} == {"image_encoder", "swav-resnet50"}
     assert sum(large.values()) < 1.5
     assert "shi-labs--versatile-diffusion/image_feature_extractor/preprocessor_config.json" in found
-    located = network_weights.locate(named, "brain_diffuser", table)
-    read = network_weights.files_read(named, located, table)
     assert {path.removeprefix("resources/models/").split("/")[0] for path in read} == {
         "shi-labs--versatile-diffusion", "swav-resnet50"
     }  # fmt: skip

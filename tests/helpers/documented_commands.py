@@ -128,13 +128,13 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
         "tests/workflow/test_changed_runs.py"
     ),
     "neural-recon evaluate --reconstructions PICTURES --stimuli NSD --preset brain_diffuser "
-    "--output scores.tsv": Elsewhere("tests/cli/test_evaluate_folder.py"),
+    "--output scores.tsv": Elsewhere("tests/evaluation/test_folder_scores.py"),
     "neural-recon evaluate --reconstructions results/versatile_diffusion/subj01 --stimuli NSD "
     "--preset brain_diffuser --ids brain_diffuser --output scores.tsv": Elsewhere(
-        "tests/cli/test_name_questions.py"
+        "tests/evaluation/test_name_questions.py"
     ),
     "neural-recon evaluate --reconstructions pictures --stimuli NSD --preset mindeye2 --ids mindeye2 "
-    "--output scores.tsv": Elsewhere("tests/cli/test_name_questions.py"),
+    "--output scores.tsv": Elsewhere("tests/evaluation/test_name_questions.py"),
     "neural-recon verify results": Elsewhere("tests/workflow/test_provenance.py"),
     "neural-recon verify results/": Elsewhere("tests/workflow/test_provenance.py"),
     # measurements

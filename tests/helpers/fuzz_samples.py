@@ -22,7 +22,6 @@ from PIL import Image
 
 from helpers.fuzz_mutations import Mutation, any_bytes, any_text, endless_zeros, hdf5_dataset, png
 from helpers.published_layouts import ROOT, write_vdvae, write_versatile
-from neural_recon.cli import evaluate_folder
 from neural_recon.config.configuration import read_config
 from neural_recon.core import files
 from neural_recon.datasets import trials
@@ -31,6 +30,7 @@ from neural_recon.datasets.nsd import coco, nsd_tree, volumes
 from neural_recon.datasets.nsd.betas import check_betas, read_betas
 from neural_recon.decoding import kept_decoders, penalty_table, ridge_files
 from neural_recon.decoding.kernel import Kernel
+from neural_recon.evaluation.folder_scores import evaluate_folder
 from neural_recon.features.feature_files import FeatureTable, read_rows, write_chunk
 from neural_recon.models import checkpoints, loading, weights
 from neural_recon.report import results
@@ -265,7 +265,7 @@ def conditions(path: Path) -> None:
 
 def pictures(path: Path) -> None:
     preset = ("native", "brain_diffuser")[path.stat().st_size % 2]
-    summary, _ = evaluate_folder.evaluate_folder(path.parent, path.parent, preset)
+    summary, _ = evaluate_folder(path.parent, path.parent, preset)
     assert np.isfinite(summary["mean"].dropna()).all()
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from neural_recon.core.files import write_hdf5, write_table
 from neural_recon.evaluation import region_tests, regions
-from neural_recon.report.results import SubjectFiles
+from neural_recon.report.files import SubjectFiles
 
 SPACES = ("vdvae", "vision", "text")
 LEVELS = {  # (variant, picture): how good, on the scale of two-way identification
@@ -253,7 +253,7 @@ CONFIGURATION = {
 
 
 def write_regions(folder, rng, ids):
-    """Results of two regions, as the workflow writes them."""
+    """Results of two regions, as the workflow writes them: fields of `SubjectFiles`."""
     rows = []
     decoders = [(regions.ALL, regions.ALL, 395)]
     decoders += [(r, d, 40) for r in ("V1", "faces") for d in (regions.REGION, regions.RANDOM)]
@@ -277,4 +277,11 @@ def write_regions(folder, rng, ids):
     arrays = {"base": draw(rng, 4, 16, 4), "final": draw(rng, 4, 16, 4), "region": np.array(names)}
     write_hdf5(folder / "synthetic.h5", arrays, {})
     write_hdf5(folder / "synthetic_features.h5", {"region": np.array(names)}, {"amplitude": 1.25})
-    return folder
+    files = {"scores": "scores.tsv", "tests": "tests.tsv"}
+    return {
+        **{f"region_{name}": folder / file for name, file in files.items()},
+        "region_images": {name: folder / name / "base_images.h5" for name in ("V1", "faces")},
+        "synthetic": folder / "synthetic.h5",
+        "synthetic_features": folder / "synthetic_features.h5",
+        "synthetic_table": folder / "synthetic.tsv",
+    }

@@ -32,17 +32,21 @@ def person(folder, rng, subject, content=True, regions=False):
     images = images if content else images[["image_id", "similarity"]]
     pairs = [("decoded", "final"), ("decoded", "base"), ("nearest_image", "baseline"), ("decoded", "vdvae")]
     scores, by = scores_of(rng, images, pairs), strata.strata_of(images)
-    files = types.SimpleNamespace(strata=folder / f"{subject}.tsv", regions=None, comparison=None)
+    files = types.SimpleNamespace(
+        strata=folder / f"{subject}.tsv", trends=folder / f"{subject}_trends.tsv",
+        region_tests=None, region_strata=None, comparison=None,
+    )  # fmt: skip
     write_table(files.strata, strata.score_strata(subject, scores, by, 0))
     trends = strata.trends(subject, scores, images, 0)
-    write_table(folder / f"{subject}_trends.tsv", trends)
+    write_table(files.trends, trends)
     if regions:
-        files.regions = folder / f"regions_{subject}"
+        files.region_tests = folder / f"regions_{subject}/tests.tsv"
+        files.region_strata = folder / f"regions_{subject}/strata.tsv"
         spaces, pairs = ("vision", "base"), [(REGION, "vision"), (RANDOM, "vision")]
         pairs += [(decoder, "base") for decoder in (REGION, RANDOM)]
         tables = {name: scores_of(rng, images, pairs, ["two_way"]) for name in ("V1", "places")}
         every = scores_of(rng, images, [("decoded", space) for space in spaces], ["two_way"])
         joined = region_tests.joined(tables, every)
-        write_table(files.regions / "tests.tsv", region_tests.paired(subject, joined, 0))
-        write_table(files.regions / "strata.tsv", region_tests.by_strata(subject, joined, by, 0))
+        write_table(files.region_tests, region_tests.paired(subject, joined, 0))
+        write_table(files.region_strata, region_tests.by_strata(subject, joined, by, 0))
     return types.SimpleNamespace(subject=subject, files=files)

@@ -25,7 +25,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from pydantic import ValidationError
 
-from neural_recon.cli import decode_scans, evaluate_folder
+from neural_recon.cli import decode_scans
+from neural_recon.cli.evaluate import as_text
 from neural_recon.config import sections
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import read_table, write_hdf5, write_table
@@ -118,8 +119,10 @@ def whole(tmp_path, rng):
     write_table(amount, amount_table())
     regions = write_regions(tmp_path / "regions", rng, IDS)
     strata = write_strata(tmp_path, rng, "subj01", regions=True).files
-    (strata.regions / "strata.tsv").rename(regions / "strata.tsv")
-    files = dataclasses.replace(files, data_amount=amount, regions=regions, strata=strata.strata)
+    files = dataclasses.replace(
+        files, data_amount=amount, **regions, region_strata=strata.region_strata,
+        strata=strata.strata, trends=strata.trends,
+    )  # fmt: skip
     stimuli = write_stimuli(tmp_path / "stimuli.h5", IDS, draw(rng, len(IDS), 425, 9))
 
     def spoil(how):
@@ -135,12 +138,12 @@ def whole(tmp_path, rng):
         plant(files.controls["leaks"], ["difference"], how)
         plant(files.controls["seeds"], ["seed0", "seed1", "mean", "sd"], how)
         plant(files.controls["single_stage"], [*STRATUM, "difference", "p"], how)
-        plant(regions / "scores.tsv", SCORED, how)
-        plant(regions / "tests.tsv", [*TESTED, "p_holm"], how)
-        plant(regions / "strata.tsv", [*STRATUM, "all_voxels", "p", "p_holm"], how)
-        plant(regions / "synthetic.tsv", ["norm", "norm_ratio", "mean_sd"], how)
+        plant(files.region_scores, SCORED, how)
+        plant(files.region_tests, [*TESTED, "p_holm"], how)
+        plant(files.region_strata, [*STRATUM, "all_voxels", "p", "p_holm"], how)
+        plant(files.synthetic_table, ["norm", "norm_ratio", "mean_sd"], how)
         plant(files.strata, STRATUM, how)
-        plant(files.strata.with_name("subj01_trends.tsv"), ["effect", "p"], how)
+        plant(files.trends, ["effect", "p"], how)
         with h5py.File(files.responses, "r+") as file:
             ceiling = file["noise_ceiling"][()]
             ceiling[: 7 if how == "some" else None] = np.nan
@@ -308,7 +311,7 @@ def test_a_score_without_a_number_is_not_measured_on_the_terminal():
         "questioned": "",
     }
     row |= dict.fromkeys(SUMMARY, np.nan) | {"not_measured": "", "version": "0"}
-    text = evaluate_folder.as_text(pd.DataFrame([row, {**row, "not_measured": "no weights"}]))
+    text = as_text(pd.DataFrame([row, {**row, "not_measured": "no weights"}]))
     assert text.count("not measured: ") == 2
     assert bare(text) == []
 

@@ -281,7 +281,11 @@ def test_quality_of_the_responses_is_said_and_linked(made, tmp_path):
     _, (files, _), stimuli = made
     sessions = {"session": [1, 2], "verdict": ["ok", "not checked"], "remark": "", "outlier": ""}
     write_table(tmp_path / "quality/subj01/sessions.tsv", pd.DataFrame(sessions))
-    files = dataclasses.replace(files, quality=tmp_path / "quality/subj01/sessions.tsv")
+    files = dataclasses.replace(
+        files,
+        quality=tmp_path / "quality/subj01/sessions.tsv",
+        quality_page=tmp_path / "quality/subj01.html",
+    )
     build(tmp_path / "report/all.html", [files], stimuli, None, CONFIGURATION)
     page = Page((tmp_path / "report/all.html").read_text(encoding="utf-8"))
     assert "1 of 2 sessions agree with each other; session 2 could not be checked." in page.text
@@ -826,7 +830,7 @@ def test_map_of_noise_ceilings_where_mask_and_voxels_are(made, tmp_path, monkeyp
     write_table(tmp_path / "quality/subj01/voxels.parquet", voxels)
     write_table(tmp_path / "quality/subj01/sessions.tsv", sessions)
     files = dataclasses.replace(
-        files, quality=tmp_path / "quality/subj01/sessions.tsv", mask=tmp_path / "nsdgeneral.nii.gz"
+        files, quality_voxels=tmp_path / "quality/subj01/voxels.parquet", mask=tmp_path / "nsdgeneral.nii.gz"
     )
     build(tmp_path / "r.html", [files], stimuli, None, CONFIGURATION)
     text = Page((tmp_path / "r.html").read_text(encoding="utf-8")).text

@@ -36,7 +36,7 @@ def written(tmp_path_factory):
         add_distances(some)
         table = folder / f"quality/{some.subject}/sessions.tsv"
         write_table(table, sessions)
-        files[k] = dataclasses.replace(some, quality=table)
+        files[k] = dataclasses.replace(some, quality=table, quality_page=table.parent.with_suffix(".html"))
     files[1] = write_controls(folder, rng, files[1], IDS)
     stimuli = write_stimuli(folder / "stimuli.hdf5", IDS, draw(rng, 30, 425, 20))
     contents = write_contents(folder / "content.parquet", IDS)

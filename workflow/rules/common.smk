@@ -14,6 +14,7 @@ from neural_recon.evaluation import network_weights
 from neural_recon.features import space
 from neural_recon.generation.generator import GENERATORS
 from neural_recon.models import weights
+from neural_recon.report import files as report_list
 from neural_recon.workflow import (
     fingerprints,
     kept_digests,

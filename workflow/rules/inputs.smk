@@ -122,11 +122,25 @@ def report_subjects(wildcards):
     return sorted(CONFIG.subjects) if wildcards.who == "all" else [wildcards.who]
 
 
-def report_files(pattern, **values):
-    """An input function for every subject of a report."""
-    return lambda wildcards: expand(
-        pattern, subject=report_subjects(wildcards), **values
+def report_files(wildcards):
+    """What a report shows of its subjects: the files that `neural_recon.report.files` lists."""
+    subjects = report_subjects(wildcards)
+    having = {
+        **{control.name: True for control in GENERATOR.controls},
+        "base": BASE,
+        # all subjects' scores: a page of one of several does not wait for them
+        "comparison": subjects == sorted(CONFIG.subjects),
+        "data_amount": CONFIG.data_amount,
+        "regions": SETS,
+    }
+    files = report_list.wanted(
+        subjects,
+        [name for name, there in having.items() if there],
+        {"region": SETS if BASE else [], "space": SPACES, "table": CONTROL_TABLES},
     )
+    return {
+        name: [f"<results>/{path}" for path in paths] for name, paths in files.items()
+    }
 
 
 def report_masks(wildcards):

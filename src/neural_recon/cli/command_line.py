@@ -1,7 +1,5 @@
 """The command `neural-recon`: a door to the package for each of its subcommands."""
 
-import contextlib
-import logging
 import shlex
 import shutil
 import sys
@@ -12,6 +10,8 @@ from typing import Annotated, Literal
 import typer
 
 from neural_recon import __version__
+from neural_recon.cli.decode import decode
+from neural_recon.cli.evaluate import evaluate
 from neural_recon.core.errors import InputError
 from neural_recon.core.refusals import of_system
 
@@ -131,124 +131,8 @@ def validate(path: Annotated[Path, typer.Argument(help="The configuration to loo
 
 
 app.add_typer(config_app, name="config")
-
-
-@app.command()
-def decode(
-    subject: Annotated[str, typer.Option(help="Whose responses they are.")],
-    betas: Annotated[
-        Path,
-        typer.Option(
-            help="Betas (.nii.gz, .hdf5) as NSD writes them, NSD-synthetic and NSD-imagery too, or as floats "
-            "in percent signal change; an array (.npy) of trials and voxels, or of the volume; or a table "
-            "(.tsv, .parquet) in percent signal change, one row per trial, one column per voxel."
-        ),
-    ],
-    configfile: Annotated[Path, typer.Option(help="The configuration of the run that kept decoders.")] = Path(
-        "config/demo.yaml"
-    ),
-    zscore: Annotated[
-        Literal["train", "session"] | None,
-        typer.Option(help="By the training images, or by these responses; default: as in training."),
-    ] = None,
-    average: Annotated[
-        Path | None,
-        typer.Option(help="TSV with the columns trial (from 1) and condition: average each condition first."),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option(help="Default: decoded/SUBJECT/FILE in the results' folder.")
-    ] = None,
-) -> None:
-    """Turn responses that were not in the experiment into pictures (in the project's folder)."""
-    from neural_recon.cli import decode_scans  # takes seconds to import
-    from neural_recon.config.configuration import read_config
-
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    config = read_config(configfile, Path.cwd())
-    folder = decode_scans.decode(config, configfile, subject, betas, zscore, average, output)
-    typer.echo(f"pictures: {folder / 'pictures'}; overview: {folder / 'sheet.png'}")
-
-
-@app.command()
-def evaluate(
-    reconstructions: Annotated[
-        Path, typer.Option(help="Folder of pictures (png, jpg) named by NSD id: 00123.png or 123.png.")
-    ],
-    stimuli: Annotated[
-        Path, typer.Option(help="Folder of what was seen, named alike; or NSD's stimuli (HDF5), or its tree.")
-    ],
-    preset: Annotated[
-        Literal["brain_diffuser", "mindeye2", "native"],
-        typer.Option(help="Whose sizes, SSIM and networks' inputs; native: the pictures' own size."),
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            help="The table (.tsv); single images' scores beside it (.parquet). Default: "
-            "others/NAME_PRESET.tsv in the results' folder, which joins the comparison in the report."
-        ),
-    ] = None,
-    configfile: Annotated[
-        Path,
-        typer.Option(
-            help="The configuration of the run whose comparison they join (without --output); its test "
-            "images are tried where the pictures' names are questioned."
-        ),
-    ] = Path("config/demo.yaml"),
-    weights: Annotated[
-        Path,
-        typer.Option(
-            help="Folder of the networks' weights under their published names; what it lacks is not measured."
-        ),
-    ] = Path("resources/models"),
-    clip: Annotated[
-        Path | None,
-        typer.Option(
-            help="Versatile Diffusion folder, for its CLIP; default: as fetched, in the folder of weights."
-        ),
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="The method's name; default: the folder's.")] = None,
-    names: Annotated[
-        Literal["ids", "ids_from_1"] | None,
-        typer.Option(
-            help="What numbers as names are: NSD ids from 0, or from 1. Default: from 0, and questioned "
-            "where they look like positions in a list."
-        ),
-    ] = None,
-    ids: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="The names of the reconstructions are positions in a list: a text file with the 0-based NSD "
-            "id of each, one a line; or brain_diffuser or mindeye2, for the order of these scripts.",
-        ),
-    ] = None,
-) -> None:
-    """Score a folder of pictures, from whatever method, with intervals and chance levels."""
-    from neural_recon.cli import evaluate_folder  # takes seconds to import
-    from neural_recon.config.configuration import read_config
-
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    name = name or reconstructions.resolve().name
-    given = (reconstructions, stimuli, preset, name, clip, weights, names, ids)
-    joins = ""
-    if output is None:
-        output, summary = evaluate_folder.evaluate_into(read_config(configfile, Path.cwd()), *given)
-        joins = (
-            f"The next run with --configfile {configfile} takes this table up in its comparison and report "
-            f"({output}); remove it, or give --output, to keep it out.\n"
-        )
-    elif output.suffix != ".tsv":
-        raise InputError(f"{output}: expected a name that ends in .tsv.")
-    else:
-        config = None
-        with contextlib.suppress(InputError):  # only its test images could be asked for
-            config = read_config(configfile, Path.cwd())
-        summary, images = evaluate_folder.evaluate_folder(*given, config)
-        evaluate_folder.write_scores(output, summary, images)
-    typer.echo(f"{evaluate_folder.as_text(summary)}\n\n{joins}scores: {output}")
-    if summary["questioned"].iloc[0]:
-        typer.echo(f"warning: {output} is questioned: {summary['questioned'].iloc[0]}", err=True)
+app.command()(decode)
+app.command()(evaluate)
 
 
 @app.command()

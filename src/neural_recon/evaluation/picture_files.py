@@ -7,6 +7,8 @@ bits they have, what they are transparent on, whose colours they are (ICC), how 
 import functools
 import io
 import logging
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from neural_recon.evaluation.ssim_variants import RADIUS
 
 logger = logging.getLogger(__name__)
 
+THREADS = 4  # decoding leaves the interpreter free
 SUFFIXES = (".png", ".jpg", ".jpeg")
 OTHERS = (".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".jp2", ".avif", ".heic")  # pictures all the same
 FORMATS = ("PNG", "JPEG")  # whatever the name says, no other reader is to run: one of them starts a program
@@ -120,6 +123,12 @@ def read_picture(path: Path) -> Image.Image:
     image = image.convert("RGB")
     image.info[TURNED] = turned
     return image
+
+
+def read_pictures(files: Mapping[int, Path], image_ids: np.ndarray) -> list[Image.Image]:
+    """The pictures of images, some at a time: `read_picture` of their files."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(read_picture, [files[i] for i in image_ids]))
 
 
 def check_pixels(path: Path, size: tuple[int, int]) -> None:

@@ -31,7 +31,8 @@ from neural_recon.report import (
     tables,
     words,
 )
-from neural_recon.report.results import Results, SubjectFiles
+from neural_recon.report.files import SubjectFiles
+from neural_recon.report.results import Results
 from neural_recon.responses import session_verdicts
 
 logger = logging.getLogger(__name__)
@@ -158,10 +159,10 @@ def render(template: str, content: Mapping[str, Any]) -> str:
 
 def _quality(person: Results, page: str | Path) -> dict[str, Any] | None:
     """The verdict on a subject's sessions, and where the page on it lies."""
-    table = person.files.quality
-    if table is None:
+    table, about = person.files.quality, person.files.quality_page
+    if table is None or about is None:
         return None
-    link = os.path.relpath(Path(table).parent.with_suffix(".html"), Path(page).parent)
+    link = os.path.relpath(about, Path(page).parent)
     sentence = session_verdicts.sentence(session_verdicts.read_sessions(table))
     return {"subject": person.subject, "sentence": sentence, "link": Path(link).as_posix()}
 
@@ -169,11 +170,9 @@ def _quality(person: Results, page: str | Path) -> dict[str, Any] | None:
 def _map(person: Results) -> dict[str, Any] | None:
     """A few slices of a subject's noise ceilings, where voxels and mask are at hand."""
     files = person.files
-    if files.quality is None or files.mask is None:
+    if files.quality_voxels is None or files.mask is None:
         return None
-    voxels = results.table(
-        files.quality.parent / "voxels.parquet", ("x", "y", "z", "noise_ceiling", "dropped")
-    )
+    voxels = results.table(files.quality_voxels, ("x", "y", "z", "noise_ceiling", "dropped"))
     return {
         "subject": person.subject,
         "source": brain.brain_map(voxels, volumes.read_labels(files.mask), most=5),

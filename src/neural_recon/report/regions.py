@@ -1,6 +1,5 @@
 """The report's section on regions: what each region's decoder reads, what synthetic responses decode to."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from neural_recon.core.files import read_hdf5, read_parameters
 from neural_recon.evaluation.region_tests import TESTS
 from neural_recon.evaluation.regions import ALL, RANDOM, REGION, SCORES, ZERO
 from neural_recon.report import gallery, plots, results, spaces
+from neural_recon.report.files import SubjectFiles
 from neural_recon.report.gallery import Card, Picture
 from neural_recon.report.results import Results
 
@@ -25,18 +25,18 @@ UNUSUAL = ["region", "voxels", "norm", "norm_ratio", "mean_sd"]
 
 def section(person: Results, stimuli: str | Path) -> dict[str, Any] | None:
     """One subject's regions; None where the configuration names none."""
-    folder = person.files.regions
-    if folder is None:
+    files = person.files
+    if files.region_scores is None or files.region_tests is None:
         return None
-    scores = results.table(folder / "scores.tsv", SCORES)
+    scores = results.table(files.region_scores, SCORES)
     return {
         "subject": person.subject,
         "dots": dots(scores),
-        "map": heat_map(scores, results.table(folder / "tests.tsv", TESTS)),
+        "map": heat_map(scores, results.table(files.region_tests, TESTS)),
         "rows": _rows(scores),
         "spaces": list(map(title_of, columns_of(scores))),
-        "cards": _base_images(person, folder, stimuli, names_of(scores)),
-        "synthetic": _synthetic(person.subject, folder),
+        "cards": _base_images(person, stimuli),
+        "synthetic": _synthetic(files),
     }
 
 
@@ -142,15 +142,15 @@ def heat_map(scores: pd.DataFrame, tests: pd.DataFrame) -> str:
         return plots.uri(figure)
 
 
-def _base_images(person: Results, folder: Path, stimuli: str | Path, regions: Sequence[str]) -> list[Card]:
+def _base_images(person: Results, stimuli: str | Path) -> list[Card]:
     """Test images evenly spread by image id, with the base image of all voxels and of each region."""
     if person.files.base is None:
         return []
     there = np.sort(results.picture_ids(person.files.base))
     ids = [int(there[k]) for k in gallery.evenly(len(there), SHOWN)]
     columns = {"seen": gallery.stimuli_of(stimuli, ids), ALL: gallery.small_of(person.files.base, ids)}
-    for region in regions:
-        columns[region] = gallery.small_of(folder / region / "base_images.h5", ids)
+    for region, path in person.files.region_images.items():
+        columns[region] = gallery.small_of(path, ids)
     return [
         Card(person.subject, i, None, 0, [
             Picture(label, source[i], f"{label}, image id {i}, {person.subject}")
@@ -160,19 +160,21 @@ def _base_images(person: Results, folder: Path, stimuli: str | Path, regions: Se
     ]  # fmt: skip
 
 
-def _synthetic(subject: str, folder: Path) -> dict[str, Any]:
+def _synthetic(files: SubjectFiles) -> dict[str, Any] | None:
     """What synthetic responses were painted as, and how far they are from real ones."""
-    table = results.table(folder / "synthetic.tsv", UNUSUAL)
-    pictures = read_hdf5(folder / "synthetic.h5")
+    if files.synthetic_table is None or files.synthetic is None or files.synthetic_features is None:
+        return None
+    table = results.table(files.synthetic_table, UNUSUAL)
+    pictures = read_hdf5(files.synthetic)
     cards = [
-        Card(subject, -1, None, 0, [
+        Card(files.subject, -1, None, 0, [
             Picture(region, gallery.data_uri(image), f"{kind} of a synthetic response, {region}")
             for region, image in zip(pictures["region"], pictures[name], strict=True)
         ], [kind])
         for name, kind in (("base", "base image"), ("final", "final image"))
         if name in pictures
     ]  # fmt: skip
-    amplitude = read_parameters(folder / "synthetic_features.h5")["amplitude"]
+    amplitude = read_parameters(files.synthetic_features)["amplitude"]
     return {
         "cards": cards,
         "amplitude": amplitude,

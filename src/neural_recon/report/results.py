@@ -4,7 +4,7 @@ import importlib.metadata
 import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from neural_recon.core.files import dataset, open_hdf5, read_hdf5, read_paramete
 from neural_recon.datasets.nsd import nsd_tree
 from neural_recon.evaluation.controls import single_stage
 from neural_recon.evaluation.controls.refit_null import COLUMNS as REFIT_COLUMNS
+from neural_recon.report.files import SubjectFiles
 
 PACKAGES = ("torch", "diffusers", "transformers", "numpy", "snakemake")
 
@@ -60,35 +61,6 @@ CONTROLS = {
     "single_stage": single_stage.COLUMNS,
 }
 ALPHA = ["group", "features", "alpha", "fold", "score", "chosen"]
-
-
-@dataclass(frozen=True)
-class SubjectFiles:
-    """Where one subject's results lie; what was not computed is left out."""
-
-    subject: str
-    summary: Path | str  # scores: one row a score
-    tests: Path | str  # scores: one row a paired test
-    images: Path | str  # scores: one row a score and image
-    responses: Path | str
-    voxels: Path | str
-    base: Path | str | None  # decoded from a space that makes pictures; None without one
-    final: Path | str  # reconstructions
-    true_features: Path | str | None = None  # reconstructions from the test images' own features
-    swapped: Path | str | None = None  # reconstructions with another image's contexts
-    contexts_only: Path | str | None = None  # reconstructions without the base image
-    alphas: Mapping[str, Path | str] = field(default_factory=dict)  # space -> table of the penalties tried
-    targets: Mapping[str, Path | str] = field(default_factory=dict)  # space -> scores by layer or token
-    refits: Mapping[str, Path | str] = field(default_factory=dict)  # space -> scores of shuffled refits
-    data_amount: Path | str | None = None  # scores of refits on less data
-    controls: Mapping[str, Path | str] = field(default_factory=dict)  # of CONTROLS -> table
-    regions: Path | None = None  # folder of the regions' results
-    strata: Path | None = None  # scores by stratum, beside it {subject}_trends.tsv
-    comparison: Path | None = None  # all subjects' figures beside published ones
-    quality: Path | None = None  # table of the sessions, beside it the page {subject}.html
-    mask: Path | str | None = None  # volume nsdgeneral, for the map of the table quality's voxels
-    baselines: Path | str | None = None  # for each test image a training image: random, nearest
-    shuffled: Path | str | None = None  # reconstructions of the decoder refitted on shuffled pairs
 
 
 @dataclass(frozen=True)

@@ -30,14 +30,11 @@ CHANCE = "chance"
 
 def section(people: Sequence[Results]) -> dict[str, Any] | None:
     """All subjects' strata; None where no subject has them."""
-    people = [person for person in people if person.files.strata is not None]
-    if not people:
+    tables = {p.subject: _strata_table(p.files.strata) for p in people if p.files.strata is not None}
+    if not tables:
         return None
-    files = {person.subject: person.files.strata for person in people if person.files.strata is not None}
-    tables = {subject: _strata_table(path) for subject, path in files.items()}
-    trends = pd.concat(
-        [results.table(path.with_name(f"{subject}_trends.tsv"), TRENDS) for subject, path in files.items()]
-    )
+    people = [person for person in people if person.subject in tables]
+    trends = pd.concat([results.table(p.files.trends, TRENDS) for p in people if p.files.trends is not None])
     return {
         "entries": [
             {
@@ -176,13 +173,10 @@ def _trends(trends: pd.DataFrame, subjects: Sequence[str]) -> list[dict[str, Any
 
 def _regions(person: Results) -> dict[str, Any] | None:
     """One subject's tests of regions; None where the configuration names no regions."""
-    folder = person.files.regions
-    if folder is None:
+    files = person.files
+    if files.region_tests is None or files.region_strata is None:
         return None
-    tests, strata = (
-        results.table(folder / "tests.tsv", TESTS),
-        results.table(folder / "strata.tsv", BY_STRATUM),
-    )
+    tests, strata = results.table(files.region_tests, TESTS), results.table(files.region_strata, BY_STRATUM)
     rows = []
     for (region, space), part in tests.groupby(["region", "space"], sort=False):
         found = {row["against"]: row for row in part.to_dict("records")}

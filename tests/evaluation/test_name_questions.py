@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -16,12 +17,14 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from neural_recon.cli import command_line
-from neural_recon.cli.evaluate_folder import as_text, evaluate_folder, write_scores
-from neural_recon.cli.name_questions import at_chance
+from neural_recon.cli.evaluate import as_text
 from neural_recon.config.configuration import read_config
 from neural_recon.core.errors import InputError
 from neural_recon.evaluation import comparison, statistics
+from neural_recon.evaluation.folder_scores import evaluate_folder, write_scores
+from neural_recon.evaluation.name_questions import at_chance
 from neural_recon.workflow import provenance
+from neural_recon.workflow.folder_evaluation import split_lists
 
 SEEN = [7 * k + 3 for k in range(30)]
 
@@ -218,7 +221,8 @@ def test_the_test_images_of_a_configuration_are_tried(tmp_path, tree, design, li
     Path("config/ours.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
     order = shown[::-3] if listed else sorted(shown[::-3])
     folder = copies(tmp_path / "theirs", {f"{k}.png": i for k, i in enumerate(order)})
-    text = questioned(folder, tree, config=read_config(Path("config/ours.yaml"), Path.cwd()))
+    lists = partial(split_lists, read_config(Path("config/ours.yaml"), Path.cwd()))
+    text = questioned(folder, tree, lists=lists)
     assert "would fit: PixCorr 1.000" in text
     assert text.endswith(
         "--ids test.txt" if listed else "write the ids of that list to a file, one a line, for --ids"

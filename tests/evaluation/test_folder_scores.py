@@ -20,14 +20,16 @@ from typer.testing import CliRunner
 
 from neural_recon import __version__
 from neural_recon.cli import command_line
-from neural_recon.cli.evaluate_folder import as_text, default_output, evaluate_folder, write_scores
+from neural_recon.cli.evaluate import as_text
 from neural_recon.core.errors import InputError
 from neural_recon.evaluation import metrics, networks
+from neural_recon.evaluation.folder_scores import evaluate_folder, write_scores
 from neural_recon.evaluation.networks import NETWORK_OF
 from neural_recon.evaluation.picture_files import picture_files, read_picture
 from neural_recon.evaluation.subject_scores import SAMPLED_REPAIRINGS, Scores
 from neural_recon.models.loading import load_clip
 from neural_recon.workflow import provenance
+from neural_recon.workflow.folder_evaluation import default_output
 from neural_recon.workflow.verify import verify
 
 IDS = np.array([3, 17, 123, 5000, 72999])
@@ -239,7 +241,7 @@ def test_constant_pictures_score_and_are_reported(folders, caplog):
 
 def test_blocks_change_nothing(folders, monkeypatch):
     expected = evaluate_folder(*folders, "native", clip=DEMO_CLIP)
-    monkeypatch.setattr("neural_recon.cli.evaluate_folder.BLOCK", 2)
+    monkeypatch.setattr("neural_recon.evaluation.folder_scores.BLOCK", 2)
     for table, same in zip(evaluate_folder(*folders, "native", clip=DEMO_CLIP), expected, strict=True):
         pd.testing.assert_frame_equal(table, same)
 

@@ -16,10 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from neural_recon.config.configuration import Config
 from neural_recon.core.errors import InputError
 from neural_recon.datasets.nsd import nsd_tree
-from neural_recon.datasets.trials import read_ids
 from neural_recon.evaluation import metrics, statistics
 from neural_recon.evaluation.picture_names import (
     PUBLISHED,
@@ -30,13 +28,13 @@ from neural_recon.evaluation.picture_names import (
     plain_number,
     published_order,
 )
-from neural_recon.workflow.plan import Plan
 
 logger = logging.getLogger(__name__)
 
 LEVEL = 0.01  # a p-value above it is chance
 SMALL = 32  # side of the pictures that other readings of the names are tried with
 SEED, REPAIRINGS = 0, 1000
+WRITE_LIST = "write the ids of that list to a file, one a line, for --ids"
 
 # NSD ids -> which of them there are, and their pictures as uint8 (n, SMALL, SMALL, 3)
 Truths = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -246,25 +244,16 @@ def _correlations(truth: np.ndarray, pictures: np.ndarray) -> np.ndarray:
     return _standardised(truth) @ _standardised(pictures).T
 
 
-def known_orders(stimuli: Path, expdesign: Path | None, config: Config | None, n: int) -> dict[str, Reading]:
-    """Lists of test images that names could be positions in.
+def published_lists(expdesign: Path | None, n: int) -> Iterator[Reading]:
+    """The lists of published scripts that names could be positions in; none without a design.
 
     Args:
-        stimuli: NSD's HDF5, or a folder.
         expdesign: `nsd_expdesign.mat` of the tree of the stimuli, if there is one.
-        config: whose split counts too, unless it is of a demo with other stimuli.
         n: pictures.
     """
-    found: list[Reading] = []
     if expdesign is not None and expdesign.is_file():
         with contextlib.suppress(InputError):
-            found += _published(expdesign, n)
-    if config is not None and (config.demo is None or _same_file(config.tree.stimuli, stimuli)):
-        found += _split(config)
-    return {reading.words: reading for reading in found}
-
-
-_WRITE = "write the ids of that list to a file, one a line, for --ids"
+            yield from _published(expdesign, n)
 
 
 def _published(expdesign: Path, n: int) -> Iterator[Reading]:
@@ -272,33 +261,5 @@ def _published(expdesign: Path, n: int) -> Iterator[Reading]:
         counts = {len(nsd_tree.shared_as_met(expdesign, sessions)) for sessions in SESSIONS}
         for count in [None] if script == "brain_diffuser" else sorted(counts, reverse=True):
             order = published_order(script, expdesign, count)
-            remedy = f"--ids {script}" if count in (None, n) else _WRITE
+            remedy = f"--ids {script}" if count in (None, n) else WRITE_LIST
             yield Reading(words if count is None else f"{words} ({count})", order, remedy)
-
-
-def _split(config: Config) -> Iterator[Reading]:
-    """The test sets of a configuration: its own list, in ascending order, and as they were first shown."""
-    plan, seen = Plan(config), set()
-    if config.split.test:
-        with contextlib.suppress(InputError):
-            listed = read_ids(config.split.test)
-            seen.add(listed.tobytes())
-            yield Reading(f"the list {config.split.test}", listed, f"--ids {config.split.test}")
-    for subject in config.subjects:
-        try:
-            trials = plan.trials(subject)
-        except InputError as error:
-            logger.info("the split of %s is not known: %s", subject, error)
-            continue
-        met = trials.loc[trials["split"] == "test", "image_id"].unique()
-        for words, order in (("as first shown", met), ("in the order of their ids", np.sort(met))):
-            if order.tobytes() not in seen:
-                seen.add(order.tobytes())
-                yield Reading(f"the test images of {subject} {words}", order, _WRITE)
-
-
-def _same_file(one: Path, other: Path) -> bool:
-    try:
-        return one.samefile(other)
-    except OSError:
-        return False

@@ -1,0 +1,118 @@
+"""The results that the report shows: the one list of them, by which the rule asks for them, the script finds
+them among its inputs and the page reads them."""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Self, get_type_hints
+
+
+@dataclass(frozen=True)
+class SubjectFiles:
+    """Where one subject's results lie; what was not computed is left out.
+
+    A field says where below the results: with {space}, {table} or {region} it is a mapping from these to
+    files; and, second, what a configuration must have for it: a control's variant, or one of "base" images,
+    "comparison" (all subjects' figures, and published ones), "data_amount" and "regions".
+    """
+
+    subject: str
+    _: KW_ONLY
+    # scores: one row per score; per paired test; per score and image
+    summary: Annotated[Path, "scores/{subject}/summary.tsv"]
+    tests: Annotated[Path, "scores/{subject}/tests.tsv"]
+    images: Annotated[Path, "scores/{subject}/images.parquet"]
+    comparison: Annotated[Path | None, "scores/comparison.parquet", "comparison"] = None
+    strata: Annotated[Path | None, "strata/{subject}.tsv"] = None
+    trends: Annotated[Path | None, "strata/{subject}_trends.tsv"] = None
+    responses: Annotated[Path, "responses/{subject}.h5"]
+    voxels: Annotated[Path, "voxels/{subject}.parquet"]
+    # sessions, voxels, and the page about them
+    quality: Annotated[Path | None, "quality/{subject}/sessions.tsv"] = None
+    quality_voxels: Annotated[Path | None, "quality/{subject}/voxels.parquet"] = None
+    quality_page: Annotated[Path | None, "quality/{subject}.html"] = None
+    # decoders: penalties tried; scores by layer or token; refits on shuffled pairs; refits on less data
+    alphas: Annotated[Mapping[str, Path], "ridge/{subject}/{space}/alpha.tsv"] = field(default_factory=dict)
+    targets: Annotated[Mapping[str, Path], "targets/{subject}/{space}.tsv"] = field(default_factory=dict)
+    refits: Annotated[Mapping[str, Path], "ridge/{subject}/{space}/shuffled_refits.tsv"] = field(
+        default_factory=dict
+    )
+    data_amount: Annotated[Path | None, "data_amount/{subject}.tsv", "data_amount"] = None
+    # pictures: base images; reconstructions and their controls; training images for each test image
+    base: Annotated[Path | None, "base_images/{subject}/decoded.h5", "base"] = None
+    final: Annotated[Path, "reconstructions/{subject}/decoded.h5"]
+    true_features: Annotated[Path | None, "reconstructions/{subject}/true_features.h5", "true_features"] = (
+        None
+    )
+    shuffled: Annotated[Path | None, "reconstructions/{subject}/shuffled.h5", "shuffled"] = None
+    swapped: Annotated[Path | None, "reconstructions/{subject}/swapped.h5", "swapped"] = None
+    contexts_only: Annotated[Path | None, "reconstructions/{subject}/contexts_only.h5", "contexts_only"] = (
+        None
+    )
+    baselines: Annotated[Path | None, "baselines/{subject}.h5"] = None
+    # of `results.CONTROLS`
+    controls: Annotated[Mapping[str, Path], "controls/{subject}/{table}.tsv"] = field(default_factory=dict)
+    # single regions
+    region_scores: Annotated[Path | None, "regions/{subject}/scores.tsv", "regions"] = None
+    region_tests: Annotated[Path | None, "regions/{subject}/tests.tsv", "regions"] = None
+    region_strata: Annotated[Path | None, "regions/{subject}/strata.tsv", "regions"] = None
+    region_images: Annotated[Mapping[str, Path], "regions/{subject}/{region}/base_images.h5"] = field(
+        default_factory=dict
+    )
+    synthetic: Annotated[Path | None, "regions/{subject}/synthetic.h5", "regions"] = None
+    synthetic_features: Annotated[Path | None, "regions/{subject}/synthetic_features.h5", "regions"] = None
+    synthetic_table: Annotated[Path | None, "regions/{subject}/synthetic.tsv", "regions"] = None
+    mask: Path | None = None  # volume nsdgeneral, for the map of `quality_voxels`; not among the results
+
+    @classmethod
+    def among(cls, subject: str, results: str | Path, paths: Iterable[str | Path]) -> Self:
+        """A subject's files among those that a rule has as its inputs.
+
+        Args:
+            results: the folder that they lie in.
+        """
+        there = [str(path) for path in paths]
+        found: dict[str, Any] = {}
+        for name, (pattern, *_) in _listed().items():
+            pattern = f"{results}/{pattern}".replace("{subject}", subject)
+            expression = re.sub(r"\\\{\w+\\\}", "([^/]+)", re.escape(pattern))
+            matches = [match for path in there if (match := re.fullmatch(expression, path))]
+            if _wildcards(pattern):
+                found[name] = {match[1]: Path(match[0]) for match in matches}
+            elif matches:
+                found[name] = Path(matches[0][0])
+        return cls(subject, **found)
+
+
+def wanted(
+    subjects: Iterable[str], having: Collection[str], names: Mapping[str, Collection[str]]
+) -> dict[str, list[str]]:
+    """The files that a page on some subjects needs, below the results: field of `SubjectFiles` -> files.
+
+    Args:
+        having: what the configuration has, of what fields ask for.
+        names: those of each wildcard but the subject.
+    """
+    subjects, files = list(subjects), {}
+    for name, (pattern, *when) in _listed().items():
+        if set(when) - set(having):
+            continue
+        patterns = [pattern]
+        for wildcard in set(_wildcards(pattern)) - {"subject"}:
+            patterns = [
+                one.replace(f"{{{wildcard}}}", value) for one in patterns for value in names[wildcard]
+            ]
+        paths = [one.replace("{subject}", subject) for subject in subjects for one in patterns]
+        files[name] = list(dict.fromkeys(paths))
+    return files
+
+
+def _listed() -> dict[str, tuple[str, ...]]:
+    """Field -> pattern and, of some, what a configuration must have."""
+    hints = get_type_hints(SubjectFiles, include_extras=True)
+    return {name: hint.__metadata__ for name, hint in hints.items() if hasattr(hint, "__metadata__")}
+
+
+def _wildcards(pattern: str) -> list[str]:
+    return re.findall(r"\{(\w+)\}", pattern)

@@ -1,0 +1,51 @@
+"""The list of results that the report shows."""
+
+from pathlib import Path
+
+import pytest
+
+from neural_recon.report.files import SubjectFiles, wanted
+
+NAMES = {"space": ["vdvae", "clip_text"], "table": ["leaks"], "region": ["V1"]}
+ALL = [
+    "base",
+    "comparison",
+    "data_amount",
+    "regions",
+    "true_features",
+    "shuffled",
+    "swapped",
+    "contexts_only",
+]
+
+
+@pytest.mark.parametrize("having", [[], ["swapped", "comparison"], ALL])
+def test_what_the_rule_asks_for_is_what_the_script_finds(having):
+    names = NAMES if "regions" in having else NAMES | {"region": []}
+    files = wanted(["subj01", "subj02"], having, names)
+    paths = [f"results/mine/{path}" for some in files.values() for path in some]
+    assert len(paths) == len(set(paths))
+    for subject in ("subj01", "subj02"):
+        found = vars(SubjectFiles.among(subject, "results/mine", paths))
+        assert found.pop("subject") == subject
+        assert found.pop("mask") is None
+        listed = {name: [f"results/mine/{p}" for p in some] for name, some in files.items()}
+        for name, value in found.items():
+            mine = [
+                path for path in listed.get(name, []) if subject in Path(path).parts[2:]
+                or Path(path).name.startswith((f"{subject}.", f"{subject}_")) or "/comparison." in path
+            ]  # fmt: skip
+            there = list(value.values()) if isinstance(value, dict) else [value] if value else []
+            assert sorted(map(str, there)) == sorted(mine), name
+    assert ("comparison" in files) == ("comparison" in having)
+
+
+def test_names_are_those_of_the_wildcards():
+    paths = [f"r/{path}" for some in wanted(["subj01"], ALL, NAMES).values() for path in some]
+    found = SubjectFiles.among("subj01", "r", paths)
+    assert list(found.alphas) == NAMES["space"]
+    assert found.alphas["vdvae"] == Path("r/ridge/subj01/vdvae/alpha.tsv")
+    assert found.controls == {"leaks": Path("r/controls/subj01/leaks.tsv")}
+    assert found.region_images == {"V1": Path("r/regions/subj01/V1/base_images.h5")}
+    with pytest.raises(TypeError, match="summary"):  # a page without scores is none
+        SubjectFiles.among("subj01", "r", [])
