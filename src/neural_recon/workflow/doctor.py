@@ -184,14 +184,6 @@ def check_files(plan: Plan, table: weights.Table, said: Iterable[str]) -> Iterat
         yield Finding("files", "wrong", f"{first[:-1]}{more}.")
 
 
-def _files_taken(plan: Plan, table: weights.Table) -> dict[Path, str]:
-    """Every file that a run takes and what it is, up to weights that are nowhere, which is said of them."""
-    files: dict[Path, str] = {}
-    with contextlib.suppress(InputError):
-        files.update((path, what) for what, path in plan.files(table))
-    return files
-
-
 def _refused(path: Path, what: str) -> str:
     """Why a file cannot be read; nothing where it can."""
     try:
