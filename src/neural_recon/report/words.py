@@ -271,12 +271,12 @@ def introduction(demo: bool, subjects: int, ceiling: bool, kind: str = "") -> st
 
 def notes(
     configuration: Mapping[str, Any],
-    tuned: str,
     metrics: Sequence[str],
     ceiling: bool,
     less_data: bool = False,
     controls: Collection[str] = (),
     strata: bool = False,
+    tuned: str = "",
 ) -> list[tuple[str, str]]:
     """What one has to know before believing the scores: (title, text) each.
 
