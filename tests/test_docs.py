@@ -166,7 +166,7 @@ def test_quoted_messages_are_those_of_the_package():
 def targets_of_rules() -> set[str]:
     """The tables and arrays below <results> that rules name, with * for wildcards and what is expanded."""
     found = set()
-    for path in (ROOT / "workflow/rules").glob("*.smk"):
+    for path in (ROOT / "workflow/rules").rglob("*.smk"):
         for name in re.findall(r'<results>/([^"\s]+)"', path.read_text(encoding="utf-8")):
             found.add(re.sub(r"\{+[^}]*\}+", "*", name))
     return {name for name in found if name.endswith(documented.SUFFIXES) or name.endswith("*")}
@@ -195,7 +195,7 @@ def test_every_rule_has_its_page():
     """And none stands there that is no more: a page names its rules before its modules."""
     rules = {
         name
-        for path in (ROOT / "workflow/rules").glob("*.smk")
+        for path in (ROOT / "workflow/rules").rglob("*.smk")
         for name in re.findall(r"^ *rule (\w+):", path.read_text(encoding="utf-8"), re.M)
     }
     named = set()

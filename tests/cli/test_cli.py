@@ -217,7 +217,7 @@ def test_demo_belongs_to_the_project(neural_recon, tmp_path):
 
 def test_wide_rules_are_those_of_the_workflow():
     """Every rule of the demo that asks for several cores gets one."""
-    text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "workflow/rules").glob("*.smk"))
+    text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "workflow/rules").rglob("*.smk"))
     rules = re.split(r"^ *rule (\w+):", text, flags=re.M)[1:]
     wide = {name for name, body in zip(rules[::2], rules[1::2], strict=True)
             if re.search(r"^ +threads: (?!1$)", body, re.M)}  # fmt: skip
@@ -307,7 +307,7 @@ def test_written_configuration_has_every_key(written):
             assert " ".join(f"{field.description} [".split()) in words
     assert configuration.resolve(raw, ROOT) == configuration.resolve(yaml.safe_load(text), ROOT)
     edit = re.findall(r"EDIT: .*\n(?: *#.*\n)* *(\w+):", text)
-    assert edit == ["recipe", "root", "subjects"]
+    assert edit == ["recipe", "kind", "root", "subjects"]
 
 
 def test_value_of_the_recipe_set_otherwise(written):

@@ -10,8 +10,9 @@ from helpers.places import ROOT
 from helpers.server import CONTENT, VDVAE, serving, use_server
 from helpers.workflow import SMALL, failing, jobs, make_project, snakemake, stale
 
+from neural_recon import datasets
 from neural_recon.config.sections import Demo
-from neural_recon.datasets.nsd.nsd_tree import Tree, read_captions
+from neural_recon.datasets.nsd.nsd_tree import Tree
 from neural_recon.demo import design
 from neural_recon.demo.tree import write_subject
 
@@ -266,7 +267,7 @@ def test_curated_captions_come_from_the_hub(project, objects, monkeypatch):
     assert (project / TREE.captions).read_bytes() == CONTENT
 
 
-def test_captions_from_coco(project, store, objects):
+def test_captions_from_coco(project, store, objects, monkeypatch):
     key = TREE.key(TREE.stimulus_info)
     store.objects[key] = b",cocoId,cocoSplit,nsdId\n0,90,val2017,0\n1,7,train2017,1\n"
     lay_out(project, objects, captions=False)
@@ -278,8 +279,9 @@ def test_captions_from_coco(project, store, objects):
         rows = [{"image_id": coco_id, "id": k, "caption": f"{name} {k}"} for k in range(5)]
         (project / f"coco/captions_{name}2017.json").write_text(json.dumps({"annotations": rows}))
     planned = stale(project, config)
-    assert planned["fetch_nsd"] == planned["captions"] == 1
+    assert planned["fetch_nsd"] == 1
     assert "fetch_captions" not in planned
-    done = snakemake(project, "results/captions.npy", config=config)
+    done = snakemake(project, str(TREE.stimulus_info), config=config)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert read_captions(project / "results/captions.npy", [0])[0] == [f"val {k}" for k in range(5)]
+    monkeypatch.chdir(project)
+    assert datasets.load(config).captions([0])[0] == [f"val {k}" for k in range(5)]

@@ -30,7 +30,7 @@ def tables(page: str) -> list[dict[str, str]]:
 
 
 GROUPS, LINES = tables((ROOT / "docs/reruns.md").read_text(encoding="utf-8"))
-RULES = {name for path in (ROOT / "workflow/rules").glob("*.smk")
+RULES = {name for path in (ROOT / "workflow/rules").rglob("*.smk")
          for name in re.findall(r"^ *rule (\w+):", path.read_text(encoding="utf-8"), re.M)}  # fmt: skip
 
 

@@ -189,7 +189,7 @@ def test_two_gpus_two_jobs_and_what_failed_is_named_and_mended(project):
 def test_profile_names_all_rules_that_ask_for_a_gpu():
     """A rule that is not named there would wait for a GPU in a partition that has none."""
     profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text(encoding="utf-8"))
-    text = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "workflow/rules").glob("*.smk"))
+    text = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "workflow/rules").rglob("*.smk"))
     rules = re.split(r"^ *rule (?=\w+:)", text, flags=re.M)[1:]
     asking = {rule.partition(":")[0] for rule in rules if re.search(r"^ +gpu=1,", rule, flags=re.M)}
     assert set(profile["set-resources"]) == asking

@@ -2,7 +2,7 @@
 
 from neural_recon import datasets
 from neural_recon.core.files import write_table
-from neural_recon.demo.judge import from_scenes
+from neural_recon.demo.scene_content import from_scenes
 from neural_recon.workflow.jobs import start
 
 start(snakemake)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import read_table
@@ -57,20 +55,6 @@ class SceneJudge:
             "object": self.names["object"][kinds.argmax(1)],
             "background": self.names["background"][places.argmax(1)],
         }
-
-
-def from_scenes(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """The demo's table of scenes with the columns of `DataSet.content`.
-
-    Raises:
-        InputError: no such table.
-    """
-    columns = ["image_id", "n_objects", "main_kind", "second_kind"]
-    scenes = read_table(path, columns, f"a table (Parquet) with the columns {', '.join(columns)}")
-    kinds = [list(dict.fromkeys(filter(None, both))) for both in scenes[columns[2:]].to_numpy()]
-    return scenes[columns[:2]].assign(
-        main_category=scenes["main_kind"], categories=[", ".join(some) for some in kinds], crowd=False
-    )
 
 
 def read_judge(files: Sequence[str | Path]) -> SceneJudge | None:

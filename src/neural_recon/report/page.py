@@ -109,12 +109,12 @@ def build(
         ),
         "notes": words.notes(
             configuration,
-            tuned,
             metrics,
             ceiling,
             all(person.data_amount is not None for person in people),
             set.intersection(*(set(person.controls) for person in people)),
             all(person.files.strata is not None for person in people),
+            tuned,
         ),
         "seed": configuration.get("seed"),
         "demo_seed": (configuration.get("demo") or {}).get("seed"),

@@ -205,12 +205,12 @@ def introduction(demo: bool, subjects: int, ceiling: bool, base: bool = True, gu
 
 def notes(
     configuration: Mapping[str, Any],
-    tuned: str,
     metrics: Sequence[str],
     ceiling: bool,
     less_data: bool = False,
     controls: Collection[str] = (),
     strata: bool = False,
+    tuned: str = "",
 ) -> list[tuple[str, str]]:
     """What one has to know before believing the scores: (title, text) each.
 

@@ -21,6 +21,8 @@ LEFT_OUT = {
     "config/sections": "the same",
     "core/refusals": "whether a file is there, and the words where the system does not give it",
     "core/file_kinds": "the words for a file of another kind than was expected",
+    "datasets/nsd/bucket": "fetches files, whose content is compared",
+    "datasets/nsd/tree_checks": "the words of mistakes, before a run",
 }
 # (module or data file, name within it or all), of what a module uses
 Found = set[tuple[Path, str | None]]

@@ -17,7 +17,7 @@ import pandas as pd
 from neural_recon.config.configuration import Config
 from neural_recon.core.errors import InputError
 from neural_recon.core.refusals import is_there
-from neural_recon.datasets.dataset import DataSet, Part
+from neural_recon.datasets.dataset import DATA_SETS, DataSet, Part
 from neural_recon.datasets.trials import read_lists, trial_table
 from neural_recon.evaluation import network_weights
 from neural_recon.features.space import space_kinds
@@ -48,7 +48,7 @@ class Plan:
     def data(self) -> DataSet:
         """The data set; of the demo, which the workflow itself will write, what it will be."""
         if self.config.demo is None:
-            return self.config.data
+            return DATA_SETS.load(self.config.dataset.kind)(self.config.dataset, self.config.subjects)
         from neural_recon.demo.design import Simulated
 
         return Simulated(self.config)

@@ -9,7 +9,7 @@ import pytest
 from neural_recon.core.errors import InputError
 from neural_recon.datasets.nsd import shown_objects
 from neural_recon.demo import scenes, tree
-from neural_recon.demo.judge import from_scenes
+from neural_recon.demo.scene_content import from_scenes
 
 COLUMNS = ("image_id", "n_objects", "main_category", "categories", "crowd")
 
