@@ -52,8 +52,12 @@ def test_configuration_wins_over_recipe(raw):
         (("subjects",), {"subj09": {"sessions": 1}}, "unknown subject 'subj09'"),
         (("subjects",), {"subj04": {"sessions": 31}}, "^configuration: subj04 has the sessions 1 to 4"),
         (("decoder",), {"alpha": {"vdvae": -1}}, "decoder.alpha.vdvae"),
-        (("weights", "vae"), "here", "unknown key weights.vae"),
-        (("weights",), {"versatile": 3}, "weights.versatile.*found 3"),
+        (("generator", "weigths"), "here", "unknown key generator.weigths; did you mean generator.weights"),
+        (("generator",), {"weights": 3}, "generator.weights.*found 3"),
+        (("generator",), {"kind": "base_only", "strength": 0.5}, "generator.strength; other kinds have it"),
+        (("generator",), {"kind": "vdvae"}, "expected a generator, one of base_only, .* found 'vdvae'"),
+        (("generator",), {"base": "text"}, "generator.base: .*found 'text'"),
+        (("generator",), {"vision": "sight"}, "generator.vision: .*found 'sight'"),
         (("recipe",), "brain_diffusor", "brain_diffusor.yaml.*brain_diffuser"),
         (("dataset", "root"), "my {nsd}", "dataset.root: expected no braces, .* found 'my {nsd}'; rename"),
         (("dataset", "root"), "my <nsd>", "dataset.root: expected no <...>, .* found 'my <nsd>'; rename"),
@@ -138,9 +142,7 @@ def test_readme_explains_every_key():
 def test_recipe_with_other_sections(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("split: {}\n", encoding="utf-8")
-    with pytest.raises(
-        InputError, match="expected the sections spaces, ridge, generator, weights, found split"
-    ):
+    with pytest.raises(InputError, match="expected the sections spaces, ridge, generator, found split"):
         configuration.read_recipe(str(path), Path())
 
 

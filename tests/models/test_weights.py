@@ -29,16 +29,22 @@ def table(tmp_path, monkeypatch) -> weights.Table:
     return weights.read_table("table.yaml")
 
 
+def named_in(recipe: dict) -> set[str]:
+    sections = [*recipe["spaces"].values(), recipe["generator"]]
+    return {section["weights"] for section in sections if "weights" in section}
+
+
 def test_shipped_table_has_what_recipes_name():
     table = weights.read_table(ROOT / weights.TABLE)
     named = {
         (value, path.stem)
         for path in (ROOT / "config/recipes").glob("*.yaml")
-        for value in yaml.safe_load(path.read_text(encoding="utf-8"))["weights"].values()
+        for value in named_in(yaml.safe_load(path.read_text(encoding="utf-8")))
         if value in table
     }
     assert named == {(name, recipe) for name, entry in table.items() for recipe in entry.recipes}
-    assert len(named) == 2 * 3  # the published models, in three recipes
+    # the published models: one stage takes one of the two
+    assert len(named) == 2 + 1 + 1
 
 
 def test_shipped_table_has_every_file_that_is_loaded():
@@ -88,34 +94,32 @@ def test_table_that_is_none(tmp_path, content):
 
 
 def test_where_models_lie(table):
-    assert weights.locate("versatile", "lab/model", table) == Path("resources/models/lab--model")
-    assert weights.locate("vdvae", "single", table) == Path("resources/models/single/model.th")
+    assert weights.locate("a.key", "lab/model", table, "folder") == Path("resources/models/lab--model")
+    assert weights.locate("a.key", "single", table) == Path("resources/models/single/model.th")
     Path("mine").mkdir()
     Path("mine/model.safetensors").touch()
-    assert weights.locate("versatile", "mine", table) == Path("mine")
-    assert weights.locate("vdvae", "mine/model.safetensors", table) == Path("mine/model.safetensors")
+    assert weights.locate("a.key", "mine", table, "folder") == Path("mine")
+    assert weights.locate("a.key", "mine/model.safetensors", table) == Path("mine/model.safetensors")
 
 
 def test_name_or_path_that_is_neither(table):
-    with pytest.raises(
-        InputError, match=r"weights\.vdvae: expected a name of .*lab/model, single.* or an exist"
-    ):
-        weights.locate("vdvae", "singel", table)
+    with pytest.raises(InputError, match=r"a\.key: expected a name of .*lab/model, single.* or an exist"):
+        weights.locate("a.key", "singel", table)
 
 
 def test_file_for_a_folder_and_the_reverse(table):
-    with pytest.raises(InputError, match=r"weights\.vdvae: expected a file, found the folder .*lab--model"):
-        weights.locate("vdvae", "lab/model", table)
-    with pytest.raises(
-        InputError, match=r"weights\.versatile: expected a folder, found the file .*model\.th"
-    ):
-        weights.locate("versatile", "single", table)
+    with pytest.raises(InputError, match=r"a\.key: expected a file, found the folder .*lab--model"):
+        weights.locate("a.key", "lab/model", table)
+    with pytest.raises(InputError, match=r"a\.key: expected a folder, found the file .*model\.th"):
+        weights.locate("a.key", "single", table, "folder")
 
 
 def test_files_that_runs_depend_on(table):
     # an entry's do not change when they are fetched
     names = ["resources/models/lab--model/vae/config.json", "resources/models/lab--model/vae/model.bin"]
     assert weights.model_files("lab/model", table, ["vae", "scheduler"]) == names
+    assert weights.model_files("single", table, ()) == ["resources/models/single/model.th"]
+    assert weights.model_files("mine.th", table, ()) == ["mine.th"]
     for name in ("mine/vae/config.json", "mine/vae/model.safetensors", "mine/image_feature_extractor/a.json"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).touch()
@@ -126,25 +130,33 @@ def test_files_that_runs_depend_on(table):
     ]
 
 
+VAE, SCHEDULER = ("vae",), ("scheduler",)
+
+
+def missing(table, *models) -> set[str]:
+    files = [path for value, parts in models for path in weights.model_files(value, table, parts)]
+    return set(weights.missing(files, table))
+
+
 def test_only_what_is_configured_and_missing_is_fetched(table):
-    assert weights.missing([("mine", ()), ("elsewhere", ())], table) == {}
-    assert set(weights.missing([("single", ())], table)) == {"single/model.th"}
-    assert set(weights.missing([("single", ()), ("lab/model", ())], table)) == {
+    assert missing(table, ("mine", ()), ("elsewhere", VAE)) == set()
+    assert missing(table, ("single", ())) == {"single/model.th"}
+    assert missing(table, ("single", ()), ("lab/model", VAE)) == {
         "single/model.th",
         "lab--model/vae/config.json",
         "lab--model/vae/model.bin",
     }
     Path("resources/models/single").mkdir(parents=True)
     Path("resources/models/single/model.th").touch()
-    assert weights.missing([("single", ())], table) == {}
+    assert missing(table, ("single", ())) == set()
 
 
 def test_weights_of_parts_that_are_not_read_are_not_fetched(table):
-    vae = {f"lab--model/vae/{name}" for name in ("config.json", "model.bin")}
-    assert set(weights.missing([("lab/model", ("vae", "scheduler"))], table)) == vae
-    assert weights.missing([("lab/model", ("scheduler",))], table) == {}
+    assert missing(table, ("lab/model", SCHEDULER)) == set()
     # what one reads of a model and another does not is fetched
-    assert set(weights.missing([("lab/model", ("scheduler",)), ("lab/model", ("vae",))], table)) == vae
+    assert missing(table, ("lab/model", SCHEDULER), ("lab/model", VAE)) == {
+        f"lab--model/vae/{name}" for name in ("config.json", "model.bin")
+    }
 
 
 def test_what_a_fetch_needs_to_know(table):
@@ -157,7 +169,10 @@ def test_what_a_fetch_needs_to_know(table):
 
 
 def test_places_by_known_checksum(table):
-    places = weights.missing([("single", ()), ("lab/model", ())], table)
+    named = (("single", ()), ("lab/model", VAE))
+    places = weights.missing(
+        [f for value, parts in named for f in weights.model_files(value, table, parts)], table
+    )
     assert re.fullmatch(weights.pattern(places, True), "lab--model/vae/model.bin")
     assert not re.fullmatch(weights.pattern(places, True), "single/model.th")
     assert re.fullmatch(weights.pattern(places, False), "single/model.th")

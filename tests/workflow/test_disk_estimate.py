@@ -28,14 +28,12 @@ def in_project(monkeypatch, tmp_path):
 
 def test_published_sizes_before_anything_is_there():
     # 31 layers, 257 x 768 and 77 x 768
-    assert disk_estimate.image_values(plan("nsd"), weights.MODELS) == 91_168 + 197_376 + 59_136
-    assert plan("nsd").base_side == 64
+    assert plan("nsd").feature_sizes(TABLE) == (91_168 + 197_376 + 59_136, 64)
 
 
 def test_sizes_of_models_that_are_there():
-    folder = weights.MODELS.with_name("demo_models") / "versatile"
-    values = disk_estimate.image_values(plan("demo"), folder)
-    assert plan("demo").base_side == 64
+    values, base = plan("demo").feature_sizes(TABLE)
+    assert base == 64
     # eight channels in 1, 3, 4 and 4 layers at 1, 4, 8 and 16 pixels; 65 and 32 tokens of 96
     assert values == 8 * (1 + 3 * 4**2 + 4 * 8**2 + 4 * 16**2) + 65 * 96 + 32 * 96
 

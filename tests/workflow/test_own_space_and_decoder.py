@@ -1,4 +1,4 @@
-"""A feature space and a decoder of one's own: two files beside the configuration, nothing of the package edited."""
+"""A feature space and a decoder of one's own: two files, and nothing of the package is edited."""
 
 import re
 from pathlib import Path

@@ -167,8 +167,10 @@ def check_files(plan: Plan, table: weights.Table, said: Iterable[str]) -> Iterat
     Args:
         said: what was found wrong so far.
     """
-    files = _files_taken(plan, table)
-    fetched = {weights.MODELS / place for place in weights.missing(files, table)}
+    files: dict[Path, str] = {}
+    with contextlib.suppress(InputError):  # of weights that are nowhere, and said of them
+        files.update((path, what) for what, path in plan.files(table))
+    fetched = {weights.MODELS / place for place in _to_fetch(plan, table)}
     sentences = list(said)
     alike: dict[str, list[str]] = {}  # a closed folder or a share that is gone is one thing to fix
     for path, what in files.items():
@@ -292,6 +294,14 @@ def _network(config: Config, name: str, table: weights.Table) -> Model:
     return located[name], files, partial(networks.PresetNetworks, preset, located, where=META)
 
 
+def _to_fetch(plan: Plan, table: weights.Table) -> dict[str, weights.File]:
+    """The weights to be fetched; none where some are nowhere, as is said of them."""
+    try:
+        return plan.missing_weights(table)
+    except InputError:
+        return {}
+
+
 def check_machine() -> Iterator[Finding]:
     """GPU and memory, and what they mean."""
     if torch.cuda.is_available():
@@ -310,7 +320,7 @@ def check_disk(plan: Plan, table: weights.Table, data: float = 0) -> Iterator[Fi
     """What results, weights and `data` still to be fetched (bytes) will fill, against what is free."""
     config = plan.config
     results = config.results
-    fetched = weights.missing(_files_taken(plan, table), table)
+    fetched = _to_fetch(plan, table)
     needs = {weights.MODELS: GB * sum(file.gigabytes for file in fetched.values())}
     if data and plan.data.folder is not None:
         needs[plan.data.folder] = data
@@ -363,5 +373,6 @@ def next_step(findings: list[Finding], configfile: Path) -> str:
         "weights": "mend what is said of the weights",
         "disk": "make room, or set pathvars.results to a larger disk",
     }
-    kinds = {next((kind for kind in advice if topic.startswith(kind)), "data") for topic in wrong}
+    topics = {"weights" if topic.startswith(("spaces.", "generator")) else topic for topic in wrong}
+    kinds = {next((kind for kind in advice if topic.startswith(kind)), "data") for topic in topics}
     return "; ".join(advice[kind] for kind in advice if kind in kinds) + f"; then {again}"
