@@ -51,7 +51,7 @@ def features_of_a_fit(scale: float) -> int:
 
 def write_data(data: Path, scale: float) -> None:
     """Random responses, and features that a few voxels say something about."""
-    from neural_recon.core.files import write_hdf5
+    from neural_recon.core.hdf5 import write_hdf5
     from neural_recon.features.feature_files import write_chunk
 
     n_train, n_test, voxels, spaces = sizes(scale)
@@ -88,7 +88,7 @@ def responses(data: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def kernel(data: Path) -> None:
-    from neural_recon.core.files import read_hdf5
+    from neural_recon.core.hdf5 import read_hdf5
     from neural_recon.decoding.kernel import Kernel
     from neural_recon.decoding.ridge_files import write_kernel
 

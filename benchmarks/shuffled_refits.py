@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import table
 
-from neural_recon.core.files import read_hdf5, write_hdf5, write_table
+from neural_recon.core.hdf5 import read_hdf5, write_hdf5
+from neural_recon.core.tables import write_table
 from neural_recon.decoding import ridge
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.decoding.penalty_table import fixed_curve, read_chosen

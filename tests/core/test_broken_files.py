@@ -18,7 +18,7 @@ from helpers import fuzz_readers
 from helpers.fuzz_mutations import endless_zeros, png
 from PIL import Image
 
-from neural_recon.core import errors, files, texts
+from neural_recon.core import errors, hdf5, texts
 from neural_recon.core.errors import InputError
 from neural_recon.datasets import trials
 from neural_recon.datasets.nsd import betas, coco, nsd_tree, volumes
@@ -135,7 +135,7 @@ def test_datasets_that_are_declared_and_not_there(tmp_path):
     path = sparse(tmp_path / "betas.hdf5", "betas", (7, *VOLUME[::-1]))
     refuses("expected 'betas' to be all there", betas.read_betas, path, MASK)
     path = sparse(tmp_path / "own.h5", "images", (10**6, 10**4, 100), (1, 1, 100))
-    refuses("expected 'images' to be all there", files.read_hdf5, path, "images")
+    refuses("expected 'images' to be all there", hdf5.read_hdf5, path, "images")
     with h5py.File(tmp_path / "half.hdf5", "w") as file:
         data = file.create_dataset("betas", (7, *VOLUME[::-1]), np.int16, chunks=(1, *VOLUME[::-1]))
         data[:5] = 1
@@ -161,15 +161,15 @@ def test_datasets_of_other_files_and_other_types(tmp_path):
         file["group/x"] = 1
         file["reference"] = np.array([file.ref], h5py.ref_dtype)
     for name in ("linked", "outside", "virtual", "group"):
-        refuses("to be a dataset in this file", files.read_hdf5, tmp_path / "own.h5", name)
-    refuses("of another type", files.read_hdf5, tmp_path / "own.h5", "reference")
+        refuses("to be a dataset in this file", hdf5.read_hdf5, tmp_path / "own.h5", name)
+    refuses("of another type", hdf5.read_hdf5, tmp_path / "own.h5", "reference")
 
 
 @pytest.mark.parametrize("value", ["{", "[]", 3, "[" * 3000, b"\xff"])
 def test_parameters_that_are_no_mapping(tmp_path, value):
     with h5py.File(tmp_path / "own.h5", "w") as file:
         file.attrs["parameters"] = value
-    refuses("'parameters'", files.read_parameters, tmp_path / "own.h5")
+    refuses("'parameters'", hdf5.read_parameters, tmp_path / "own.h5")
 
 
 def test_chunks_of_features_whose_arrays_do_not_fit(tmp_path, rng):

@@ -19,7 +19,7 @@ import torch
 from helpers.places import ROOT, SHARED
 from PIL import Image
 
-from neural_recon.core import file_kinds, files, texts
+from neural_recon.core import file_kinds, hdf5, tables, texts
 from neural_recon.core.errors import InputError
 from neural_recon.datasets import nifti
 from neural_recon.datasets.nsd import matlab, nsd_tree
@@ -91,9 +91,9 @@ def test_what_libraries_write_is_known():
 
 
 READERS = {
-    "a.h5": files.read_hdf5,
-    "a.parquet": files.read_table,
-    "a.tsv": lambda path: files.read_table(path, ["a"]),
+    "a.h5": hdf5.read_hdf5,
+    "a.parquet": tables.read_table,
+    "a.tsv": lambda path: tables.read_table(path, ["a"]),
     "a.mat": lambda path: matlab.read_whole_numbers(Path(path), ["a"]),
     "a.safetensors": checkpoints.read_tensors,
     "a.pth": checkpoints.read_tensors,

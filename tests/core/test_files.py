@@ -13,7 +13,7 @@ import pyarrow.parquet
 import pytest
 
 from neural_recon import __version__
-from neural_recon.core import files
+from neural_recon.core import files, hdf5, tables
 from neural_recon.core.errors import InputError
 
 
@@ -23,7 +23,7 @@ def listed(folder: Path) -> list[str]:
 
 def test_whole_renames_at_the_end_of_the_block(tmp_path):
     path = tmp_path / "deep/er/result.tsv"
-    with files.whole(path) as temporary:
+    with files.atomic(path) as temporary:
         temporary.write_text("content")
         # the same suffix (writers look at it) and the same file system
         assert (temporary.suffix, temporary.parent) == (".tsv", path.parent)
@@ -37,7 +37,7 @@ def test_whole_leaves_nothing_when_the_block_fails(tmp_path, old):
     path = tmp_path / "result.txt"
     if old:
         path.write_text(old)
-    with pytest.raises(TypeError), files.whole(path) as temporary, temporary.open("w") as file:
+    with pytest.raises(TypeError), files.atomic(path) as temporary, temporary.open("w") as file:
         file.writelines(["half of it", None])
     assert listed(tmp_path) == (["result.txt"] if old else [])
     assert not old or path.read_text() == old
@@ -46,19 +46,19 @@ def test_whole_leaves_nothing_when_the_block_fails(tmp_path, old):
 def test_block_that_writes_nothing_leaves_the_old_file(tmp_path):
     path = tmp_path / "result.txt"
     path.write_text("old")
-    with pytest.raises(FileNotFoundError), files.whole(path):
+    with pytest.raises(FileNotFoundError), files.atomic(path):
         pass
     assert path.read_text() == "old"
 
 
 def test_killed_writer_leaves_the_old_file(tmp_path):
     path = tmp_path / "result.h5"
-    files.write_hdf5(path, {"a": np.arange(3)}, {})
+    hdf5.write_hdf5(path, {"a": np.arange(3)}, {})
     before = path.read_bytes()
     program = """
 import sys, time
-from neural_recon.core.files import whole
-with whole(sys.argv[1]) as temporary, temporary.open("wb") as file:
+from neural_recon.core.files import atomic
+with atomic(sys.argv[1]) as temporary, temporary.open("wb") as file:
     file.write(b"half of the new file")
     file.flush()
     print("written", flush=True)
@@ -81,28 +81,26 @@ def test_hdf5_gives_back_arrays_and_parameters(tmp_path, rng):
         "names": np.array(["", "V1v", "größer"]),
     }
     parameters = {"seed": 3, "alphas": [1.5, 2], "none": None}
-    files.write_hdf5(path, arrays, parameters, chunks={"x": (6, 2)})
-    found = files.read_hdf5(path)
+    hdf5.write_hdf5(path, arrays, parameters, chunks={"x": (6, 2)})
+    found = hdf5.read_hdf5(path)
     assert set(found) == set(arrays)
     for name in ("x", "ids", "flags"):
         assert found[name].dtype == arrays[name].dtype
         np.testing.assert_array_equal(found[name], arrays[name])
     assert found["names"].tolist() == ["", "V1v", "größer"]
-    assert files.read_parameters(path) == parameters
+    assert hdf5.read_parameters(path) == parameters
     with h5py.File(path) as file:
         assert file["x"].chunks == (6, 2)
         assert file.attrs["neural_recon_version"] == __version__
-    assert list(files.read_hdf5(path, "ids")) == ["ids"]
+    assert list(hdf5.read_hdf5(path, "ids")) == ["ids"]
 
 
 def test_hdf5_has_the_same_bytes_for_the_same_content(tmp_path, rng):
     x = rng.standard_normal((50, 7))
     names = np.array(["a", "bc"])
-    files.write_hdf5(tmp_path / "one.h5", {"x": x, "s": names}, {"a": 1, "b": 2}, chunks={"x": (10, 7)})
-    files.write_hdf5(
-        tmp_path / "two.h5", {"x": x.copy(), "s": names}, {"b": 2, "a": 1}, chunks={"x": (10, 7)}
-    )
-    files.write_hdf5(tmp_path / "other.h5", {"x": x + 1, "s": names}, {"a": 1, "b": 2}, chunks={"x": (10, 7)})
+    hdf5.write_hdf5(tmp_path / "one.h5", {"x": x, "s": names}, {"a": 1, "b": 2}, chunks={"x": (10, 7)})
+    hdf5.write_hdf5(tmp_path / "two.h5", {"x": x.copy(), "s": names}, {"b": 2, "a": 1}, chunks={"x": (10, 7)})
+    hdf5.write_hdf5(tmp_path / "other.h5", {"x": x + 1, "s": names}, {"a": 1, "b": 2}, chunks={"x": (10, 7)})
     one, two, other = ((tmp_path / f"{name}.h5").read_bytes() for name in ("one", "two", "other"))
     assert one == two
     assert one != other
@@ -110,23 +108,23 @@ def test_hdf5_has_the_same_bytes_for_the_same_content(tmp_path, rng):
 
 def test_failing_hdf5_leaves_nothing(tmp_path):
     with pytest.raises(TypeError):
-        files.write_hdf5(tmp_path / "data.h5", {"x": np.arange(3)}, {"not JSON": {1, 2}})
+        hdf5.write_hdf5(tmp_path / "data.h5", {"x": np.arange(3)}, {"not JSON": {1, 2}})
     assert listed(tmp_path) == []
 
 
 def test_hdf5_that_cannot_be_read(tmp_path):
     path = tmp_path / "data.h5"
     with pytest.raises(InputError, match=r"data\.h5: expected an HDF5 file, found none"):
-        files.read_hdf5(path)
+        hdf5.read_hdf5(path)
     path.write_text("no HDF5")
     with pytest.raises(InputError, match="expected a whole HDF5 file"):
-        files.read_hdf5(path)
-    files.write_hdf5(path, {"x": np.zeros((1000, 100))}, {})
+        hdf5.read_hdf5(path)
+    hdf5.write_hdf5(path, {"x": np.zeros((1000, 100))}, {})
     with pytest.raises(InputError, match=r"expected the dataset 'y', found \['x'\]"):
-        files.read_hdf5(path, "y")
+        hdf5.read_hdf5(path, "y")
     path.write_bytes(path.read_bytes()[:4000])
     with pytest.raises(InputError, match="expected a whole HDF5 file"):
-        files.read_parameters(path)
+        hdf5.read_parameters(path)
 
 
 def test_parameters_of_a_file_of_another_program(tmp_path):
@@ -135,18 +133,18 @@ def test_parameters_of_a_file_of_another_program(tmp_path):
     with pytest.raises(
         InputError, match=r"other\.h5: expected the attribute 'parameters', found \['made by'\]"
     ):
-        files.read_parameters(tmp_path / "other.h5")
+        hdf5.read_parameters(tmp_path / "other.h5")
 
 
 def test_tables(tmp_path):
     frame = pd.DataFrame({"subject": ["subj01", "subj02"], "value": [0.123456789, np.nan], "n": [1, 2]})
     frame.attrs["source"] = "a test"
-    files.write_table(tmp_path / "t.parquet", frame)
+    tables.write_table(tmp_path / "t.parquet", frame)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "t.parquet"), frame)
     stored = pyarrow.parquet.read_schema(tmp_path / "t.parquet").metadata[b"PANDAS_ATTRS"]
     assert json.loads(stored) == {"source": "a test", "neural_recon_version": __version__}
     assert frame.attrs == {"source": "a test"}  # the caller's own stays as it was
-    files.write_table(tmp_path / "t.tsv", frame)
+    tables.write_table(tmp_path / "t.tsv", frame)
     assert (tmp_path / "t.tsv").read_text() == "subject\tvalue\tn\nsubj01\t0.123457\t1\nsubj02\t\t2\n"
 
 
@@ -171,7 +169,7 @@ def test_another_layout_is_described(tmp_path, said, content):
     with h5py.File(tmp_path / "a.hdf5", "w") as file:
         for name, value in content.items():
             file[name] = value
-    with files.open_hdf5(tmp_path / "a.hdf5") as file, pytest.raises(InputError) as caught:
-        files.dataset(tmp_path / "a.hdf5", file, "betas")
+    with hdf5.open_hdf5(tmp_path / "a.hdf5") as file, pytest.raises(InputError) as caught:
+        hdf5.dataset(tmp_path / "a.hdf5", file, "betas")
     assert f"found {said}" in str(caught.value)
     assert "fetch" not in str(caught.value)

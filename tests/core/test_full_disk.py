@@ -9,25 +9,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neural_recon.core import files
+from neural_recon.core import hdf5
 
 # Each way of writing fills more than the disk has; HDF5 fails at different places for different layouts.
 WRITERS = {
-    "whole.h5": 'files.write_hdf5(path, {"x": noise}, {})',
-    "chunks.h5": 'files.write_hdf5(path, {"x": noise}, {}, chunks={"x": (50, 50)})',
-    "many.h5": 'files.write_hdf5(path, {f"x{k}": noise[:50, :50] for k in range(200)}, {})',
-    "texts.h5": 'files.write_hdf5(path, {"x": np.array([str(v) * 50 for v in noise[:10].ravel()])}, {})',
+    "whole.h5": 'hdf5.write_hdf5(path, {"x": noise}, {})',
+    "chunks.h5": 'hdf5.write_hdf5(path, {"x": noise}, {}, chunks={"x": (50, 50)})',
+    "many.h5": 'hdf5.write_hdf5(path, {f"x{k}": noise[:50, :50] for k in range(200)}, {})',
+    "texts.h5": 'hdf5.write_hdf5(path, {"x": np.array([str(v) * 50 for v in noise[:10].ravel()])}, {})',
     "blocks.h5": """
-with files.new_hdf5(path, {}) as file:
+with hdf5.new_hdf5(path, {}) as file:
     blocks = file.create_dataset("x", noise.shape, float, chunks=(20, 20))
     for start in range(0, 1000, 100):
         blocks[:, start : start + 100] = noise[:, start : start + 100]""",
-    "table.parquet": 'files.write_table(path, pd.DataFrame({"x": noise.ravel()}))',
-    "table.tsv": 'files.write_table(path, pd.DataFrame({"x": noise.ravel()}))',
+    "table.parquet": 'tables.write_table(path, pd.DataFrame({"x": noise.ravel()}))',
+    "table.tsv": 'tables.write_table(path, pd.DataFrame({"x": noise.ravel()}))',
     "page.html": 'files.write_text(path, "x" * 5_000_000)',
     "image.nii.gz": "tree._save(path, noise.reshape(100, 100, 100))",
     "captions.npy": """
-with files.whole(path) as temporary:
+with files.atomic(path) as temporary:
     tree._write_rows(temporary, np.arange(20_000), np.full((20_000, 5), "a caption " * 2))""",
     "pictures": """
 images = noise.astype(np.uint8).reshape(10, 200, 500)[..., None].repeat(3, axis=3)
@@ -38,7 +38,7 @@ import sys
 from pathlib import Path
 import numpy as np
 import pandas as pd
-from neural_recon.core import files
+from neural_recon.core import files, hdf5, tables
 from neural_recon.generation import png_files
 from neural_recon.demo import tree
 from neural_recon.core.errors import InputError
@@ -61,7 +61,7 @@ path = Path(sys.argv[1]) / "out/a.h5"
 job = SimpleNamespace(log=["job.log"], rule="responses", wildcards={}, input={}, params={}, config=config)
 job.output = [str(path)]
 start(job)
-files.write_hdf5(path, {"x": np.arange(2000)}, {})
+hdf5.write_hdf5(path, {"x": np.arange(2000)}, {})
 fill = Path(sys.argv[1]) / "fill"
 if len(sys.argv) > 2:  # the record itself finds no room
     with fill.open("wb", buffering=0) as file:
@@ -99,7 +99,7 @@ def test_every_writer_ends_in_a_sentence_and_leaves_nothing(disk):
     ]
     assert list(disk.iterdir()) == []
     # with room the same disk takes files
-    files.write_hdf5(disk / "small.h5", {"x": np.arange(3)}, {})
+    hdf5.write_hdf5(disk / "small.h5", {"x": np.arange(3)}, {})
     (disk / "small.h5").unlink()
 
 

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from neural_recon.core import files, refusals
+from neural_recon.core import files, hdf5, refusals
 from neural_recon.core.errors import InputError
 
 SAID = {
@@ -168,7 +168,7 @@ def test_what_is_no_file(tmp_path):
 AS_NOBODY = """
 import os, sys
 from pathlib import Path
-from neural_recon.core import files, refusals
+from neural_recon.core import files, hdf5, refusals, tables
 from neural_recon.core.errors import InputError
 os.setgid(65534), os.setuid(65534)
 for name in sys.argv[1:]:
@@ -251,14 +251,14 @@ def test_what_is_written_where_one_may_not(tmp_path):
             files.write_text(tmp_path / place, "x")
         assert expected in str(caught.value)
     with pytest.raises(InputError, match="found a folder of that name"):
-        files.write_hdf5(tmp_path / "taken.tsv", {"x": np.zeros(3)}, {})
+        hdf5.write_hdf5(tmp_path / "taken.tsv", {"x": np.zeros(3)}, {})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "gone", "taken.tsv"]
 
 
 def test_errors_of_what_is_read_while_writing_are_not_blamed_on_the_result(tmp_path):
-    with pytest.raises(FileNotFoundError), files.whole(tmp_path / "a") as part:
+    with pytest.raises(FileNotFoundError), files.atomic(tmp_path / "a") as part:
         part.write_bytes((tmp_path / "source").read_bytes())
-    with pytest.raises(PermissionError), files.whole(tmp_path / "a"):
+    with pytest.raises(PermissionError), files.atomic(tmp_path / "a"):
         raise PermissionError(13, "Permission denied", "/elsewhere/b")
 
 
@@ -266,15 +266,15 @@ BY_LIBRARIES = """
 import os, sys
 from pathlib import Path
 import numpy as np, pandas as pd
-from neural_recon.core import files
+from neural_recon.core import files, hdf5, tables
 from neural_recon.models import checkpoints
 from neural_recon.core.errors import InputError
 os.setuid(65534)
 closed = Path(sys.argv[1])
 calls = [
-    lambda: files.write_hdf5(closed / "new.hdf5", {"a": np.zeros(3)}, {}),
-    lambda: files.write_table(closed / "new.parquet", pd.DataFrame({"a": [1]})),
-    lambda: files.write_table(closed / "new.tsv", pd.DataFrame({"a": [1]})),
+    lambda: hdf5.write_hdf5(closed / "new.hdf5", {"a": np.zeros(3)}, {}),
+    lambda: tables.write_table(closed / "new.parquet", pd.DataFrame({"a": [1]})),
+    lambda: tables.write_table(closed / "new.tsv", pd.DataFrame({"a": [1]})),
     lambda: checkpoints.read_tensors(closed / "a.safetensors"),
     lambda: checkpoints.read_tensors(closed / "a.pth"),
 ]

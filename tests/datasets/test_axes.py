@@ -9,7 +9,7 @@ import pytest
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
 from neural_recon.core.errors import InputError
-from neural_recon.core.files import read_hdf5
+from neural_recon.core.hdf5 import read_hdf5
 from neural_recon.datasets.grids import Grid
 from neural_recon.datasets.nsd import volumes
 from neural_recon.datasets.nsd.betas import check_betas, read_betas

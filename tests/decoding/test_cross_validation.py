@@ -9,7 +9,7 @@ from helpers.ridge_problems import ridge_problem, scikit_ridge
 from sklearn.metrics import r2_score
 
 from neural_recon.core.errors import InputError
-from neural_recon.core.files import write_table
+from neural_recon.core.tables import write_table
 from neural_recon.decoding import cross_validation, penalty_table
 from neural_recon.decoding.cross_validation import cross_validate, make_folds, pooled
 from neural_recon.decoding.kernel import Kernel

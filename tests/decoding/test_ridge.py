@@ -10,7 +10,7 @@ import pytest
 from helpers.ridge_problems import ridge_problem, scikit_ridge
 
 from neural_recon.core.backends import NumPy, SpentError, Torch
-from neural_recon.core.files import read_parameters
+from neural_recon.core.hdf5 import read_parameters
 from neural_recon.core.shuffling import shuffled_pairs
 from neural_recon.decoding import kernel, ridge
 from neural_recon.decoding.cross_validation import cross_validate

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from helpers.places import ROOT
 
-from neural_recon.core.files import read_hdf5
+from neural_recon.core.hdf5 import read_hdf5
 from neural_recon.demo.brain import _PREFERRED
 from neural_recon.features.feature_files import read_rows
 from neural_recon.workflow.verify import verify

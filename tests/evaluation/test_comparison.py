@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from neural_recon.core.errors import InputError
-from neural_recon.core.files import write_hdf5, write_table
+from neural_recon.core.hdf5 import write_hdf5
+from neural_recon.core.tables import write_table
 from neural_recon.evaluation import comparison, registry
 from neural_recon.evaluation.folder_scores import write_scores
 from neural_recon.report import paper_figure

@@ -12,7 +12,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from neural_recon.core.errors import InputError
-from neural_recon.core.files import write_hdf5, write_table
+from neural_recon.core.hdf5 import write_hdf5
+from neural_recon.core.tables import write_table
 from neural_recon.demo.classifier import SceneClassifier
 from neural_recon.demo.judge import SceneJudge, read_judge
 from neural_recon.demo.scenes import BACKGROUNDS, KINDS, render, sample

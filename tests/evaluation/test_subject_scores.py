@@ -9,7 +9,7 @@ from scipy.spatial import distance
 from scipy.stats import pearsonr
 from skimage.metrics import structural_similarity
 
-from neural_recon.core.files import write_table
+from neural_recon.core.tables import write_table
 from neural_recon.evaluation.subject_scores import COMPARISONS, SAMPLED_REPAIRINGS, Scores
 
 IDS = np.arange(100, 140)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from neural_recon.core.errors import InputError
-from neural_recon.core.files import write_hdf5
+from neural_recon.core.hdf5 import write_hdf5
 from neural_recon.features import feature_files
 from neural_recon.features.feature_files import FeatureTable
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from neural_recon import generation
 from neural_recon.config import configuration
 from neural_recon.core.errors import InputError
-from neural_recon.core.files import write_hdf5
+from neural_recon.core.hdf5 import write_hdf5
 from neural_recon.generation.generator import EFFORT, GENERATORS
 from neural_recon.generation.sampling import reconstruct
 from neural_recon.models import loading

@@ -23,7 +23,7 @@ from PIL import Image
 from helpers.fuzz_mutations import Mutation, any_bytes, any_text, endless_zeros, hdf5_dataset, png
 from helpers.published_layouts import ROOT, write_vdvae, write_versatile
 from neural_recon.config.configuration import read_config
-from neural_recon.core import files
+from neural_recon.core import hdf5, tables
 from neural_recon.datasets import trials
 from neural_recon.datasets.grids import Grid
 from neural_recon.datasets.nsd import coco, nsd_tree, volumes
@@ -128,10 +128,10 @@ def write_samples(root: Path) -> None:
     conditions.to_csv(root / "tables/conditions.tsv", sep="\t", index=False)
     for name in ("new.parquet", "new.tsv"):
         own = pd.DataFrame({"image_id": range(9), "split": ["test", "train", "unused"] * 3})
-        files.write_table(root / "own" / name, own)
+        tables.write_table(root / "own" / name, own)
     sessions = {"session": [1, 2], "verdict": ["fits"] * 2, "reading": "", "remark": "", "outlier": ""}
-    files.write_table(root / "own/sessions.tsv", pd.DataFrame(sessions))
-    files.write_table(root / "own/alpha.tsv", penalty_table.fixed_curve(100.0))
+    tables.write_table(root / "own/sessions.tsv", pd.DataFrame(sessions))
+    tables.write_table(root / "own/alpha.tsv", penalty_table.fixed_curve(100.0))
     for k in range(3):
         Image.fromarray(pictures[k]).save(root / f"pictures/{k}.png")
         Image.fromarray(pictures[k]).save(root / f"pictures/1{k}.jpg")
@@ -149,12 +149,12 @@ def write_samples(root: Path) -> None:
     kept_decoders.write_decoder(
         root / "own/decoder.h5", root / "own/responses.h5", train, kernel, targets, 10.0, "train", 0, 0.01
     )
-    files.write_hdf5(
+    hdf5.write_hdf5(
         root / "own/predictions.h5",
         {"predictions": features, "image_id": IDS, "name": np.array(list("abcd"))},
         {},
     )
-    files.write_hdf5(root / "own/pictures.h5", {"images": pictures[:4], "image_id": IDS}, {})
+    hdf5.write_hdf5(root / "own/pictures.h5", {"images": pictures[:4], "image_id": IDS}, {})
 
 
 # --- reading, and what must hold of what comes back ---
@@ -270,7 +270,7 @@ def pictures(path: Path) -> None:
 
 
 def table(path: Path) -> None:
-    found = files.read_table(path, ["image_id", "split"])
+    found = tables.read_table(path, ["image_id", "split"])
     assert {"image_id", "split"} <= set(found)
 
 
@@ -297,8 +297,8 @@ def kernel(path: Path) -> None:
 
 def decoder(path: Path) -> None:
     folder = path.parent
-    shared = files.read_hdf5(folder / "responses.h5", "x_y_z", "volume", "mean", "std")
-    files.read_parameters(folder / "responses.h5")
+    shared = hdf5.read_hdf5(folder / "responses.h5", "x_y_z", "volume", "mean", "std")
+    hdf5.read_parameters(folder / "responses.h5")
     rows = np.ones((2, len(shared["mean"])), np.float32)
     scores = kept_decoders.project(folder / "responses.h5", rows)
     assert kept_decoders.predict(folder / "decoder.h5", folder / "responses.h5", scores).shape == (2, 6)
@@ -306,7 +306,7 @@ def decoder(path: Path) -> None:
 
 def predictions(path: Path) -> None:
     assert read_rows(path, IDS[::-1]).shape[0] == 4
-    files.read_hdf5(path)
+    hdf5.read_hdf5(path)
 
 
 def picture_file(path: Path) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from neural_recon.core.files import write_hdf5, write_table
+from neural_recon.core.hdf5 import write_hdf5
+from neural_recon.core.tables import write_table
 from neural_recon.datasets.nsd.nsd_tree import REGIONS, read_stimuli
 from neural_recon.evaluation import region_tests, regions
 from neural_recon.report.files import SubjectFiles

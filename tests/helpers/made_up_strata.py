@@ -5,7 +5,7 @@ import types
 import numpy as np
 import pandas as pd
 
-from neural_recon.core.files import write_table
+from neural_recon.core.tables import write_table
 from neural_recon.evaluation import region_tests, strata
 from neural_recon.evaluation.regions import RANDOM, REGION
 

@@ -28,7 +28,8 @@ from pydantic import ValidationError
 from neural_recon.cli.evaluate import as_text
 from neural_recon.config import sections
 from neural_recon.core.errors import InputError
-from neural_recon.core.files import read_table, write_hdf5, write_table
+from neural_recon.core.hdf5 import write_hdf5
+from neural_recon.core.tables import read_table, write_table
 from neural_recon.decoding import target_scores
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.evaluation import comparison, networks, regions, strata

@@ -36,7 +36,7 @@ from PIL import Image
 
 from neural_recon import __version__
 from neural_recon.core.errors import InputError
-from neural_recon.core.files import write_table
+from neural_recon.core.tables import write_table
 from neural_recon.evaluation.controls.refit_null import by_metric
 from neural_recon.evaluation.subject_scores import Scores
 from neural_recon.report import album, controls, gallery, penalties, plots, results, tables, words

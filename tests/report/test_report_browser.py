@@ -18,7 +18,7 @@ from helpers.made_up_results import (
 )
 from PIL import Image
 
-from neural_recon.core.files import write_table
+from neural_recon.core.tables import write_table
 from neural_recon.report import results
 from neural_recon.report.page import build
 

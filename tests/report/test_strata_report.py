@@ -8,7 +8,8 @@ import pytest
 from helpers.made_up_strata import person
 from helpers.pages import Page
 
-from neural_recon.core.files import write_hdf5, write_table
+from neural_recon.core.hdf5 import write_hdf5
+from neural_recon.core.tables import write_table
 from neural_recon.evaluation import comparison
 from neural_recon.report import published
 from neural_recon.report import strata as shown

@@ -10,7 +10,7 @@ import pytest
 
 from neural_recon.config.configuration import Config
 from neural_recon.core.errors import InputError
-from neural_recon.core.files import write_table
+from neural_recon.core.tables import write_table
 from neural_recon.datasets import trials
 from neural_recon.datasets.kinds.nsd import NSD
 from neural_recon.datasets.nsd.nsd_tree import Tree

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from neural_recon.core.errors import InputError
-from neural_recon.core.files import read_parameters
+from neural_recon.core.hdf5 import read_parameters
 from neural_recon.responses.preparation import prepare, write_responses
 
 

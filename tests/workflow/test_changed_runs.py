@@ -11,7 +11,7 @@ import pytest
 from helpers import documented
 from helpers.workflow import SMALL, changed, failing, snakemake, stale
 
-from neural_recon.core import files
+from neural_recon.core import hdf5
 from neural_recon.decoding import kept_decoders
 from neural_recon.evaluation.metrics import two_way_identification
 from neural_recon.features.feature_files import read_rows
@@ -38,10 +38,10 @@ def test_decoders_are_kept_for_new_scans(project):
     targets = [f"results/decoders/subj01/{space}.h5" for space in SPACES]
     done = snakemake(project, "--", *targets, config=config)
     assert done.returncode == 0, done.stdout + done.stderr
-    test = files.read_hdf5(project / "results/responses/subj01.h5", "test")["test"]
+    test = hdf5.read_hdf5(project / "results/responses/subj01.h5", "test")["test"]
     scores = kept_decoders.project(kept / "responses.h5", test)
     for space in SPACES:
-        expected = files.read_hdf5(ridge / space / "decoded.h5", "predictions")["predictions"]
+        expected = hdf5.read_hdf5(ridge / space / "decoded.h5", "predictions")["predictions"]
         found = kept_decoders.predict(kept / f"{space}.h5", kept / "responses.h5", scores)
         spread = expected.std(axis=0)
         moving = spread > 0
@@ -74,7 +74,7 @@ def test_neither_chunk_nor_batch_nor_memory_changes_a_picture(project, tmp_path)
     done = snakemake(folder, path, config=changed(generator=effort))
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(list((folder / path).parent.glob("decoded_*.h5"))) == 2
-    pictures, others = (files.read_hdf5(where / path, "images", "image_id") for where in (project, folder))
+    pictures, others = (hdf5.read_hdf5(where / path, "images", "image_id") for where in (project, folder))
     np.testing.assert_array_equal(pictures["image_id"], others["image_id"])
     assert np.abs(pictures["images"].astype(int) - others["images"]).max() <= 1
 
@@ -97,14 +97,14 @@ def test_training_on_single_trials(another):
     ridge = [f"results/ridge/subj01/{space}/{name}.h5" for space in SPACES for name in names]
     done = snakemake(another, "--", *ridge, "results/data_amount/subj01.tsv", config=config)
     assert done.returncode == 0, done.stdout + done.stderr
-    kernel = files.read_hdf5(another / "results/ridge/subj01/kernel.h5", "images", "train_ids", "test_ids")
+    kernel = hdf5.read_hdf5(another / "results/ridge/subj01/kernel.h5", "images", "train_ids", "test_ids")
     assert len(kernel["train_ids"]) == 600
     assert np.unique(kernel["images"], return_counts=True)[1].tolist() == [3] * 200
     chunks = sorted((another / "results/features/vision").glob("*.h5"))
     scores = {}
     for name in names:
         path = another / f"results/ridge/subj01/vision/{name}.h5"
-        found = files.read_hdf5(path, "predictions")["predictions"]
+        found = hdf5.read_hdf5(path, "predictions")["predictions"]
         scores[name] = two_way_identification(read_rows(chunks, kernel["test_ids"]), found).mean()
     assert scores["decoded"] > 0.8
     assert abs(scores["shuffled"] - 0.5) < 0.2
@@ -145,14 +145,14 @@ def test_recipe_of_one_stage_is_reported_whole(project, single, kind):
     done = snakemake(single, "--", *targets, config={**SMALL, "generator": generator})
     assert done.returncode == 0, done.stdout + done.stderr
     results = single / "results"
-    painted = files.read_hdf5(results / "reconstructions/subj01/decoded.h5", "images", "image_id")
+    painted = hdf5.read_hdf5(results / "reconstructions/subj01/decoded.h5", "images", "image_id")
     if kind == "contexts_only":  # what stood beside the full recipe
         path = project / "results/reconstructions/subj01/contexts_only.h5"
-        known = files.read_hdf5(path, "images", "image_id")
+        known = hdf5.read_hdf5(path, "images", "image_id")
         rows = np.isin(painted["image_id"], known["image_id"])
         assert np.abs(painted["images"][rows].astype(int) - known["images"]).max() <= 1
     else:
-        base = files.read_hdf5(results / "base_images/subj01/decoded.h5", "images")["images"]
+        base = hdf5.read_hdf5(results / "base_images/subj01/decoded.h5", "images")["images"]
         np.testing.assert_array_equal(painted["images"], resized(base, painted["images"].shape[1]))
 
     summary = pd.read_csv(results / "scores/subj01/summary.tsv", sep="\t")

@@ -22,7 +22,7 @@ from PIL import Image
 from neural_recon.cli import command_line
 from neural_recon.config.configuration import resolve
 from neural_recon.core.errors import InputError
-from neural_recon.core.files import read_hdf5, read_parameters, write_hdf5
+from neural_recon.core.hdf5 import read_hdf5, read_parameters, write_hdf5
 from neural_recon.decoding import kept_decoders, ridge
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.responses.new_scans import new_responses, read_conditions, read_responses

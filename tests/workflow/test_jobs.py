@@ -82,7 +82,7 @@ def test_second_run_starts_a_new_log(job):
 
 def test_job_ends_with_the_snakemake_that_started_it(tmp_path):
     """Killed at once, with the shell between them left alive, as Snakemake starts scripts."""
-    body = "from neural_recon.core.files import whole\nwith whole('a.txt') as part:\n    part.touch()\n"
+    body = "from neural_recon.core.files import atomic\nwith atomic('a.txt') as part:\n    part.touch()\n"
     body += "    print('writing', flush=True)\n    import time\n    time.sleep(60)"
     (tmp_path / "job.py").write_text(PROGRAM.format(body=body))
     (tmp_path / "snakemake").write_text(

@@ -12,7 +12,7 @@ from helpers.workflow import make_project, snakemake, stale
 
 from neural_recon.config.configuration import Config, resolve
 from neural_recon.core.errors import InputError
-from neural_recon.core.files import read_table
+from neural_recon.core.tables import read_table
 from neural_recon.workflow.plan import Plan
 
 SUBJECTS = ("P-07", "anna")

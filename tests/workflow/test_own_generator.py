@@ -10,7 +10,7 @@ from helpers import made_once, tiny_run
 from helpers.places import ROOT
 from helpers.workflow import failing, restored, snakemake, stale
 
-from neural_recon.core import files
+from neural_recon.core import hdf5
 
 pytestmark = pytest.mark.slow
 
@@ -39,16 +39,16 @@ def project(tmp_path_factory) -> Path:
 
 def test_it_paints_and_is_scored_and_shown(project):
     results = project / "results"
-    painted = files.read_hdf5(results / "reconstructions/subj01/decoded.h5")
-    base = files.read_hdf5(results / "base_images/subj01/decoded.h5", "images")["images"]
+    painted = hdf5.read_hdf5(results / "reconstructions/subj01/decoded.h5")
+    base = hdf5.read_hdf5(results / "base_images/subj01/decoded.h5", "images")["images"]
     np.testing.assert_array_equal(painted["images"], 255 - base)
-    known = files.read_parameters(results / "reconstructions/subj01/decoded.h5")
+    known = hdf5.read_parameters(results / "reconstructions/subj01/decoded.h5")
     assert (known["kind"], known["white"]) == ("plugins/mine.py", 255)
     summary = pd.read_csv(results / "scores/subj01/summary.tsv", sep="\t")
     final = summary[summary["picture"] == "final"]
     assert set(final["variant"]) == {"decoded", "true_features", "shuffled"}
     # training images are shown as large as its pictures
-    nearest = files.read_hdf5(results / "baselines/subj01.h5", "nearest")["nearest"]
+    nearest = hdf5.read_hdf5(results / "baselines/subj01.h5", "nearest")["nearest"]
     assert nearest.shape[1:] == base.shape[1:]
     page = (results / "report/all.html").read_text(encoding="utf-8")
     assert "from that alone comes the final image" in page

@@ -10,7 +10,7 @@ from helpers import made_once, tiny_run
 from helpers.places import ROOT
 from helpers.workflow import restored, snakemake, stale
 
-from neural_recon.core import files
+from neural_recon.core import hdf5
 from neural_recon.features.feature_files import FeatureTable
 
 pytestmark = pytest.mark.slow
@@ -42,7 +42,7 @@ def project(tmp_path_factory) -> Path:
 
 def test_they_run_to_scores_and_page(project):
     results = project / "results"
-    decoded = files.read_hdf5(results / "predictions/subj01/colour/decoded.h5")
+    decoded = hdf5.read_hdf5(results / "predictions/subj01/colour/decoded.h5")
     chunks = sorted((results / "features/colour").glob("*.h5"))
     true = FeatureTable(chunks, decoded["paired_id"])
     assert true.parts.tolist() == [3] * 64

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from neural_recon.cli import command_line
-from neural_recon.core import files
+from neural_recon.core import files, hdf5, tables
 from neural_recon.core.errors import InputError
 from neural_recon.generation import png_files
 from neural_recon.workflow import provenance, recording
@@ -52,15 +52,15 @@ def compute() -> None:
     responses, features = "results/responses/subj01.h5", "results/features.parquet"
     values, names = np.arange(12.0).reshape(3, 4), np.array(["a", "b"])
     run("responses", {"data": ["nsd/small.hdf5", "nsd/large.hdf5"], "lists": "train.txt"}, [responses],
-        lambda: files.write_hdf5(responses, {"train": values, "name": names}, {"b": 1, "a": 2}),
+        lambda: hdf5.write_hdf5(responses, {"train": values, "name": names}, {"b": 1, "a": 2}),
         ids=np.arange(3), path=Path("x"))  # fmt: skip
     run("features", {"weights": "vdvae.th"}, [features],
-        lambda: files.write_table(features, pd.DataFrame({"a": values[0], "b": list("abcd")})))  # fmt: skip
+        lambda: tables.write_table(features, pd.DataFrame({"a": values[0], "b": list("abcd")})))  # fmt: skip
     images = {"final": {"images": np.zeros((2, 8, 8, 3), np.uint8), "image_id": np.array([1, 5])}}
     outputs = ["results/pictures", "results/scores.tsv"]
     run("pictures", {"responses": responses, "features": features}, outputs,
         lambda: (png_files.write_folder("results/pictures", images),
-                 files.write_table("results/scores.tsv", pd.DataFrame({"r": values[1]}))))  # fmt: skip
+                 tables.write_table("results/scores.tsv", pd.DataFrame({"r": values[1]}))))  # fmt: skip
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_commands_record_too_what_they_write_into_the_results(project, monkeypat
         begun = recording.begin_command(*given, [output], read)
         if output.exists():
             assert verify(project / "results").wrong == []
-        files.write_table(output, pd.DataFrame({"r": [0.5]}))
+        tables.write_table(output, pd.DataFrame({"r": [0.5]}))
         recording.finish(begun)
     made = provenance.read(project / "results", "others/theirs.tsv").made_by
     assert (made.rule, made.wildcards, made.params) == given[:3]
@@ -210,7 +210,7 @@ def test_quiet_change_of_an_input_takes_a_thorough_look(project):
 
 def test_result_of_an_earlier_input_is_outdated(project):
     responses = "results/responses/subj01.h5"
-    run("responses", {}, [responses], lambda: files.write_hdf5(responses, {"train": np.ones(3)}, {}))
+    run("responses", {}, [responses], lambda: hdf5.write_hdf5(responses, {"train": np.ones(3)}, {}))
     wrong = verify(project / "results").wrong
     assert [text.split(":")[0] for _, text in wrong] == ["pictures", "scores.tsv"]
     assert "made from another responses/subj01.h5" in wrong[0][1]

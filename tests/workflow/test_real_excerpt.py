@@ -10,7 +10,7 @@ import pytest
 from helpers.workflow import make_project, snakemake
 from PIL import Image
 
-from neural_recon.core.files import read_hdf5
+from neural_recon.core.hdf5 import read_hdf5
 from neural_recon.datasets.nsd import nsd_tree
 from neural_recon.decoding import ridge
 from neural_recon.evaluation.metrics import two_way_identification

@@ -13,7 +13,7 @@ from helpers import documented
 from helpers.workflow import SMALL, changed, failing, jobs, restored, snakemake, stale
 
 from neural_recon.config.configuration import Config, resolve
-from neural_recon.core import files
+from neural_recon.core import hdf5
 from neural_recon.workflow import disk_estimate
 from neural_recon.workflow.plan import Plan
 from neural_recon.workflow.verify import verify
@@ -124,14 +124,14 @@ def test_regions_are_scored(project):
     assert len(table) == 4 * (1 + 2 + 2)
     # V1 of prf-visualrois, among the voxels that have data
     voxels = pd.read_parquet(project / "results/voxels/subj01.parquet")
-    kept = files.read_hdf5(project / "results/responses/subj01.h5", "voxel")["voxel"]
+    kept = hdf5.read_hdf5(project / "results/responses/subj01.h5", "voxel")["voxel"]
     inside = voxels["prf-visualrois"].iloc[kept].isin(["V1v", "V1d"]).sum()
     assert set(table.loc[table["region"] == "V1", "voxels"]) == {inside}
     summary = pd.read_csv(project / "results/scores/subj01/summary.tsv", sep="\t")
     known = summary.set_index(["variant", "picture", "metric"])["mean"]
     own = table[table["region"] == "all voxels"].set_index("space")["score"]
     assert own["text"] == known["decoded", "text", "two_way"]
-    pictures = files.read_hdf5(folder / "synthetic.h5")
+    pictures = hdf5.read_hdf5(folder / "synthetic.h5")
     assert pictures["region"].tolist() == ["no region", "random voxels", "V1", "places"]
     assert len(pictures["final"]) == 4
     assert (folder / "synthetic.png").is_file()

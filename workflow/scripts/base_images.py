@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from neural_recon.core.files import read_parameters, read_table, write_hdf5
+from neural_recon.core.hdf5 import read_parameters, write_hdf5
+from neural_recon.core.tables import read_table
 from neural_recon.features import load
 from neural_recon.features.feature_files import read_rows
 from neural_recon.workflow.jobs import start

@@ -3,7 +3,7 @@
 import numpy as np
 
 from neural_recon import datasets, generation
-from neural_recon.core.files import read_table
+from neural_recon.core.tables import read_table
 from neural_recon.evaluation.controls.baselines import write_baselines
 from neural_recon.workflow.jobs import start
 

@@ -1,7 +1,8 @@
 """Write one session's betas of the selected voxels."""
 
 from neural_recon import datasets
-from neural_recon.core.files import read_table, write_hdf5
+from neural_recon.core.hdf5 import write_hdf5
+from neural_recon.core.tables import read_table
 from neural_recon.workflow.jobs import start
 
 logger = start(snakemake)

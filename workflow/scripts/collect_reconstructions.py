@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from neural_recon.core.files import read_hdf5, read_parameters, write_hdf5
+from neural_recon.core.hdf5 import read_hdf5, read_parameters, write_hdf5
 from neural_recon.workflow.jobs import start
 
 start(snakemake)

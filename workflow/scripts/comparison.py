@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from neural_recon.core.files import read_table, write_table
+from neural_recon.core.tables import read_table, write_table
 from neural_recon.evaluation.comparison import for_people, other_lines, our_lines, published, together
 from neural_recon.workflow.jobs import start
 

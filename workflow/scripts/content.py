@@ -1,7 +1,7 @@
 """Write what each picture shows."""
 
 from neural_recon import datasets
-from neural_recon.core.files import write_table
+from neural_recon.core.tables import write_table
 from neural_recon.demo.scene_content import from_scenes
 from neural_recon.workflow.jobs import start
 

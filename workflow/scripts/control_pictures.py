@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from neural_recon import generation
-from neural_recon.core.files import write_hdf5
+from neural_recon.core.hdf5 import write_hdf5
 from neural_recon.generation import controls
 from neural_recon.workflow.jobs import start
 

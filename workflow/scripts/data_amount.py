@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from neural_recon.core.files import read_hdf5, read_table, write_table
+from neural_recon.core.hdf5 import read_hdf5
+from neural_recon.core.tables import read_table, write_table
 from neural_recon.evaluation.controls.data_amount import Decoder, learning_curves, sample_features
 from neural_recon.responses.session_verdicts import require_agreement
 from neural_recon.workflow.jobs import start

@@ -1,7 +1,8 @@
 """Write what a subject's kept decoders share."""
 
 from neural_recon import datasets
-from neural_recon.core.files import read_hdf5, read_parameters, read_table
+from neural_recon.core.hdf5 import read_hdf5, read_parameters
+from neural_recon.core.tables import read_table
 from neural_recon.decoding.kept_decoders import write_shared
 from neural_recon.decoding.ridge_files import read_kernel
 from neural_recon.workflow.jobs import start

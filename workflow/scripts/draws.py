@@ -1,6 +1,6 @@
 """Mean and spread of each score over the draws of the control images."""
 
-from neural_recon.core.files import read_table, write_table
+from neural_recon.core.tables import read_table, write_table
 from neural_recon.evaluation.controls.draws import spread_over_draws
 from neural_recon.workflow.jobs import start
 

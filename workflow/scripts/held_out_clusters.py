@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from neural_recon.core.files import write_table
+from neural_recon.core.tables import write_table
 from neural_recon.decoding.penalty_table import read_chosen
 from neural_recon.decoding.ridge_files import read_kernel
 from neural_recon.evaluation.controls.data_amount import sample_features

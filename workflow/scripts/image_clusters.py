@@ -3,7 +3,7 @@
 import numpy as np
 
 from neural_recon import datasets
-from neural_recon.core.files import write_table
+from neural_recon.core.tables import write_table
 from neural_recon.features.clusters import cluster_split, summaries
 from neural_recon.workflow.jobs import start
 

@@ -1,6 +1,6 @@
 """Look for traces of the test set in what the decoder was made from."""
 
-from neural_recon.core.files import write_table
+from neural_recon.core.tables import write_table
 from neural_recon.evaluation.controls.leaks import check_subject, require
 from neural_recon.workflow.jobs import start
 

@@ -1,7 +1,7 @@
 """Write base images and reconstructions as PNG, named by image id, and a sheet of the first ones."""
 
 from neural_recon import datasets
-from neural_recon.core.files import read_hdf5
+from neural_recon.core.hdf5 import read_hdf5
 from neural_recon.generation.png_files import write_folder, write_sheet
 from neural_recon.workflow.jobs import start
 

@@ -1,7 +1,8 @@
 """Look at a subject's sessions before anything is computed from them; write the tables."""
 
 from neural_recon import datasets
-from neural_recon.core.files import read_hdf5, read_table, write_table
+from neural_recon.core.hdf5 import read_hdf5
+from neural_recon.core.tables import read_table, write_table
 from neural_recon.responses.quality import examine
 from neural_recon.workflow.jobs import start
 

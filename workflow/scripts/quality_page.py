@@ -1,7 +1,7 @@
 """Write the page on the quality of a subject's responses."""
 
 from neural_recon import datasets
-from neural_recon.core.files import read_table
+from neural_recon.core.tables import read_table
 from neural_recon.report.quality import build
 from neural_recon.responses.quality import Quality
 from neural_recon.responses.session_verdicts import read_sessions

@@ -1,7 +1,8 @@
 """Decode from each region, and from as many random voxels; score both."""
 
 from neural_recon import datasets
-from neural_recon.core.files import read_hdf5, write_hdf5, write_table
+from neural_recon.core.hdf5 import read_hdf5, write_hdf5
+from neural_recon.core.tables import write_table
 from neural_recon.evaluation import regions
 from neural_recon.evaluation.networks import PresetNetworks
 from neural_recon.features import load

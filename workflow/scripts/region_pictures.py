@@ -3,7 +3,7 @@
 import numpy as np
 
 from neural_recon import generation
-from neural_recon.core.files import read_hdf5, write_hdf5
+from neural_recon.core.hdf5 import read_hdf5, write_hdf5
 from neural_recon.evaluation.regions import SYNTHETIC_ID
 from neural_recon.features import load
 from neural_recon.generation.png_files import write_labelled

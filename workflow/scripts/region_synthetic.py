@@ -1,7 +1,8 @@
 """Decode a synthetic response of each region alone into all feature spaces."""
 
 from neural_recon import datasets
-from neural_recon.core.files import read_hdf5, write_hdf5, write_table
+from neural_recon.core.hdf5 import read_hdf5, write_hdf5
+from neural_recon.core.tables import write_table
 from neural_recon.decoding.penalty_table import read_chosen
 from neural_recon.decoding.ridge_files import read_kernel
 from neural_recon.evaluation.regions import (

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from neural_recon.core.files import read_hdf5, read_table, write_table
+from neural_recon.core.hdf5 import read_hdf5
+from neural_recon.core.tables import read_table, write_table
 from neural_recon.evaluation.region_tests import by_strata, joined, paired
 from neural_recon.evaluation.regions import collect
 from neural_recon.evaluation.strata import strata_of

@@ -1,7 +1,8 @@
 """Write a subject's averaged and z-scored responses."""
 
 from neural_recon import datasets
-from neural_recon.core.files import read_hdf5, read_table
+from neural_recon.core.hdf5 import read_hdf5
+from neural_recon.core.tables import read_table
 from neural_recon.responses.preparation import prepare, write_responses
 from neural_recon.responses.session_verdicts import require_agreement
 from neural_recon.workflow.jobs import start

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from neural_recon.core.files import write_table
+from neural_recon.core.tables import write_table
 from neural_recon.decoding.penalty_table import cross_validated_curve, fixed_curve, read_chosen
 from neural_recon.decoding.ridge import shuffled_images
 from neural_recon.decoding.ridge_files import read_kernel, write_predictions

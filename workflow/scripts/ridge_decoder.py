@@ -1,6 +1,6 @@
 """Write one space's decoder, for new scans."""
 
-from neural_recon.core.files import read_hdf5
+from neural_recon.core.hdf5 import read_hdf5
 from neural_recon.decoding.kept_decoders import write_decoder
 from neural_recon.decoding.penalty_table import read_chosen
 from neural_recon.decoding.ridge_files import read_kernel

@@ -1,6 +1,6 @@
 """Write the kernel of a subject's responses."""
 
-from neural_recon.core.files import read_hdf5
+from neural_recon.core.hdf5 import read_hdf5
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.decoding.ridge_files import write_kernel
 from neural_recon.workflow.jobs import start

@@ -1,6 +1,6 @@
 """Put all subjects' scores together: single images, subjects, and their mean."""
 
-from neural_recon.core.files import read_table, write_table
+from neural_recon.core.tables import read_table, write_table
 from neural_recon.evaluation.comparison import over_subjects, together
 from neural_recon.workflow.jobs import start
 

@@ -1,7 +1,7 @@
 """Score a subject's base images, reconstructions and predicted features, with their controls."""
 
 from neural_recon import datasets
-from neural_recon.core.files import write_table
+from neural_recon.core.tables import write_table
 from neural_recon.demo.judge import read_judge
 from neural_recon.evaluation.networks import PresetNetworks
 from neural_recon.evaluation.scored_results import score_subject

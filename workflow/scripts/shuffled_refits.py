@@ -1,6 +1,6 @@
 """Score refits of each space's decoder on shuffled pairs: the null of its scores."""
 
-from neural_recon.core.files import write_table
+from neural_recon.core.tables import write_table
 from neural_recon.decoding.penalty_table import read_chosen
 from neural_recon.decoding.ridge_files import read_kernel
 from neural_recon.evaluation.controls.shuffled_refits import refit_scores

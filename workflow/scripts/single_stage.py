@@ -1,6 +1,6 @@
 """Put the full recipe beside its base image alone and its contexts alone."""
 
-from neural_recon.core.files import read_table, write_table
+from neural_recon.core.tables import read_table, write_table
 from neural_recon.evaluation.controls.single_stage import what_stages_add
 from neural_recon.workflow.jobs import start
 

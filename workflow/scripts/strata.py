@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from neural_recon.core.files import read_table, write_table
+from neural_recon.core.tables import read_table, write_table
 from neural_recon.evaluation.strata import per_image, score_strata, scored, strata_of, trends
 from neural_recon.features.clusters import summaries
 from neural_recon.workflow.jobs import start

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from neural_recon.core.files import open_hdf5, read_hdf5, write_table
+from neural_recon.core.hdf5 import open_hdf5, read_hdf5
+from neural_recon.core.tables import write_table
 from neural_recon.decoding.penalty_table import read_chosen
 from neural_recon.decoding.ridge_files import read_kernel
 from neural_recon.decoding.target_scores import by_part, score_targets

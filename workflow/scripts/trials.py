@@ -1,7 +1,7 @@
 """Write a subject's trials with their split."""
 
 from neural_recon import datasets
-from neural_recon.core.files import write_table
+from neural_recon.core.tables import write_table
 from neural_recon.datasets.trials import read_lists, trial_table
 from neural_recon.workflow.jobs import start
 

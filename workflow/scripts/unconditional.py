@@ -1,7 +1,7 @@
 """Write what guides the generator where nothing does."""
 
 from neural_recon import generation
-from neural_recon.core.files import write_hdf5
+from neural_recon.core.hdf5 import write_hdf5
 from neural_recon.workflow.jobs import start
 
 start(snakemake)

@@ -1,7 +1,7 @@
 """Write the table of the voxels a subject is decoded from."""
 
 from neural_recon import datasets
-from neural_recon.core.files import write_table
+from neural_recon.core.tables import write_table
 from neural_recon.workflow.jobs import start
 
 start(snakemake)

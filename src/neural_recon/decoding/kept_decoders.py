@@ -24,7 +24,7 @@ from neural_recon.core import backends
 from neural_recon.core.backends import Backend
 from neural_recon.core.background import ahead
 from neural_recon.core.errors import InputError
-from neural_recon.core.files import dataset, new_hdf5, open_hdf5, read_hdf5, read_parameters, write_hdf5
+from neural_recon.core.hdf5 import dataset, new_hdf5, open_hdf5, read_hdf5, read_parameters, write_hdf5
 from neural_recon.core.refusals import refusal
 from neural_recon.datasets.grids import Grid
 from neural_recon.decoding import ridge

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from neural_recon.core.errors import InputError
-from neural_recon.core.files import read_table
+from neural_recon.core.tables import read_table
 from neural_recon.decoding import cross_validation, ridge
 from neural_recon.decoding.kernel import Kernel
 

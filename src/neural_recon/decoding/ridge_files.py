@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from neural_recon.core.errors import InputError
-from neural_recon.core.files import new_hdf5, read_hdf5, whole_numbers, write_hdf5
+from neural_recon.core.hdf5 import integers, new_hdf5, read_hdf5, write_hdf5
 from neural_recon.decoding import ridge
 from neural_recon.decoding.kernel import Kernel
 
@@ -35,7 +35,7 @@ def read_kernel(path: str | Path) -> tuple[Kernel, np.ndarray, np.ndarray]:
             f"{path}: expected the datasets {', '.join(sorted(needed.union(ids)))}, found "
             f"{', '.join(sorted(arrays))}; compute it again."
         )
-    train_ids, test_ids = (whole_numbers(path, name, arrays.pop(name)) for name in ids)
+    train_ids, test_ids = (integers(path, name, arrays.pop(name)) for name in ids)
     kernel = Kernel(**arrays)
     n_train, n_test, q = len(train_ids), len(test_ids), len(np.atleast_1d(kernel.system))
     shapes = {

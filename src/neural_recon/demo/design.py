@@ -11,7 +11,7 @@ import pandas as pd
 from neural_recon.config.configuration import Config
 from neural_recon.config.sections import Demo
 from neural_recon.core.errors import InputError
-from neural_recon.core.files import whole
+from neural_recon.core.files import atomic
 from neural_recon.datasets.kinds.nsd import NSD
 from neural_recon.datasets.nsd import nsd_tree
 from neural_recon.demo import cortex
@@ -122,5 +122,5 @@ def write(path: str | Path, design: Design) -> None:
     content = buffer.getvalue()
     # the header's 116 characters of text carry the time of writing: the same design shall give the same bytes
     text = b"MATLAB 5.0 MAT-file, written by neural-recon".ljust(116)
-    with whole(path) as temporary:
+    with atomic(path) as temporary:
         temporary.write_bytes(text + content[116:])

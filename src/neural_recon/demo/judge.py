@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from neural_recon.core.errors import InputError
-from neural_recon.core.files import read_table
+from neural_recon.core.tables import read_table
 from neural_recon.evaluation.metrics import resize
 
 

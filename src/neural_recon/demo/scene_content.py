@@ -4,7 +4,7 @@ import os
 
 import pandas as pd
 
-from neural_recon.core.files import read_table
+from neural_recon.core.tables import read_table
 
 
 def from_scenes(path: str | os.PathLike[str]) -> pd.DataFrame:

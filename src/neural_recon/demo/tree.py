@@ -17,7 +17,9 @@ from PIL import Image
 
 from neural_recon.config.sections import Demo
 from neural_recon.core.errors import InputError
-from neural_recon.core.files import read_hdf5, whole, whole_hdf5, write_hdf5, write_table
+from neural_recon.core.files import atomic
+from neural_recon.core.hdf5 import atomic_hdf5, read_hdf5, write_hdf5
+from neural_recon.core.tables import write_table
 from neural_recon.datasets.nsd import betas, nsd_tree
 from neural_recon.datasets.nsd.nsd_tree import Tree
 from neural_recon.demo import brain, cortex, design
@@ -65,7 +67,7 @@ def write_experiment(tree: Tree, demo: Demo) -> None:
     scenes = [scene(demo, image_id) for image_id in ids]
     texts = [captions(one, demo.seed) for one in scenes]
     width = max(len(text) for five in texts for text in five)
-    with whole(tree.captions) as temporary:
+    with atomic(tree.captions) as temporary:
         _write_rows(temporary, ids, np.array(texts, f"<U{width}"))
     write_table(scenes_path(tree), scene_table(ids, scenes))
     logger.info("%s: design, captions and scenes of %d pictures", tree.root, len(ids))
@@ -106,7 +108,7 @@ def write_stimuli(tree: Tree, demo: Demo, processes: int = 1) -> None:
     jobs = [(demo, int(image_id)) for image_id in ids]
     with (
         multiprocessing.get_context("fork").Pool(processes) as pool,
-        whole_hdf5(tree.stimuli) as file,
+        atomic_hdf5(tree.stimuli) as file,
     ):
         brick = file.create_dataset(
             "imgBrick",
@@ -184,7 +186,7 @@ def write_betas(tree: Tree, demo: Demo, subject: str, session: int) -> None:
     volumes = np.zeros((len(integers), *subject_brain.cortex.shape[::-1]), np.int16)  # (trials, z, y, x)
     volumes[:, z, y, x] = integers
     _save(tree.betas(subject, session, "nii.gz"), volumes.T)
-    with whole_hdf5(tree.betas(subject, session, "hdf5")) as file:
+    with atomic_hdf5(tree.betas(subject, session, "hdf5")) as file:
         file.create_dataset(
             "betas",
             data=volumes,
@@ -199,5 +201,5 @@ def write_betas(tree: Tree, demo: Demo, subject: str, session: int) -> None:
 def _save(path: Path, volume: np.ndarray) -> None:
     image = nibabel.Nifti1Image(volume, np.diag([cortex.VOXEL_MM] * 3 + [1]))
     image.header.set_xyzt_units("mm")
-    with whole(path) as temporary:
+    with atomic(path) as temporary:
         nibabel.save(image, temporary)

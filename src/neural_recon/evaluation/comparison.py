@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from neural_recon.core.errors import InputError, quoted
-from neural_recon.core.files import read_hdf5, read_table
+from neural_recon.core.hdf5 import read_hdf5
+from neural_recon.core.tables import read_table
 from neural_recon.evaluation.registry import PUBLISHED_TITLES, better
 
 DESCRIPTION = [

@@ -18,7 +18,7 @@ from PIL import Image
 
 from neural_recon import __version__
 from neural_recon.core.errors import InputError
-from neural_recon.core.files import write_table
+from neural_recon.core.tables import write_table
 from neural_recon.evaluation import metrics, network_weights
 from neural_recon.evaluation.folder_stimuli import BLOCK, FolderStimuli, design_of
 from neural_recon.evaluation.name_questions import Reading, published_lists, question

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from neural_recon.core.files import read_hdf5, read_parameters, read_table
+from neural_recon.core.hdf5 import read_hdf5, read_parameters
+from neural_recon.core.tables import read_table
 from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.controls import refit_null
 from neural_recon.evaluation.controls.baselines import KINDS

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from neural_recon.core.errors import InputError
-from neural_recon.core.files import dataset, open_hdf5, read_hdf5, whole_numbers, whole_or_said, write_hdf5
+from neural_recon.core.hdf5 import dataset, integers, open_hdf5, read_hdf5, undamaged, write_hdf5
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class FeatureTable:
                     "compute it again."
                 )
             widths.add(width)
-            ids = whole_numbers(path, "image_id", arrays["image_id"])
+            ids = integers(path, "image_id", arrays["image_id"])
             for row, (image_id, missing) in enumerate(zip(ids, arrays["missing"], strict=True)):
                 where[int(image_id)] = (number, row, bool(missing))
             if number == 0:
@@ -129,7 +129,7 @@ class FeatureTable:
         block = np.empty((len(row), stop - start), np.float16)
         for k in np.unique(number):
             mine = number == k
-            with whole_or_said(self.files[k].filename):
+            with undamaged(self.files[k].filename):
                 block[mine] = self.files[k]["features"][:, start:stop][row[mine]]
         return block
 
@@ -144,7 +144,7 @@ def read_rows(paths: str | Path | Sequence[str | Path], image_ids: Sequence[int]
         return FeatureTable(paths, np.asarray(image_ids))[:, :].astype(np.float32)
     with open_hdf5(paths) as file:
         predictions = dataset(paths, file, "predictions", 2, "f")
-        ids = whole_numbers(paths, "image_id", read_hdf5(paths, "image_id")["image_id"], len(predictions))
+        ids = integers(paths, "image_id", read_hdf5(paths, "image_id")["image_id"], len(predictions))
         rows = np.stack([predictions[row] for row in _rows_of(paths, ids, image_ids)])
     wrong = np.count_nonzero(~np.isfinite(rows).all(axis=1))
     if wrong:

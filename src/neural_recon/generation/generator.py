@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from neural_recon.core.errors import InputError
-from neural_recon.core.files import read_hdf5
+from neural_recon.core.hdf5 import read_hdf5
 from neural_recon.core.kinds import Kinds, KindSettings
 
 # The settings that change no picture: how many are painted at once and per file, and with what effort.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from neural_recon.core.files import part_of, whole
+from neural_recon.core.files import atomic, part_of
 from neural_recon.core.refusals import refusals_named
 from neural_recon.features.feature_files import select_rows
 
@@ -58,7 +58,7 @@ def write_sheet(
         np.concatenate([np.asarray(Image.fromarray(p).resize((size, size), smooth)) for p in row], axis=1)
         for row in rows
     ]
-    with whole(path) as temporary:
+    with atomic(path) as temporary:
         Image.fromarray(np.concatenate(lines)).save(temporary)
 
 
@@ -72,5 +72,5 @@ def write_labelled(path: str | Path, rows: Sequence[np.ndarray], labels: Sequenc
         for row, pictures in enumerate(rows):
             picture = Image.fromarray(pictures[column]).resize((size, size), Image.Resampling.BICUBIC)
             sheet.paste(picture, (column * size, band + row * size))
-    with whole(path) as temporary:
+    with atomic(path) as temporary:
         sheet.save(temporary)

@@ -12,7 +12,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from neural_recon.core.errors import InputError
-from neural_recon.core.files import read_hdf5, read_table, whole, write_text
+from neural_recon.core.files import atomic, write_text
+from neural_recon.core.hdf5 import read_hdf5
+from neural_recon.core.tables import read_table
 from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.registry import better
 from neural_recon.features.feature_files import select_rows
@@ -78,7 +80,7 @@ def draw(
         suffix = Path(path).suffix
         # no time of writing: the same pictures make the same file
         undated = {"CreationDate": None} if suffix == ".pdf" else {}
-        with whole(path) as temporary, matplotlib.rc_context(STYLE):
+        with atomic(path) as temporary, matplotlib.rc_context(STYLE):
             page = _page(rows, groups, scores, text, INTERPOLATION[suffix])
             page.savefig(temporary, dpi=DPI, metadata=undated)
     write_text(output.text, text + "\n")

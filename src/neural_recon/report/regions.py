@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from neural_recon.core.files import read_hdf5, read_parameters
+from neural_recon.core.hdf5 import read_hdf5, read_parameters
 from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.region_tests import TESTS
 from neural_recon.evaluation.regions import ALL, RANDOM, REGION, SCORES, ZERO

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neural_recon.core.files import dataset, open_hdf5, read_hdf5, read_parameters, read_table, whole_numbers
+from neural_recon.core.hdf5 import dataset, integers, open_hdf5, read_hdf5, read_parameters
+from neural_recon.core.tables import read_table
 from neural_recon.datasets.dataset import AXES
 from neural_recon.evaluation.controls import single_stage
 from neural_recon.evaluation.controls.refit_null import COLUMNS as REFIT_COLUMNS
@@ -171,7 +172,7 @@ def _summary(path: str | Path) -> pd.DataFrame:
 
 
 def written_by(path: str | Path) -> str:
-    """The version of neural-recon that wrote an HDF5 file, as `files.write_hdf5` noted it."""
+    """The version of neural-recon that wrote an HDF5 file, as `hdf5.write_hdf5` noted it."""
     with open_hdf5(path) as file:
         return str(file.attrs.get("neural_recon_version", "unknown"))
 
@@ -227,7 +228,7 @@ def medians(ceilings: Mapping[str, np.ndarray]) -> dict[str, float]:
 
 def picture_ids(path: str | Path, name: str = "image_id") -> np.ndarray:
     """image ids of a picture file's rows (or its `context_id`)."""
-    return whole_numbers(path, name, read_hdf5(path, name)[name]).astype(np.int64)
+    return integers(path, name, read_hdf5(path, name)[name]).astype(np.int64)
 
 
 def each_picture(
@@ -239,7 +240,7 @@ def each_picture(
     ids = picture_ids(path)
     with open_hdf5(path) as file:
         images = dataset(path, file, name, 4, "u")
-        whole_numbers(path, name="image_id", values=ids, n=len(images))
+        integers(path, name="image_id", values=ids, n=len(images))
         for row, image_id in enumerate(ids):
             if int(image_id) in wanted:
                 yield int(image_id), images[row]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from neural_recon.core.errors import InputError
-from neural_recon.core.files import write_hdf5
+from neural_recon.core.hdf5 import write_hdf5
 from neural_recon.datasets.grids import Grid
 from neural_recon.responses import noise_ceilings
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from neural_recon.core.errors import InputError
-from neural_recon.core.files import read_table
 from neural_recon.core.refusals import is_there
+from neural_recon.core.tables import read_table
 from neural_recon.responses import session_agreement
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,8 @@ import pandas as pd
 from neural_recon import __version__, generation
 from neural_recon.config.configuration import Config
 from neural_recon.core.errors import InputError
-from neural_recon.core.files import read_hdf5, read_parameters, write_hdf5, write_text
+from neural_recon.core.files import write_text
+from neural_recon.core.hdf5 import read_hdf5, read_parameters, write_hdf5
 from neural_recon.core.refusals import is_there
 from neural_recon.decoding import kept_decoders
 from neural_recon.features import load as load_space

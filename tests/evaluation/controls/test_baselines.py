@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neural_recon.core.files import read_hdf5, write_hdf5
+from neural_recon.core.hdf5 import read_hdf5, write_hdf5
 from neural_recon.evaluation.controls import baselines
 from neural_recon.evaluation.controls.baselines import (
     mean_picture,

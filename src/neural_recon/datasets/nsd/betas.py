@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from neural_recon.core.errors import InputError
-from neural_recon.core.files import dataset, open_hdf5
+from neural_recon.core.hdf5 import dataset, open_hdf5
 from neural_recon.core.refusals import is_there
 from neural_recon.datasets import nifti
 from neural_recon.datasets.grids import Grid, Placement, place

@@ -18,7 +18,7 @@ import numpy as np
 
 from neural_recon.core.errors import InputError
 from neural_recon.core.file_kinds import NUMPY, UNKNOWN, WITHOUT_CONTENT, look
-from neural_recon.core.files import dataset, open_hdf5
+from neural_recon.core.hdf5 import dataset, open_hdf5
 from neural_recon.core.refusals import is_there, refusal, require_file
 from neural_recon.datasets.nsd.matlab import read_whole_numbers
 

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from neural_recon.core.files import whole, write_text
+from neural_recon.core.files import atomic, write_text
 from neural_recon.demo import scenes
 from neural_recon.demo.captions import captions
 from neural_recon.demo.classifier import SceneClassifier
@@ -173,5 +173,5 @@ def _write_samples(path: Path, *rows: np.ndarray, columns: int = 12) -> None:
         np.concatenate([np.concatenate(list(row[start : start + columns]), 1) for row in rows])
         for start in (0, columns)
     ]
-    with whole(path) as temporary:
+    with atomic(path) as temporary:
         Image.fromarray(np.concatenate(blocks)).save(temporary)

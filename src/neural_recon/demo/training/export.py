@@ -9,7 +9,7 @@ import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import save_file
 
-from neural_recon.core.files import whole, write_text
+from neural_recon.core.files import atomic, write_text
 from neural_recon.demo.training import autoencoder, clip, generator, vdvae
 from neural_recon.models.clip import CLIP_MEAN, CLIP_STD
 from neural_recon.models.dual_unet import DualUNet
@@ -18,7 +18,7 @@ from neural_recon.models.versatile import PUBLISHED_SCHEDULE
 
 def write_weights(path: Path, state: Mapping[str, torch.Tensor]) -> None:
     """Write tensors in float16."""
-    with whole(path) as temporary:
+    with atomic(path) as temporary:
         save_file(
             {name: tensor.detach().cpu().half().contiguous() for name, tensor in state.items()}, temporary
         )

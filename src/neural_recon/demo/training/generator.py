@@ -8,7 +8,7 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler
 from diffusers.models.attention_processor import AttnProcessor
 
-from neural_recon.core.files import whole
+from neural_recon.core.files import atomic
 from neural_recon.demo.training.autoencoder import to_tensor
 from neural_recon.demo.training.loop import Schedule, fit
 from neural_recon.models.clip import ClipContexts
@@ -60,7 +60,7 @@ def cache(
             vision.append(clip.vision(pictures[part]))
             flat = clip.text([text for five in texts[part] for text in five])
             text.append(flat.reshape(-1, 5, *flat.shape[1:]).mean(1))
-        with whole(path) as temporary:
+        with atomic(path) as temporary:
             np.savez(
                 temporary,
                 latents=np.concatenate(latents).astype(np.float16),

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from neural_recon.core.files import whole
+from neural_recon.core.files import atomic
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ def fit(
             "step": step,
             "seconds": time.monotonic() - started,
         }
-        with whole(checkpoint) as temporary:
+        with atomic(checkpoint) as temporary:
             torch.save(state, temporary)
 
     module.train()

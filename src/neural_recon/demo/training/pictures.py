@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from neural_recon.core.files import whole, write_text
+from neural_recon.core.files import atomic, write_text
 from neural_recon.demo import captions, scenes
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def load(folder: Path, count: int, processes: int = 2) -> tuple[np.ndarray, list
         logger.info("drawing %d scenes", count)
         with ProcessPoolExecutor(processes) as pool:
             pictures = np.stack(list(pool.map(picture, range(count), chunksize=256)))
-        with whole(path) as temporary, temporary.open("wb") as file:
+        with atomic(path) as temporary, temporary.open("wb") as file:
             np.save(file, pictures)
     if not texts_path.exists():
         texts = [captions.captions(scenes.sample(TRAINING_STREAM, i), TRAINING_STREAM) for i in range(count)]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neural_recon.core.errors import InputError
-from neural_recon.core.files import new_hdf5, open_hdf5
+from neural_recon.core.hdf5 import new_hdf5, open_hdf5
 from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.metrics import resize, resize_through
 from neural_recon.features.feature_files import FeatureTable, select_rows

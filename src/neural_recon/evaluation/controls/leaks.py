@@ -28,7 +28,8 @@ import numpy as np
 import pandas as pd
 
 from neural_recon.core.errors import InputError
-from neural_recon.core.files import open_hdf5, read_hdf5, read_table
+from neural_recon.core.hdf5 import open_hdf5, read_hdf5
+from neural_recon.core.tables import read_table
 from neural_recon.decoding.cross_validation import column_runs, cross_validate, pooled, sample_columns
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.decoding.penalty_table import chosen_alpha, read_chosen
