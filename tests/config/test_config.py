@@ -142,7 +142,7 @@ def test_readme_explains_every_key():
 def test_recipe_with_other_sections(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("split: {}\n", encoding="utf-8")
-    with pytest.raises(InputError, match="expected the sections spaces, ridge, generator, found split"):
+    with pytest.raises(InputError, match="expected the sections spaces, decoder, generator, found split"):
         configuration.read_recipe(str(path), Path())
 
 

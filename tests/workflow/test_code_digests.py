@@ -85,5 +85,5 @@ def test_loader_of_one_model_brings_no_other():
     assert {"versatile.py", "dual_unet.py"} <= {path.name for path in kind}
     assert "vdvae.py" not in {path.name for path in kind}
     # an import inside a function that the script uses
-    assert "generation/sampling.py" in modules("region_decoders")
-    assert "generation/sampling.py" not in modules("region_tests")
+    assert "evaluation/subject_scores.py" in modules("region_decoders")
+    assert "evaluation/subject_scores.py" not in modules("voxels")

@@ -120,7 +120,7 @@ def cross_validate(
         logger.warning(
             "The best alpha of %d of %d parts lies on the edge of the grid (%g to %g)%s.",
             edges, len(parts), min(found), max(found),
-            "" if alphas is None else ": try a wider one, or leave ridge.cross_validation.alphas out",
+            "" if alphas is None else ": try a wider one, or leave decoder.cross_validation.alphas out",
         )  # fmt: skip
     below = np.count_nonzero(means.max(axis=1) < 0)
     if len(found) > 1 and below:

@@ -254,7 +254,7 @@ def check_alpha(
         kernel: of training images; its test rows are dropped.
         features: (n_train, D) of the training images, `parts` the widths of their layers or tokens.
         curve: the penalties tried, as `penalty_table` writes them.
-        settings: the configuration's ridge.cross_validation.
+        settings: the configuration's decoder.cross_validation.
     """
     if (curve["fold"] == 0).all():
         what = "alpha is fixed by the configuration: nothing is chosen"
