@@ -25,7 +25,6 @@ class Own(Generator):
 def painting(recipe: str, **generator) -> Painting:
     raw = yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8"))
     raw |= {"recipe": recipe, "generator": generator}
-    raw.pop("ridge")
     return Painting(Config.model_validate(resolve(raw, ROOT)), TABLE)
 
 
