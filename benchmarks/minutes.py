@@ -55,7 +55,7 @@ Rows = dict[str, dict[str, float]]  # by row and column; a column that says noth
 
 def rule_of(project: Path) -> dict[str, str]:
     """The rule of each script, by the script's name; of a script that two rules run, both."""
-    texts = (path.read_text(encoding="utf-8") for path in (project / "workflow/rules").glob("*.smk"))
+    texts = (path.read_text(encoding="utf-8") for path in (project / "workflow/rules").rglob("*.smk"))
     pairs = re.compile(r"^ *rule (\w+):(?:(?!^ *rule ).)*?scripts/(\w+)\.py", re.M | re.S)
     found: dict[str, list[str]] = {}
     for rule, script in (pair for text in texts for pair in pairs.findall(text)):

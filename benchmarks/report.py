@@ -129,12 +129,12 @@ def opened(page: Path, chromium: str) -> tuple[float, float]:
 
 def build(folder: Path, people: list, stimuli: Path, contents: Path) -> tuple[float, float]:
     """Wall and processor seconds."""
-    from helpers.made_up_results import CONFIGURATION
+    from helpers.made_up_results import CONFIGURATION, MadeUp
 
     from neural_recon.report.page import build
 
     wall, cpu = time.perf_counter(), time.process_time()
-    build(folder / "report.html", people, stimuli, None, CONFIGURATION, contents=contents)
+    build(folder / "report.html", people, MadeUp(stimuli), None, CONFIGURATION, contents=contents)
     return time.perf_counter() - wall, time.process_time() - cpu
 
 

@@ -109,7 +109,7 @@ def predict(data: Path, space: str, calibration: str) -> None:
 
 def choose_alpha(data: Path, space: str) -> tuple[int, int]:
     """How many penalties and folds were tried."""
-    from neural_recon.config.sections import CrossValidation
+    from neural_recon.decoding.decoders.ridge import CrossValidation
     from neural_recon.decoding.penalty_table import cross_validated_curve
     from neural_recon.decoding.ridge_files import read_kernel
 

@@ -314,7 +314,7 @@ def test_processes_without_parents_count_and_are_ended(tmp_path):
 import json, os, re, sys
 sys.path.insert(0, {str(BENCHMARKS)!r})
 import psutil, watch
-watch.PATIENCE = 0.5
+watch.PATIENCE, watch.MEMORY_EVERY = 0.5, 0.1
 found = watch.run(["sh", "-c", {shell!r}], {str(tmp_path)!r}, os.environ, re.compile("(step)$"))
 print(json.dumps([found.said, found.busy, found.seconds, found.megabytes,
                   [[step.name, step.busy, step.seconds] for step in found.steps.values()],

@@ -189,7 +189,9 @@ def test_single_file_weights_lead_to_the_folder():
         ("pretrained", "a pointer of git-LFS"),
     ):
         with pytest.raises(InputError) as caught:
-            weights.locate("weights.versatile", value, {}, "folder", ("image_unet", "text_unet", "vae", "image_encoder"))
+            weights.locate(
+                "weights.versatile", value, {}, "folder", ("image_unet", "text_unet", "vae", "image_encoder")
+            )
         said = str(caught.value)
         assert looks in said
         assert "name shi-labs/versatile-diffusion, which is fetched" in said
@@ -198,7 +200,9 @@ def test_single_file_weights_lead_to_the_folder():
         Path(ending).mkdir()
         Path(f"{ending}/vd-four-flow.{ending}").write_bytes(POINTER)
         with pytest.raises(InputError, match="single files, such as"):
-            weights.locate("weights.versatile", ending, {}, "folder", ("image_unet", "text_unet", "vae", "image_encoder"))
+            weights.locate(
+                "weights.versatile", ending, {}, "folder", ("image_unet", "text_unet", "vae", "image_encoder")
+            )
     with pytest.raises(InputError, match=r"found the folder pretrained; name the file \(there are vd-four"):
         weights.locate("spaces.vdvae.weights", "pretrained", {})
 

@@ -194,7 +194,7 @@ def test_folds_of_single_images_are_refused(rng, repetitions):
     images = np.repeat(np.arange(8), repetitions)
     X, Y = rng.standard_normal((len(images), 5)), rng.standard_normal((8, 6)).astype(np.float32)[images]
     kernel = Kernel.of(X, X[:2], images=images)
-    with pytest.raises(InputError, match=r"ridge\.cross_validation\.folds: .* 5 folds of 8 images; take"):
+    with pytest.raises(InputError, match=r"decoder\.cross_validation\.folds: .* 5 folds of 8 images; take"):
         penalty_table.cross_validated_curve(kernel, Y, [6], None, 5, 6, "space", 0)
     assert penalty_table.cross_validated_curve(kernel, Y, [6], None, 4, 6, "space", 0)["score"].notna().all()
 

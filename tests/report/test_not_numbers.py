@@ -26,11 +26,11 @@ from matplotlib.text import Text
 from pydantic import ValidationError
 
 from neural_recon.cli.evaluate import as_text
-from neural_recon.config import sections
 from neural_recon.core.errors import InputError
 from neural_recon.core.hdf5 import write_hdf5
 from neural_recon.core.tables import read_table, write_table
 from neural_recon.decoding import target_scores
+from neural_recon.decoding.decoders.ridge import Ridge
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.evaluation import comparison, networks, regions, strata
 from neural_recon.evaluation.controls import baselines, leaks
@@ -431,8 +431,8 @@ def test_a_setting_that_is_no_number_is_refused(number):
                              "guidance_scale": number})  # fmt: skip
     spaces = dict.fromkeys(SPACES, 100.0)
     with pytest.raises(ValidationError):
-        sections.Ridge(alpha={**spaces, "vdvae": number})
-    sections.Ridge(alpha=spaces)
+        Ridge.Settings(kind="ridge", alpha={**spaces, "vdvae": number})
+    Ridge.Settings(kind="ridge", alpha=spaces)
 
 
 def test_figures_for_papers_count_images_without_a_score(tmp_path, caplog):

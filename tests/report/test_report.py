@@ -421,7 +421,7 @@ def test_times_of_the_subjects_shown(tmp_path):
 
     assert times("subj01") == {"ridge": (1, 100.5), "features_vdvae": (2, 7.0)}
     assert times("subj02") == {"ridge": (1, 20.0), "scores": (1, 7.0), "features_vdvae": (1, 3.0)}
-    assert times("subj01", "subj02")["decoder"] == (2, 120.5)
+    assert times("subj01", "subj02")["ridge"] == (2, 120.5)
 
 
 @pytest.mark.usefixtures("no_plots")

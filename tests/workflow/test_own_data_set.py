@@ -29,7 +29,7 @@ CONFIG = {
         "preset": "native",
         "control_images": 2,
         "repairings": 100,
-        "seeds": 1,
+        "draws": 1,
         "shuffled_refits": 2,
     },
 }

@@ -41,8 +41,9 @@ def cross_validated_curve(
     images = len(kernel.image_rows)
     if images < 2 * folds:
         raise InputError(
-            f"decoder.cross_validation.folds: expected two training images or more per fold, found "
-            f"{folds} folds of {images} images; take fewer folds, add sessions, or give decoder.alpha numbers."
+            "decoder.cross_validation.folds: expected two training images or more per fold, found "
+            f"{folds} folds of {images} images; take fewer folds, add sessions, or give numbers in "
+            "decoder.alpha."
         )
     widths = cross_validation.pooled(parts, 1 if groups == "space" else 32)
     result = cross_validation.cross_validate(kernel, features, alphas, folds, targets, seed, widths)

@@ -21,7 +21,7 @@ def headline(person: Results) -> dict[str, Any]:
 
 def caveats(people: Sequence[Results], configuration: Mapping[str, Any], tuned: str) -> list[tuple[str, str]]:
     """What the main score rests on, each in a line: (what, how it is); `tuned` as of `DataSet.tuned`."""
-    ridge = configuration.get("ridge") or {}
+    decoder = configuration.get("decoder") or {}
     found = []
     if configuration.get("demo") is not None:
         found.append(("Data", "simulated: voxels, pictures and noise. Nothing here is about people."))
@@ -33,7 +33,7 @@ def caveats(people: Sequence[Results], configuration: Mapping[str, Any], tuned: 
         sizes = "at the pictures' own size" if preset == "native" else "sizes and SSIM as published under it"
         found.append(("Preset", f"{preset}: {sizes}. Figures compare under the same preset only."))
     found.append(("Penalty", penalties.in_short(people)))
-    found.append(("Leakage", _leakage(ridge.get("calibration"), tuned)))
+    found.append(("Leakage", _leakage(decoder.get("calibration"), tuned)))
     found.append(("Not measured", not_measured(people)))
     return [(what, how) for what, how in found if how]
 

@@ -218,7 +218,7 @@ def notes(
     which tables of controls are; `strata`: scores by similarity to the nearest training image are.
     """
     demo = configuration.get("demo") is not None
-    ridge = configuration.get("ridge") or {}
+    decoder = configuration.get("decoder") or {}
     draws = (configuration.get("evaluation") or {}).get("draws", 1) if "seeds" in controls else 1
     found = []
     if demo:
@@ -229,8 +229,8 @@ def notes(
             "works on data of this kind; they say nothing about people, and do not compare with published "
             "figures.",
         ))  # fmt: skip
-    calibration = ridge.get("calibration")
-    alphas = set((ridge.get("alpha") or {}).values())
+    calibration = decoder.get("calibration")
+    alphas = set((decoder.get("alpha") or {}).values())
     penalty = "the penalty alpha is cross-validated within them" if alphas == {"cv"} else (
         "the penalty alpha is fixed by the configuration" if "cv" not in alphas else
         "the penalty alpha is fixed by the configuration or cross-validated within them"
