@@ -1,6 +1,8 @@
 """How Sphinx builds these pages: `make docs`. They read as plain Markdown, too."""
 
 import re
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from docutils import nodes
@@ -16,9 +18,20 @@ author = "the neural-recon developers"
 copyright = f"{author}; MIT licence"
 release = re.search(r'__version__ = "(.+)"', (ROOT / "src/neural_recon/__init__.py").read_text()).group(1)
 
-extensions = ["myst_parser", "sphinx_copybutton"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 exclude_patterns = ["_build"]
 nitpicky = True
+
+# the interfaces are read from the package, whose libraries need not be installed to build these pages
+sys.path.insert(0, str(ROOT / "src"))
+LIBRARIES = (
+    *("PIL", "diffusers", "h5py", "isal", "nibabel", "numpy", "pandas", "psutil", "pyarrow", "pydantic"),
+    *("pydantic_core", "safetensors", "scipy", "skimage", "torch", "torchvision", "transformers", "yaml"),
+)
+autodoc_mock_imports = [name for name in LIBRARIES if find_spec(name) is None]
+autodoc_typehints = "none"  # shapes and units stand in the docstrings
+autodoc_member_order = "bysource"
+nitpick_ignore_regex = [("py:.*", ".*")]  # of other libraries, whose pages a build does not ask for
 
 myst_enable_extensions = ["dollarmath"]
 myst_fence_as_directive = ["math"]  # as GitHub writes display equations

@@ -318,6 +318,17 @@ def extended(tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
+def test_the_page_from_python_runs(project, monkeypatch, capsys):
+    """Its blocks, one after the other, in the folder of a finished run."""
+    page = (ROOT / "docs/python.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(project)
+    exec(compile("\n".join(re.findall("```python\n(.*?)```", page, re.S)), "docs/python.md", "exec"), {})
+    said = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in said[-2:]] == ["decoder", "shuffled pairs"]
+    assert len(said) == 4
+
+
+@pytest.mark.slow
 def test_the_metric_s_example_scores(extended):
     script = """
 import numpy as np

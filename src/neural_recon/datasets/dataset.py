@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from pydantic import Field
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Session = Annotated[int, Field(strict=True, ge=1)]
 # image ids -> uint8 (n, H, W, 3)
-Pictures = Callable[[Sequence[int] | np.ndarray], np.ndarray]
+Pictures: TypeAlias = "Callable[[Sequence[int] | np.ndarray], np.ndarray]"
 # what is read from files of its own
 Part = Literal[
     "trials",

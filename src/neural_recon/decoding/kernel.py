@@ -13,6 +13,8 @@ neither leaving out images one by one nor cutting folds needs another factor.
 Everything here is float64 but the weights.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -78,7 +80,7 @@ class Kernel:
         X_test: np.ndarray,
         backend: Backend | None = None,
         images: np.ndarray | None = None,
-    ) -> "Kernel":
+    ) -> Kernel:
         """From responses (n, p) and (n_test, p), z-scored with training statistics.
 
         Args:
@@ -110,7 +112,7 @@ class Kernel:
         system += np.trace(system) / n**2
         return cls(system, products[n:], images=images)
 
-    def of_others(self, X_train: np.ndarray, X_test: np.ndarray) -> "Kernel":
+    def of_others(self, X_train: np.ndarray, X_test: np.ndarray) -> Kernel:
         """The kernel of the same training responses (n, p) with other test responses (n_test, p).
 
         Raises:

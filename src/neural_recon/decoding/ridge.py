@@ -8,6 +8,8 @@ float64, the product with Y float32. Responses come z-scored from the caller.
 `targets` is anything with `.shape` and column slices `[:, a:b]`: an array, an HDF5 dataset, a feature table.
 """
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -5,6 +5,8 @@ picture or caption (such a row is NaN, and using it is an error), and `parts`: h
 token takes, in order.
 """
 
+from __future__ import annotations
+
 import contextlib
 import logging
 from collections.abc import Mapping, Sequence

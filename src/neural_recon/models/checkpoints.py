@@ -5,6 +5,8 @@ the file allows it: a checkpoint of several gigabytes is neither initialised for
 what a model leaves out is never read.
 """
 
+from __future__ import annotations
+
 import os
 import pickle
 import re

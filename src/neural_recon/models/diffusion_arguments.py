@@ -1,5 +1,7 @@
 """Checks of what a diffusion model is given: ValueErrors with the name, what was expected and found."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import torch

@@ -4,6 +4,8 @@ The published weights are an image UNet and the attention blocks of a text UNet.
 diffusers, `DualTransformer2DModel`, fails in 0.42: it does not take what the UNet's blocks pass.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Mixtures of discretised logistics over 8-bit pixels (Salimans et al. 2017), as VDVAE ends in them."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import numpy as np

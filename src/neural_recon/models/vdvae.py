@@ -5,6 +5,8 @@ drawn from a posterior that sees the activation, or given, or from the prior. Co
 that a picture can be rebuilt from the first few alone.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, overload
@@ -50,7 +52,7 @@ class VDVAE(nn.Module):
         path: str | os.PathLike[str],
         hparams: Mapping[str, Any],
         device: str | torch.device = "cpu",
-    ) -> "VDVAE":
+    ) -> VDVAE:
         """Load a state dict (safetensors, or a torch file such as the published .th) for evaluation.
 
         Raises:

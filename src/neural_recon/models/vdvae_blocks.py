@@ -1,5 +1,7 @@
 """What VDVAE is built of (Child 2021): its hyper-parameters, blocks, encoder and decoder, as published."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, cast
@@ -33,7 +35,7 @@ class Hparams:
     custom_width_str: str = ""
 
     @classmethod
-    def of(cls, mapping: Mapping[str, Any]) -> "Hparams":
+    def of(cls, mapping: Mapping[str, Any]) -> Hparams:
         """Pick the shaping ones out of a mapping with the published names (it may hold others)."""
         names = {field.name for field in fields(cls)}
         missing = {"image_size", "width", "zdim", "enc_blocks", "dec_blocks"} - set(mapping)

@@ -4,6 +4,8 @@ Xu et al. 2023 (Versatile Diffusion), in the folder layout that diffusers uses. 
 attention blocks of the text UNet are all that the generation of images needs.
 """
 
+from __future__ import annotations
+
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -74,7 +76,7 @@ class DualGuidedPipeline:
         dtype: torch.dtype = torch.float32,
         device: str | torch.device | None = None,
         memory: Memory = "fast",
-    ) -> "DualGuidedPipeline":
+    ) -> DualGuidedPipeline:
         """Load the folder that diffusers uses: `image_unet`, `text_unet`, `vae`, `scheduler`.
 
         Args:
