@@ -34,14 +34,14 @@ def test_decoders_are_kept_for_new_scans(project):
     rules = stale(project, config)
     assert rules.pop("ridge_decoder") == 3
     assert set(rules) <= {"decoder_responses", "report", "subj01"}
-    kept, ridge = project / "results/decoders/subj01", project / "results/ridge/subj01"
+    kept, ran = project / "results/decoders/subj01", project / "results/predictions/subj01"
     targets = [f"results/decoders/subj01/{space}.h5" for space in SPACES]
     done = snakemake(project, "--", *targets, config=config)
     assert done.returncode == 0, done.stdout + done.stderr
     test = hdf5.read_hdf5(project / "results/responses/subj01.h5", "test")["test"]
     scores = kept_decoders.project(kept / "responses.h5", test)
     for space in SPACES:
-        expected = hdf5.read_hdf5(ridge / space / "decoded.h5", "predictions")["predictions"]
+        expected = hdf5.read_hdf5(ran / space / "decoded.h5", "predictions")["predictions"]
         found = kept_decoders.predict(kept / f"{space}.h5", kept / "responses.h5", scores)
         spread = expected.std(axis=0)
         moving = spread > 0
@@ -94,7 +94,7 @@ def test_published_calibration_is_found_to_look_at_the_test_set(another):
 def test_training_on_single_trials(another):
     config = {**SMALL, "responses": {"average": False}}
     names = ("decoded", "shuffled")
-    ridge = [f"results/ridge/subj01/{space}/{name}.h5" for space in SPACES for name in names]
+    ridge = [f"results/predictions/subj01/{space}/{name}.h5" for space in SPACES for name in names]
     done = snakemake(another, "--", *ridge, "results/data_amount/subj01.tsv", config=config)
     assert done.returncode == 0, done.stdout + done.stderr
     kernel = hdf5.read_hdf5(another / "results/ridge/subj01/kernel.h5", "images", "train_ids", "test_ids")
@@ -103,7 +103,7 @@ def test_training_on_single_trials(another):
     chunks = sorted((another / "results/features/vision").glob("*.h5"))
     scores = {}
     for name in names:
-        path = another / f"results/ridge/subj01/vision/{name}.h5"
+        path = another / f"results/predictions/subj01/vision/{name}.h5"
         found = hdf5.read_hdf5(path, "predictions")["predictions"]
         scores[name] = two_way_identification(read_rows(chunks, kernel["test_ids"]), found).mean()
     assert scores["decoded"] > 0.8

@@ -25,7 +25,11 @@ CONFIG = {
     "features": {"chunk": 1000},
     # final pictures are not what this is about: the small models never saw a photograph
     "generator": {"kind": "base_only", "chunk": 200},
-    "evaluation": {"preset": "native", "control_images": 8},
+    "evaluation": {
+        "preset": "native",
+        "networks": {"clip": "resources/demo_models/versatile"},
+        "control_images": 8,
+    },
     "pathvars": {"results": "out/results", "logs": "out/logs", "benchmarks": "out/benchmarks"},
 }
 

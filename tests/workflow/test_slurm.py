@@ -181,7 +181,7 @@ def test_two_gpus_two_jobs_and_what_failed_is_named_and_mended(project):
         "reconstruct",
     }
     assert rules_of(second) == missing
-    assert rules_of(first) | rules_of(second) == RULES - FIRST | {"ridge"}
+    assert rules_of(first) | rules_of(second) == RULES - FIRST | {"ridge", "features"}
     assert at_once(second) == 2  # two chunks are painted at once
     assert hashes(project / "cluster") == hashes(project / "results")
 

@@ -52,7 +52,6 @@ TRIALS = 50  # with fewer the null distribution is no normal one
 AGREES, OTHERWISE, SHARE = 3.0, 5.0, 0.2  # see above
 
 OK, SHIFTED, SWAPPED, ALONE, UNCHECKED = "ok", "shifted", "swapped", "alone", "not checked"
-FAULTS = (SHIFTED, SWAPPED, ALONE)
 
 Arrays = Mapping[int, np.ndarray]  # by session
 
