@@ -21,7 +21,6 @@ from neural_recon.datasets.dataset import DataSet
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.decoding.penalty_table import chosen_alpha, cross_validated_curve
 from neural_recon.decoding.ridge import Calibration, Targets, predict_blocks, together
-from neural_recon.evaluation.registry import HEADLINE
 from neural_recon.features.feature_files import FeatureTable
 
 if TYPE_CHECKING:
@@ -182,6 +181,9 @@ def collect(summary: pd.DataFrame, n_voxels: int, regions: Mapping[str, pd.DataF
         n_voxels: that it was decoded from.
         regions: region -> table of `score_regions`.
     """
+    # here, as synthetic responses have nothing to do with metrics
+    from neural_recon.evaluation.registry import HEADLINE
+
     features = (summary["metric"] == "two_way") | (
         (summary["metric"] == HEADLINE) & (summary["picture"] == "base")
     )
