@@ -19,7 +19,7 @@ DEMO = Demo(seed=5, sessions=1, shared_images=50, own_images=200, rendered_share
 REAL = {
     **{name: section for name, section in SMALL.items() if name != "demo"},
     "features": {"chunk": 250},
-    "weights": {"vdvae": "vdvae-imagenet64"},
+    "spaces": {"vdvae": {"weights": "vdvae-imagenet64"}},
 }
 CHUNKS = ["text/shared_000", "text/subj01_000", "vision/shared_000"]
 FEATURES = [f"results/features/{chunk}.h5" for chunk in CHUNKS]

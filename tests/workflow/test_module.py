@@ -34,7 +34,9 @@ rule count:
 def test_another_workflow_uses_the_rules(tmp_path):
     """Its own configuration stays its own; recipe and table of weights are found where this project lies."""
     (tmp_path / "Snakefile").write_text(OTHER, encoding="utf-8")
-    config = {"mine": "kept", "decoding": SMALL}
+    # paths of a configuration are those of the folder that Snakemake runs in
+    clip = {"networks": {"clip": str(ROOT / "resources/demo_models/versatile")}}
+    config = {"mine": "kept", "decoding": {**SMALL, "evaluation": {**SMALL["evaluation"], **clip}}}
     planned = snakemake(tmp_path, "--dry-run", "--", "results/report/subj01.html", config=config)
     assert planned.returncode == 0, planned.stdout + planned.stderr
     assert "decoding_reconstruct" in planned.stdout
