@@ -41,7 +41,7 @@ def settings(root: Path, small: bool) -> dict[str, Any]:
 
 def fabricate(config: Config) -> None:
     """Write the tree that the configuration reads."""
-    for _, path in Plan(config).tree_files():
+    for path in Plan(config).data_files():
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
             file.truncate(SESSION if "betas_session" in path.name else 100_000)

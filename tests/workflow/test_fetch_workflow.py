@@ -29,8 +29,15 @@ def project(tmp_path):
     return folder
 
 
-def with_weights(**weights) -> dict:
-    return {**SMALL, "weights": weights}
+def with_weights(vdvae: str, versatile: str | None = None) -> dict:
+    """A configuration whose models are these; Versatile Diffusion in all its uses."""
+    config = {**SMALL, "spaces": {"vdvae": {"weights": vdvae}}}
+    if versatile is None:
+        return config
+    named = {"weights": versatile}
+    config["spaces"] |= {"vision": named, "text": named}
+    evaluation = {**SMALL["evaluation"], "networks": {"clip": versatile}}
+    return {**config, "generator": {**SMALL["generator"], **named}, "evaluation": evaluation}
 
 
 def test_jobs_are_those_of_the_configured_models(project):
@@ -46,7 +53,9 @@ def test_jobs_are_those_of_the_configured_models(project):
 
 def test_neither_name_nor_path_is_one_sentence(project):
     said = failing(project, with_weights(vdvae="vdvae-imagenet"), "--dry-run")
-    assert re.search(r"weights.vdvae: expected a name of config/weights.yaml .* or an existing file", said)
+    assert re.search(
+        r"spaces.vdvae.weights: expected a name of config/weights.yaml .* or an existing file", said
+    )
     assert "Traceback" not in said
 
 
