@@ -17,7 +17,7 @@ from helpers import documented, loaded_snakemake, made_once, tiny_run
 from helpers.documented_commands import COMMANDS, Elsewhere, Here
 from helpers.locked import PINS, lock
 from helpers.places import ROOT
-from helpers.workflow import make_project
+from helpers.workflow import finished_run, make_project
 from typer.testing import CliRunner
 
 from neural_recon.cli import command_line
@@ -318,10 +318,10 @@ def extended(tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
-def test_the_page_from_python_runs(project, monkeypatch, capsys):
+def test_the_page_from_python_runs(tmp_path_factory, monkeypatch, capsys):
     """Its blocks, one after the other, in the folder of a finished run."""
     page = (ROOT / "docs/python.md").read_text(encoding="utf-8")
-    monkeypatch.chdir(project)
+    monkeypatch.chdir(made_once.made(tmp_path_factory, finished_run))
     exec(compile("\n".join(re.findall("```python\n(.*?)```", page, re.S)), "docs/python.md", "exec"), {})
     said = capsys.readouterr().out.splitlines()
     assert [line.partition(":")[0] for line in said[-2:]] == ["decoder", "shuffled pairs"]
