@@ -28,7 +28,7 @@ rule all:
 rule here:
     output: "here.txt"
     shell: "touch {output}"
-rule features_vdvae:
+rule features:
     input: "here.txt"
     output: "features.txt"
     resources: gpu=1, runtime=10, mem_mb=500
@@ -118,11 +118,11 @@ REFUSALS = {
     ),
     "whatever it says at last, of a group": (
         {"sbatch": TESTED + refused("no way")},
-        r"features_vdvae: expected SLURM to take .*no way",
+        r"features: expected SLURM to take .*no way",
     ),
     "an answer that is no number": (
         {"sbatch": "echo hello"},
-        r"features_vdvae: expected SLURM to take .*No valid SLURM job ID",
+        r"features: expected SLURM to take .*No valid SLURM job ID",
     ),
 }
 
