@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +17,7 @@ from diffusers import AutoencoderKL, DDIMScheduler
 from torch import nn
 
 from neural_recon.core import random_streams
-from neural_recon.models import checkpoints, model_folders
+from neural_recon.models import autoencoders, checkpoints, model_folders
 from neural_recon.models import diffusion_arguments as arguments
 from neural_recon.models.diffusion_arguments import Given
 from neural_recon.models.dual_unet import Contexts, DualUNet
@@ -36,8 +36,6 @@ PUBLISHED_SCHEDULE = {
 }
 # The side of the latents where a configuration leaves it open.
 PUBLISHED_SAMPLE_SIZE = 64
-# Names that the autoencoder's attention had in older versions of diffusers.
-OLD_ATTENTION = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
 
 
 class DualGuidedPipeline:
@@ -95,16 +93,11 @@ class DualGuidedPipeline:
             config = model_folders.read_config(folder / "image_unet")
             unet = checkpoints.empty(lambda: DualUNet(config))
         unet.load(folder, dtype, home)
-        with model_folders.described_by(folder / "vae"):
-            config = model_folders.read_config(folder / "vae")
-            vae = checkpoints.empty(lambda: AutoencoderKL.from_config(config))
-        path = model_folders.find_weights(folder / "vae")
-        checkpoints.load_tensors(vae, _renamed(checkpoints.read_tensors(path)), path, device=home)
+        vae = autoencoders.load(folder / "vae", home)
         with model_folders.described_by(folder / "scheduler"):
             schedule = model_folders.read_config(folder / "scheduler", "scheduler_config.json")
             scheduler = DDIMScheduler.from_config({**PUBLISHED_SCHEDULE, **schedule})
-        for model in (unet, vae):
-            model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack it
+        unet.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack it
         return cls(unet, vae, scheduler, device, memory)
 
     @torch.no_grad()
@@ -363,13 +356,3 @@ class DualGuidedPipeline:
 
 def _image_layout(images: torch.Tensor, device: torch.device) -> torch.Tensor:
     return images.to(device, torch.float32).contiguous(memory_format=torch.channels_last)
-
-
-def _renamed(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    renamed = {}
-    for name, tensor in tensors.items():
-        if ".attentions." in name:
-            for old, new in OLD_ATTENTION.items():
-                name = name.replace(old, new)
-        renamed[name] = tensor
-    return renamed
