@@ -1,0 +1,28 @@
+"""The autoencoders of latent diffusion (Rombach et al. 2022): pictures to scaled latents and back."""
+
+from collections.abc import Sequence
+
+import torch
+from diffusers import AutoencoderKL
+
+from neural_recon.core import random_streams
+
+
+def encode(
+    vae: AutoencoderKL, pictures: torch.Tensor, generators: Sequence[torch.Generator] | None
+) -> torch.Tensor:
+    """Scaled latents (n, C, h, w) of pictures (n, 3, H, W) in [-1, 1], both on the autoencoder's device.
+
+    The mean of the posterior, or a draw from it with one CPU generator per image.
+    """
+    posterior = vae.encode(pictures).latent_dist
+    latents = posterior.mean
+    if generators is not None:
+        noise = random_streams.normal(generators, latents.shape[1:])
+        latents = latents + posterior.std * noise.to(latents.device)
+    return latents * vae.config.scaling_factor
+
+
+def decode(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
+    """Pictures (n, 3, H, W), clamped to [-1, 1], of scaled latents (n, C, h, w)."""
+    return vae.decode(latents / vae.config.scaling_factor, return_dict=False)[0].clamp(-1, 1)
