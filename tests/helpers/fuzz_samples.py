@@ -22,6 +22,7 @@ from PIL import Image
 
 from helpers.fuzz_mutations import Mutation, any_bytes, any_text, endless_zeros, hdf5_dataset, png
 from helpers.published_layouts import ROOT, write_vdvae, write_versatile
+from neural_recon import generation
 from neural_recon.config.configuration import read_config
 from neural_recon.core import hdf5, tables
 from neural_recon.datasets import trials
@@ -241,7 +242,8 @@ def clip(path: Path) -> None:
 
 
 def generator(path: Path) -> None:
-    loading.load_generator(versatile(path))
+    spaces = {"base": "base", "vision": "vision", "text": "text"}
+    generation.load({"kind": "versatile_diffusion", "weights": str(versatile(path)), **spaces}).prepare()
 
 
 def configuration(path: Path) -> None:

@@ -5,15 +5,15 @@ import pytest
 import torch
 from helpers import published_layouts
 
+from neural_recon import generation
 from neural_recon.core.errors import InputError
-from neural_recon.generation.sampling import reconstruct
-from neural_recon.models import checkpoints, loading
+from neural_recon.models import checkpoints
 from neural_recon.models.clip import ClipContexts
 from neural_recon.models.vdvae import VDVAE
 from neural_recon.models.versatile import DualGuidedPipeline
 
 FORMS = [{"half": half, "safetensors": tensors} for half in (False, True) for tensors in (False, True)]
-PAINTING = {"strength": 0.75, "mixing": 0.4, "guidance_scale": 7.5, "steps": 4, "batch": 2}
+PAINTING = {"strength": 0.75, "mixing": 0.4, "guidance_scale": 2.0, "steps": 4, "batch": 2}
 
 
 @pytest.fixture(scope="module")
@@ -50,16 +50,9 @@ def test_from_weights_to_pictures(folder, rng):
     vision, text = clip.vision(seen), clip.text(["a cab", "an ab"])
     assert vision.shape == (2, 257, 32)
     assert text.shape == (2, 77, 32)
-    pictures = reconstruct(
-        DualGuidedPipeline.from_pretrained(folder, device="cpu"),
-        rng.integers(0, 256, (2, 64, 64, 3), np.uint8),
-        vision.reshape(2, -1),
-        text.reshape(2, -1),
-        clip.unconditional(),
-        np.array([3, 4]),
-        seed=0,
-        **PAINTING,
-    )
+    guides = {"vision": vision.reshape(2, -1), "text": text.reshape(2, -1)}
+    base = rng.integers(0, 256, (2, 64, 64, 3), np.uint8)
+    pictures = painter(folder).paint(base, guides, np.array([3, 4]), seed=0)
     assert pictures.shape == (2, 64, 64, 3)
     assert pictures.std() > 1
 
@@ -80,30 +73,38 @@ def test_a_broken_tokenizer_is_one_sentence(tmp_path, name):
         ClipContexts.from_pretrained(folder, device="cpu")
 
 
-def test_generator_as_the_configuration_asks(folder, rng, monkeypatch):
-    monkeypatch.setattr(loading, "device", lambda: torch.device("cpu"))
-    assert loading.load_generator(folder).unet.image_unet.dtype == torch.float32
-    half = loading.load_generator(folder, "bfloat16", "low")
-    assert half.unet.image_unet.dtype == torch.bfloat16
-    assert (half.vae.dtype, half.memory) == (torch.float32, "low")
-    base, none = rng.integers(0, 256, (1, 64, 64, 3), np.uint8), np.zeros((1, 2, 32), np.float32)
-    contexts = rng.standard_normal((2, 1, 2 * 32))
-    settings = {**PAINTING, "strength": 0.5, "guidance_scale": 2.0}
-    pictures = reconstruct(half, base, *contexts, (none, none), np.array([7]), 0, **settings)
-    full = reconstruct(
-        loading.load_generator(folder), base, *contexts, (none, none), np.array([7]), 0, **settings
+def painter(folder, **changes):
+    spaces = {"base": "base", "vision": "vision", "text": "text"}
+    return generation.load(
+        {"kind": "versatile_diffusion", "weights": str(folder), **spaces, **PAINTING, **changes}, "cpu"
     )
-    assert np.abs(pictures.astype(int) - full).mean() < 3
+
+
+def test_generator_as_the_configuration_asks(folder, rng):
+    full, half = painter(folder), painter(folder, precision="bfloat16", memory="low")
+    base = rng.integers(0, 256, (1, 64, 64, 3), np.uint8)
+    guides = {
+        "vision": rng.standard_normal((1, 257 * 32), np.float32),
+        "text": rng.standard_normal((1, 77 * 32), np.float32),
+    }
+    pictures, expected = (one.paint(base, guides, np.array([7]), 0) for one in (half, full))
+    assert np.abs(pictures.astype(int) - expected).mean() < 3
+    assert full.pipeline.unet.image_unet.dtype == torch.float32
+    assert half.pipeline.unet.image_unet.dtype == torch.bfloat16
+    assert (half.pipeline.vae.dtype, half.parts.memory) == (torch.float32, "low")
 
 
 def test_a_generator_too_large_for_the_device_waits_in_the_hosts_memory(folder, monkeypatch, caplog):
-    whole = DualGuidedPipeline.from_pretrained
+    tried = []
+    generator = painter(folder)
+    whole = generator.load
 
-    def limited(path, dtype, device, memory):
-        if memory == "fast":
+    def limited(home, dtype):
+        tried.append(home)
+        if len(tried) == 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return whole(path, dtype, device, memory)
+        return whole(home, dtype)
 
-    monkeypatch.setattr(DualGuidedPipeline, "from_pretrained", limited)
-    assert loading.load_generator(folder).memory == "low"
+    monkeypatch.setattr(generator, "load", limited)
+    assert generator.parts.memory == "low"
     assert "too little memory" in caplog.text

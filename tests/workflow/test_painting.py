@@ -30,8 +30,7 @@ def painting(recipe: str, **generator) -> Painting:
 
 def test_files_to_be_fetched_are_those_of_the_parts_that_are_read():
     found = painting("brain_diffuser")
-    assert found.place == "resources/models/shi-labs--versatile-diffusion"
-    assert found.settings.weights == found.place
+    assert found.settings.weights == "resources/models/shi-labs--versatile-diffusion"
     parts = {path.split("/")[3] for path in found.files}
     assert parts == {"image_unet", "text_unet", "vae", "scheduler"}
     assert {path.split("/")[3] for path in found.encoders} == {
@@ -42,7 +41,7 @@ def test_files_to_be_fetched_are_those_of_the_parts_that_are_read():
 
 def test_a_kind_without_weights_reads_none():
     found = painting("base_only")
-    assert (found.place, found.files, found.encoders, found.configs) == ("", [], [], [])
+    assert (found.named, found.files, found.encoders, found.configs) == ({}, [], [], [])
 
 
 def test_weights_of_a_kind_without_parts_are_one_file(tmp_path):
@@ -50,7 +49,7 @@ def test_weights_of_a_kind_without_parts_are_one_file(tmp_path):
     (tmp_path / "own.safetensors").touch()
     for named in (str(tmp_path / "own.safetensors"), "vdvae-imagenet64"):
         found = painting("brain_diffuser", kind=str(tmp_path / "own.py"), weights=named)
-        assert found.files == [found.place]
+        assert found.files == [found.settings.weights]
         assert found.encoders == []
 
 

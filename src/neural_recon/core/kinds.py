@@ -80,7 +80,8 @@ class Kinds:
         path = self.file(kind)
         own = kind.endswith(".py")
         module = _own_module(path.resolve()) if own else importlib.import_module(f"{self.package}.{kind}")
-        found = [one for one in vars(module).values() if self._is_kind(one, module)]
+        every = {one for one in vars(module).values() if self._is_kind(one, module)}
+        found = [one for one in every if not any(issubclass(other, one) for other in every - {one})]
         if len(found) != 1:
             raise InputError(
                 f"{path}: expected one class that derives from {self.interface.__module__}."

@@ -24,15 +24,16 @@ class Generator(ABC):
     Attributes:
         draws: it draws noise, so that another draw is another picture.
         base_is_final: its pictures are the base images at another size, and are not compared with these.
-        parts: the parts of the folder `settings.weights` that painting reads; none: all that `weights` names.
-        encoders: the parts of it that `unconditional` reads; none: the kind has no such method.
+        files: what painting reads of the weights, by the setting that names them: parts of a folder in the
+            layout of diffusers, or without parts all that it names. Settings that a kind lacks do not count.
+        encoders: what `unconditional` reads in the same way; empty: the kind has no such method.
     """
 
     class Settings(KindSettings):
         """What paints the final pictures.
 
-        `chunk`, `batch`, `memory` and `compile` change no picture; every other setting may. A kind that has
-        weights says so by a setting `weights`: a name of config/weights.yaml, or a path.
+        `chunk`, `batch`, `memory` and `compile` change no picture; every other setting may. A setting that
+        names weights (`files`, `encoders`) is a name of config/weights.yaml, or a path.
         """
 
         # the settings that name the feature spaces whose predictions guide the generator, its roles
@@ -72,8 +73,8 @@ class Generator(ABC):
 
     draws: ClassVar[bool] = False
     base_is_final: ClassVar[bool] = False
-    parts: ClassVar[tuple[str, ...]] = ()
-    encoders: ClassVar[tuple[str, ...]] = ()
+    files: ClassVar[Mapping[str, tuple[str, ...]]] = {"weights": ()}
+    encoders: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     def __init__(
         self, settings: Settings, device: str | None = None, unconditional: str | Path | None = None
@@ -99,7 +100,7 @@ class Generator(ABC):
         self.side()
 
     def unconditional(self) -> dict[str, np.ndarray]:
-        """What guides it where nothing does: an array for each role, as the kind wants it.
+        """What guides it where nothing does: an array (1, ...) for each role, and what else the kind wants.
 
         The workflow computes it once. Of kinds with `encoders` only.
         """
@@ -108,7 +109,7 @@ class Generator(ABC):
     def unguided(self) -> dict[str, np.ndarray]:
         """The same, from its file where there is one."""
         if self._unconditional:
-            return read_hdf5(self._unconditional, *self.settings.roles)
+            return read_hdf5(self._unconditional)
         return self.unconditional()
 
     def check(self, base: np.ndarray | None, guides: Mapping[str, np.ndarray]) -> None:

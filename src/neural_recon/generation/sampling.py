@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,10 +13,11 @@ from PIL import Image
 
 from neural_recon.core import random_streams
 from neural_recon.core.errors import InputError
+from neural_recon.models import denoising
 
-# importing the generator takes seconds, which base images alone do not need
 if TYPE_CHECKING:
-    from neural_recon.models.versatile import DualGuidedPipeline
+    from neural_recon.generation.diffusion import Diffusion
+    from neural_recon.models.model_parts import ModelParts
 
 logger = logging.getLogger(__name__)
 
@@ -37,111 +39,123 @@ def enlarge(images: np.ndarray, size: int) -> torch.Tensor:
     return torch.from_numpy(resized(images, size)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def reconstruct(
-    pipeline: DualGuidedPipeline,
+def sample(
+    model: Diffusion,
     base: np.ndarray | None,
-    vision: np.ndarray,
-    text: np.ndarray,
-    unconditional: tuple[np.ndarray, np.ndarray],
+    guides: Mapping[str, np.ndarray],
     image_ids: np.ndarray,
     seed: int,
-    strength: float,
-    mixing: float,
-    guidance_scale: float,
-    steps: int,
-    batch: int,
     draw: int = 0,
 ) -> np.ndarray:
-    """Paint reconstructions, one seeded generator per image: the stages of `DualGuidedPipeline`'s call.
+    """Paint pictures by a diffusion model, one seeded CPU generator per image.
 
     All images are encoded, then all denoised, then all decoded, so that a part of the model that must move
-    (memory "low") moves once. Where memory runs out, a stage goes on in smaller batches.
+    (memory "low") moves once. Where memory runs out, a stage resumes in smaller batches.
 
-    Args:
-        base: uint8 (n, H, W, 3) base images; None: pure noise is the start, and all steps are run.
-        vision, text: (n, tokens * C) predicted contexts.
-        unconditional: the contexts (1, tokens, C) of a grey image and of the empty caption.
-        image_ids: (n,), for the seeds: with `seed` they fix every picture, whatever the batch.
-        strength, mixing, guidance_scale, steps: as for `DualGuidedPipeline`.
-        batch: images at once (one, where the pipeline's memory is "low").
-        draw: which of a picture's draws: each has noise of its own; the run's pictures are draw 0.
-
-    Returns:
-        uint8 (n, H, W, 3) at the generator's size.
-
-    Raises:
-        InputError: contexts or base images that are not of these images or this generator, or hold NaN or
-            infinity; a picture came out black or not as numbers; even one image needs too much memory.
-        ValueError: another argument out of its range, as the pipeline's call says.
+    Arguments, result and errors as of `Generator.paint`.
     """
-    n, strength = len(image_ids), 1.0 if base is None else strength
+    n, how = len(image_ids), model.settings
+    strength = 1.0 if base is None else how.strength
     if base is not None and (base.dtype != np.uint8 or base.ndim != 4 or base.shape[::3] != (n, 3)):
         raise InputError(
             f"base images: expected uint8 ({n}, H, W, 3), one per image to paint, found {base.dtype} "
             f"{base.shape}; decode them again."
         )
-    contexts = []
-    for name, flat, none in zip(("vision", "text"), (vision, text), unconditional, strict=True):
-        width = pipeline.context_width
-        if len(flat) != n:
-            raise InputError(
-                f"{name} contexts: expected one row for each of {n} images to paint, found {len(flat)}; "
-                "predict the features again."
-            )
-        if none.shape[2] != width or flat.shape[1] != none.shape[1] * width:
-            raise InputError(
-                f"{name} contexts: expected {none.shape[1]} tokens of {width} values, as the generator has, "
-                f"found {flat.shape[1]} values predicted and {none.shape[2]} a token without guidance; "
-                "features and generator must come from the same weights."
-            )
-        contexts.append(torch.from_numpy(np.asarray(flat, np.float32)).view(-1, *none.shape[1:]))
-        _check_finite(contexts[-1], image_ids, f"{name} contexts", "predict the features again")
-        if not np.isfinite(none).all():
-            raise InputError(
-                f"{name} context without guidance: expected finite numbers, found others; compute it again."
-            )
-    no_vision, no_text = (torch.as_tensor(none, dtype=torch.float32) for none in unconditional)
-
+    guide = model.guide()
+    none = {name: torch.as_tensor(value, dtype=torch.float32) for name, value in model.unguided().items()}
+    given = {role: _tokens(model, role, guides[role], none[role], image_ids) for role in how.roles}
     purpose = f"reconstruction, draw {draw}" if draw else "reconstruction"
 
+    def generators(part: slice, stage: str = "") -> list[torch.Generator]:
+        owners = model.noise_ids(image_ids)[part]
+        return [random_streams.generator(seed, int(i), purpose + stage) for i in owners]
+
+    def scheduled() -> tuple[Any, torch.Tensor | None, torch.Tensor]:
+        scheduler = model.scheduler()
+        return scheduler, *denoising.timesteps(scheduler, strength, how.steps, model.lead)
+
     def noised(part: slice) -> torch.Tensor:
-        generators = [random_streams.generator(seed, int(i), purpose) for i in image_ids[part]]
-        large = None if base is None else enlarge(base[part], pipeline.image_size)
-        return pipeline.noised(large, strength, steps, generators).cpu()
+        drawing = generators(part)
+        scheduler, first, _ = scheduled()
+        latents = None
+        if base is not None and first is not None:
+            large = enlarge(base[part], model.side())
+            latents = model.encode(large, drawing if model.posterior else None)
+        noise = random_streams.normal(
+            drawing, latents.shape[1:] if latents is not None else model.latent_shape()
+        )
+        return denoising.start(scheduler, latents, noise.to(model.parts.device), first).cpu()
 
     def denoised(part: slice) -> torch.Tensor:
-        given = (contexts[0][part], contexts[1][part], no_vision, no_text)
-        last = pipeline.denoised(latents[part], given, strength, mixing, guidance_scale, steps)
+        scheduler, _, steps = scheduled()
+        condition = model.condition({role: rows[part] for role, rows in given.items()}, none if guide else {})
+        drawing = generators(part, ", steps")
+        run = denoising.denoise(
+            model.parts.images(latents[part]),
+            scheduler,
+            steps,
+            lambda rows, timestep: model.predict(rows, timestep, condition),
+            guide,
+            lambda output, timestep, now: model.step(scheduler, output, timestep, now, drawing),
+        )
+        last = deque(run, maxlen=1).pop()  # the others are let go as soon as the next ones are there
         _check_finite(last, image_ids[part], "latents")
         return last.cpu()
 
     def decoded(part: slice) -> torch.Tensor:
-        images = pipeline.decode(latents[part])
+        images = model.decode(latents[part], generators(part, ", decoding"))
         _check_finite(images, image_ids[part], "a picture")
-        return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+        return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu()
 
-    latents = _in_batches(pipeline, noised, n, batch, "encoded")
-    latents = _in_batches(pipeline, denoised, n, batch, "denoised")
-    pictures = _in_batches(pipeline, decoded, n, batch, "decoded").numpy()
+    with torch.no_grad():
+        latents = _in_batches(model.parts, noised, n, how.batch, "encoded")
+        latents = _in_batches(model.parts, denoised, n, how.batch, "denoised")
+        pictures = _in_batches(model.parts, decoded, n, how.batch, "decoded").numpy()
     black = np.asarray(image_ids)[(pictures <= BLACK).all(axis=(1, 2, 3))]
     if len(black):
-        raise InputError(f"{_pictures(black)}: expected a picture, found black; {MEND}.")
+        raise InputError(f"{_pictures(black)}: expected a picture, found black; {ADVICE}.")
     return pictures
 
 
-MEND = (
+def _tokens(
+    model: Diffusion, role: str, flat: np.ndarray, none: torch.Tensor, image_ids: np.ndarray
+) -> torch.Tensor:
+    """The guides (n, tokens, width) of n images, as many and as wide as without guidance."""
+    width, tokens = model.widths()[role], none.shape[1]
+    if len(flat) != len(image_ids):
+        raise InputError(
+            f"{role} guides: expected one row for each of {len(image_ids)} images to paint, found {len(flat)}; "
+            "predict the features again."
+        )
+    if none.shape[2] != width or flat.shape[1] != tokens * width:
+        raise InputError(
+            f"{role} guides: expected {tokens} tokens of {width} values, as the generator has, found "
+            f"{flat.shape[1]} values predicted and {none.shape[2]} a token without guidance; features and "
+            "generator must come from the same weights."
+        )
+    if not none.isfinite().all():
+        raise InputError(
+            f"{role} guides: expected finite numbers where nothing guides, found others; compute "
+            "generator/unconditional.h5 again."
+        )
+    rows = torch.from_numpy(np.asarray(flat, np.float32)).view(-1, tokens, width)
+    _check_finite(rows, image_ids, f"{role} guides", "predict the features again")
+    return rows
+
+
+ADVICE = (
     "check that the weights belong together, and where half precision overflows on this GPU, "
     "set generator.precision to bfloat16 or float32"
 )
 
 
 def _in_batches(
-    pipeline: DualGuidedPipeline, stage: Callable[[slice], torch.Tensor], n: int, batch: int, done: str
+    parts: ModelParts, stage: Callable[[slice], torch.Tensor], n: int, batch: int, done: str
 ) -> torch.Tensor:
     """Run a stage over n images. When memory runs out, the batch halves; at one image, memory goes low."""
     rows, start = [], 0
     while start < n:
-        size = 1 if pipeline.memory == "low" else batch
+        size = 1 if parts.memory == "low" else batch
         part = slice(start, min(start + size, n))
         try:
             rows.append(stage(part))
@@ -152,13 +166,13 @@ def _in_batches(
                 raise
             if size > 1:
                 batch = size // 2
-                logger.warning("out of memory at %d images at once: going on with %d", size, batch)
-            elif pipeline.memory == "fast":
-                pipeline.memory = "low"
+                logger.warning("out of memory at %d images at once: %d from now on", size, batch)
+            elif parts.memory == "fast":
+                parts.memory = "low"
                 logger.warning("out of memory at one image: only the part in use stays on the device")
             else:
                 raise InputError(
-                    f"{pipeline.device}: expected memory enough for one image with generator.memory low, "
+                    f"{parts.device}: expected memory enough for one image with generator.memory low, "
                     "found too little; end other programs on it, or run on another device."
                 ) from error
         else:
@@ -170,7 +184,7 @@ def _in_batches(
     return torch.cat(rows)
 
 
-def _check_finite(values: torch.Tensor, image_ids: np.ndarray, what: str, advice: str = MEND) -> None:
+def _check_finite(values: torch.Tensor, image_ids: np.ndarray, what: str, advice: str = ADVICE) -> None:
     finite = values.isfinite().flatten(1).all(1).cpu().numpy()
     if not finite.all():
         wrong = np.asarray(image_ids)[~finite]

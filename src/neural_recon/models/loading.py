@@ -5,7 +5,6 @@ On torch's device "meta" a model's files are compared with what it needs, and ha
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +17,6 @@ from neural_recon.core.texts import read_json
 if TYPE_CHECKING:
     from neural_recon.models.clip import ClipContexts
     from neural_recon.models.vdvae import VDVAE
-    from neural_recon.models.versatile import DualGuidedPipeline, Memory
-
-logger = logging.getLogger(__name__)
 
 META = torch.device("meta")
 
@@ -80,35 +76,3 @@ def load_clip(folder: str | Path, where: torch.device | None = None, text: bool 
             "vocab.json and merges.txt), found none; get the model's folder again."
         )
     return clip
-
-
-def load_generator(
-    folder: str | Path,
-    precision: str = "auto",
-    memory: Memory = "fast",
-    compiled: bool = False,
-    where: torch.device | None = None,
-) -> DualGuidedPipeline:
-    """The generator of a Versatile Diffusion folder.
-
-    Args:
-        folder: in the layout of diffusers.
-        precision: of the UNet, a torch dtype's name; "auto" is float16 on a GPU and float32 on the CPU.
-        memory: as for `DualGuidedPipeline`.
-        compiled: pass the UNet through torch.compile.
-        where: the device, as for all models.
-    """
-    from neural_recon.models.versatile import DualGuidedPipeline
-
-    where = where or device()
-    if precision == "auto":
-        precision = "float16" if where.type == "cuda" else "float32"
-    dtype = getattr(torch, precision)
-    try:
-        pipeline = DualGuidedPipeline.from_pretrained(folder, dtype, where, memory)
-    except torch.OutOfMemoryError:
-        logger.warning("%s: too little memory for all of the model: only the part in use goes there", where)
-        pipeline = DualGuidedPipeline.from_pretrained(folder, dtype, where, "low")
-    if compiled:
-        pipeline.unet.compile()
-    return pipeline

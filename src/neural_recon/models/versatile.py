@@ -10,20 +10,16 @@ import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler
-from torch import nn
 
 from neural_recon.core import random_streams
-from neural_recon.models import autoencoders, checkpoints, model_folders
+from neural_recon.models import autoencoders, checkpoints, denoising, model_folders
 from neural_recon.models import diffusion_arguments as arguments
 from neural_recon.models.diffusion_arguments import Given
 from neural_recon.models.dual_unet import Contexts, DualUNet
-from neural_recon.models.noise_steps import steps_run
-
-Memory = Literal["fast", "low"]
+from neural_recon.models.model_parts import Memory, ModelParts, load_scheduler
 
 # What a folder's scheduler configuration leaves open is as published.
 PUBLISHED_SCHEDULE = {
@@ -34,6 +30,8 @@ PUBLISHED_SCHEDULE = {
     "set_alpha_to_one": False,
     "steps_offset": 1,
 }
+# The published code noises to the level one step above the first denoised one.
+LEAD = 1
 # The side of the latents where a configuration leaves it open.
 PUBLISHED_SAMPLE_SIZE = 64
 
@@ -41,8 +39,8 @@ PUBLISHED_SAMPLE_SIZE = 64
 class DualGuidedPipeline:
     """From a base image and two contexts to an image.
 
-    `memory` says what lies on the device: "fast", everything; "low", only the part in use, and pictures pass
-    the autoencoder one by one. It may be changed between calls.
+    `parts.memory` says what lies on the device: "fast", everything; "low", only the part in use, and pictures
+    pass the autoencoder one by one.
 
     Args:
         unet: in evaluation mode, in the precision to run it in.
@@ -63,8 +61,7 @@ class DualGuidedPipeline:
         self.unet = unet
         self.vae = vae
         self.scheduler = scheduler
-        self.device = torch.device(device)
-        self.memory = memory
+        self.parts = ModelParts({"image_unet": unet, "vae": vae}, device, memory)
         self.scale_factor = 2 ** (len(vae.config.block_out_channels) - 1)
 
     @classmethod
@@ -93,11 +90,9 @@ class DualGuidedPipeline:
             config = model_folders.read_config(folder / "image_unet")
             unet = checkpoints.empty(lambda: DualUNet(config))
         unet.load(folder, dtype, home)
-        vae = autoencoders.load(folder / "vae", home)
-        with model_folders.described_by(folder / "scheduler"):
-            schedule = model_folders.read_config(folder / "scheduler", "scheduler_config.json")
-            scheduler = DDIMScheduler.from_config({**PUBLISHED_SCHEDULE, **schedule})
         unet.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack it
+        vae = autoencoders.load(folder / "vae", home)
+        scheduler = load_scheduler(DDIMScheduler, folder / "scheduler", PUBLISHED_SCHEDULE)
         return cls(unet, vae, scheduler, device, memory)
 
     @torch.no_grad()
@@ -146,14 +141,24 @@ class DualGuidedPipeline:
             for array in (base, uncond_vision, uncond_text, noise)
         )
         contexts = (vision, text, uncond_vision, uncond_text)
-        # each stage checks what it takes; here all is checked before the first of them computes
-        arguments.check_strength(strength)
         strength = 1.0 if base is None else strength
-        self._check_start(len(vision), base, strength, steps, generators, noise)
+        start, _ = self.schedule(strength, steps)
+        arguments.expect(base is not None or start is None, "base", "pictures, as strength is below 1", None)
+        if base is not None:
+            arguments.check_base(len(vision), base, self.scale_factor)
+        arguments.check_generators(len(vision), generators)
+        shape = self._latent_shape(base)
+        arguments.check_noise(len(vision), noise, generators, shape, any_size=base is None)
         arguments.check_guidance(len(vision), contexts, self.context_width, mixing, guidance_scale)
         arguments.expect(output in ("image", "latents"), "output", "'image' or 'latents'", output)
-        latents = self.noised(base, strength, steps, generators, noise)
-        latents = self.denoised(latents, contexts, strength, mixing, guidance_scale, steps)
+        z0 = None if start is None or base is None else self.encode(base, generators)
+        if noise is None:
+            assert generators is not None  # checked above
+            noise = random_streams.normal(generators, shape)
+        when = None if start is None else torch.tensor(start)
+        latents = denoising.start(self.scheduler, z0, self.parts.images(noise), when)
+        run = self.denoise(latents, contexts, strength, mixing, guidance_scale, steps)
+        latents = deque(run, maxlen=1).pop()
         return self.decode(latents) if output == "image" else latents.cpu()
 
     def schedule(self, strength: float, steps: int) -> tuple[int | None, list[int]]:
@@ -171,33 +176,10 @@ class DualGuidedPipeline:
         arguments.expect(
             isinstance(steps, int) and 1 <= steps <= most, "steps", f"a whole number, 1 to {most}", steps
         )
-        enough = steps_run(strength, steps) >= 1
+        enough = denoising.steps_run(strength, steps) >= 1
         arguments.expect(enough, "strength", f"at least 1 / steps = {1 / steps:g}", strength)
-        self.scheduler.set_timesteps(steps)
-        rising = self.scheduler.timesteps.flip(0).tolist()
-        if strength == 1:
-            return None, rising[::-1]
-        run = steps_run(strength, steps)
-        return rising[run], rising[:run][::-1]
-
-    @torch.no_grad()
-    def noised(
-        self,
-        base: torch.Tensor | None,
-        strength: float,
-        steps: int,
-        generators: Sequence[torch.Generator] | None = None,
-        noise: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """The float32 latents (n, 4, h, w) that denoising starts from; arguments and errors as in a call."""
-        n = next((len(given) for given in (base, noise, generators) if given is not None), 0)
-        start = self._check_start(n, base, strength, steps, generators, noise)
-        z0 = None if start is None or base is None else self.encode(base, generators)
-        if noise is None:
-            assert generators is not None  # checked above
-            noise = random_streams.normal(generators, self._latent_shape(base))
-        noise = noise.to(self.device, torch.float32)
-        return noise if z0 is None else self.scheduler.add_noise(z0, noise, torch.tensor([start]))
+        start, run = denoising.timesteps(self.scheduler, strength, steps, LEAD)
+        return None if start is None else int(start), run.tolist()
 
     @torch.no_grad()
     def encode(self, base: torch.Tensor, generators: Sequence[torch.Generator] | None = None) -> torch.Tensor:
@@ -210,29 +192,7 @@ class DualGuidedPipeline:
         """
         arguments.check_base(len(base), base, self.scale_factor)
         arguments.check_generators(len(base), generators)
-        self._bring(self.vae)
-        posterior = self.vae.encode(_image_layout(base, self.device)).latent_dist
-        latents = posterior.mean
-        if generators is not None:
-            noise = random_streams.normal(generators, latents.shape[1:])
-            latents = latents + posterior.std * noise.to(latents.device)
-        return latents * self.vae.config.scaling_factor
-
-    def denoised(
-        self,
-        latents: torch.Tensor,
-        contexts: Given,
-        strength: float,
-        mixing: float,
-        guidance_scale: float,
-        steps: int,
-    ) -> torch.Tensor:
-        """The float32 latents (n, 4, h, w) after the last step; arguments and errors as of `denoise`.
-
-        Those of the steps before it are let go as soon as the next ones are there.
-        """
-        run = self.denoise(latents, contexts, strength, mixing, guidance_scale, steps)
-        return deque(run, maxlen=1).pop()
+        return autoencoders.encode(self._vae(), self.parts.images(base), generators)
 
     def denoise(
         self,
@@ -243,7 +203,7 @@ class DualGuidedPipeline:
         guidance_scale: float,
         steps: int,
     ) -> Iterator[torch.Tensor]:
-        """Yield the float32 latents (n, 4, h, w) after each step; for the last alone see `denoised`.
+        """Yield the float32 latents (n, 4, h, w) after each step.
 
         Args:
             latents: (n, 4, h, w), noised to `strength`.
@@ -258,46 +218,41 @@ class DualGuidedPipeline:
         _, timesteps = self.schedule(strength, steps)
         arguments.check_latents(latents, self.vae.config.latent_channels)
         arguments.check_guidance(len(latents), contexts, self.context_width, mixing, guidance_scale)
-        return self._steps(latents, contexts, timesteps, mixing, guidance_scale)
+        guide = denoising.classifier_free(guidance_scale)
+        prepared = self.condition(contexts, guided=guide is not None)
+        return denoising.denoise(
+            self.parts.images(latents),
+            self.scheduler,
+            torch.tensor(timesteps),
+            lambda rows, timestep: self.predict(rows, timestep, prepared, mixing),
+            guide,
+        )
 
     @torch.no_grad()
-    def _steps(
-        self,
-        latents: torch.Tensor,
-        contexts: Given,
-        timesteps: Sequence[int],
-        mixing: float,
-        guidance_scale: float,
-    ) -> Iterator[torch.Tensor]:
-        self._bring(self.unet)
-        dtype, guided = self.unet.image_unet.dtype, guidance_scale != 1
-        prepared = self._prepared(contexts, guided)
-        latents = _image_layout(latents, self.device)
-        for timestep in timesteps:
-            rows = torch.cat([latents, latents]) if guided else latents
-            when = torch.full((len(rows),), timestep, device=self.device)
-            eps = self.unet(rows.to(dtype), when, prepared, mixing).float()
-            if guided:
-                without, given = eps.chunk(2)
-                eps = without + guidance_scale * (given - without)
-            latents = self.scheduler.step(eps, timestep, latents, eta=0.0).prev_sample
-            yield latents
-
-    def _prepared(self, contexts: Given, guided: bool) -> Contexts:
-        dtype = self.unet.image_unet.dtype
+    def condition(self, contexts: Given, guided: bool) -> Contexts:
+        """Keys and values of contexts, of the unconditional ones before them if `guided`, for `predict`."""
+        unet, device = self.parts["image_unet"], self.parts.device
+        dtype = unet.image_unet.dtype
         vision, text, uncond_vision, uncond_text = contexts
-        given = self.unet.contexts(vision.to(self.device, dtype), text.to(self.device, dtype))
+        given = unet.contexts(vision.to(device, dtype), text.to(device, dtype))
         if not guided:
             return given
         assert uncond_vision is not None  # checked, as guidance_scale is not 1
         assert uncond_text is not None
-        without = self.unet.contexts(uncond_vision.to(self.device, dtype), uncond_text.to(self.device, dtype))
+        without = unet.contexts(uncond_vision.to(device, dtype), uncond_text.to(device, dtype))
 
         def both(which: str, part: int) -> torch.Tensor:
             mine, none = given[which][part], without[which][part]
             return torch.cat([none.expand_as(mine), mine])
 
         return {which: (both(which, 0), both(which, 1)) for which in given}
+
+    def predict(
+        self, rows: torch.Tensor, timestep: torch.Tensor, prepared: Contexts, mixing: float
+    ) -> torch.Tensor:
+        """The noise in latents (B, 4, h, w), guided by what `condition` gave for as many rows."""
+        when = timestep.to(self.parts.device).expand(len(rows))
+        return self.parts["image_unet"](rows.to(self.unet.image_unet.dtype), when, prepared, mixing)
 
     @torch.no_grad()
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
@@ -307,18 +262,11 @@ class DualGuidedPipeline:
             ValueError: latents of another shape, or NaN or infinity among them.
         """
         arguments.check_latents(latents, self.vae.config.latent_channels)
-        self._bring(self.vae)
-        latents = _image_layout(latents, self.device) / self.vae.config.scaling_factor
-        return self.vae.decode(latents, return_dict=False)[0].clamp(-1, 1).cpu()
+        return autoencoders.decode(self._vae(), self.parts.images(latents)).cpu()
 
-    def _bring(self, part: nn.Module) -> None:
-        """Have a part of the model on the device, and in low memory only that one."""
-        self.vae.use_slicing = self.memory == "low"
-        other = self.vae if part is self.unet else self.unet
-        if self.memory == "low":
-            other.to("cpu")
-            torch.cuda.empty_cache()
-        part.to(self.device)
+    def _vae(self) -> AutoencoderKL:
+        self.vae.use_slicing = self.parts.memory == "low"
+        return self.parts["vae"]
 
     @property
     def image_size(self) -> int:
@@ -334,25 +282,3 @@ class DualGuidedPipeline:
         size = self.unet.image_unet.config.sample_size or PUBLISHED_SAMPLE_SIZE
         sides = (size, size) if base is None else (side // self.scale_factor for side in base.shape[2:])
         return (self.vae.config.latent_channels, *sides)
-
-    def _check_start(
-        self,
-        n: int,
-        base: torch.Tensor | None,
-        strength: float,
-        steps: int,
-        generators: Sequence[torch.Generator] | None,
-        noise: torch.Tensor | None,
-    ) -> int | None:
-        """Check what n images start from; gives the timestep they are noised to, None for pure noise."""
-        start, _ = self.schedule(strength, steps)
-        arguments.expect(base is not None or start is None, "base", "pictures, as strength is below 1", None)
-        if base is not None:
-            arguments.check_base(n, base, self.scale_factor)
-        arguments.check_generators(n, generators)
-        arguments.check_noise(n, noise, generators, self._latent_shape(base), any_size=base is None)
-        return start
-
-
-def _image_layout(images: torch.Tensor, device: torch.device) -> torch.Tensor:
-    return images.to(device, torch.float32).contiguous(memory_format=torch.channels_last)

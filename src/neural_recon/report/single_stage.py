@@ -5,7 +5,7 @@ from typing import Any
 
 from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.controls.single_stage import FULL, STAGES
-from neural_recon.models.noise_steps import steps_run
+from neural_recon.models.denoising import steps_run
 from neural_recon.report import gallery, tables, words
 from neural_recon.report.gallery import Card, Picture
 from neural_recon.report.results import Results, picture_ids

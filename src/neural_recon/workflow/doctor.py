@@ -277,7 +277,8 @@ def _space(config: Config, name: str, kind: type[Space], table: weights.Table) -
 def _generator(config: Config, table: weights.Table) -> Model:
     painting = Painting(config, table)
     loaded = generation.load(painting.settings, "meta")
-    return painting.place, [*painting.files, *painting.encoders], loaded.prepare
+    where = ", ".join(getattr(painting.settings, name) for name in painting.named)
+    return where, [*painting.files, *painting.encoders], loaded.prepare
 
 
 def _network(config: Config, name: str, table: weights.Table) -> Model:

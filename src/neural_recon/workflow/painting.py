@@ -1,5 +1,6 @@
 """What the workflow has to know of the configured generator before it paints."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from neural_recon.config.configuration import Config
@@ -14,7 +15,7 @@ class Painting:
     Attributes:
         kind: its class.
         settings: with the path of its weights instead of their name.
-        place: where its weights lie; "" without any.
+        named: its weights as the configuration names them, by setting.
         controls: the controls that are painted, and each one's file is `reconstructions/SUBJECT/NAME.h5`.
         files: what painting reads of the weights, there or still to be fetched.
         encoders: the same of `Generator.unconditional`; empty where the kind has none.
@@ -25,25 +26,31 @@ class Painting:
 
     def __init__(self, config: Config, table: weights.Table):
         self.kind: type[Generator] = GENERATORS.load(config.generator.kind)
-        self.settings, self.place = config.generator, ""
-        self.files: list[str] = []
-        self.encoders: list[str] = []
         self.controls: list[Painted] = controls(self.kind, config.generator, config.evaluation.draws)
-        named = getattr(config.generator, "weights", None)
-        if named is None:
-            return
-        parts = (*self.kind.parts, *self.kind.encoders)
-        path = weights.locate("generator.weights", named, table, "folder" if parts else "", parts)
-        self.place = str(path)
-        self.settings = config.generator.model_copy(update={"weights": self.place})
-        self.encoders = weights.model_files(named, table, self.kind.encoders) if self.kind.encoders else []
-        self.files = weights.model_files(named, table, self.kind.parts)
+        painted, encoders = self.kind.files, self.kind.encoders
+        self.named = {
+            name: value
+            for name in {**painted, **encoders}
+            if (value := getattr(config.generator, name, None))
+        }
+        located = {}
+        for name, value in self.named.items():
+            parts = (*painted.get(name, ()), *encoders.get(name, ()))
+            place = weights.locate(f"generator.{name}", value, table, "folder" if parts else "", parts)
+            located[name] = str(place)
+        self.settings = config.generator.model_copy(update=located)
+        self.files = self._files(painted, table)
+        self.encoders = self._files(encoders, table)
+
+    def _files(self, read: Mapping[str, tuple[str, ...]], table: weights.Table) -> list[str]:
+        named = [(self.named[name], parts) for name, parts in read.items() if name in self.named]
+        return [path for value, parts in named for path in weights.model_files(value, table, parts)]
 
     @property
     def model(self) -> dict[str, Any]:
         """The settings that say which model it is and the size of its pictures, not how it paints."""
         changing = self.settings.changing
-        return {key: changing[key] for key in ("kind", "size", "weights") if key in changing}
+        return {key: changing[key] for key in ("kind", "size", *self.named) if key in changing}
 
     @property
     def configs(self) -> list[str]:

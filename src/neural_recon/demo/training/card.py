@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from PIL import Image
 
+from neural_recon import generation
 from neural_recon.core.files import atomic, write_text
 from neural_recon.demo import scenes
 from neural_recon.demo.captions import captions
@@ -16,7 +17,6 @@ from neural_recon.demo.classifier import SceneClassifier
 from neural_recon.demo.training import autoencoder, classifier, clip, generator, vdvae
 from neural_recon.demo.training.pictures import SIZE, TRAINING_STREAM
 from neural_recon.evaluation import metrics
-from neural_recon.generation import sampling
 from neural_recon.models import loading
 
 UNSEEN_STREAM = TRAINING_STREAM + 1
@@ -82,7 +82,10 @@ def write(work: Path, out: Path) -> None:
         [np.asarray(Image.fromarray(p).resize((SIZE, SIZE), Image.Resampling.BILINEAR)) for p in large]
     )
     contexts = loading.load_clip(out / "versatile")
-    pipeline = loading.load_generator(out / "versatile")
+    roles = {"base": "base", "vision": "vision", "text": "text"}
+    generator = generation.load(
+        {"kind": "versatile_diffusion", "weights": str(out / "versatile"), **roles, **SETTINGS}
+    )
     model = loading.load_vdvae(out / "vdvae/model.safetensors", out / "vdvae/hparams.json")
 
     vision = contexts.vision(large)
@@ -90,14 +93,13 @@ def write(work: Path, out: Path) -> None:
     text = text.reshape(COUNT, 5, *text.shape[1:]).mean(1)
     base = np.asarray(model.decode(np.asarray(model.encode(truth, LAYERS))))
     ids = np.arange(COUNT)
-    flat_vision, flat_text = (tokens.reshape(COUNT, -1) for tokens in (vision, text))
-    final = sampling.reconstruct(
-        pipeline, base, flat_vision, flat_text, contexts.unconditional(), ids, seed=0, **SETTINGS
-    )
+    guides = {"vision": vision.reshape(COUNT, -1), "text": text.reshape(COUNT, -1)}
+    final = generator.paint(base, guides, ids, seed=0)
 
     with torch.no_grad():
         x = autoencoder.to_tensor(truth, loading.device())
-        again = pipeline.vae.decode(pipeline.vae.encode(x).latent_dist.mean).sample
+        vae = generator.parts["vae"]
+        again = vae.decode(vae.encode(x).latent_dist.mean).sample
         psnr = float((10 * torch.log10(4 / (x - again).square().mean((1, 2, 3)))).mean())
     judge = SceneClassifier.from_file(out / "classifier/model.safetensors")
     seen = contexts.embedding(large)

@@ -24,4 +24,4 @@ class ContextsOnly(DualGuided):
         seed: int,
         draw: int = 0,
     ) -> np.ndarray:
-        return self.sample(None, guides, image_ids, seed, draw, strength=1.0)
+        return super().paint(None, guides, image_ids, seed, draw)

@@ -1,0 +1,185 @@
+"""Generators by diffusion over an autoencoder's latents: encode, condition, predict, decode, and one loop.
+
+A kind says these four, and where its parts are loaded from; `generation/sampling.py` runs all kinds in the
+same way: seeds per image, batches, memory, and the checks of what goes in and comes out.
+"""
+
+from __future__ import annotations
+
+import functools
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from neural_recon.core.sections import Section
+from neural_recon.generation.generator import Generator
+from neural_recon.models.denoising import Guide, classifier_free, steps_run
+from neural_recon.models.model_folders import picture_size, read_config
+
+if TYPE_CHECKING:
+    import torch
+
+    from neural_recon.models.model_parts import ModelParts
+
+
+class FromBase(Section):
+    """Settings of kinds that start from base images, alongside those of `Diffusion`."""
+
+    base: str = Field(description="The feature space whose pictures it starts from.")
+    strength: Annotated[float, Field(gt=0, le=1)] = Field(0.75, description="Share of the noise steps run.")
+
+    @model_validator(mode="after")
+    def _at_least_one_step(self) -> Self:
+        steps: int = self.steps  # type: ignore[attr-defined]  # of the diffusion's settings
+        if steps_run(self.strength, steps) < 1:
+            raise ValueError(f"strength {self.strength} of {steps} steps is less than one step; raise one")
+        return self
+
+
+class Diffusion(Generator):
+    """A diffusion model from base images or from noise, guided by predicted features.
+
+    Attributes:
+        network: the part of `settings.weights` that predicts, as its folder is called.
+        autoencoder: the part whose latents it predicts.
+    """
+
+    class Settings(Generator.Settings):
+        """A diffusion model."""
+
+        weights: str = Field(
+            description="The model: a name in config/weights.yaml, or a folder in the diffusers layout."
+        )
+        guidance_scale: Annotated[float, Field(ge=1)] = Field(7.5, description="Classifier-free guidance.")
+        steps: Annotated[int, Field(ge=1, le=1000)] = Field(50, description="Steps at strength 1.")
+
+    settings: Settings
+    draws = True
+    network: ClassVar[str] = "unet"
+    autoencoder: ClassVar[str] = "vae"
+
+    # what a kind says
+
+    @abstractmethod
+    def load(self, home: torch.device, dtype: torch.dtype) -> Mapping[str, torch.nn.Module]:
+        """Its parts by name, on `home`; of what predicts in the precision `dtype`.
+
+        Raises:
+            InputError: a file is missing or not what it must be.
+        """
+
+    @abstractmethod
+    def scheduler(self) -> Any:
+        """A new scheduler of diffusers, or what has its methods; one is made for every batch."""
+
+    @abstractmethod
+    def widths(self) -> Mapping[str, int]:
+        """Values per token that its network takes, by role."""
+
+    @abstractmethod
+    def encode(self, pictures: torch.Tensor, generators: Sequence[torch.Generator] | None) -> torch.Tensor:
+        """Scaled latents (n, C, h, w) of pictures (n, 3, S, S) in [-1, 1]: the mean of the autoencoder's
+        posterior, or with one CPU generator per image a draw from it."""
+
+    @abstractmethod
+    def condition(self, guides: Mapping[str, torch.Tensor], unguided: Mapping[str, torch.Tensor]) -> Any:
+        """What `predict` needs of n images' guides.
+
+        Args:
+            guides: (n, tokens, width) float32 by role.
+            unguided: as `Generator.unconditional` gives them, (1, ...); empty at guidance scale 1. Else the
+                rows without guidance come first, then those with it.
+        """
+
+    @abstractmethod
+    def predict(self, rows: torch.Tensor, timestep: torch.Tensor, condition: Any) -> torch.Tensor:
+        """The network's output for latents (B, C, h, w): n of them, or with guidance twice n."""
+
+    @abstractmethod
+    def decode(self, latents: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:
+        """Pictures (n, 3, S, S) in [-1, 1] of scaled latents; `generators` for kinds that draw here, too."""
+
+    # what a kind may change
+
+    @property
+    def lead(self) -> int:
+        """How many noise steps above the first denoised one the start is noised to."""
+        return 0
+
+    @property
+    def posterior(self) -> bool:
+        """Whether base images are encoded to a draw of the autoencoder's posterior, not to its mean."""
+        return False
+
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(C, h, w) of one image's latents."""
+        network, vae = self._config(self.network), self._config(self.autoencoder)
+        side = network.get("sample_size") or 64
+        return vae.get("latent_channels", 4), side, side
+
+    def guide(self) -> Guide | None:
+        """How outputs without and with guidance become one."""
+        return classifier_free(self.settings.guidance_scale)
+
+    def step(
+        self,
+        scheduler: Any,
+        output: torch.Tensor,
+        timestep: torch.Tensor,
+        latents: torch.Tensor,
+        generators: Sequence[torch.Generator],  # noqa: ARG002 - of kinds that draw at every step
+    ) -> torch.Tensor:
+        """The next latents."""
+        return scheduler.step(output, timestep, latents).prev_sample
+
+    def noise_ids(self, image_ids: np.ndarray) -> np.ndarray:
+        """Whose noise each image gets: its own."""
+        return image_ids
+
+    # what all kinds have
+
+    @functools.cached_property
+    def parts(self) -> ModelParts:
+        """The loaded model."""
+        from neural_recon.models.model_parts import load_where_it_fits, where_to_compute
+
+        how = self.settings
+        where, dtype = where_to_compute(self.device, how.precision)
+        found = load_where_it_fits(lambda home: self.load(home, dtype), where, how.memory)
+        if how.compile:
+            found.modules[self.network].compile()
+        return found
+
+    def prepare(self) -> None:
+        self.scheduler()
+        _ = self.parts
+
+    def both(self, guided: torch.Tensor, unguided: torch.Tensor | None) -> torch.Tensor:
+        """Rows without guidance, (1, ...) for all images, before those with it, on the device."""
+        import torch
+
+        rows = [guided] if unguided is None else [unguided.expand_as(guided), guided]
+        return torch.cat(rows).to(self.parts.device)
+
+    def side(self) -> int:
+        return picture_size(self._config(self.network), self._config(self.autoencoder))
+
+    def paint(
+        self,
+        base: np.ndarray | None,
+        guides: Mapping[str, np.ndarray],
+        image_ids: np.ndarray,
+        seed: int,
+        draw: int = 0,
+    ) -> np.ndarray:
+        from neural_recon.generation.sampling import sample
+
+        self.check(base, guides)
+        return sample(self, base, guides, image_ids, seed, draw)
+
+    def _config(self, part: str) -> dict[str, Any]:
+        return read_config(Path(self.settings.weights) / part)

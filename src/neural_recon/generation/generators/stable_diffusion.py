@@ -1,0 +1,100 @@
+"""Stable Diffusion 1 or 2 from the base image, guided by text states (Takagi & Nishimoto 2023)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from neural_recon.generation.diffusion import Diffusion, FromBase
+
+if TYPE_CHECKING:
+    import torch
+
+# Of the published model, where a folder's scheduler configuration leaves them open.
+PUBLISHED_SCHEDULE = {
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "clip_sample": False,
+    "set_alpha_to_one": False,
+    "steps_offset": 1,
+}
+
+
+class StableDiffusion(Diffusion):
+    """Latent diffusion (Rombach et al. 2022) with DDIM, under the states of a caption's tokens."""
+
+    class Settings(FromBase, Diffusion.Settings):
+        """Stable Diffusion from the base image."""
+
+        roles: ClassVar[tuple[str, ...]] = ("text",)
+
+        text: str = Field(description="The feature space that guides it as CLIP's text states.")
+        lead: Literal[0, 1] = Field(
+            0,
+            description="How many noise steps above the first denoised one the base image is noised to; "
+            "published by Takagi & Nishimoto: 1.",
+        )
+        posterior: Literal["mean", "sample"] = Field(
+            "mean", description="Base images as the autoencoder's mean, or as a seeded draw (published)."
+        )
+        noise: Literal["own", "shared"] = Field(
+            "own", description="Each image's own noise, or the same for all images (published)."
+        )
+
+    settings: Settings
+    files: ClassVar = {"weights": ("unet", "vae", "scheduler")}
+    encoders: ClassVar = {"weights": ("text_encoder", "tokenizer")}
+
+    def load(self, home: torch.device, dtype: torch.dtype) -> Mapping[str, torch.nn.Module]:
+        from diffusers import AutoencoderKL, UNet2DConditionModel
+
+        from neural_recon.models.model_parts import load_part
+
+        folder = Path(self.settings.weights)
+        return {
+            "unet": load_part(UNet2DConditionModel, folder / "unet", dtype, home),
+            "vae": load_part(AutoencoderKL, folder / "vae", device=home),
+        }
+
+    def scheduler(self) -> Any:
+        from diffusers import DDIMScheduler
+
+        from neural_recon.models.model_parts import load_scheduler
+
+        return load_scheduler(DDIMScheduler, Path(self.settings.weights) / "scheduler", PUBLISHED_SCHEDULE)
+
+    @property
+    def lead(self) -> int:
+        return self.settings.lead
+
+    @property
+    def posterior(self) -> bool:
+        return self.settings.posterior == "sample"
+
+    def noise_ids(self, image_ids: np.ndarray) -> np.ndarray:
+        return np.zeros_like(image_ids) if self.settings.noise == "shared" else image_ids
+
+    def widths(self) -> Mapping[str, int]:
+        return {"text": self.parts["unet"].config.cross_attention_dim}
+
+    def encode(self, pictures: torch.Tensor, generators: Sequence[torch.Generator] | None) -> torch.Tensor:
+        from neural_recon.models.autoencoders import encode
+
+        return encode(self.parts["vae"], self.parts.images(pictures), generators)
+
+    def condition(self, guides: Mapping[str, torch.Tensor], unguided: Mapping[str, torch.Tensor]) -> Any:
+        return self.both(guides["text"], unguided.get("text"))
+
+    def predict(self, rows: torch.Tensor, timestep: torch.Tensor, condition: Any) -> torch.Tensor:
+        unet = self.parts["unet"]
+        return unet(rows.to(unet.dtype), timestep, encoder_hidden_states=condition.to(unet.dtype)).sample
+
+    def decode(self, latents: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:  # noqa: ARG002
+        from neural_recon.models.autoencoders import decode
+
+        return decode(self.parts["vae"], self.parts.images(latents))
