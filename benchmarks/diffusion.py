@@ -153,7 +153,6 @@ def published(small: bool, schedule_steps: int) -> Paint:
 def ours(small: bool, schedule_steps: int, memory: str, batch: int, compiled: bool) -> Paint:
     import torch
     from diffusers import DDIMScheduler
-
     from helpers.published_layouts import configurations
 
     from neural_recon.generation.generators.versatile_diffusion import VersatileDiffusion
