@@ -20,7 +20,7 @@ class ClipImageEmbedding(Space):
 
         weights: str = Field(description=WEIGHTS)
         image_encoder: str = Field(
-            "image_encoder", description="The folder of the encoder in that of the weights."
+            "image_encoder", description="The encoder's folder, within that of the weights."
         )
 
     title = "CLIP image embedding"
