@@ -16,8 +16,8 @@ from neural_recon.generation.generator import GENERATORS
 from neural_recon.models import weights
 from neural_recon.report import files as report_list
 from neural_recon.workflow import (
+    code_digests,
     fingerprints,
-    kept_digests,
     rule_defaults,
     slurm,
     snakemake_internals,
