@@ -32,8 +32,8 @@ _DATA = re.compile(r"[\w-]+\.(?:html|css|tsv)")
 
 class _Read(NamedTuple):
     """What counts of a file: its text, what each of its functions imports, what the rest of it imports and
-    all of it names, and which names it reads: functions that
-    its other parts call are used whoever imports it."""
+    all of it names, and which names it reads: functions that other parts call are used whoever imports it.
+    """
 
     text: str
     functions: dict[str, Found]
