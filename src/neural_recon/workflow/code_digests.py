@@ -28,6 +28,11 @@ LEFT_OUT = {
 # (module or data file, name within it or all), of what a module uses
 Found = set[tuple[Path, str | None]]
 _DATA = re.compile(r"[\w-]+\.(?:html|css|tsv)")
+# as ast.dump writes them
+_FROM = re.compile(rf"ImportFrom\(module='({PACKAGE.name}[\w.]*)', names=\[(.*?)\]")
+_IMPORT = re.compile(r"Import\(names=\[(.*?)\]")
+_ALIAS = re.compile(r"alias\(name='([\w.]+)'")
+_NAME = re.compile(r"Name\(id='(\w+)'")
 
 
 class _Read(NamedTuple):
@@ -81,39 +86,29 @@ def _read(path: Path, source: Path) -> _Read:
         return _Read(text, {}, _beside(path, text), set())
     tree = ast.parse(text)
     _strip(tree)
-    read = _Read("", {}, set(), set())
-    for part in tree.body:
-        own = (
-            read.functions.setdefault(part.name, set())
-            if isinstance(part, ast.FunctionDef)
-            else read.everywhere
-        )
-        nodes: list[ast.AST] = [part]
-        while nodes:
-            node = nodes.pop()
-            _strip(node)
-            nodes += ast.iter_child_nodes(node)
-            if isinstance(node, ast.Name):
-                read.names.add(node.id)
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                for alias in node.names:
-                    # a module of that name, else what holds the name
-                    if module := _module(f"{node.module}.{alias.name}", source):
-                        own.add((module, None))
-                    elif holder := _module(node.module, source):
-                        own.add((holder, alias.name))
-            elif isinstance(node, ast.Import):
-                own |= {(module, None) for alias in node.names if (module := _module(alias.name, source))}
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                read.everywhere.update(_beside(path, node.value))
-    return read._replace(text=ast.dump(tree))
+    parts = [ast.dump(part) for part in tree.body]
+    read = _Read(f"Module(body=[{', '.join(parts)}], type_ignores=[])", {}, set(), set())
+    for part, written in zip(tree.body, parts, strict=True):
+        own = read.everywhere
+        if isinstance(part, ast.FunctionDef):
+            own = read.functions.setdefault(part.name, set())
+        for module, aliases in _FROM.findall(written):
+            for name in _ALIAS.findall(aliases):
+                # a module of that name, else what holds the name
+                if found := _module(f"{module}.{name}", source):
+                    own.add((found, None))
+                elif found := _module(module, source):
+                    own.add((found, name))
+        for aliases in _IMPORT.findall(written):
+            own |= {(found, None) for name in _ALIAS.findall(aliases) if (found := _module(name, source))}
+        read.everywhere.update(_beside(path, written))
+        read.names.update(_NAME.findall(written))
+    return read
 
 
 def _strip(node: ast.AST) -> None:
-    """Take docstrings and imports for type checkers out of what a node holds."""
-    body = getattr(node, "body", None)
-    if not isinstance(body, list):
-        return
+    """Take docstrings and imports for type checkers out of the statements that a node holds."""
+    body: list[ast.stmt] = getattr(node, "body", [])
     first = getattr(body[0], "value", None) if body and isinstance(body[0], ast.Expr) else None
     if isinstance(first, ast.Constant) and isinstance(first.value, str):
         body[:] = body[1:] or [ast.Pass()]
@@ -124,6 +119,9 @@ def _strip(node: ast.AST) -> None:
             isinstance(part, ast.If) and isinstance(part.test, ast.Name) and part.test.id == "TYPE_CHECKING"
         )
     ]
+    for inner in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for part in getattr(node, inner, []):
+            _strip(part)
 
 
 def _module(name: str, source: Path) -> Path | None:
@@ -136,4 +134,6 @@ def _module(name: str, source: Path) -> Path | None:
 
 def _beside(path: Path, text: str) -> Found:
     """The templates, style sheets and tables beside `path` that a text names."""
+    if not any(suffix in text for suffix in (".html", ".css", ".tsv")):  # far quicker than the names
+        return set()
     return {(beside, None) for name in _DATA.findall(text) if (beside := path.with_name(name)).is_file()}
