@@ -252,6 +252,14 @@ def test_input_that_changes_meanwhile_is_no_input_of_a_good_record(project):
     assert "outdated" in states(project)
 
 
+INPUT = {"name": "responses", "of": "result", "size": 1, "sha256": "a" * 64}
+
+
+def within(part: str, **changes):
+    """A record with some of a part's values replaced."""
+    return lambda record: json.dumps({**record, part: {**record[part], **changes}})
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -260,24 +268,16 @@ def test_input_that_changes_meanwhile_is_no_input_of_a_good_record(project):
         lambda _: "\xff\x00",
         lambda _: json.dumps([1, 2]),
         lambda r: json.dumps({**r, "more": 1}),
-        lambda r: json.dumps({**r, "output": {**r["output"], "path": "../../secret"}}),
-        lambda r: json.dumps({**r, "output": {**r["output"], "path": "/etc/passwd"}}),
-        lambda r: json.dumps({**r, "output": {**r["output"], "path": "features.parquet"}}),
-        lambda r: json.dumps({**r, "output": {**r["output"], "size": "12"}}),
-        lambda r: json.dumps({**r, "output": {**r["output"], "size": -1}}),
-        lambda r: json.dumps({**r, "output": {**r["output"], "sha256": "../" + "a" * 61}}),
-        lambda r: json.dumps({**r, "output": {**r["output"], "files": {"../secret": r["output"]}}}),
-        lambda r: json.dumps({**r, "run": {**r["run"], "input_times": []}}),
-        lambda r: json.dumps({**r, "made_by": {**r["made_by"], "configuration": "../" * 22}}),
-        lambda r: json.dumps(
-            {
-                **r,
-                "made_by": {
-                    **r["made_by"],
-                    "inputs": [{**i, "path": "../x"} for i in r["made_by"]["inputs"]],
-                },
-            }
-        ),
+        within("output", path="../../secret"),
+        within("output", path="/etc/passwd"),
+        within("output", path="features.parquet"),
+        within("output", size="12"),
+        within("output", size=-1),
+        within("output", sha256="../" + "a" * 61),
+        within("output", files={"../secret": {"size": 1, "sha256": "a" * 64}}),
+        within("run", input_times=[]),
+        within("made_by", configuration="../" * 22),
+        within("made_by", inputs=[{**INPUT, "path": "../x"}, {**INPUT, "path": "features.parquet"}]),
         lambda _: " " * (provenance.LARGEST + 1),
     ],
 )
