@@ -39,13 +39,7 @@ include: "workflow/rules/comparison.smk"
 include: "workflow/rules/report.smk"
 
 
-rule_defaults.complete(
-    workflow,
-    PROJECT / "workflow/rules",
-    code=CODE.code,
-    environment=PROJECT / "envs/environment.yaml",
-    untimed=["report"],
-)
+rule_defaults.complete(workflow, PROJECT, untimed=["report"])
 
 if MAIN:
     terminal.say_the_end(

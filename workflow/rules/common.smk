@@ -16,8 +16,8 @@ from neural_recon.generation.generator import GENERATORS
 from neural_recon.models import weights
 from neural_recon.report import files as report_list
 from neural_recon.workflow import (
+    code_digests,
     fingerprints,
-    kept_digests,
     rule_defaults,
     slurm,
     snakemake_internals,
@@ -30,7 +30,10 @@ snakemake_internals.quote_interpreter()
 MAIN = workflow.is_main_process and workflow.modifier.is_main_snakefile()
 if MAIN:
     terminal.shorten(workflow)
-    snakemake_internals.one_timer()
+
+    onstart:
+        snakemake_internals.without_timers(workflow.scheduler)
+
 
 # The folder of this project, which is not that of a workflow that uses it as a module.
 PROJECT = Path(workflow.current_basedir).parents[1]

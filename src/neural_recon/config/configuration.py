@@ -28,9 +28,8 @@ from neural_recon.config.sections import (
     Split,
 )
 from neural_recon.core.errors import InputError, mistakes, quoted
-from neural_recon.core.kinds import Kinds
+from neural_recon.core.kinds import Kinds, Section
 from neural_recon.core.refusals import is_there
-from neural_recon.core.sections import Section
 from neural_recon.core.texts import read_yaml
 from neural_recon.datasets.dataset import DATA_SETS, SUBJECTS, DataSet
 from neural_recon.decoding.decoder import DECODERS, Decoder
