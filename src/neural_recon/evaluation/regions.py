@@ -23,7 +23,7 @@ from neural_recon.decoding.decoder import Targets
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.decoding.penalty_table import chosen_alpha, cross_validated_curve
 from neural_recon.decoding.ridge import Calibration, predict_blocks, together
-from neural_recon.decoding.sources import EVERYTHING, Source, Taken, feature_table, unit_blocks
+from neural_recon.decoding.sources import ALL_VOXELS, EVERYTHING, Source, Taken, feature_table, unit_blocks
 
 if TYPE_CHECKING:
     from neural_recon.evaluation.networks import PresetNetworks
@@ -116,13 +116,13 @@ def score_regions(
     responses: Mapping[str, np.ndarray],
     features: Mapping[str, Sequence[str]],
     ridge: Mapping[str, Any],
-    spaces: Mapping[str, tuple[Source, int]],
-    single: Mapping[str, np.ndarray],
     seen: np.ndarray,
     base: Space | None,
     networks: PresetNetworks,
     repairings: int,
     seed: int,
+    spaces: Mapping[str, tuple[Source, int]] = MappingProxyType({}),
+    single: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> Iterator[tuple[str, Scored]]:
     """Decode from each region, and from as many random voxels, and score both.
 
@@ -131,12 +131,12 @@ def score_regions(
         responses: train (n_train, p), test (n_test, p), train_ids, test_ids.
         features: space -> chunk files.
         ridge: the configuration's section.
-        spaces: what each space is predicted from, and from how many voxels. A region replaces the regions
-            that it has, everything else stays.
-        single: as `responses`, of spaces that are trained on single trials; empty without any.
         seen: uint8 (n_test, H, W, 3), the test images.
         base: the space that decodes to base images; None without one.
         networks: with CLIP alone.
+        spaces: what each space is predicted from, and from how many voxels; default: from all. A region
+            replaces the regions that it has, everything else stays.
+        single: as `responses`, for spaces that are trained on single trials.
 
     Yields:
         (region, its scores), in the order of `columns`.
@@ -156,7 +156,7 @@ def score_regions(
         kernels: dict[Source, dict[str, Kernel]] = {}
         scores, images = Scores("", seed, repairings), {}
         for space, paths in features.items():
-            source, width = spaces[space]
+            source, width = spaces.get(space, (ALL_VOXELS, n_voxels))
             source, share = source._replace(regions=()), len(own) / width
             data = single if source.single else responses
             if source not in kernels:
