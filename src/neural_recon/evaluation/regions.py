@@ -23,7 +23,15 @@ from neural_recon.decoding.decoder import Targets
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.decoding.penalty_table import chosen_alpha, cross_validated_curve
 from neural_recon.decoding.ridge import Calibration, predict_blocks, together
-from neural_recon.decoding.sources import ALL_VOXELS, EVERYTHING, Source, Taken, feature_table, unit_blocks
+from neural_recon.decoding.sources import (
+    ALL_VOXELS,
+    EVERYTHING,
+    Source,
+    Taken,
+    columns_of,
+    feature_table,
+    unit_blocks,
+)
 
 if TYPE_CHECKING:
     from neural_recon.evaluation.networks import PresetNetworks
@@ -49,28 +57,6 @@ class Scored(NamedTuple):
     table: pd.DataFrame
     single: pd.DataFrame  # scores of single images, `Scores.image_table` with the decoder as variant
     images: dict[str, np.ndarray]  # base images uint8 (n_test, h, w, 3), by decoder
-
-
-def columns_of(key: str, regions: Sequence[str], inside: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """The columns of the responses that a set of regions takes up.
-
-    Args:
-        key: that lists them, for messages.
-        regions: their names, for messages.
-        inside: bool (n_voxels,), which voxels of the table lie in any of them (`DataSet.in_regions`).
-        kept: (n_columns,) the table's row of each column.
-
-    Raises:
-        InputError: the set has no voxel among them.
-    """
-    columns = np.flatnonzero(inside[kept])
-    if not len(columns):
-        raise InputError(
-            f"{key}: expected voxels of {', '.join(regions)} among the {len(kept)} decoded, "
-            "found none; take it out, or decode from these voxels, too."
-        )
-    logger.info("%s: %d of %d voxels", key, len(columns), len(kept))
-    return columns
 
 
 def read_columns(
