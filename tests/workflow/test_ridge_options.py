@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import made_once, tiny_run
+from helpers import documented, made_once, tiny_run
 from helpers.workflow import snakemake, stale
 
 from neural_recon.config.configuration import Config, resolve
@@ -111,6 +111,7 @@ def test_scores_and_controls_are_there(project):
     none, v1, places = (place.index(name) for name in ("no region", "V1", "places"))
     np.testing.assert_array_equal(synthetic["vdvae"][none], synthetic["vdvae"][places])
     assert np.any(synthetic["vdvae"][none] != synthetic["vdvae"][v1])
+    assert documented.differences(results)[0] == []
     assert stale(project, CONFIG) == {}
 
 
