@@ -14,8 +14,8 @@ from neural_recon.generation.diffusion import Diffusion, FromBase
 if TYPE_CHECKING:
     import torch
 
-# Where a folder's scheduler configuration leaves them open. That scheduler itself, DDPM, would draw and clip at
-# every step.
+# Where a folder's scheduler configuration leaves them open. That scheduler itself, DDPM, would draw and clip
+# at every step.
 NOISE_LEVELS = {
     "beta_start": 0.00085,
     "beta_end": 0.012,
