@@ -25,7 +25,7 @@ UNET = {
     "attention_head_dim": 4,
     "cross_attention_dim": 48,  # the states of both text encoders
 }
-AUTOENCODER = {"block_out_channels": [16, 32], "latent_channels": 4, "norm_num_groups": 8}
+AUTOENCODER = {"block_out_channels": [32, 64], "latent_channels": 4, "norm_num_groups": 8}
 
 
 def part(folder: Path, module: torch.nn.Module) -> None:
