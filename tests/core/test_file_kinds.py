@@ -194,7 +194,7 @@ def test_single_file_weights_lead_to_the_folder():
             )
         said = str(caught.value)
         assert looks in said
-        assert "name shi-labs/versatile-diffusion, which is fetched" in said
+        assert "name an entry of config/weights.yaml, which is fetched" in said
         assert "name the folder" not in said
     for ending in ("safetensors", "bin"):
         Path(ending).mkdir()

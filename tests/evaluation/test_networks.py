@@ -21,7 +21,8 @@ from neural_recon.evaluation.folder_scores import evaluate_folder
 from neural_recon.evaluation.networks import NETWORK_OF, PresetNetworks, load_network
 from neural_recon.evaluation.registry import METRICS
 from neural_recon.models import weights
-from neural_recon.models.clip import CLIP_MEAN, CLIP_STD, ClipContexts
+from neural_recon.models.clip import ClipContexts
+from neural_recon.models.encoder_parts import CLIP_MEAN, CLIP_STD
 
 CLIP = {"clip": "its folder"}
 TINY_CLIP = {"image_size": 28, "patch_size": 14, "hidden_size": 16, "num_hidden_layers": 1}

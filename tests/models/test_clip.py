@@ -16,7 +16,8 @@ from transformers import (
 )
 
 from neural_recon.core.errors import InputError
-from neural_recon.models.clip import CLIP_MEAN, CLIP_STD, ClipContexts
+from neural_recon.models.clip import ClipContexts
+from neural_recon.models.encoder_parts import CLIP_MEAN, CLIP_STD
 
 
 @pytest.fixture(scope="module")

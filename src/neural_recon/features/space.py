@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from neural_recon.core.errors import InputError
 from neural_recon.core.kinds import Kinds, KindSettings
 from neural_recon.models import weights
 
@@ -81,6 +82,11 @@ class Space(ABC):
         return False
 
     @classmethod
+    def parts_read(cls, settings: Any) -> tuple[str, ...]:  # noqa: ARG003
+        """The parts that are read of the folder `weights`, where the settings say which."""
+        return cls.folder_parts
+
+    @classmethod
     def locate(cls, name: str, settings: Any, table: weights.Table) -> Any:
         """The settings with the path of their weights instead of a name of the table.
 
@@ -90,15 +96,16 @@ class Space(ABC):
         value = getattr(settings, "weights", None)
         if value is None:
             return settings
-        wanted: Literal["folder", "file"] = "folder" if cls.folder_parts else "file"
-        path = weights.locate(f"spaces.{name}.weights", value, table, wanted, cls.folder_parts)
+        parts = cls.parts_read(settings)
+        wanted: Literal["folder", "file"] = "folder" if parts else "file"
+        path = weights.locate(f"spaces.{name}.weights", value, table, wanted, parts)
         return settings.model_copy(update={"weights": str(path)})
 
     @classmethod
     def files(cls, settings: Any, table: weights.Table) -> list[str]:
         """What a space is loaded from, there or still to be fetched; `settings` as the recipe has them."""
         value = getattr(settings, "weights", None)
-        return [] if value is None else weights.model_files(value, table, cls.folder_parts)
+        return [] if value is None else weights.model_files(value, table, cls.parts_read(settings))
 
     @classmethod  # noqa: B027 - what has no model has nothing to check
     def check(cls, name: str, settings: Any) -> None:
@@ -120,6 +127,32 @@ def blocks(n: int) -> Iterator[slice]:
     for start in range(0, n, BLOCK):
         yield slice(start, start + BLOCK)
         logger.info("%d of %d pictures", min(start + BLOCK, n), n)
+
+
+def caption_means(batch: Sequence[Sequence[str]], states: Callable[[list[str]], np.ndarray]) -> np.ndarray:
+    """Means over each image's captions (n, tokens, dim) of the `states` of captions.
+
+    An image without captions gets those of the empty caption.
+    """
+    counts = [max(1, len(texts)) for texts in batch]
+    tokens = states([text for texts in batch for text in (texts or [""])])
+    starts = np.cumsum([0, *counts[:-1]])
+    return np.add.reduceat(tokens, starts, axis=0) / np.array(counts, np.float32)[:, None, None]
+
+
+def averaged(batch: Sequence[Sequence[str]], states: Callable[[list[str]], np.ndarray]) -> np.ndarray:
+    """`caption_means` in blocks of images: the states of all captions at once can be larger than memory."""
+    return np.concatenate([caption_means(batch[part], states) for part in blocks(len(batch))])
+
+
+def require_finite(latents: np.ndarray) -> None:
+    """Raise an InputError where latents (n, width) are not finite: pictures of nothing."""
+    wrong = int((~np.isfinite(latents).all(axis=1)).sum())
+    if wrong:
+        raise InputError(
+            f"base images: expected latents of finite numbers, found others in {wrong} of "
+            f"{len(latents)} rows; predict the features again."
+        )
 
 
 SPACES = Kinds("a feature space", Space, "neural_recon.features.spaces")

@@ -1,11 +1,25 @@
 """The autoencoders of latent diffusion (Rombach et al. 2022): pictures to scaled latents and back."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL
 
 from neural_recon.core import random_streams
+from neural_recon.models.model_parts import Tensors, load_part
+
+# Names that the attention had in older versions of diffusers, and has in published files.
+OLD_ATTENTION = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
+
+
+def load(folder: Path, device: str | torch.device) -> AutoencoderKL:
+    """The autoencoder of a folder, in float32: in half precision its decoder overflows.
+
+    Raises:
+        InputError: a file is missing, or its tensors have other names or shapes.
+    """
+    return load_part(AutoencoderKL, folder, device=device, renamed=renamed)
 
 
 def encode(
@@ -26,3 +40,14 @@ def encode(
 def decode(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
     """Pictures (n, 3, H, W), clamped to [-1, 1], of scaled latents (n, C, h, w)."""
     return vae.decode(latents / vae.config.scaling_factor, return_dict=False)[0].clamp(-1, 1)
+
+
+def renamed(tensors: Tensors) -> Tensors:
+    """A file's tensors under the names that today's diffusers gives them."""
+    found = {}
+    for name, tensor in tensors.items():
+        if ".attentions." in name:
+            for old, new in OLD_ATTENTION.items():
+                name = name.replace(old, new)
+        found[name] = tensor
+    return found

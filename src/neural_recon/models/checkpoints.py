@@ -23,6 +23,7 @@ from torch import nn
 from neural_recon.core.errors import InputError
 from neural_recon.core.file_kinds import SAFETENSORS, TORCH, explained
 from neural_recon.core.refusals import require_file
+from neural_recon.models.model_folders import weight_files
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -36,10 +37,12 @@ def empty(build: Callable[[], Model]) -> Model:
 def read_tensors(path: str | os.PathLike[str], containing: str = "") -> dict[str, torch.Tensor]:
     """The tensors of a safetensors file or a torch file (state dict), mapped from disk where possible.
 
+    Of an index (`...index.json`) they are those of all the files that it names.
+
     Torch files are read with `weights_only=True`, so none of them can run code.
 
     Args:
-        path: `.safetensors`, or `.bin`, `.pt`, `.pth`, `.th`.
+        path: `.safetensors`, or `.bin`, `.pt`, `.pth`, `.th`, or an index of such files.
         containing: what the names have in them; other tensors are left out.
 
     Raises:
@@ -47,6 +50,12 @@ def read_tensors(path: str | os.PathLike[str], containing: str = "") -> dict[str
     """
     path = Path(path)
     require_file(path, "a file of weights", "found none.")
+    if path.suffix == ".json":
+        return {
+            name: tensor
+            for file in weight_files(path)
+            for name, tensor in read_tensors(file, containing).items()
+        }
     kind = SAFETENSORS if path.suffix == ".safetensors" else TORCH
     try:
         if kind == SAFETENSORS:

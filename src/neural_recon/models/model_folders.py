@@ -13,6 +13,17 @@ from neural_recon.core.texts import read_json
 MOST_LAYERS = 1000  # a model is built layer by layer before its weights are compared with it
 LARGEST = 10**6  # of any other number
 STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
+ENDINGS = (".safetensors", ".bin")
+HALF = ("", ".fp16", ".bf16")  # in the names of weights in half precision
+# folders without weights
+SETTINGS = (
+    "scheduler",
+    "tokenizer",
+    "tokenizer_2",
+    "image_processor",
+    "image_feature_extractor",
+    "feature_extractor",
+)
 
 
 def read_config(folder: str | os.PathLike[str], name: str = "config.json") -> dict[str, Any]:
@@ -72,13 +83,16 @@ def described_by(folder: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def find_weights(folder: str | os.PathLike[str]) -> Path:
-    """The weights file of a model folder: safetensors before .bin, full precision before `.fp16`.
+    """The weights file of a model folder: safetensors before .bin, full precision before half.
+
+    Of weights in several files it is their index (`model.safetensors.index.json`): see `weight_files`.
 
     Raises:
         InputError: there is none.
     """
+    named = [(stem, half, end) for end in ENDINGS for half in HALF for stem in STEMS]
     names = [
-        f"{stem}{half}{end}" for end in (".safetensors", ".bin") for half in ("", ".fp16") for stem in STEMS
+        name for stem, half, end in named for name in (f"{stem}{half}{end}", f"{stem}{end}.index{half}.json")
     ]
     for name in names:
         if is_there(Path(folder) / name, "weights"):
@@ -87,17 +101,39 @@ def find_weights(folder: str | os.PathLike[str]) -> Path:
     raise InputError(f"{folder}: expected a weights file such as {names[0]}, found {found}.")
 
 
+def weight_files(path: str | os.PathLike[str]) -> list[Path]:
+    """The files with the tensors of what `find_weights` found: that file, or those that an index names.
+
+    Raises:
+        InputError: an index that names no files of its own folder.
+    """
+    path = Path(path)
+    if path.suffix != ".json":
+        return [path]
+    index = read_json(path, "the index of a model's weights")
+    places = index.get("weight_map") if isinstance(index, dict) else None
+    names = set(places.values()) if isinstance(places, dict) and places else {None}
+    for name in names:
+        if not isinstance(name, str) or Path(name).name != name or not name.endswith(ENDINGS):
+            raise InputError(
+                f"{path}: expected a weight_map from tensors to files beside it ({' or '.join(ENDINGS)}), "
+                f"found {quoted(name)}; get the file again."
+            )
+    return [path.with_name(name) for name in sorted(map(str, names))]
+
+
 def part_files(folder: Path) -> list[str]:
     """The files of one part of a model folder that a run depends on: its weights and its settings.
 
     A part that is not there yet is named by the weights it should have (Snakemake says so where it needs
     them); parts without weights, such as the tokenizer, may be absent.
     """
-    settings = sorted(str(path) for path in folder.glob("*") if path.suffix in (".json", ".txt"))
-    if folder.name in ("scheduler", "tokenizer", "image_processor", "image_feature_extractor"):
+    settings = sorted(str(path) for path in folder.glob("*") if path.suffix in (".json", ".txt", ".model"))
+    if folder.name in SETTINGS:
         return settings
     try:
-        return [str(find_weights(folder)), *settings]
+        found = find_weights(folder)
     except InputError:
-        stem = "model" if folder.name.endswith("_encoder") else "diffusion_pytorch_model"
+        stem = "model" if "_encoder" in folder.name else "diffusion_pytorch_model"
         return [f"{folder}/{stem}.safetensors", *settings]
+    return [*map(str, weight_files(found)), *settings]

@@ -19,7 +19,7 @@ from neural_recon.models import autoencoders, checkpoints, denoising, model_fold
 from neural_recon.models import diffusion_arguments as arguments
 from neural_recon.models.diffusion_arguments import Given
 from neural_recon.models.dual_unet import Contexts, DualUNet
-from neural_recon.models.model_parts import Memory, ModelParts, Tensors, load_part, load_scheduler
+from neural_recon.models.model_parts import Memory, ModelParts, load_scheduler
 
 # What a folder's scheduler configuration leaves open is as published.
 PUBLISHED_SCHEDULE = {
@@ -34,8 +34,6 @@ PUBLISHED_SCHEDULE = {
 LEAD = 1
 # The side of the latents where a configuration leaves it open.
 PUBLISHED_SAMPLE_SIZE = 64
-# Names that the autoencoder's attention had in older versions of diffusers.
-OLD_ATTENTION = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
 
 
 class DualGuidedPipeline:
@@ -93,7 +91,7 @@ class DualGuidedPipeline:
             unet = checkpoints.empty(lambda: DualUNet(config))
         unet.load(folder, dtype, home)
         unet.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack it
-        vae = load_part(AutoencoderKL, folder / "vae", device=home, renamed=_renamed)
+        vae = autoencoders.load(folder / "vae", home)
         scheduler = load_scheduler(DDIMScheduler, folder / "scheduler", PUBLISHED_SCHEDULE)
         return cls(unet, vae, scheduler, device, memory)
 
@@ -284,13 +282,3 @@ class DualGuidedPipeline:
         size = self.unet.image_unet.config.sample_size or PUBLISHED_SAMPLE_SIZE
         sides = (size, size) if base is None else (side // self.scale_factor for side in base.shape[2:])
         return (self.vae.config.latent_channels, *sides)
-
-
-def _renamed(tensors: Tensors) -> Tensors:
-    renamed = {}
-    for name, tensor in tensors.items():
-        if ".attentions." in name:
-            for old, new in OLD_ATTENTION.items():
-                name = name.replace(old, new)
-        renamed[name] = tensor
-    return renamed

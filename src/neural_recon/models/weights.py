@@ -22,9 +22,8 @@ TABLE = Path("config/weights.yaml")  # in the project's folder
 MODELS = Path("resources/models")  # in the folder the workflow runs in
 HUB = "hub:"
 GENERATOR = "shi-labs/versatile-diffusion"  # on the hub, and in the table
-PARTS = ("image_unet", "text_unet", "vae", "image_encoder")  # of its folder; a recipe may do without some
 WEIGHTS = (".pth", ".pt", ".ckpt", ".th", ".bin", ".safetensors", ".tar")  # endings
-PROCESSORS = ("image_processor", "image_feature_extractor")
+PROCESSORS = ("image_processor", "image_feature_extractor", "feature_extractor")
 
 
 class Row(BaseModel):
@@ -50,6 +49,7 @@ class Entry(Row):
     source: str = Field(pattern=rf"^({HUB}[^/]+/[^/]+|https?://.+/)$")
     revision: str | None = None
     licence: str
+    terms: str | None = None
     recipes: list[str]
     files: list[File] = Field(min_length=1)
 
@@ -125,7 +125,7 @@ def locate(
         if kind == "folder" and parts:
             _check_layout(place, path, parts)
     if kind == "file" and wanted == "folder":
-        raise _single_file(place, path)
+        raise _single_file(place, path, parts)
     if wanted and kind != wanted:
         within = sorted(file.name for file in path.glob("*") if file.suffix in WEIGHTS)[:5]
         such = f" (there are {', '.join(within)})" if within else ""
@@ -136,16 +136,16 @@ def locate(
 def _check_layout(place: str, folder: Path, parts: Collection[str]) -> None:
     """Raise an InputError where a folder has the single-file weights, and none of diffusers' parts."""
     single = sorted(file for file in folder.glob("*") if file.suffix in WEIGHTS and file.stem not in STEMS)
-    if single and not any((folder / part).is_dir() for part in parts):
-        raise _single_file(place, single[0])
+    if single and not any((folder / part).exists() for part in parts):
+        raise _single_file(place, single[0], parts)
 
 
-def _single_file(place: str, path: Path) -> InputError:
+def _single_file(place: str, path: Path, parts: Collection[str]) -> InputError:
     return InputError(
         f"{place}: expected a folder, found the file {path} ({look(path).text}): single files, such as "
-        f"vd-four-flow-v1-0 of the first release, are not read; name {GENERATOR}, which is fetched, or a "
-        f"folder in the layout of diffusers ({', '.join(PARTS)}, ...): hf download {GENERATOR} --local-dir "
-        "FOLDER."
+        f"sd-v1-4.ckpt or vd-four-flow-v1-0.pth, are not read; name an entry of {TABLE}, which is fetched, "
+        f"or a folder in the layout of diffusers ({', '.join(parts)}, ...): hf download OWNER/NAME "
+        "--local-dir FOLDER."
     )
 
 
@@ -164,16 +164,32 @@ def model_files(value: str, table: Table, parts: Sequence[str]) -> list[str]:
         return [str(_place(value, file)) for file in table[value].files] if value in table else [value]
     if value in table:
         return [str(_place(value, f)) for part in parts for f in files_read(table[value], (part,))]
-    return [path for part in _folders(parts) for path in part_files(Path(value) / part)]
+    return [path for part in _folders(parts) for path in _local_files(Path(value) / part)]
+
+
+def _local_files(part: Path) -> list[str]:
+    return [str(part)] if part.suffix in WEIGHTS else part_files(part)
 
 
 def files_read(entry: Entry, parts: Collection[str] = ()) -> list[File]:
-    """The files of some parts of an entry; all without any."""
-    return [f for f in entry.files if not parts or f.path.split("/")[0] in _folders(parts)]
+    """The files of some parts of an entry, folders or single files; all without any."""
+    wanted = tuple(f"{part}/" for part in _folders(parts))
+    return [f for f in entry.files if not parts or f"{f.path}/".startswith(wanted)]
 
 
 def _folders(parts: Iterable[str]) -> list[str]:
-    return [name for part in parts for name in (PROCESSORS if part == PROCESSORS[0] else (part,))]
+    names = {part: PROCESSORS if Path(part).name == PROCESSORS[0] else (Path(part).name,) for part in parts}
+    return [str(Path(part).with_name(name)) for part in parts for name in names[part]]
+
+
+def terms(places: Iterable[str], table: Table) -> list[str]:
+    """What is to be known before files at `places` below resources/models are fetched, a line per entry."""
+    owners = {place.split("/")[0] for place in places}
+    return [
+        f"{name}: {entry.terms}"
+        for name, entry in table.items()
+        if entry.terms and entry_folder(name).name in owners
+    ]
 
 
 def missing(files: Iterable[str | Path], table: Table) -> dict[str, File]:

@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from neural_recon.demo.training.loop import Schedule, fit
-from neural_recon.models.clip import CLIP_MEAN, CLIP_STD
+from neural_recon.models.encoder_parts import CLIP_MEAN, CLIP_STD
 
 SCHEDULE = Schedule(steps=1000, learning_rate=1e-3, batch=256, weight_decay=0.01)
 WORDS = 1000  # size of the vocabulary, letters included

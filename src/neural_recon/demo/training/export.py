@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 
 from neural_recon.core.files import atomic, write_text
 from neural_recon.demo.training import autoencoder, clip, generator, vdvae
-from neural_recon.models.clip import CLIP_MEAN, CLIP_STD
 from neural_recon.models.dual_unet import DualUNet
+from neural_recon.models.encoder_parts import CLIP_MEAN, CLIP_STD
 from neural_recon.models.versatile import PUBLISHED_SCHEDULE
 
 

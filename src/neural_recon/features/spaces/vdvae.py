@@ -10,9 +10,8 @@ from PIL import Image
 from pydantic import Field
 
 from neural_recon.core import random_streams
-from neural_recon.core.errors import InputError
 from neural_recon.core.texts import read_json
-from neural_recon.features.space import Space, blocks
+from neural_recon.features.space import Space, blocks, require_finite
 from neural_recon.models import weights
 
 
@@ -62,12 +61,7 @@ class Vdvae(Space):
         Raises:
             InputError: latents that are not finite, which would be decoded to pictures of nothing.
         """
-        wrong = int((~np.isfinite(values).all(axis=1)).sum())
-        if wrong:
-            raise InputError(
-                f"base images: expected latents of finite numbers, found others in {wrong} of "
-                f"{len(values)} rows; predict the features again."
-            )
+        require_finite(values)
         return np.asarray(self.model.decode(values.astype(np.float32)))
 
     @classmethod

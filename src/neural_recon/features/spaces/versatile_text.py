@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from neural_recon.features.space import Space
+from neural_recon.features.space import Space, caption_means
 from neural_recon.models.model_folders import settings_of
 
 
@@ -36,10 +36,7 @@ class VersatileText(Space):
 
     def encode(self, batch: Sequence[Sequence[str]], image_ids: np.ndarray) -> np.ndarray:  # noqa: ARG002
         """An image without captions gets the context of the empty caption; mark it as missing."""
-        counts = [max(1, len(texts)) for texts in batch]
-        tokens = self.clip.text([text for texts in batch for text in (texts or [""])])
-        starts = np.cumsum([0, *counts[:-1]])
-        means = np.add.reduceat(tokens, starts, axis=0) / np.array(counts, np.float32)[:, None, None]
+        means = caption_means(batch, self.clip.text)
         self.parts = [means.shape[2]] * means.shape[1]
         return means.reshape(len(means), -1)
 

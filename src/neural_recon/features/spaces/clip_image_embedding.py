@@ -1,0 +1,55 @@
+"""CLIP's embedding of pictures, not normalised: what guides unCLIP models and image-prompt adapters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from neural_recon.features.space import Space, blocks
+from neural_recon.models.model_folders import settings_of
+
+
+class ClipImageEmbedding(Space):
+    """One embedding per picture: 768 (ViT-L), 1,024 (ViT-H) or 1,280 values (ViT-bigG)."""
+
+    class Settings(Space.Settings):
+        """CLIP's embedding of pictures."""
+
+        weights: str = Field(
+            description="A name in config/weights.yaml, or a folder with the encoder and its processor."
+        )
+        encoder: str = Field("image_encoder", description="The folder of the encoder in that of the weights.")
+
+    title = "CLIP image embedding"
+    part = "embedding"
+    summary = 1
+
+    def __init__(self, name: str, settings: Any, seed: int) -> None:
+        from neural_recon.models import loading
+        from neural_recon.models.clip_images import ClipImages
+
+        super().__init__(name, settings, seed)
+        self.clip = ClipImages.from_folder(Path(settings.weights) / settings.encoder, loading.device())
+
+    def encode(self, batch: np.ndarray, image_ids: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        values = np.concatenate([self.clip.embedding(batch[part]) for part in blocks(len(batch))])
+        self.parts = [values.shape[1]]
+        return values
+
+    @classmethod
+    def parts_read(cls, settings: Any) -> tuple[str, ...]:
+        return settings.encoder, str(Path(settings.encoder).with_name("image_processor"))
+
+    @classmethod
+    def check(cls, name: str, settings: Any) -> None:  # noqa: ARG003
+        from neural_recon.models import loading
+        from neural_recon.models.clip_images import ClipImages
+
+        ClipImages.from_folder(Path(settings.weights) / settings.encoder, loading.META)
+
+    @classmethod
+    def sizes(cls, settings: Any) -> tuple[int, int]:
+        return settings_of(Path(settings.weights) / settings.encoder).get("projection_dim", 768), 0

@@ -1,0 +1,72 @@
+"""States of a CLIP text encoder, token by token: what guides Stable Diffusion and Stable Cascade."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from neural_recon.features.space import Space, averaged
+from neural_recon.models.model_folders import settings_of
+
+
+class ClipTextStates(Space):
+    """The mean over an image's captions, token by token."""
+
+    class Settings(Space.Settings):
+        """States of a CLIP text encoder."""
+
+        weights: str = Field(
+            description="A name in config/weights.yaml, or a folder with the encoder and its tokenizer."
+        )
+        encoder: Literal["text_encoder", "text_encoder_2"] = Field(
+            "text_encoder", description="The folder of the encoder in that of the weights."
+        )
+        layer: Literal["last", "unnormed", "penultimate"] = Field(
+            "last",
+            description="Whose states: last (of texts after the final norm), unnormed (of texts, last before "
+            "that norm) or penultimate.",
+        )
+        mask: bool = Field(False, description="Whether the padding of a caption is hidden from its tokens.")
+
+    title = "CLIP text states"
+    part = "token"
+    reads = "captions"
+
+    def __init__(self, name: str, settings: Any, seed: int) -> None:
+        from neural_recon.models import loading
+
+        super().__init__(name, settings, seed)
+        self.model = _load(settings, loading.device())
+
+    def encode(self, batch: Sequence[Sequence[str]], image_ids: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        """An image without captions gets the states of the empty caption; mark it as missing."""
+        means = averaged(batch, self.model.states)
+        self.parts = [means.shape[2]] * means.shape[1]
+        return means.reshape(len(means), -1)
+
+    @classmethod
+    def parts_read(cls, settings: Any) -> tuple[str, ...]:
+        return settings.encoder, settings.encoder.replace("text_encoder", "tokenizer")
+
+    @classmethod
+    def check(cls, name: str, settings: Any) -> None:  # noqa: ARG003
+        from neural_recon.models import loading
+
+        _load(settings, loading.META)
+
+    @classmethod
+    def sizes(cls, settings: Any) -> tuple[int, int]:
+        found = settings_of(Path(settings.weights) / settings.encoder)
+        return found.get("max_position_embeddings", 77) * found.get("hidden_size", 768), 0
+
+
+def _load(settings: Any, device: Any) -> Any:
+    from neural_recon.models.text_states import ClipTextStates
+
+    return ClipTextStates.from_folder(
+        Path(settings.weights), device, settings.encoder, settings.layer, settings.mask
+    )

@@ -1,0 +1,140 @@
+"""CLIP's encoder of pictures (Radford et al. 2021): its embedding, and the states of its tokens.
+
+Pictures are prepared here, on 8-bit values, as processors of other versions rescale or resize in other ways.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from neural_recon.models import model_folders
+from neural_recon.models.encoder_parts import (
+    CLIP_MEAN,
+    CLIP_STD,
+    configured,
+    load_encoder,
+    pixel_statistics,
+    whole,
+)
+
+Layer = Literal["last", "penultimate"]
+
+
+class ClipImages:
+    """Pictures are uint8 (n, H, W, 3), square, and all results float32.
+
+    Args:
+        image_encoder: in evaluation mode.
+        mean, std: of the pixels in [0, 1], one per channel.
+        resize: a side in pixels that pictures are first brought to (bilinear); None: none.
+    """
+
+    def __init__(
+        self,
+        image_encoder: CLIPVisionModelWithProjection,
+        mean: Sequence[float] = CLIP_MEAN,
+        std: Sequence[float] = CLIP_STD,
+        resize: int | None = None,
+    ):
+        self.image_encoder = image_encoder
+        self.mean = np.asarray(mean, np.float32)
+        self.std = np.asarray(std, np.float32)
+        self.image_size = whole("image_size", image_encoder.config.image_size)
+        self.resize = resize
+
+    @classmethod
+    def from_folder(cls, folder: Path, device: torch.device) -> ClipImages:
+        """The encoder of a folder, with the processor beside it, if there is one.
+
+        Raises:
+            InputError: a file is missing or not what it must be, or the processor is for another image size.
+        """
+        encoder = load_image_encoder(folder, device)
+        with model_folders.described_by(folder):
+            image_size = whole("image_size", encoder.config.image_size)
+        return cls(encoder, *pixel_statistics(folder.parent, image_size))
+
+    def embedding(self, images_uint8: np.ndarray, batch: int = 32, prepared: bool = False) -> np.ndarray:
+        """CLIP's embedding of pictures, (n, dim), not normalised.
+
+        `prepared` pictures have the encoder's size already, in whatever way they came to it.
+        """
+        return over(images_uint8, batch, lambda part: self._embed(part, prepared))
+
+    def states(
+        self, images_uint8: np.ndarray, layer: Layer = "last", unit_length: bool = False, batch: int = 32
+    ) -> np.ndarray:
+        """The states (n, tokens, dim) of all tokens of pictures, the class token first.
+
+        Args:
+            images_uint8: the pictures.
+            layer: the last one, before the norm that only the class token passes; or the one before it.
+            unit_length: divide each token by its length.
+            batch: pictures that are computed at once.
+        """
+        return over(images_uint8, batch, lambda part: self._states(part, layer, unit_length))
+
+    def pixels(self, images_uint8: np.ndarray) -> torch.Tensor:
+        """The encoder's input (n, 3, S, S): resized by PIL on 8 bit, bicubic to S, then normalised."""
+        images = np.asarray(images_uint8)
+        if (
+            images.dtype != np.uint8
+            or images.ndim != 4
+            or images.shape[1] != images.shape[2]
+            or images.shape[3] != 3
+        ):
+            raise ValueError(f"images: expected uint8 (n, H, H, 3), found {images.dtype} {images.shape}")
+        prepared = []
+        for image in map(Image.fromarray, images):
+            if self.resize is not None:
+                image = image.resize((self.resize, self.resize), Image.Resampling.BILINEAR)
+            prepared.append(
+                np.asarray(image.resize((self.image_size, self.image_size), Image.Resampling.BICUBIC))
+            )
+        return self.normalised(np.stack(prepared))
+
+    def normalised(self, prepared: np.ndarray) -> torch.Tensor:
+        """The encoder's input (n, 3, S, S) from pictures of its size, uint8 (n, S, S, 3)."""
+        size = self.image_size
+        if prepared.dtype != np.uint8 or prepared.shape[1:] != (size, size, 3):
+            raise ValueError(
+                f"images: expected uint8 (n, {size}, {size}, 3), found {prepared.dtype} {prepared.shape}"
+            )
+        scaled = (prepared.astype(np.float32) / 255 - self.mean) / self.std
+        return torch.from_numpy(scaled.transpose(0, 3, 1, 2).copy())
+
+    @torch.no_grad()
+    def _embed(self, images: np.ndarray, prepared: bool) -> torch.Tensor:
+        model = self.image_encoder
+        pixels = self.normalised(images) if prepared else self.pixels(images)
+        return model(pixel_values=pixels.to(model.device, model.dtype)).image_embeds
+
+    @torch.no_grad()
+    def _states(self, images: np.ndarray, layer: Layer, unit_length: bool) -> torch.Tensor:
+        model = self.image_encoder
+        pixels = self.pixels(images).to(model.device, model.dtype)
+        wanted = {"last": -1, "penultimate": -2}[layer]
+        states = model.vision_model(pixel_values=pixels, output_hidden_states=True).hidden_states[wanted]
+        return states / states.norm(dim=-1, keepdim=True) if unit_length else states
+
+
+def load_image_encoder(folder: Path, device: torch.device) -> CLIPVisionModelWithProjection:
+    """CLIP's encoder of pictures in a folder; errors as of `load_encoder`."""
+    return load_encoder(
+        lambda config: CLIPVisionModelWithProjection(configured(CLIPVisionConfig, config)), folder, device
+    )
+
+
+def over(items: Any, batch: int, encode: Callable[[Any], torch.Tensor]) -> np.ndarray:
+    """What `encode` gives for all items, `batch` of them at a time, float32 on the CPU."""
+    if not len(items):
+        raise ValueError("expected at least one item, found none")
+    parts = [encode(items[start : start + batch]) for start in range(0, len(items), batch)]
+    return torch.cat([part.float().cpu() for part in parts]).numpy()
