@@ -51,14 +51,15 @@ class StableDiffusion(Diffusion):
     encoders: ClassVar = {"weights": ("text_encoder", "tokenizer")}
 
     def load(self, home: torch.device, dtype: torch.dtype) -> Mapping[str, torch.nn.Module]:
-        from diffusers import AutoencoderKL, UNet2DConditionModel
+        from diffusers import UNet2DConditionModel
 
+        from neural_recon.models import autoencoders
         from neural_recon.models.model_parts import load_part
 
         folder = Path(self.settings.weights)
         return {
             "unet": load_part(UNet2DConditionModel, folder / "unet", dtype, home),
-            "vae": load_part(AutoencoderKL, folder / "vae", device=home),
+            "vae": autoencoders.load(folder / "vae", home),
         }
 
     def scheduler(self) -> Any:
