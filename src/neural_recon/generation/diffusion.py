@@ -193,7 +193,7 @@ class Diffusion(Generator):
 
 
 class LatentDiffusion(Diffusion):
-    """A network and an autoencoder of diffusers in one folder (Rombach et al. 2022), as most models have them.
+    """A network and an autoencoder of diffusers in one folder, as most models since Rombach et al. (2022).
 
     Attributes:
         network_class: the network's name in diffusers.

@@ -63,7 +63,7 @@ class PixArt(LatentDiffusion):
                 "pictures (use_additional_conditions false, PixArt-Sigma), found one that is; name another."
             )
         # the table of positions is in no file, but computed where a model is built
-        built = PixArtTransformer2DModel.from_config({**self._config(self.network), "num_layers": 0})
+        built = PixArtTransformer2DModel.from_config({**self.config(self.network), "num_layers": 0})
         transformer.pos_embed.pos_embed = built.pos_embed.pos_embed.to(home)
         return parts
 
@@ -74,7 +74,9 @@ class PixArt(LatentDiffusion):
 
         folder = Path(self.settings.weights) / "scheduler"
         found = load_scheduler(DPMSolverMultistepScheduler, folder, PUBLISHED_SCHEDULE)
-        return DDIMScheduler.from_config({**found.config, **DDIM}) if self.settings.solver == "ddim" else found
+        return (
+            DDIMScheduler.from_config({**found.config, **DDIM}) if self.settings.solver == "ddim" else found
+        )
 
     def widths(self) -> Mapping[str, int]:
         return {"text": self.parts[self.network].config.caption_channels}
