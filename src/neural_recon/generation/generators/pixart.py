@@ -74,9 +74,8 @@ class PixArt(LatentDiffusion):
 
         folder = Path(self.settings.weights) / "scheduler"
         found = load_scheduler(DPMSolverMultistepScheduler, folder, PUBLISHED_SCHEDULE)
-        return (
-            DDIMScheduler.from_config({**found.config, **DDIM}) if self.settings.solver == "ddim" else found
-        )
+        ddim = self.settings.solver == "ddim"
+        return DDIMScheduler.from_config({**found.config, **DDIM}) if ddim else found
 
     def widths(self) -> Mapping[str, int]:
         return {"text": self.parts[self.network].config.caption_channels}
