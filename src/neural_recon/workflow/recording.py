@@ -151,8 +151,12 @@ def _begin(
     read: Iterable[tuple[str, Path]],
     kept: int,
 ) -> Job:
-    results = Path(config.get("pathvars", {}).get("results", "results")).absolute()
-    written = [Path(path).absolute() for path in outputs]
+    places, written = config.get("pathvars", {}), [Path(path).absolute() for path in outputs]
+    results = Path(places.get("results", "results")).absolute()
+    # of a recipe in a comparison: what others take, too, is recorded with the results that all share
+    shared = Path(places.get("shared", results)).absolute()
+    if all(path.is_relative_to(shared) and not path.is_relative_to(results) for path in written):
+        results = shared
     names = [path.relative_to(results).as_posix() for path in written if path.is_relative_to(results)]
     seen = [(name, path, path.stat()) for name, path in read]
     started, clock = datetime.now(UTC), time.monotonic()

@@ -52,6 +52,27 @@ def _look_again(scheduler: Any, delay: float) -> None:
     timer.start()
 
 
+def extend_settings(workflow: Any, module: str) -> None:
+    """Have what a profile or the command line says of rules hold for the same rules of a module, too: their
+    groups, threads and resources.
+
+    Snakemake finds these by a rule's name, which in a module has the module's name before it.
+
+    Args:
+        workflow: Snakemake's.
+        module: its name, before which its rules have nothing else.
+    """
+    sections = (
+        (workflow.group_settings, "overwrite_groups"),
+        (workflow.resource_settings, "overwrite_threads"),
+        (workflow.resource_settings, "overwrite_resources"),
+    )
+    for settings, name in sections:
+        said = dict(getattr(settings, name))
+        setattr(settings, name, {**{f"{module}{rule}": value for rule, value in said.items()}, **said})
+        vars(settings).pop(f"_parsed_{name}", None)  # it keeps what it was read as
+
+
 def name_sources_by_digest() -> None:
     """Have the cache that folders share know files of this machine by their digest.
 
