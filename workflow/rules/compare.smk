@@ -18,20 +18,11 @@ for recipe in recipes.modules(RECIPES):
 
 def compared(path):
     """A result of every subject and recipe, recipe by recipe, as an input."""
-
-    def paths(wildcards):
-        if not RECIPES:
-            raise WorkflowError(
-                "recipes: expected recipes to compare, found none; name some, as in "
-                "snakemake compare --config recipes='[brain_diffuser, contexts_only]'."
-            )
-        return [
-            f"{recipe.config.results}/{path}".replace("{subject}", subject)
-            for recipe in RECIPES
-            for subject in CONFIG.subjects
-        ]
-
-    return paths
+    return [
+        f"{recipe.config.results}/{path}".replace("{subject}", subject)
+        for recipe in RECIPES
+        for subject in CONFIG.subjects
+    ]
 
 
 rule recipes:
@@ -62,6 +53,16 @@ rule recipes:
         "../scripts/recipes.py"
 
 
+def compare_page(wildcards):
+    """The page on all recipes, if the configuration names any."""
+    if not RECIPES:
+        raise WorkflowError(
+            "recipes: expected recipes to compare, found none; name some, as in "
+            "snakemake compare --config recipes='[brain_diffuser, contexts_only]'."
+        )
+    return f"<results>/{recipes.FOLDER}/recipes.html"
+
+
 rule compare:
     input:
-        f"<results>/{recipes.FOLDER}/recipes.html",
+        compare_page,

@@ -1,8 +1,6 @@
 # Features belong to stimuli: the shared images once for all subjects, each subject's own once. Those that a recipe in
 # a comparison does not find with another one lie where all recipes find them.
-FEATURES = (
-    f"<shared>/{recipes.FOLDER}/features/{{digest}}" if SHARED else "<results>/features"
-)
+FEATURES = "<shared>/features/{digest}" if SHARED else "<results>/features"
 
 
 rule features:

@@ -36,22 +36,20 @@ def build(
         pictures: what was seen.
     """
     subjects = list(dict.fromkeys(subject for _, subject in files))
-    metrics = tables.in_order(scores.loc[scores["mean"].notna(), "metric"])
+    ours = scores[scores["source"] == HERE]
+    metrics = tables.in_order(ours.loc[ours["mean"].notna(), "metric"])
     score = HEADLINE if HEADLINE in metrics else metrics[0]
     shown = {subject: _cards(subject, list(about), images, files, pictures, score) for subject in subjects}
-    ours = scores[scores["source"] == HERE]
     content: dict[str, Any] = {
         "title": "Recipes side by side",
         "scripts": "",
         "demo": simulated,
         "about": about,
-        "subjects": subjects,
-        "metrics": [(words.heading(metric), better(metric)) for metric in metrics],
+        "metrics": [(words.metric_short(metric), better(metric)) for metric in metrics],
+        # the mean of several subjects first
         "tables": [
-            (subject, _rows(ours[ours["subject"] == subject], metrics))
-            for subject in dict.fromkeys(ours["subject"])
+            (who, rows) for who in (MEAN, *subjects) if (rows := _rows(ours[ours["subject"] == who], metrics))
         ],
-        "mean": MEAN,
         "published": _published(scores[scores["source"] != HERE], metrics),
         "tests": [(subject, _tested(tests[tests["subject"] == subject], metrics)) for subject in subjects],
         "pairs": len(tests[["first", "second"]].drop_duplicates()),

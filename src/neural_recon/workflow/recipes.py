@@ -101,7 +101,7 @@ def recipes(raw: Mapping[str, Any], config: Config, folder: Path) -> list[Recipe
         digests = {space: digest(space, run) for space in run.spaces}
         makes = sorted(set(digests.values()) - set(places))
         for space, key in digests.items():
-            places.setdefault(key, f"{results}/{FOLDER}/features/{key}/{space}")
+            places.setdefault(key, f"{results}/features/{key}/{space}")
         shared = Shared({space: places[key] for space, key in digests.items()}, makes)
         found.append(Recipe(name, run, shared))
     return found
