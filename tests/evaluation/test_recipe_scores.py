@@ -39,7 +39,7 @@ def summary(subject, mean):
         {"subject": subject, "variant": variant, "picture": picture, "metric": "pixcorr", "n": 8,
          "mean": mean + shift, "ci_low": mean - 0.1, "ci_high": mean + 0.1, "shuffled": 0.01, "p": 0.002,
          "better": "higher", "not_measured": ""}
-        for variant, picture, shift in (("decoded", "final", 0), ("decoded", "base", 3), ("seed1", "final", 5))
+        for variant, picture, shift in (("decoded", "final", 0), ("decoded", "base", 3))
     ]  # fmt: skip
     none = {**rows[0], "metric": "swav_distance", "mean": np.nan, "not_measured": "no weights named"}
     return pd.DataFrame([*rows, none])

@@ -1,7 +1,7 @@
 # Recipes on the same responses, in one table and one gallery: snakemake compare --config recipes='[one, two]'
 # Every recipe but the configuration's own is this workflow again, as a module (docs/comparing.md).
 for recipe in recipes.modules(RECIPES):
-    module_name = f"{recipe.name}__"
+    module_name = f"{recipe.name}{snakemake_internals.SEPARATOR}"
     snakemake_internals.extend_settings(workflow, module_name)
 
     module:
@@ -33,10 +33,10 @@ rule recipes:
         responses=expand("<results>/responses/{subject}.h5", subject=CONFIG.subjects),
         summaries=compared("scores/{subject}/summary.tsv"),
     output:
-        page=f"<results>/{recipes.FOLDER}/recipes.html",
-        scores=f"<results>/{recipes.FOLDER}/scores.tsv",
-        tests=f"<results>/{recipes.FOLDER}/tests.tsv",
-        images=f"<results>/{recipes.FOLDER}/images.tsv",
+        page="<results>/compare/recipes.html",
+        scores="<results>/compare/scores.tsv",
+        tests="<results>/compare/tests.tsv",
+        images="<results>/compare/images.tsv",
     localrule: True
     resources:
         mem_mb=growing(2000),
@@ -60,7 +60,7 @@ def compare_page(wildcards):
             "recipes: expected recipes to compare, found none; name some, as in "
             "snakemake compare --config recipes='[brain_diffuser, contexts_only]'."
         )
-    return f"<results>/{recipes.FOLDER}/recipes.html"
+    return "<results>/compare/recipes.html"
 
 
 rule compare:

@@ -13,6 +13,7 @@ from snakemake.scheduling.job_scheduler import JobScheduler
 
 from neural_recon.workflow import fingerprints
 
+SEPARATOR = "__"  # in the names of a module's rules
 METHOD = "_schedule_reevalutation"  # as it is spelt there
 
 
@@ -60,7 +61,7 @@ def extend_settings(workflow: Any, module: str) -> None:
 
     Args:
         workflow: Snakemake's.
-        module: its name, before which its rules have nothing else.
+        module: what its rules' names begin with; ends with `SEPARATOR`.
     """
     sections = (
         (workflow.group_settings, "overwrite_groups"),
@@ -69,7 +70,8 @@ def extend_settings(workflow: Any, module: str) -> None:
     )
     for settings, name in sections:
         said = dict(getattr(settings, name))
-        setattr(settings, name, {**{f"{module}{rule}": value for rule, value in said.items()}, **said})
+        own = {rule: value for rule, value in said.items() if SEPARATOR not in rule}
+        setattr(settings, name, {**{f"{module}{rule}": value for rule, value in own.items()}, **said})
         vars(settings).pop(f"_parsed_{name}", None)  # it keeps what it was read as
 
 
