@@ -55,11 +55,7 @@ rule recipes:
 
 def compare_page(wildcards):
     """The page on all recipes, if the configuration names any."""
-    if not RECIPES:
-        raise WorkflowError(
-            "recipes: expected recipes to compare, found none; name some, as in "
-            "snakemake compare --config recipes='[brain_diffuser, contexts_only]'."
-        )
+    recipes.check(RECIPES)
     return "<results>/compare/recipes.html"
 
 

@@ -33,7 +33,7 @@ def code_of_space(name):
 def feature_files(wildcards, space=None):
     """The chunks with the features of a subject's images."""
     space = space or wildcards.space
-    folder = SHARED.features[space] if SHARED else f"<results>/features/{space}"
+    folder = SHARED.features[space] if SHARED else Path("<results>/features", space)
     return [
         f"{folder}/{chunk.name}.h5" for chunk in PLAN.feature_chunks(wildcards.subject)
     ]

@@ -50,7 +50,7 @@ class Config(Section):
     seed: int = Field(0, ge=0, description="Seeds folds, draws and the noise of every picture.")
     recipe: str = Field(description="A published decoder: NAME of config/recipes/NAME.yaml, or a path.")
     recipes: list[str] = Field(
-        [], description="Recipes that `snakemake compare` compares, as `recipe` names one."
+        [], description="Recipes that the target `compare` puts side by side, named like `recipe`."
     )
     dataset: Annotated[DataSet.Settings, DATA_SETS]
     subjects: dict[Name, Annotated[DataSet.Subject, SUBJECTS]] = Field(

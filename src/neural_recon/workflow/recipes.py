@@ -117,3 +117,12 @@ def digest(space: str, config: Config) -> str:
 def modules(found: Sequence[Recipe]) -> list[Recipe]:
     """Those that run as modules."""
     return [recipe for recipe in found if recipe.shared is not None]
+
+
+def check(found: Sequence[Recipe]) -> None:
+    """Raise an InputError where there is nothing to compare."""
+    if not found:
+        raise InputError(
+            "recipes: expected recipes to compare, found none; name some in the configuration, or by "
+            "--config recipes='[brain_diffuser, contexts_only]'."
+        )
