@@ -54,8 +54,14 @@ class Recipe:
 
     @property
     def moved(self) -> dict[str, str]:
-        """What of its folder lies elsewhere: beginnings of paths as rules write them."""
-        return {f"<results>/{path}": f"<shared>/{path}" for path in SHARED}
+        """What of its folder lies elsewhere: beginnings of paths, as rules write them, and as Snakemake has
+        filled them in where a function gives them."""
+        places = self.config.pathvars
+        return {
+            f"{own}/{path}": f"{shared}/{path}"
+            for own, shared in (("<results>", "<shared>"), (places["results"], places["shared"]))
+            for path in SHARED
+        }
 
     @property
     def about(self) -> str:
