@@ -34,8 +34,10 @@ def code_of_space(name):
 def feature_files(wildcards, space=None):
     """The chunks with the features of a subject's images."""
     space = space or wildcards.space
-    chunks = PLAN.feature_chunks(wildcards.subject)
-    return [f"<results>/features/{space}/{chunk.name}.h5" for chunk in chunks]
+    folder = SHARED.features[space] if SHARED else Path("<results>/features", space)
+    return [
+        f"{folder}/{chunk.name}.h5" for chunk in PLAN.feature_chunks(wildcards.subject)
+    ]
 
 
 def features_by_space(wildcards):

@@ -113,8 +113,12 @@ def begin_command(
         inputs: files by what they are to the command. Those that are not there are passed over: who reads
             them says so.
     """
-    results = Path(config.get("pathvars", {}).get("results", "results")).absolute()
-    written = [Path(path).absolute() for path in outputs]
+    places, written = config.get("pathvars", {}), [Path(path).absolute() for path in outputs]
+    results = Path(places.get("results", "results")).absolute()
+    # of a recipe in a comparison: what others take, too, is recorded with the results that all share
+    shared = Path(places.get("shared", results)).absolute()
+    if all(path.is_relative_to(shared) and not path.is_relative_to(results) for path in written):
+        results = shared
     names = [path.relative_to(results).as_posix() for path in written if path.is_relative_to(results)]
     files = {Path(path): name for name, paths in inputs.items() for path in paths}
     read = [(name, path, path.stat()) for path, name in files.items() if path.exists()]

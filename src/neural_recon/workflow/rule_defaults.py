@@ -23,20 +23,22 @@ def complete(workflow: Any, project: Path, untimed: Collection[str]) -> None:
             neither benchmark nor code: what is there is never fetched again.
     """
     rules, scripts = project / "workflow/rules", project / "workflow/scripts"
-    for rule in workflow.rules:
+    # those of this workflow, not of modules that it uses; of a module by their names in its files
+    for rule in sorted(workflow.modifier.rules, key=lambda rule: rule.name):
+        named = rule.name.removeprefix(workflow.modifier.namespace or "")
         # without output where the configuration asks for nothing of it
         if rule.script is None or not rule.output or not Path(rule.snakefile).is_relative_to(rules):
             continue
         of = _file_name(rule)
         rule.log_modifier = rule.benchmark_modifier = rule.output_modifier
         if not rule.log:
-            rule.set_log(f"<logs>/{rule.name}/{of}.log" if of else f"<logs>/{rule.name}.log")
+            rule.set_log(f"<logs>/{named}/{of}.log" if of else f"<logs>/{named}.log")
         if rule.conda_env is None:
             rule.conda_env = str(project / "envs/environment.yaml")
         if "download" in rule.resources:
             continue
-        if not rule.cache.output and rule.name not in untimed:
-            rule.benchmark = f"<benchmarks>/{rule.name}/{of or 'all'}.tsv"
+        if not rule.cache.output and named not in untimed:
+            rule.benchmark = f"<benchmarks>/{named}/{of or 'all'}.tsv"
         # computed for the rules that a job asks for, not for all of them
         rule.set_params(code=lambda _wildcards, script=scripts / Path(rule.script).name: code(script))
 

@@ -11,6 +11,8 @@ from snakemake.io import _IOFile
 
 from neural_recon.workflow import fingerprints
 
+SEPARATOR = "__"  # in the names of a module's rules
+
 
 def quote_interpreter() -> None:
     """Have scripts start where the interpreter's folder has a space in its name.
@@ -31,6 +33,28 @@ def without_timers(scheduler: Any) -> None:
     limit = scheduler.job_rate_limiter
     if limit is not None and (limit.max_jobs, limit.timespan) == (100, 1):
         scheduler.job_rate_limiter = None
+
+
+def extend_settings(workflow: Any, module: str) -> None:
+    """Have what a profile or the command line says of rules hold for the same rules of a module, too: their
+    groups, threads and resources.
+
+    Snakemake finds these by a rule's name, which in a module has the module's name before it.
+
+    Args:
+        workflow: Snakemake's.
+        module: what its rules' names begin with; ends with `SEPARATOR`.
+    """
+    sections = (
+        (workflow.group_settings, "overwrite_groups"),
+        (workflow.resource_settings, "overwrite_threads"),
+        (workflow.resource_settings, "overwrite_resources"),
+    )
+    for settings, name in sections:
+        said = dict(getattr(settings, name))
+        own = {rule: value for rule, value in said.items() if SEPARATOR not in rule}
+        setattr(settings, name, {**{f"{module}{rule}": value for rule, value in own.items()}, **said})
+        vars(settings).pop(f"_parsed_{name}", None)  # it keeps what it was read as
 
 
 def name_sources_by_digest() -> None:
