@@ -9,6 +9,7 @@ from helpers.places import ROOT
 
 from neural_recon.config import configuration, reference
 from neural_recon.core.errors import InputError
+from neural_recon.datasets.kinds import nsd
 
 
 @pytest.fixture
@@ -32,6 +33,16 @@ def test_configuration_wins_over_recipe(raw):
     assert resolved["generator"]["guidance_scale"] == recipe["generator"]["guidance_scale"]
 
 
+def test_where_captions_lack_recipes_without_text_are_named(raw, monkeypatch):
+    monkeypatch.setattr(nsd.NSD, "offers", frozenset({"noise_ceilings"}))
+    with pytest.raises(InputError, match="text reads captions, and this data set has none; ") as said:
+        configuration.resolve(raw, ROOT)
+    named = str(said.value).partition("recipes without text are ")[2].removesuffix(".").split(", ")
+    assert "base_only" in named
+    assert not {"brain_diffuser", "contexts_only"} & set(named)
+    assert configuration.resolve({**raw, "recipe": "base_only"}, ROOT)
+
+
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
@@ -52,6 +63,11 @@ def test_configuration_wins_over_recipe(raw):
         (("subjects",), {"subj09": {"sessions": 1}}, "unknown subject 'subj09'"),
         (("subjects",), {"subj04": {"sessions": 31}}, "^configuration: subj04 has the sessions 1 to 4"),
         (("decoder",), {"alpha": {"vdvae": -1}}, "decoder.alpha.vdvae"),
+        (("decoder",), {"regions": {"z": ["V1"]}}, "decoder.regions.z: no such space; spaces are vdvae"),
+        (("decoder",), {"regions": {"text": ["V9"]}}, "decoder.regions.text: regions: expected a known"),
+        (("decoder",), {"intercept": {"z": False}}, "decoder.intercept.z: no such space"),
+        (("decoder",), {"responses": {"text": "averages"}}, "decoder.responses.text"),
+        (("decoder",), {"normalise": {"text": "columns"}}, "decoder.normalise.text"),
         (("generator", "weigths"), "here", "unknown key generator.weigths; did you mean generator.weights"),
         (("generator",), {"weights": 3}, "generator.weights.*found 3"),
         (("generator",), {"kind": "base_only", "strength": 0.5}, "generator.strength; other kinds have it"),

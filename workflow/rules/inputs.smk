@@ -27,14 +27,17 @@ def space_seed(wildcards):
 
 def code_of_space(name):
     """The digest of the module of a space's kind, which its script loads by name."""
-    return CODE.module(space.SPACES.file(CONFIG.spaces[name].kind)) if name else ""
+    kind = CONFIG.spaces[name].kind if name else None
+    return code_digests.code(space.SPACES.file(kind)) if kind else ""
 
 
 def feature_files(wildcards, space=None):
     """The chunks with the features of a subject's images."""
     space = space or wildcards.space
-    chunks = PLAN.feature_chunks(wildcards.subject)
-    return [f"<results>/features/{space}/{chunk.name}.h5" for chunk in chunks]
+    folder = SHARED.features[space] if SHARED else Path("<results>/features", space)
+    return [
+        f"{folder}/{chunk.name}.h5" for chunk in PLAN.feature_chunks(wildcards.subject)
+    ]
 
 
 def features_by_space(wildcards):
@@ -64,7 +67,7 @@ def network_files(names):
 
 UNCONDITIONAL = "<results>/generator/unconditional.h5" if GENERATOR.encoders else []
 # of the kind's module, which scripts load by its name
-GENERATOR_CODE = CODE.module(GENERATORS.file(CONFIG.generator.kind))
+GENERATOR_CODE = code_digests.code(GENERATORS.file(CONFIG.generator.kind))
 
 
 def painted_from(*fits):
@@ -79,7 +82,8 @@ def painted_from(*fits):
 def decoder_files(subject):
     """The decoders kept of a subject for new scans, where its kind keeps any and the configuration asks for it."""
     keep = "kept" in OFFERS and CONFIG.decoder.keep
-    names = ["responses", *SPACES] if keep else []
+    shared = {shared_file(owner, "responses") for owner in CONFIG.owners.values()}
+    names = [*sorted(shared), *SPACES] if keep else []
     return [f"<results>/decoders/{subject}/{name}.h5" for name in names]
 
 

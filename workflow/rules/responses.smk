@@ -5,6 +5,7 @@ rule trials:
     output:
         trials="<results>/trials/{subject}.parquet",
     priority: PICTURES
+    localrule: True
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),
@@ -21,6 +22,7 @@ rule voxels:
     output:
         voxels="<results>/voxels/{subject}.parquet",
     priority: PICTURES
+    localrule: True
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),
@@ -75,3 +77,11 @@ rule responses:
         zscore=lookup("responses/zscore", within=config),
     script:
         "../scripts/responses.py"
+
+
+# The same with single trials to train on, for spaces that ask for them where others are trained on averages.
+use rule responses as single_trials with:
+    output:
+        responses="<results>/single_trials/{subject}.h5",
+    params:
+        average=False,

@@ -82,7 +82,7 @@ class Plan:
     def split_files(self, subject: str) -> dict[str, str | Path | None]:
         """What the split is read from, as arguments of `trials.read_lists`."""
         split = self.config.split
-        clusters = self.config.clusters(subject) if split.name == "clusters" else None
+        clusters = self.config.shared / f"clusters/{subject}.tsv" if split.name == "clusters" else None
         return {"train": split.train, "test": split.test, "clusters": clusters}
 
     def _check_published(self, subject: str, table: pd.DataFrame) -> None:
@@ -170,8 +170,8 @@ class Plan:
 
     @property
     def regions(self) -> list[str]:
-        """The regions of all sets."""
-        return [region for members in self.config.regions.sets.values() for region in members]
+        """The regions of all sets, and those that spaces are predicted from."""
+        return [region for members in self.config.named_regions.values() for region in members]
 
     def files(self, table: weights.Table) -> Iterator[tuple[str, Path]]:
         """Everything that a run takes and does not write itself, weights to be fetched included:
