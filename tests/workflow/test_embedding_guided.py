@@ -97,7 +97,7 @@ def test_it_paints_and_is_scored(tmp_path_factory, recipe, write):
         "recipe": recipe,
         "spaces": {
             "vdvae": tiny_run.CONFIG["spaces"]["vdvae"],
-            "image": {"weights": "models/encoder", "encoder": "image_encoder"},
+            "image": {"weights": "models/encoder"},
         },
         "decoder": {"alpha": {"vdvae": 1000, "image": 1000}},
         "generator": {**write(folder / "models"), "steps": 2, "chunk": 4},
