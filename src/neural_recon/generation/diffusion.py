@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from neural_recon.core.sections import Section
+from neural_recon.core.kinds import Section
 from neural_recon.generation.generator import Generator
 from neural_recon.models.denoising import Guide, classifier_free, steps_run
 from neural_recon.models.model_folders import picture_size, read_config
@@ -93,8 +93,8 @@ class Diffusion(Generator):
 
         Args:
             guides: (n, tokens, width) float32 by role.
-            unguided: as `Generator.unconditional` gives them, (1, ...); empty at guidance scale 1. Else the
-                rows without guidance come first, then those with it.
+            unguided: as `Generator.unconditional` gives them, (1, ...); without roles at guidance scale 1.
+                Else the rows without guidance come first, then those with it.
         """
 
     @abstractmethod
