@@ -120,6 +120,11 @@ def test_neither_batch_nor_order_nor_memory_changes_a_picture(painted):
         assert np.abs(found.astype(int) - wanted).max() <= 1
 
 
+def test_in_half_precision_it_paints_nearly_the_same(painted):
+    found = painted(precision="bfloat16").astype(int)
+    assert 0 < np.abs(found - painted()).mean() < 8
+
+
 def test_nothing_guides_is_the_state_of_the_empty_captions_end(tmp_path):
     """What the published mask leaves of the empty caption, padded as transformers pads it."""
     folder = tiny_generators.write_pixart(tmp_path / "pixart")
