@@ -8,6 +8,7 @@ downloads are: for trying loading, memory and speed without them. Full size take
 
 import argparse
 import json
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,15 @@ import neural_recon  # noqa: F401  (before diffusers, as in conftest)  # isort: 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.pipelines.deprecated.versatile_diffusion.modeling_text_unet import UNetFlatConditionModel
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import (
     CLIPTextConfig,
     CLIPTextModelWithProjection,
     CLIPVisionConfig,
     CLIPVisionModelWithProjection,
+    T5Config,
+    T5EncoderModel,
 )
 
 from neural_recon.models.vdvae import VDVAE
@@ -132,7 +135,7 @@ def write_vdvae(folder: Path, small: bool = True) -> tuple[Path, dict[str, Any]]
     return path, hparams
 
 
-def write_tokenizer(folder: Path, size: int) -> None:
+def write_tokenizer(folder: Path, size: int, pad: str = "<|endoftext|>") -> None:
     """Byte-level vocabulary with one merge, filled up to `size`, the ends of text last, as CLIP's is."""
     # the printable stand-ins of GPT-2's byte alphabet
     shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
@@ -146,7 +149,7 @@ def write_tokenizer(folder: Path, size: int) -> None:
     (folder / "merges.txt").write_text("#version: 0.2\na b</w>\n", encoding="utf-8")
     settings = {"tokenizer_class": "CLIPTokenizer", "model_max_length": 77, "do_lower_case": True}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
-    names = {"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>"}
+    names = {"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>", "pad_token": pad}
     (folder / "special_tokens_map.json").write_text(json.dumps(names | {"unk_token": "<|endoftext|>"}))
 
 
@@ -175,6 +178,156 @@ def write_versatile(folder: Path, small: bool = True, half: bool = False, safete
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(json.dumps(content))
     return folder
+
+
+def write_part(
+    folder: Path, model: nn.Module, config: dict[str, Any], stem: str = "model", seed: int = 0, files: int = 1
+) -> None:
+    """One part of a folder on the hub, as safetensors; in several files with their index.
+
+    Args:
+        folder: of the part.
+        model: on the meta device.
+        config: its `config.json`.
+        stem: of the names of files.
+        seed: of its weights, none of which are zero.
+        files: how many.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {}
+    for name, values in random_tensors(model, torch.float32, seed).items():
+        tensors[name] = values + 0.1 * torch.randn(values.shape, generator=generator)
+    if "shared.weight" in tensors:  # files have a table that two parts share once
+        del tensors["encoder.embed_tokens.weight"]
+    write_tensors(folder, tensors, stem, files)
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def write_tensors(
+    folder: Path, tensors: dict[str, torch.Tensor], stem: str = "model", files: int = 1
+) -> None:
+    """Weights as safetensors in one file, or in several with their index."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if files == 1:
+        save_file(tensors, folder / f"{stem}.safetensors")
+        return
+    places = {name: f"{stem}-{k % files + 1:05}-of-{files:05}.safetensors" for k, name in enumerate(tensors)}
+    for place in set(places.values()):
+        save_file({name: tensors[name] for name in tensors if places[name] == place}, folder / place)
+    index = {"metadata": {"total_size": 1}, "weight_map": places}
+    (folder / f"{stem}.safetensors.index.json").write_text(json.dumps(index))
+
+
+def write_text_encoder(
+    folder: Path, part: str = "text_encoder", projected: bool = True, pad: str = ""
+) -> None:
+    """A small CLIP text encoder with 12 positions and its tokenizer, named as in published folders.
+
+    Args:
+        folder: of the model.
+        part: of the encoder; the tokenizer has the same number.
+        projected: with a projection, as Stable Cascade's; without, as Stable Diffusion's.
+        pad: what its tokenizer pads with, if not with the end of text.
+    """
+    config = {
+        "hidden_size": 24,
+        "intermediate_size": 48,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 2,
+        "vocab_size": 600,
+        "max_position_embeddings": 12,
+        "projection_dim": 16,
+        "bos_token_id": 598,
+        "eos_token_id": 599,
+        "hidden_act": "quick_gelu",
+    }
+    with torch.device("meta"):
+        model = CLIPTextModelWithProjection(CLIPTextConfig(**config))
+    write_part(folder / part, model, config, seed=3)
+    if not projected:
+        path = folder / part / "model.safetensors"
+        tensors = load_file(path)
+        del tensors["text_projection.weight"]
+        save_file(tensors, path)
+    write_tokenizer(folder / part.replace("text_encoder", "tokenizer"), 600, pad or "<|endoftext|>")
+
+
+def write_image_encoder(folder: Path) -> None:
+    """A small CLIP image encoder of 16 x 16 pixels in four patches; no processor beside it."""
+    config = {
+        "hidden_size": 24,
+        "intermediate_size": 48,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 2,
+        "image_size": 16,
+        "patch_size": 8,
+        "projection_dim": 20,
+    }
+    with torch.device("meta"):
+        model = CLIPVisionModelWithProjection(CLIPVisionConfig(**config))
+    write_part(folder, model, config, seed=4)
+
+
+def write_autoencoder(folder: Path) -> None:
+    """A small AutoencoderKL that halves pictures once, with the names of attention that old files have."""
+    config = {
+        "block_out_channels": [8, 16],
+        "down_block_types": ["DownEncoderBlock2D"] * 2,
+        "up_block_types": ["UpDecoderBlock2D"] * 2,
+        "latent_channels": 4,
+        "layers_per_block": 1,
+        "norm_num_groups": 4,
+        "scaling_factor": 0.3,
+    }
+    with torch.device("meta"):
+        model = AutoencoderKL(**config)
+    write_part(folder, model, {**config, "_class_name": "AutoencoderKL"}, "diffusion_pytorch_model", seed=5)
+    path = folder / "diffusion_pytorch_model.safetensors"
+    names = {".to_q.": ".query.", ".to_k.": ".key.", ".to_v.": ".value.", ".to_out.0.": ".proj_attn."}
+    renamed = {}
+    for name, tensor in load_file(path).items():
+        for new, old in names.items():
+            name = name.replace(new, old)
+        renamed[name] = tensor
+    save_file(renamed, path)
+
+
+T5_WORDS = ("\u2581a", "\u2581dog", "\u2581two", "\u2581", "cat", "s", *"abcdefghijklmnopqrstuvwxyz")
+
+
+def write_t5(folder: Path, files: int = 2) -> None:
+    """A small T5 encoder in several files, with its `spiece.model`, as PixArt's folder has them."""
+    config = {
+        "d_model": 16,
+        "d_ff": 32,
+        "d_kv": 8,
+        "num_heads": 2,
+        "num_layers": 2,
+        "vocab_size": 160,
+        "feed_forward_proj": "gated-gelu",
+        "tie_word_embeddings": False,
+    }
+    with torch.device("meta"):
+        model = T5EncoderModel(T5Config(**config))
+    write_part(folder / "text_encoder", model, config, seed=6, files=files)
+    pieces = [
+        ("<pad>", 0.0),
+        ("</s>", 0.0),
+        ("<unk>", 0.0),
+        *((word, -1.0 - len(word) / 9) for word in T5_WORDS),
+    ]
+    content = b"".join(
+        _field(1, _field(1, piece.encode()) + bytes([2 << 3 | 5]) + struct.pack("<f", score) + bytes([24, 1]))
+        for piece, score in pieces
+    )
+    (folder / "tokenizer").mkdir(exist_ok=True)
+    (folder / "tokenizer/spiece.model").write_bytes(content + _field(2, b"trainer") + _field(3, b""))
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A field of a protocol buffer, shorter than 128 bytes."""
+    assert len(content) < 128
+    return bytes([number << 3 | 2, len(content)]) + content
 
 
 if __name__ == "__main__":

@@ -204,3 +204,10 @@ def test_hub_that_asks_for_a_login(hub, tmp_path):
     hub.login = "secret"
     assert "set HF_TOKEN" in fetch_from_hub(hub, tmp_path).stderr
     assert fetch_from_hub(hub, tmp_path, HF_TOKEN="secret").returncode == 0
+
+
+def test_terms_are_said_before_the_first_byte(server, place, caplog):
+    terms = "for non-commercial use only"
+    with pytest.raises(InputError, match="404"):
+        fetch.fetch(Download(source=f"{server.address}/assets/", path="none.th", terms=terms), place[0])
+    assert [record.getMessage() for record in caplog.records] == [f"{server.address}/assets/: {terms}"]

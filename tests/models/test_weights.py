@@ -178,3 +178,34 @@ def test_places_by_known_checksum(table):
     assert re.fullmatch(weights.pattern(places, False), "single/model.th")
     assert not re.fullmatch(weights.pattern(places, False), "single/model_th")
     assert not re.fullmatch(weights.pattern({}, False), "")
+
+
+def test_terms_are_those_of_what_is_to_be_fetched():
+    table = weights.read_table(ROOT / weights.TABLE)
+    said = weights.terms(["stabilityai--stable-cascade/vqgan/config.json", "vdvae-imagenet64/a.th"], table)
+    assert len(said) == 1
+    assert re.match("stabilityai/stable-cascade: .*non-commercial", said[0])
+    # whoever forbids commercial use says so before a fetch
+    forbidding = {name for name, one in table.items() if re.search("^[^;]*(Non-Commercial|NC)", one.licence)}
+    assert len(forbidding) == 3
+    assert all("non-commercial" in (table[name].terms or "") for name in forbidding)
+
+
+def test_parts_are_folders_at_any_depth_or_files(table, tmp_path):
+    files = (
+        "a/encoder/config.json",
+        "a/encoder_2/config.json",
+        "a/adapter.safetensors",
+        "feature_extractor/p.json",
+    )
+    entry = weights.Entry.model_validate({**ENTRY, "files": [{"path": path} for path in files]})
+    parts = ("a/encoder", "a/adapter.safetensors", "image_processor")
+    found = [file.path for file in weights.files_read(entry, parts)]
+    assert found == [files[0], files[2], files[3]]
+    for path in files:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    (tmp_path / "a/encoder/model.safetensors").touch()
+    local = weights.model_files(str(tmp_path), table, parts)
+    wanted = ("a/encoder/model.safetensors", *found)
+    assert sorted(local) == sorted(str(tmp_path / path) for path in wanted)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, ValidationInfo, model_validator
 from pydantic.fields import FieldInfo
 
 from neural_recon.config import snakemake_paths
@@ -115,10 +115,12 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _what_the_data_set_has(self) -> "Config":
+    def _what_the_data_set_has(self, info: ValidationInfo) -> "Config":
         reading = [name for name, kind in space_kinds(self.spaces).items() if kind.reads == "captions"]
         if reading and "captions" not in self.data.offers:
-            raise ValueError(f"the space {reading[0]} reads captions, and this data set has none")
+            without = ", ".join(recipes_without_text(info.context)) if info.context else ""
+            take = f"; recipes without text are {without}" if without else ""
+            raise ValueError(f"the space {reading[0]} reads captions, and this data set has none{take}")
         if self.responses.noise_ceiling == "ncsnr" and "noise_ceilings" not in self.data.offers:
             raise ValueError(
                 "responses.noise_ceiling: this data set has no signal-to-noise ratios of its own; use "
@@ -225,6 +227,16 @@ def read_recipe(name: str, folder: Path) -> dict[str, Any]:
     return content if folder.resolve() == Path.cwd() else _anchored(content, folder)
 
 
+def recipes_without_text(folder: Path) -> list[str]:
+    """Those in `folder`/config/recipes that predict nothing from captions."""
+    found = []
+    for path in sorted((folder / "config/recipes").glob("*.yaml")):
+        with contextlib.suppress(InputError, ValueError, KeyError):  # of a recipe that is wrong, its user is told
+            kinds = space_kinds(read_recipe(path.stem, folder)["spaces"]).values()
+            found += [] if any(kind.reads == "captions" for kind in kinds) else [path.stem]
+    return found
+
+
 def _anchored(content: Any, folder: Path) -> Any:
     """A recipe whose paths work from another folder: those of files that come along lie in `folder`."""
     if isinstance(content, dict):
@@ -244,7 +256,7 @@ def resolve(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """
     merged = _with_recipe(raw, folder)
     try:
-        return Config.model_validate(merged).model_dump(mode="json")
+        return Config.model_validate(merged, context=folder).model_dump(mode="json")
     except ValidationError as error:
         raise InputError(_sentences(error, merged)[0]) from error
 
@@ -253,7 +265,7 @@ def checked(raw: Mapping[str, Any], folder: Path) -> tuple[Config | None, list[s
     """The configuration that a raw one makes, or everything that is wrong with it, a sentence each."""
     try:
         merged = _with_recipe(raw, folder)
-        return Config.model_validate(merged), []
+        return Config.model_validate(merged, context=folder), []
     except InputError as error:
         return None, [str(error)]
     except ValidationError as error:

@@ -32,6 +32,8 @@ def fetch(download: Download, destination: Path) -> None:
             sha256 is not the one that the table or the hub names.
     """
     url = address(download)
+    if download.terms:
+        logger.warning("%s: %s", download.source, download.terms)
     try:
         part = transfer.part_file(destination)
         announced = _receive(url, _login(download), part, download.size)

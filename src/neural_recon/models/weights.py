@@ -65,6 +65,7 @@ class Download(Row):
 
     source: str
     revision: str | None = None
+    terms: str | None = None
     path: str
     size: int | None = None
     sha256: str | None = None
@@ -209,7 +210,7 @@ def download(place: str, table: Table) -> Download:
         for file in entry.files:
             if MODELS / place == _place(name, file):
                 known = file.model_dump(exclude={"gigabytes"})
-                return Download(source=entry.source, revision=entry.revision, **known)
+                return Download(source=entry.source, revision=entry.revision, terms=entry.terms, **known)
     raise InputError(f"{MODELS / place}: expected a file that {TABLE} has, found none of that name.")
 
 

@@ -258,7 +258,8 @@ def _check_model(topic: str, table: weights.Table, find: Callable[[], Model]) ->
             size = _size(sum(file.gigabytes for file in to_fetch.values()) * GB)
             there = len(files) - len(to_fetch)
             some = f" ({there} of {len(files)} files are there)" if there else ""
-            yield Finding(topic, "note", f"{where}: will be fetched, about {size}{some}")
+            terms = "".join(f"; {line}" for line in weights.terms(to_fetch, table))
+            yield Finding(topic, "note", f"{where}: will be fetched, about {size}{some}{terms}")
         elif where:
             compare()
             yield Finding(topic, "ok", f"{where}: names and shapes are right")

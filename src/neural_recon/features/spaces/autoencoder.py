@@ -46,7 +46,7 @@ class Autoencoder(Space):
         self.device = loading.device()
         self.vae = autoencoders.load(Path(settings.weights) / "vae", self.device)
         self.vae.use_slicing = True  # one picture at a time: memory, and batches that change nothing
-        self.shape = _shape(name, settings)
+        self.shape = _shape(settings)
         self.parts = [self.shape[1] * self.shape[2]] * self.shape[0]
 
     def encode(self, batch: np.ndarray, image_ids: np.ndarray) -> np.ndarray:
@@ -97,25 +97,25 @@ class Autoencoder(Space):
         return bool(settings.latents == "sample")
 
     @classmethod
-    def check(cls, name: str, settings: Any) -> None:
+    def check(cls, name: str, settings: Any) -> None:  # noqa: ARG003
         from neural_recon.models import autoencoders, loading
 
-        _shape(name, settings)
+        _shape(settings)
         autoencoders.load(Path(settings.weights) / "vae", loading.META)
 
     @classmethod
     def sizes(cls, settings: Any) -> tuple[int, int]:
-        channels, height, width = _shape("", settings)
+        channels, height, width = _shape(settings)
         return channels * height * width, settings.size
 
 
-def _shape(name: str, settings: Any) -> tuple[int, int, int]:
+def _shape(settings: Any) -> tuple[int, int, int]:
     """(C, h, w) of one image's latents; what a configuration lacks counts as in the published models."""
     found = settings_of(Path(settings.weights) / "vae")
     factor = 2 ** (len(found.get("block_out_channels", range(4))) - 1)
     if settings.size % factor:
         raise InputError(
-            f"spaces.{name}.size: expected a multiple of {factor}, by which pictures shrink, "
-            f"found {settings.size}."
+            f"{settings.weights}/vae: expected a size of pictures that is a multiple of {factor}, by which "
+            f"this autoencoder reduces them, found {settings.size}; change `size` of the space."
         )
     return found.get("latent_channels", 4), settings.size // factor, settings.size // factor
