@@ -231,7 +231,9 @@ def recipes_without_text(folder: Path) -> list[str]:
     """Those in `folder`/config/recipes that predict nothing from captions."""
     found = []
     for path in sorted((folder / "config/recipes").glob("*.yaml")):
-        with contextlib.suppress(InputError, ValueError, KeyError):  # of a recipe that is wrong, its user is told
+        with contextlib.suppress(
+            InputError, ValueError, KeyError
+        ):  # of a recipe that is wrong, its user is told
             kinds = space_kinds(read_recipe(path.stem, folder)["spaces"]).values()
             found += [] if any(kind.reads == "captions" for kind in kinds) else [path.stem]
     return found

@@ -46,6 +46,7 @@ class Diffusion(Generator):
     Attributes:
         network: the part of `settings.weights` that predicts, as its folder is called.
         autoencoder: the part whose latents it predicts.
+        half: what `precision` auto is on a GPU.
     """
 
     class Settings(Generator.Settings):
@@ -61,6 +62,7 @@ class Diffusion(Generator):
     draws = True
     network: ClassVar[str] = "unet"
     autoencoder: ClassVar[str] = "vae"
+    half: ClassVar[str] = "float16"
 
     # what a kind says
 
@@ -115,6 +117,12 @@ class Diffusion(Generator):
         """Whether base images are encoded to a draw of the autoencoder's posterior, not to its mean."""
         return False
 
+    def enlarged(self, base: np.ndarray) -> torch.Tensor:
+        """What `encode` gets of base images uint8 (n, H, W, 3)."""
+        from neural_recon.generation.sampling import enlarge
+
+        return enlarge(base, self.side())
+
     def latent_shape(self) -> tuple[int, int, int]:
         """(C, h, w) of one image's latents."""
         network, vae = self._config(self.network), self._config(self.autoencoder)
@@ -148,7 +156,7 @@ class Diffusion(Generator):
         from neural_recon.models.model_parts import load_where_it_fits, where_to_compute
 
         how = self.settings
-        where, dtype = where_to_compute(self.device, how.precision)
+        where, dtype = where_to_compute(self.device, how.precision, self.half)
         found = load_where_it_fits(lambda home: self.load(home, dtype), where, how.memory)
         if how.compile:
             found.modules[self.network].compile()
