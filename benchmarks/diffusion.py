@@ -153,9 +153,14 @@ def published(small: bool, schedule_steps: int) -> Paint:
 def ours(small: bool, schedule_steps: int, memory: str, batch: int, compiled: bool) -> Paint:
     import torch
     from diffusers import DDIMScheduler
+    from helpers.published_layouts import configurations
 
-    from neural_recon.generation.sampling import reconstruct
+    from neural_recon.generation.generators.versatile_diffusion import VersatileDiffusion
     from neural_recon.models.versatile import PUBLISHED_SCHEDULE, DualGuidedPipeline
+
+    class Random(VersatileDiffusion):
+        def config(self, part):
+            return configurations(small)[part][1]
 
     home = device() if memory == "fast" else torch.device("cpu")
     unet, vae = build("image_unet", small, home).to(half()), build("vae", small, home)
@@ -164,16 +169,16 @@ def ours(small: bool, schedule_steps: int, memory: str, batch: int, compiled: bo
     pipe = DualGuidedPipeline(unet, vae, DDIMScheduler(**PUBLISHED_SCHEDULE), device(), memory)
     if compiled:
         pipe.unet.compile()
+    how = {
+        **{"weights": "-", "base": "-", "vision": "-", "text": "-", "batch": batch, "steps": schedule_steps},
+        **{"strength": STRENGTH, "mixing": MIXING, "guidance_scale": GUIDANCE},
+    }
+    generator: Any = Random(Random.Settings(kind="versatile_diffusion", **how))
+    generator._pipeline, generator.parts = pipe, pipe.parts
 
     def paint(base, vision, text, unconditional):
-        ids = np.arange(len(base))
-        settings = {
-            "strength": STRENGTH,
-            "mixing": MIXING,
-            "guidance_scale": GUIDANCE,
-            "steps": schedule_steps,
-        }
-        return reconstruct(pipe, base, vision, text, unconditional, ids, 0, **settings, batch=batch)
+        generator.unguided = lambda: dict(zip(("vision", "text"), unconditional, strict=True))
+        return generator.paint(base, {"vision": vision, "text": text}, np.arange(len(base)), 0)
 
     return paint
 

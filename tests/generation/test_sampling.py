@@ -25,7 +25,7 @@ class Small(VersatileDiffusion):
 
     none: dict[str, np.ndarray]
 
-    def load(self, home, dtype):
+    def load(self, home, dtype):  # noqa: ARG002
         self._pipeline = random_pipeline()
         return self._pipeline.parts.modules
 
@@ -267,8 +267,8 @@ def test_what_does_not_belong_to_these_images_is_one_sentence(pipeline, inputs, 
         else:
             values = values[how]
         given[name] = values
+    guides = {role: given[role] for role in ("vision", "text")}
     with pytest.raises(InputError, match=message):
-        guides = {role: given[role] for role in ("vision", "text")}
         generator(pipeline, given, batch=2).paint(given["base"], guides, IDS, seed=0)
 
 

@@ -1,4 +1,4 @@
-"""Stable Diffusion against the reference runs: diffusers' image to image, and Takagi & Nishimoto's own code."""
+"""Stable Diffusion against two reference runs: diffusers' image to image, and Takagi & Nishimoto's code."""
 
 import numpy as np
 import pytest

@@ -125,7 +125,7 @@ class Diffusion(Generator):
 
     def latent_shape(self) -> tuple[int, int, int]:
         """(C, h, w) of one image's latents."""
-        network, vae = self._config(self.network), self._config(self.autoencoder)
+        network, vae = self.config(self.network), self.config(self.autoencoder)
         side = network.get("sample_size") or 64
         return vae.get("latent_channels", 4), side, side
 
@@ -174,7 +174,7 @@ class Diffusion(Generator):
         return torch.cat(rows).to(self.parts.device)
 
     def side(self) -> int:
-        return picture_size(self._config(self.network), self._config(self.autoencoder))
+        return picture_size(self.config(self.network), self.config(self.autoencoder))
 
     def paint(
         self,
@@ -189,5 +189,10 @@ class Diffusion(Generator):
         self.check(base, guides)
         return sample(self, base, guides, image_ids, seed, draw)
 
-    def _config(self, part: str) -> dict[str, Any]:
+    def config(self, part: str) -> dict[str, Any]:
+        """The configuration of a part, without loading it.
+
+        Raises:
+            InputError: it is not there.
+        """
         return read_config(Path(self.settings.weights) / part)

@@ -55,7 +55,7 @@ def sample(
     Arguments, result and errors as of `Generator.paint`.
     """
     n, how = len(image_ids), model.settings
-    strength = 1.0 if base is None else how.strength
+    strength = 1.0 if base is None else getattr(how, "strength", 1.0)
     if base is not None and (base.dtype != np.uint8 or base.ndim != 4 or base.shape[::3] != (n, 3)):
         raise InputError(
             f"base images: expected uint8 ({n}, H, W, 3), one per image to paint, found {base.dtype} "
@@ -123,8 +123,8 @@ def _tokens(
     width, tokens = model.widths()[role], none.shape[1]
     if len(flat) != len(image_ids):
         raise InputError(
-            f"{role} guides: expected one row for each of {len(image_ids)} images to paint, found {len(flat)}; "
-            "predict the features again."
+            f"{role} guides: expected one row for each of {len(image_ids)} images to paint, found "
+            f"{len(flat)}; predict the features again."
         )
     if none.shape[2] != width or flat.shape[1] != tokens * width:
         raise InputError(

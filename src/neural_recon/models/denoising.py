@@ -1,4 +1,4 @@
-"""The one sampling loop of every diffusion model here: which noise levels are run, and the steps between them.
+"""The one sampling loop of every diffusion model here: which noise levels are run, and how.
 
 Networks and schedulers come from their owners; schedulers are those of diffusers, or have the same methods.
 Nothing of torch is imported before a loop runs.

@@ -1,4 +1,4 @@
-"""A diffusion model's parts: loaded from a folder in the layout of diffusers, and moved to where they compute."""
+"""The parts of a diffusion model: loaded from a folder of diffusers, and moved to where they compute."""
 
 from __future__ import annotations
 
@@ -103,14 +103,14 @@ def where_to_compute(
 
 
 def load_where_it_fits(
-    load: Callable[[torch.device], Any], where: torch.device, memory: Memory
+    load: Callable[[torch.device], Mapping[str, nn.Module]], where: torch.device, memory: Memory
 ) -> ModelParts:
-    """`load` with the device that parts wait on: the device itself, or the host's memory where it is too small.
+    """What `load` gives on the device, or in the host's memory where that is asked for or the device small.
 
     Args:
-        load: gives the parts by name.
+        load: gives the parts by name, on a device.
         where: the device to compute on.
-        memory: asked for; "low" has parts wait in the host's memory.
+        memory: as asked for.
     """
     if memory == "fast":
         try:

@@ -83,7 +83,7 @@ def write(work: Path, out: Path) -> None:
     )
     contexts = loading.load_clip(out / "versatile")
     roles = {"base": "base", "vision": "vision", "text": "text"}
-    generator = generation.load(
+    painter: Any = generation.load(
         {"kind": "versatile_diffusion", "weights": str(out / "versatile"), **roles, **SETTINGS}
     )
     model = loading.load_vdvae(out / "vdvae/model.safetensors", out / "vdvae/hparams.json")
@@ -94,11 +94,11 @@ def write(work: Path, out: Path) -> None:
     base = np.asarray(model.decode(np.asarray(model.encode(truth, LAYERS))))
     ids = np.arange(COUNT)
     guides = {"vision": vision.reshape(COUNT, -1), "text": text.reshape(COUNT, -1)}
-    final = generator.paint(base, guides, ids, seed=0)
+    final = painter.paint(base, guides, ids, seed=0)
 
     with torch.no_grad():
         x = autoencoder.to_tensor(truth, loading.device())
-        vae = generator.parts["vae"]
+        vae = painter.parts["vae"]
         again = vae.decode(vae.encode(x).latent_dist.mean).sample
         psnr = float((10 * torch.log10(4 / (x - again).square().mean((1, 2, 3)))).mean())
     judge = SceneClassifier.from_file(out / "classifier/model.safetensors")
