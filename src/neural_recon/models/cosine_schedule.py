@@ -1,6 +1,6 @@
 """Stable Cascade's noise: a cosine in the place r from 1 (noise) to 0, moved by a shift, and DDPM's step.
 
-The published sampler in the words of the one loop (`denoising`): arithmetic in float32, whatever the network's.
+The published sampler in the words of the one loop (`denoising`); float32, whatever the network's precision.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ AT_ZERO = torch.cos(torch.tensor(S / (1 + S) * math.pi / 2)) ** 2
 
 
 def log_snr(places: torch.Tensor, shift: float) -> torch.Tensor:
-    """log(alpha-bar / (1 - alpha-bar)) at places in [0, 1]; a shift of s has the noise of 1/s the resolution."""
+    """log(alpha-bar / (1 - alpha-bar)) at places in [0, 1]; with a shift above 1 there is more noise."""
     cosine = torch.cos((places + S) / (1 + S) * torch.pi * 0.5).clamp(0, 1) ** 2
     bars = (cosine / AT_ZERO).clamp(LEAST, MOST)
     limit = math.log(MOST / LEAST)
@@ -65,7 +65,7 @@ class CosineSchedule:
         return latents * bar.sqrt() + noise * (1 - bar).sqrt()
 
     def step(self, output: torch.Tensor, latents: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """DDPM's next latents of predicted noise, with noise of its own (eta 1) at every step, the last, too."""
+        """DDPM's next latents of predicted noise; eta 1: `noise` is added at every step, the last, too."""
         bar, following = self.alpha_bars[self._done], self.alpha_bars[self._done + 1]
         self._done += 1
         clean = (latents - output * (1 - bar).sqrt()) / bar.sqrt()

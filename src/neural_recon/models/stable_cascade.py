@@ -1,7 +1,7 @@
-"""The networks of Stable Cascade (Pernias et al. 2024), from its published files or from folders of diffusers.
+"""The networks of Stable Cascade (Pernias et al. 2024), from published files or from folders of diffusers.
 
-Stage C makes 16 channels at 1/42.67 of the picture's side, from predicted embeddings; stage B makes latents of
-these, and stage A pictures of the latents. An EfficientNet gives pictures the channels that stage C makes.
+Stage C makes 16 channels at 1/42.67 of the picture's side, from embeddings; stage B makes latents of these,
+and stage A pictures of the latents. An EfficientNet gives pictures the channels that stage C makes.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ PUBLISHED: Mapping[str, dict[str, Any]] = {
 
 
 class EffNet(nn.Module):
-    """EfficientNet-v2-S and a layer after it: pictures (n, 3, S, S) to (n, 16, S/32, S/32), mean 0, deviation 1."""
+    """EfficientNet-v2-S and a layer after it: pictures (n, 3, S, S) to normalised (n, 16, S/32, S/32)."""
 
     def __init__(self) -> None:
         from torchvision import models  # takes seconds
@@ -96,8 +96,10 @@ class EffNet(nn.Module):
 
 
 def enhanced(images: np.ndarray, size: int, sharpness: float, contrast: float) -> np.ndarray:
-    """uint8 (n, H, W, 3) -> uint8 (n, size, size, 3): enlarged by PIL's Lanczos filter, then made sharper, then
-    of more contrast; 1 leaves either as it is."""
+    """uint8 (n, H, W, 3) -> uint8 (n, size, size, 3): PIL's Lanczos filter, then sharpness, then contrast.
+
+    A factor of 1 leaves either as it is.
+    """
     large = [Image.fromarray(image).resize((size, size), Image.Resampling.LANCZOS) for image in images]
     sharp = [ImageEnhance.Sharpness(image).enhance(sharpness) for image in large]
     return np.stack([np.asarray(ImageEnhance.Contrast(image).enhance(contrast)) for image in sharp])
@@ -138,9 +140,7 @@ def load_effnet(path: Path, device: torch.device) -> EffNet:
     return _filled(checkpoints.empty(EffNet), checkpoints.read_tensors(path), path, torch.float32, device)
 
 
-def _filled(
-    module: checkpoints.Model, tensors: Tensors, path: Path, dtype: torch.dtype, device: torch.device
-) -> checkpoints.Model:
+def _filled(module: Any, tensors: Tensors, path: Path, dtype: torch.dtype, device: torch.device) -> Any:
     checkpoints.load_tensors(module, tensors, path, dtype=dtype, device=device)
     return module.eval().to(memory_format=torch.channels_last)
 
@@ -148,7 +148,7 @@ def _filled(
 def _as_diffusers(tensors: Tensors) -> dict[str, torch.Tensor]:
     """A published stage's tensors under diffusers' names: query, key and value by themselves, and stage B's
     layer for pooled text under the name that stage C's has."""
-    found = {}
+    found: dict[str, torch.Tensor] = {}
     for name, tensor in tensors.items():
         head, attention, tail = name.partition("attn.in_proj_")
         if attention:
@@ -161,7 +161,7 @@ def _as_diffusers(tensors: Tensors) -> dict[str, torch.Tensor]:
 
 @torch.no_grad()
 def empty_caption(folder: Path, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
-    """Of a caption without words the states (1, tokens, C), before the final norm, and the embedding (1, 1, C).
+    """The empty caption's states (1, tokens, C), before the final norm, and its embedding (1, 1, C).
 
     Args:
         folder: with `text_encoder` and `tokenizer`.

@@ -78,15 +78,16 @@ class StableCascade(Diffusion):
         )
         precision: Literal["auto", "bfloat16", "float32"] = Field(
             "auto",
-            description="Of stages C and B; auto is bfloat16 on a GPU and float32 on the CPU. float16 overflows.",
+            description="Of stages C and B, which overflow in float16; auto is bfloat16 on a GPU and float32 "
+            "on the CPU.",
         )
 
         @model_validator(mode="after")
         def _chosen_by_something(self) -> Self:
             if (self.choose_from > 1) != (self.retrieval is not None):
                 raise ValueError(
-                    f"choose_from {self.choose_from} with retrieval {self.retrieval}: a choice takes 2 draws or "
-                    "more and the space retrieval; set both, or neither"
+                    f"choose_from {self.choose_from} with retrieval {self.retrieval}: a choice takes two "
+                    "draws or more and the space retrieval; set both, or neither"
                 )
             return self
 
@@ -147,7 +148,7 @@ class StableCascade(Diffusion):
         return dict(zip(("text", "pooled"), empty_caption(Path(self.settings.prior), where), strict=True))
 
     def unguided(self) -> dict[str, np.ndarray]:
-        """As of every kind, with zeros for pictures: an embedding, and the tokens that only the choice reads."""
+        """As of every kind, with zeros for pictures: their embedding, and the tokens of the choice."""
         return self._unguided
 
     @functools.cached_property
@@ -256,8 +257,15 @@ class StableCascade(Diffusion):
         return kept
 
     def agreement(self, pictures: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-        """(n,) means over tokens of the cosine between those of pictures, uint8 (n, S, S, 3), and predicted ones
-        (n, tokens * width)."""
+        """Cosines (n,), means over tokens, between pictures' and predicted ones.
+
+        Tokens are compared at unit length, as MIRAGE predicts them; in the published code those of pictures
+        keep their lengths.
+
+        Args:
+            pictures: uint8 (n, S, S, 3).
+            predicted: (n, tokens * width).
+        """
         from neural_recon.models.clip_images import ClipImages
         from neural_recon.models.encoder_parts import pixel_statistics
 
