@@ -16,10 +16,8 @@ from diffusers import StableCascadeUNet
 from diffusers.pipelines.deprecated.wuerstchen import PaellaVQModel
 from PIL import Image, ImageEnhance
 from torch import nn
-from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
 from neural_recon.models import checkpoints
-from neural_recon.models.encoder_parts import configured, load_clip_tokenizer, load_encoder
 from neural_recon.models.model_parts import Tensors, load_part
 
 # of stage A's latents, in the published code; the configuration in the layout of diffusers says 0.3764, which
@@ -157,30 +155,3 @@ def _as_diffusers(tensors: Tensors) -> dict[str, torch.Tensor]:
         name = name.replace("attn.out_proj.", "to_out.0.").replace("clip_mapper.", "clip_txt_pooled_mapper.")
         found[name] = tensor
     return found
-
-
-@torch.no_grad()
-def empty_caption(folder: Path, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
-    """The empty caption's states (1, tokens, C), before the final norm, and its embedding (1, 1, C).
-
-    Args:
-        folder: with `text_encoder` and `tokenizer`.
-        device: where to compute.
-
-    Raises:
-        InputError: a file is missing or not what it must be.
-    """
-    encoder = load_encoder(
-        lambda config: CLIPTextModelWithProjection(configured(CLIPTextConfig, config)),
-        folder / "text_encoder",
-        device,
-    )
-    tokenizer = load_clip_tokenizer(folder / "tokenizer", encoder.config.vocab_size)
-    length = encoder.config.max_position_embeddings
-    text = tokenizer([""], padding="max_length", max_length=length, truncation=True, return_tensors="pt")
-    output = encoder(
-        input_ids=text["input_ids"].to(device),
-        attention_mask=text["attention_mask"].to(device),
-        output_hidden_states=True,
-    )
-    return output.hidden_states[-1].cpu().numpy(), output.text_embeds[:, None].cpu().numpy()

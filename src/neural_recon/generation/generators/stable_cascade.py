@@ -94,7 +94,6 @@ class StableCascade(Diffusion):
     settings: Settings
     network = "prior"
     half = "bfloat16"
-
     encoders: ClassVar = {"prior": ("text_encoder", "tokenizer")}
 
     @classmethod
@@ -142,10 +141,13 @@ class StableCascade(Diffusion):
     def unconditional(self) -> dict[str, np.ndarray]:
         """The empty caption's states (1, tokens, C) and, `pooled`, its embedding (1, 1, C)."""
         from neural_recon.models.model_parts import where_to_compute
-        from neural_recon.models.stable_cascade import empty_caption
+        from neural_recon.models.text_states import ClipTextStates
 
         where, _ = where_to_compute(self.device, "float32")
-        return dict(zip(("text", "pooled"), empty_caption(Path(self.settings.prior), where), strict=True))
+        clip = ClipTextStates.from_folder(
+            Path(self.settings.prior), where, layer="unnormed", mask=True, projected=True
+        )
+        return {"text": clip.states([""]), "pooled": clip.pooled([""])[:, None]}
 
     def unguided(self) -> dict[str, np.ndarray]:
         """As of every kind, with zeros for pictures: their embedding, and the tokens of the choice."""
@@ -279,8 +281,7 @@ class StableCascade(Diffusion):
     def _stage(
         self, name: str, rows: torch.Tensor, timestep: torch.Tensor, guides: Mapping[str, torch.Tensor]
     ) -> torch.Tensor:
-        """What stage C or B says; also in half precision latents and times stay in float32, in which alone
-        times are fine enough."""
+        """What stage C or B says; latents and times are always float32: in half precision times are coarse."""
         import torch
 
         network = self.parts[name]
