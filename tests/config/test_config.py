@@ -9,6 +9,7 @@ from helpers.places import ROOT
 
 from neural_recon.config import configuration, reference
 from neural_recon.core.errors import InputError
+from neural_recon.datasets.kinds import nsd
 
 
 @pytest.fixture
@@ -30,6 +31,16 @@ def test_configuration_wins_over_recipe(raw):
     recipe = configuration.read_recipe("brain_diffuser_small", ROOT)
     assert resolved["generator"]["strength"] == 0.5
     assert resolved["generator"]["guidance_scale"] == recipe["generator"]["guidance_scale"]
+
+
+def test_where_captions_lack_recipes_without_text_are_named(raw, monkeypatch):
+    monkeypatch.setattr(nsd.NSD, "offers", frozenset({"noise_ceilings"}))
+    with pytest.raises(InputError, match="text reads captions, and this data set has none; ") as said:
+        configuration.resolve(raw, ROOT)
+    named = str(said.value).partition("recipes without text are ")[2].removesuffix(".").split(", ")
+    assert "base_only" in named
+    assert not {"brain_diffuser", "contexts_only"} & set(named)
+    assert configuration.resolve({**raw, "recipe": "base_only"}, ROOT)
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ def test_an_image_without_captions_gets_the_empty_caption(folder):
 @pytest.mark.parametrize(("layer", "which"), [("last", None), ("unnormed", -1), ("penultimate", -2)])
 @pytest.mark.parametrize("mask", [False, True])
 def test_layers_and_padding_of_published_text_encoders(folder, layer, which, mask):
-    one = loaded(folder, "clip_text_states", encoder="text_encoder_2", layer=layer, mask=mask)
+    one = loaded(folder, "clip_text_states", text_encoder="text_encoder_2", layer=layer, mask=mask)
     assert one.model.tokenizer.pad_token == "!"
     assert one.parts_read(one.settings) == ("text_encoder_2", "tokenizer_2")
     output = text_states(folder, ["a dog"], "text_encoder_2", mask)
@@ -155,7 +155,7 @@ def vision_output(folder, pictures):
 
 def test_image_embedding_is_projected_and_keeps_its_length(folder, rng):
     pictures = rng.integers(0, 256, (3, 40, 40, 3), np.uint8)
-    one = loaded(folder, "clip_image_embedding", encoder="sdxl_models/image_encoder")
+    one = loaded(folder, "clip_image_embedding", image_encoder="sdxl_models/image_encoder")
     values = one.encode(pictures, IDS[:3])
     close(values, vision_output(folder / "sdxl_models/image_encoder", pictures).image_embeds)
     assert one.parts == [20]
@@ -268,7 +268,7 @@ def test_only_the_parts_that_are_read_are_fetched(monkeypatch, tmp_path):
     reads = {
         ("autoencoder", "CompVis/stable-diffusion-v1-4"): ({"size": 320}, 2, (6400, 320)),
         ("clip_text_states", "CompVis/stable-diffusion-v1-4"): ({}, 6, (59136, 0)),
-        ("clip_image_embedding", "h94/IP-Adapter"): ({"encoder": "sdxl_models/image_encoder"}, 2, None),
+        ("clip_image_embedding", "h94/IP-Adapter"): ({"image_encoder": "sdxl_models/image_encoder"}, 2, None),
         ("clip_image_embedding", "kandinsky-community/kandinsky-2-2-prior"): ({}, 3, None),
         ("clip_image_tokens", "stabilityai/stable-cascade-prior"): ({}, 3, (263168, 0)),
         ("t5_states", "PixArt-alpha/PixArt-Sigma-XL-2-1024-MS"): ({"tokens": 20}, 7, (81920, 0)),

@@ -93,6 +93,19 @@ def test_everything_else_is_said_without_data():
     assert advice.endswith("neural-recon doctor --configfile mine.yaml")
 
 
+def test_terms_of_weights_to_be_fetched_are_said():
+    config = yaml.safe_load(Path("config/nsd.yaml").read_text(encoding="utf-8"))
+    states = {"kind": "clip_text_states", "weights": "stabilityai/stable-cascade-prior", "layer": "unnormed"}
+    found, _ = examine({**config, "spaces": {"text": states}})
+    state, said = found["spaces.text"]
+    assert state == "note"
+    assert (
+        "will be fetched, about 2.8 GB; stabilityai/stable-cascade-prior: its weights are for non-comm"
+        in said
+    )
+    assert "non-commercial" not in found["spaces.vision"][1]
+
+
 def test_real_data_that_are_whole():
     write_tree("nsd")
     found, advice = examine(REAL)

@@ -51,6 +51,16 @@ def test_jobs_are_those_of_the_configured_models(project):
     assert stale(project, both, "--forceall")["fetch_weights"] == 16
 
 
+def test_terms_are_said_by_a_dry_run(project):
+    states = {"kind": "clip_text_states", "weights": "stabilityai/stable-cascade-prior"}
+    done = snakemake(project, "--dry-run", config={**SMALL, "spaces": {"text": states}})
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = done.stdout + done.stderr
+    assert (
+        said.count("to be fetched: stabilityai/stable-cascade-prior: its weights are for non-commercial") == 1
+    )
+
+
 def test_neither_name_nor_path_is_one_sentence(project):
     said = failing(project, with_weights(vdvae="vdvae-imagenet"), "--dry-run")
     assert re.search(

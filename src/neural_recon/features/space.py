@@ -20,6 +20,7 @@ from neural_recon.models import weights
 logger = logging.getLogger(__name__)
 
 BLOCK = 64  # images between two lines in the log
+WEIGHTS = "The model: a name in config/weights.yaml, or a folder in the layout of diffusers (vdvae: a file)."
 
 
 class Space(ABC):

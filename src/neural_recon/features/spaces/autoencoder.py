@@ -11,7 +11,7 @@ from pydantic import Field
 
 from neural_recon.core import random_streams
 from neural_recon.core.errors import InputError
-from neural_recon.features.space import Space, blocks, require_finite
+from neural_recon.features.space import WEIGHTS, Space, blocks, require_finite
 from neural_recon.models.model_folders import settings_of
 
 
@@ -21,9 +21,7 @@ class Autoencoder(Space):
     class Settings(Space.Settings):
         """Latents of an autoencoder."""
 
-        weights: str = Field(
-            description="A name in config/weights.yaml, or a folder in the layout of diffusers (its `vae`)."
-        )
+        weights: str = Field(description=WEIGHTS)
         size: Annotated[int, Field(ge=8)] = Field(
             description="Side in pixels of the pictures that are encoded, and of those decoded."
         )

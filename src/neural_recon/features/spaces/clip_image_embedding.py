@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from neural_recon.features.space import Space, blocks
+from neural_recon.features.space import WEIGHTS, Space, blocks
 from neural_recon.models.model_folders import settings_of
 
 
@@ -18,10 +18,10 @@ class ClipImageEmbedding(Space):
     class Settings(Space.Settings):
         """CLIP's embedding of pictures."""
 
-        weights: str = Field(
-            description="A name in config/weights.yaml, or a folder with the encoder and its processor."
+        weights: str = Field(description=WEIGHTS)
+        image_encoder: str = Field(
+            "image_encoder", description="The encoder's folder, within that of the weights."
         )
-        encoder: str = Field("image_encoder", description="The folder of the encoder in that of the weights.")
 
     title = "CLIP image embedding"
     part = "embedding"
@@ -32,7 +32,7 @@ class ClipImageEmbedding(Space):
         from neural_recon.models.clip_images import ClipImages
 
         super().__init__(name, settings, seed)
-        self.clip = ClipImages.from_folder(Path(settings.weights) / settings.encoder, loading.device())
+        self.clip = ClipImages.from_folder(Path(settings.weights) / settings.image_encoder, loading.device())
 
     def encode(self, batch: np.ndarray, image_ids: np.ndarray) -> np.ndarray:  # noqa: ARG002
         values = np.concatenate([self.clip.embedding(batch[part]) for part in blocks(len(batch))])
@@ -41,15 +41,15 @@ class ClipImageEmbedding(Space):
 
     @classmethod
     def parts_read(cls, settings: Any) -> tuple[str, ...]:
-        return settings.encoder, str(Path(settings.encoder).with_name("image_processor"))
+        return settings.image_encoder, str(Path(settings.image_encoder).with_name("image_processor"))
 
     @classmethod
     def check(cls, name: str, settings: Any) -> None:  # noqa: ARG003
         from neural_recon.models import loading
         from neural_recon.models.clip_images import ClipImages
 
-        ClipImages.from_folder(Path(settings.weights) / settings.encoder, loading.META)
+        ClipImages.from_folder(Path(settings.weights) / settings.image_encoder, loading.META)
 
     @classmethod
     def sizes(cls, settings: Any) -> tuple[int, int]:
-        return settings_of(Path(settings.weights) / settings.encoder).get("projection_dim", 768), 0
+        return settings_of(Path(settings.weights) / settings.image_encoder).get("projection_dim", 768), 0

@@ -38,6 +38,6 @@ class ClipImageTokens(ClipImageEmbedding):
 
     @classmethod
     def sizes(cls, settings: Any) -> tuple[int, int]:
-        found = settings_of(Path(settings.weights) / settings.encoder)
+        found = settings_of(Path(settings.weights) / settings.image_encoder)
         tokens = (found.get("image_size", 224) // found.get("patch_size", 14)) ** 2 + 1
         return tokens * found.get("hidden_size", 1024), 0

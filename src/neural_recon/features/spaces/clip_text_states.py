@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from neural_recon.features.space import Space, averaged
+from neural_recon.features.space import WEIGHTS, Space, averaged
 from neural_recon.models.model_folders import settings_of
 
 
@@ -19,11 +19,9 @@ class ClipTextStates(Space):
     class Settings(Space.Settings):
         """States of a CLIP text encoder."""
 
-        weights: str = Field(
-            description="A name in config/weights.yaml, or a folder with the encoder and its tokenizer."
-        )
-        encoder: Literal["text_encoder", "text_encoder_2"] = Field(
-            "text_encoder", description="The folder of the encoder in that of the weights."
+        weights: str = Field(description=WEIGHTS)
+        text_encoder: Literal["text_encoder", "text_encoder_2"] = Field(
+            "text_encoder", description="The encoder's folder, within that of the weights."
         )
         layer: Literal["last", "unnormed", "penultimate"] = Field(
             "last",
@@ -50,7 +48,7 @@ class ClipTextStates(Space):
 
     @classmethod
     def parts_read(cls, settings: Any) -> tuple[str, ...]:
-        return settings.encoder, settings.encoder.replace("text_encoder", "tokenizer")
+        return settings.text_encoder, settings.text_encoder.replace("text_encoder", "tokenizer")
 
     @classmethod
     def check(cls, name: str, settings: Any) -> None:  # noqa: ARG003
@@ -60,7 +58,7 @@ class ClipTextStates(Space):
 
     @classmethod
     def sizes(cls, settings: Any) -> tuple[int, int]:
-        found = settings_of(Path(settings.weights) / settings.encoder)
+        found = settings_of(Path(settings.weights) / settings.text_encoder)
         return found.get("max_position_embeddings", 77) * found.get("hidden_size", 768), 0
 
 
@@ -68,5 +66,5 @@ def _load(settings: Any, device: Any) -> Any:
     from neural_recon.models.text_states import ClipTextStates
 
     return ClipTextStates.from_folder(
-        Path(settings.weights), device, settings.encoder, settings.layer, settings.mask
+        Path(settings.weights), device, settings.text_encoder, settings.layer, settings.mask
     )

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from neural_recon.features.space import Space, averaged
+from neural_recon.features.space import WEIGHTS, Space, averaged
 from neural_recon.models.model_folders import settings_of
 
 
@@ -23,9 +23,7 @@ class T5States(Space):
     class Settings(Space.Settings):
         """States of T5's encoder."""
 
-        weights: str = Field(
-            description="A name in config/weights.yaml, or a folder with the encoder and its tokenizer."
-        )
+        weights: str = Field(description=WEIGHTS)
         tokens: Annotated[int, Field(ge=1, le=300)] = Field(
             20, description="How many tokens: longer captions are cut, shorter ones repeat their end."
         )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from neural_recon.features.space import Space, caption_means
+from neural_recon.features.space import WEIGHTS, Space, caption_means
 from neural_recon.models.model_folders import settings_of
 
 
@@ -19,9 +19,7 @@ class VersatileText(Space):
     class Settings(Space.Settings):
         """CLIP text tokens, as Versatile Diffusion is guided by them."""
 
-        weights: str = Field(
-            description="Versatile Diffusion: a name in config/weights.yaml, or a folder as diffusers has it."
-        )
+        weights: str = Field(description=WEIGHTS)
 
     title = "CLIP text"
     part = "token"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from neural_recon.features.space import Space, blocks
+from neural_recon.features.space import WEIGHTS, Space, blocks
 from neural_recon.models.model_folders import settings_of
 
 
@@ -18,9 +18,7 @@ class VersatileVision(Space):
     class Settings(Space.Settings):
         """CLIP vision tokens, as Versatile Diffusion is guided by them."""
 
-        weights: str = Field(
-            description="Versatile Diffusion: a name in config/weights.yaml, or a folder as diffusers has it."
-        )
+        weights: str = Field(description=WEIGHTS)
 
     title = "CLIP vision"
     part = "token (1: class)"
