@@ -39,7 +39,7 @@ class StableCascade(Diffusion):
             description="The model of its encoders, likewise: of the empty caption, and where choose_from is "
             "above 1 of pictures; with weights in the diffusers layout also of stage C."
         )
-        image: str = Field(description="The feature space that guides it as CLIP's image embedding.")
+        image: str = Field(description="The feature space that guides it as CLIP's of the picture.")
         text: str = Field(description="The feature space that guides it as CLIP's text states.")
         retrieval: str | None = Field(
             None, description="The feature space, CLIP's image tokens, by whose prediction a draw is chosen."
