@@ -281,7 +281,7 @@ class StableCascade(Diffusion):
     def _stage(
         self, name: str, rows: torch.Tensor, timestep: torch.Tensor, guides: Mapping[str, torch.Tensor]
     ) -> torch.Tensor:
-        """What stage C or B says; latents and times are always float32: in half precision times are coarse."""
+        """What stage C or B says; latents and times are always float32, as times in half are too coarse."""
         import torch
 
         network = self.parts[name]
