@@ -14,8 +14,8 @@ from neural_recon.generation.diffusion import Diffusion, FromBase
 if TYPE_CHECKING:
     import torch
 
-# Where a folder's scheduler configuration leaves them open. That scheduler itself, DDPM, would draw and clip at
-# every step.
+# Where a folder's scheduler configuration leaves them open. That scheduler itself, DDPM, would draw and clip
+# at every step.
 NOISE_LEVELS = {
     "beta_start": 0.00085,
     "beta_end": 0.012,
@@ -68,7 +68,7 @@ class Kandinsky(Diffusion):
             return DDIMScheduler(**levels, **DDIM)
 
     def widths(self) -> Mapping[str, int]:
-        return {"image": self._config("unet").get("encoder_hid_dim", 1280)}
+        return {"image": self.config("unet").get("encoder_hid_dim", 1280)}
 
     def unconditional(self) -> dict[str, np.ndarray]:
         """The image encoder's embedding of a tensor of zeros, (1, 1, 1280)."""
