@@ -5,7 +5,7 @@ Weights are made from the names of parameters, as the reference's README says.
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,16 @@ def read(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]
     return json.loads((folder / f"{name}.json").read_text()), arrays
 
 
+def drawn(tag: str, shape: Sequence[int]) -> np.ndarray:
+    """Standard normal numbers made from their name."""
+    return np.random.RandomState(zlib.crc32(tag.encode())).standard_normal(tuple(shape)).astype(np.float32)
+
+
 def named_weights(module: nn.Module, tag: str, times: Mapping[str, float] = {}) -> dict[str, torch.Tensor]:
     """A module's tensors: parameters made from their names, buffers as they are."""
     tensors = dict(module.state_dict())
     for name, parameter in module.named_parameters():
-        stream = np.random.RandomState(zlib.crc32(f"{tag}.{name}".encode()))
-        values = stream.standard_normal(tuple(parameter.shape)).astype(np.float32)
+        values = drawn(f"{tag}.{name}", parameter.shape)
         if values.ndim >= 2:
             values = values / np.float32(np.sqrt(np.prod(values.shape[1:])))
         elif name.endswith("weight"):
@@ -86,9 +90,9 @@ def stages(
 
     Returns:
         `base_latents`, `start`, `latents` (steps run, n, C, h, w), `image` (n, 3, H, W) in 0 to 1, and
-        `timesteps`, the noise's first.
+        `timesteps`, the noise's first; of what runs a second network down a schedule also its `latents_2`.
     """
-    found: dict[str, Any] = {"latents": []}
+    found: dict[str, Any] = {}
     waiting = list(noises)
 
     def normal(generators, shape):
@@ -104,8 +108,10 @@ def stages(
         return stage
 
     def denoise(*arguments, whole=denoising.denoise):
+        name = "latents_2" if "latents" in found else "latents"
+        found[name] = []
         for latents in whole(*arguments):
-            found["latents"].append(latents)
+            found[name].append(latents)
             yield latents
 
     with pytest.MonkeyPatch.context() as patched:
@@ -122,7 +128,8 @@ def stages(
     first, steps = found.pop("timesteps")
     arrays = {name: torch.stack(rows) if isinstance(rows, list) else rows for name, rows in found.items()}
     arrays["image"] = arrays["image"] / 2 + 0.5
-    return {"timesteps": np.array([int(first), *steps.tolist()]), **{k: v.numpy() for k, v in arrays.items()}}
+    begun = [] if first is None else [first.item()]
+    return {"timesteps": np.array([*begun, *steps.tolist()]), **{k: v.numpy() for k, v in arrays.items()}}
 
 
 def assert_close(found: np.ndarray, expected: np.ndarray, tolerance: float = 1e-4) -> None:

@@ -412,11 +412,17 @@ def known_keys(model: type[BaseModel] = Config, above: Place = ()) -> Iterator[K
 
 
 def _keys_of_kinds(kinds: Kinds, above: Place) -> Iterator[Key]:
-    """The keys of a section that depends on its kind, each once, with the kinds that have it."""
-    keys = {name: {key.place: key for key in known_keys(kinds.section(name), above)} for name in kinds.names}
-    for place, key in {place: key for of in keys.values() for place, key in of.items()}.items():
-        having = tuple(name for name in kinds.names if place in keys[name])
-        yield key if len(having) == len(keys) else key._replace(kinds=having)
+    """The keys of a section that depends on its kind, with the kinds that have it: one that differs between
+    kinds in default or meaning for each of these."""
+    found: dict[tuple[Place, str, str | None], list[tuple[str, Key]]] = {}
+    for name in kinds.names:
+        for key in known_keys(kinds.section(name), above):
+            same = (key.place, repr(key.field.default), key.field.description)
+            found.setdefault(same, []).append((name, key))
+    order = {place: n for n, (place, *_) in enumerate(found)}
+    for _, having in sorted(found.items(), key=lambda one: order[one[0][0]]):
+        names, (key, *_) = zip(*having, strict=True)
+        yield key if len(names) == len(kinds.names) else key._replace(kinds=names)
 
 
 def section_of(field: FieldInfo) -> type[Section] | None:

@@ -91,7 +91,7 @@ def paint(
         InputError: an image that is not there, or as `Generator.paint`.
     """
     guide_ids = swapped_ids(image_ids, seed) if how.swapped else image_ids
-    guides = {role: read_rows(files[f"{role}_{how.fit}"], guide_ids) for role in generator.settings.roles}
+    guides = {role: read_rows(files[f"{role}_{how.fit}"], guide_ids) for role in generator.settings.guides}
     base = None
     if how.base and generator.settings.base:
         base = read_base(files[f"base_{how.fit}"], image_ids)

@@ -47,6 +47,7 @@ class Diffusion(Generator):
         network: the part of `settings.weights` that predicts, as its folder is called.
         autoencoder: the part whose latents it predicts.
         any_tokens: it takes any number of tokens, and one where nothing guides stands for as many.
+        half: what `precision` auto is on a GPU.
     """
 
     class Settings(Generator.Settings):
@@ -63,6 +64,7 @@ class Diffusion(Generator):
     network: ClassVar[str] = "unet"
     autoencoder: ClassVar[str] = "vae"
     any_tokens: ClassVar[bool] = False
+    half: ClassVar[str] = "float16"
 
     # what a kind says
 
@@ -117,6 +119,12 @@ class Diffusion(Generator):
         """Whether base images are encoded to a draw of the autoencoder's posterior, not to its mean."""
         return False
 
+    def enlarged(self, base: np.ndarray) -> torch.Tensor:
+        """What `encode` gets of base images uint8 (n, H, W, 3)."""
+        from neural_recon.generation.sampling import enlarge
+
+        return enlarge(base, self.side())
+
     def latent_shape(self) -> tuple[int, int, int]:
         """(C, h, w) of one image's latents."""
         network, vae = self.config(self.network), self.config(self.autoencoder)
@@ -150,7 +158,7 @@ class Diffusion(Generator):
         from neural_recon.models.model_parts import load_where_it_fits, where_to_compute
 
         how = self.settings
-        where, dtype = where_to_compute(self.device, how.precision)
+        where, dtype = where_to_compute(self.device, how.precision, self.half)
         found = load_where_it_fits(lambda home: self.load(home, dtype), where, how.memory)
         if how.compile:
             found.modules[self.network].compile()

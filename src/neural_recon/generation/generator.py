@@ -16,6 +16,7 @@ from neural_recon.core.kinds import Kinds, KindSettings
 
 # The settings that change no picture: how many are painted at once and per file, and with what effort.
 EFFORT = ("chunk", "batch", "memory", "compile")
+Parts = Mapping[str, tuple[str, ...]]  # by the setting that names their folder
 
 
 class Generator(ABC):
@@ -36,7 +37,8 @@ class Generator(ABC):
         names weights (`files`, `encoders`) is a name of config/weights.yaml, or a path.
         """
 
-        # the settings that name the feature spaces whose predictions guide the generator, its roles
+        # the settings that name the feature spaces whose predictions guide the generator, its roles; one that
+        # may be None is a role where it is not
         roles: ClassVar[tuple[str, ...]] = ()
 
         base: str | None = Field(None, description="The feature space whose pictures it starts from.")
@@ -59,7 +61,8 @@ class Generator(ABC):
         @property
         def guides(self) -> dict[str, str]:
             """The space that guides it in each role."""
-            return {role: getattr(self, role) for role in self.roles}
+            named = {role: getattr(self, role) for role in self.roles}
+            return {role: space for role, space in named.items() if space is not None}
 
         @property
         def two_stages(self) -> bool:
@@ -73,13 +76,18 @@ class Generator(ABC):
 
     draws: ClassVar[bool] = False
     base_is_final: ClassVar[bool] = False
-    files: ClassVar[Mapping[str, tuple[str, ...]]] = {"weights": ()}
-    encoders: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    files: ClassVar[Parts] = {"weights": ()}
+    encoders: ClassVar[Parts] = {}
 
     def __init__(
         self, settings: Settings, device: str | None = None, unconditional: str | Path | None = None
     ) -> None:
         self.settings, self.device, self._unconditional = settings, device, unconditional
+
+    @classmethod
+    def parts_read(cls, settings: Any) -> tuple[Parts, Parts]:  # noqa: ARG003
+        """`files` and `encoders` of a run, where the settings, as a recipe has them, say which."""
+        return cls.files, cls.encoders
 
     def side(self) -> int | None:
         """The side of its pictures in pixels, without loading a model; None: that of the base images.
@@ -116,10 +124,10 @@ class Generator(ABC):
         """Raise an InputError where `paint` lacks a guide, or base images where nothing else is there."""
         if base is None and self.settings.base is not None and not self.settings.roles:
             raise InputError(f"{self.settings.kind}: expected base images, found none.")
-        if missing := [role for role in self.settings.roles if role not in guides]:
+        if missing := [role for role in self.settings.guides if role not in guides]:
             raise InputError(
                 f"{self.settings.kind}: expected predicted features as the guides "
-                f"{', '.join(self.settings.roles)}, found no {', '.join(missing)}."
+                f"{', '.join(self.settings.guides)}, found no {', '.join(missing)}."
             )
 
     def paint_from(

@@ -63,7 +63,7 @@ def sample(
         )
     guide = model.guide()
     none = {name: torch.as_tensor(value, dtype=torch.float32) for name, value in model.unguided().items()}
-    given = {role: _tokens(model, role, guides[role], none[role], image_ids) for role in how.roles}
+    given = {role: _tokens(model, role, guides[role], none[role], image_ids) for role in how.guides}
     purpose = f"reconstruction, draw {draw}" if draw else "reconstruction"
 
     def generators(part: slice, stage: str = "") -> list[torch.Generator]:
@@ -79,8 +79,7 @@ def sample(
         scheduler, first, _ = scheduled()
         latents = None
         if base is not None and first is not None:
-            large = enlarge(base[part], model.side())
-            latents = model.encode(large, drawing if model.posterior else None)
+            latents = model.encode(model.enlarged(base[part]), drawing if model.posterior else None)
         noise = random_streams.normal(
             drawing, latents.shape[1:] if latents is not None else model.latent_shape()
         )

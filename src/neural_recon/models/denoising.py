@@ -104,3 +104,19 @@ def _steps(
 def classifier_free(scale: float) -> Guide | None:
     """Classifier-free guidance (Ho & Salimans 2021); None at scale 1, which needs no unguided pass."""
     return None if scale == 1 else lambda without, given: without + scale * (given - without)
+
+
+def rescaled(scale: float, share: float) -> Guide:
+    """Classifier-free guidance, of which a share is brought back to the deviation of the guided output.
+
+    Lin et al. (2024, Common diffusion noise schedules and sample steps are flawed). Deviations are each
+    image's own, so that no picture depends on what is painted alongside it.
+    """
+
+    def guide(without: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
+        output = without + scale * (given - without)
+        own = tuple(range(1, output.ndim))
+        spread = given.std(own, keepdim=True) / (output.std(own, keepdim=True) + 1e-9)
+        return output * (share * spread + 1 - share)
+
+    return guide

@@ -87,15 +87,18 @@ def load_scheduler(kind: Any, folder: Path, published: Mapping[str, Any]) -> Any
         return kind.from_config({**published, **found})
 
 
-def where_to_compute(device: str | None, precision: str) -> tuple[torch.device, torch.dtype]:
+def where_to_compute(
+    device: str | None, precision: str, half: str = "float16"
+) -> tuple[torch.device, torch.dtype]:
     """The device (None: the GPU where there is one, else the CPU), and the precision of networks there.
 
     Args:
-        precision: a torch dtype's name; "auto" is float16 on a GPU and float32 on the CPU.
+        precision: a torch dtype's name; "auto" is `half` on a GPU and float32 on the CPU.
+        half: the same for models that overflow in float16: "bfloat16".
     """
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if precision == "auto":
-        precision = "float16" if where.type == "cuda" else "float32"
+        precision = half if where.type == "cuda" else "float32"
     return where, getattr(torch, precision)
 
 

@@ -27,7 +27,7 @@ class Painting:
     def __init__(self, config: Config, table: weights.Table):
         self.kind: type[Generator] = GENERATORS.load(config.generator.kind)
         self.controls: list[Painted] = controls(self.kind, config.generator, config.evaluation.draws)
-        painted, encoders = self.kind.files, self.kind.encoders
+        painted, encoders = self.kind.parts_read(config.generator)
         self.named = {
             name: value
             for name in {**painted, **encoders}
