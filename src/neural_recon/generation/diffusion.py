@@ -91,8 +91,8 @@ class Diffusion(Generator):
 
         Args:
             guides: (n, tokens, width) float32 by role.
-            unguided: as `Generator.unconditional` gives them, (1, ...); empty at guidance scale 1. Else the
-                rows without guidance come first, then those with it.
+            unguided: as `Generator.unconditional` gives them, (1, ...); without roles at guidance scale 1.
+                Else the rows without guidance come first, then those with it.
         """
 
     @abstractmethod

@@ -88,7 +88,8 @@ def sample(
 
     def denoised(part: slice) -> torch.Tensor:
         scheduler, _, steps = scheduled()
-        condition = model.condition({role: rows[part] for role, rows in given.items()}, none if guide else {})
+        away = {name: rows for name, rows in none.items() if guide or name not in how.roles}
+        condition = model.condition({role: rows[part] for role, rows in given.items()}, away)
         drawing = generators(part, ", steps")
         run = denoising.denoise(
             model.parts.images(latents[part]),

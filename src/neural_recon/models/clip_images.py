@@ -132,6 +132,18 @@ def load_image_encoder(folder: Path, device: torch.device) -> CLIPVisionModelWit
     )
 
 
+@torch.no_grad()
+def of_zeros(encoder: CLIPVisionModelWithProjection) -> Any:
+    """What the encoder gives of a tensor of zeros, by which generators mean no picture.
+
+    Returns:
+        transformers' output, with `image_embeds` (1, dim) and `hidden_states`, (1, tokens, width) each.
+    """
+    side = whole("image_size", encoder.config.image_size)
+    pixels = torch.zeros(1, 3, side, side, device=encoder.device, dtype=encoder.dtype)
+    return encoder(pixel_values=pixels, output_hidden_states=True)
+
+
 def over(items: Any, batch: int, encode: Callable[[Any], torch.Tensor]) -> np.ndarray:
     """What `encode` gives for all items, `batch` of them at a time, float32 on the CPU."""
     if not len(items):

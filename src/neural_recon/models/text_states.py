@@ -8,11 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, T5Config, T5EncoderModel, T5Tokenizer
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    T5Config,
+    T5EncoderModel,
+    T5Tokenizer,
+)
 
 from neural_recon.models import model_folders
 from neural_recon.models.clip_images import over
@@ -39,7 +47,11 @@ class ClipTextStates:
     """
 
     def __init__(
-        self, encoder: CLIPTextModel, tokenizer: CLIPTokenizer, layer: Layer = "last", mask: bool = False
+        self,
+        encoder: CLIPTextModel | CLIPTextModelWithProjection,
+        tokenizer: CLIPTokenizer,
+        layer: Layer = "last",
+        mask: bool = False,
     ):
         self.encoder, self.tokenizer, self.layer, self.mask = encoder, tokenizer, layer, mask
         self.tokens = whole("max_position_embeddings", encoder.config.max_position_embeddings)
@@ -52,17 +64,21 @@ class ClipTextStates:
         part: str = "text_encoder",
         layer: Layer = "last",
         mask: bool = False,
+        projected: bool = False,
     ) -> ClipTextStates:
         """The encoder of a folder's `part`, with the tokenizer of the same number.
+
+        `projected`: with its projection, for `pooled`.
 
         Raises:
             InputError: a file is missing or not what it must be.
         """
+        kind = CLIPTextModelWithProjection if projected else CLIPTextModel
         encoder = load_encoder(
-            lambda config: CLIPTextModel(configured(CLIPTextConfig, config)),
+            lambda config: kind(configured(CLIPTextConfig, config)),
             folder / part,
             device,
-            renamed=_without_projection,
+            renamed=dict if projected else _without_projection,
         )
         tokenizer = load_clip_tokenizer(folder / tokenizer_of(part), encoder.config.vocab_size)
         with model_folders.described_by(folder / part):
@@ -73,12 +89,20 @@ class ClipTextStates:
         """The states (n, tokens, dim) of captions, float32."""
         return over(captions, batch, self._states)
 
-    def _states(self, captions: Sequence[str]) -> torch.Tensor:
+    @torch.no_grad()
+    def pooled(self, captions: Sequence[str], batch: int = 64) -> np.ndarray:
+        """The projected embeddings (n, dim) of captions, float32; of an encoder with its projection."""
+        return over(captions, batch, lambda part: self._output(part).text_embeds)
+
+    def _output(self, captions: Sequence[str]) -> Any:
         text = self.tokenizer(
             list(captions), padding="max_length", max_length=self.tokens, truncation=True, return_tensors="pt"
         ).to(self.encoder.device)
         mask = text["attention_mask"] if self.mask else None
-        output = self.encoder(input_ids=text["input_ids"], attention_mask=mask, output_hidden_states=True)
+        return self.encoder(input_ids=text["input_ids"], attention_mask=mask, output_hidden_states=True)
+
+    def _states(self, captions: Sequence[str]) -> torch.Tensor:
+        output = self._output(captions)
         if self.layer == "last":
             return output.last_hidden_state
         return output.hidden_states[{"unnormed": -1, "penultimate": -2}[self.layer]]
