@@ -197,7 +197,8 @@ def test_settings_of_another_kind_are_refused(kind, changes, said):
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_recipes_are_valid_and_explained(path):
-    raw = {"recipe": path.stem, "dataset": {"kind": "nsd", "root": "nsd"}, "subjects": {"subj01": {}}}
+    nsd = {"kind": "nsd", "root": "nsd", "atlases": ["streams"]}
+    raw = {"recipe": path.stem, "dataset": nsd, "subjects": {"subj01": {}}}
     found = configuration.Config.model_validate(configuration.resolve(raw, ROOT))
     assert found.generator.kind in GENERATORS.names
     readme = (ROOT / "config/recipes/README.md").read_text(encoding="utf-8")

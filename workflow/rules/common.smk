@@ -9,7 +9,8 @@ from neural_recon.config.configuration import Config, resolve
 from neural_recon.config.sections import DataAmount
 from neural_recon.core.errors import InputError
 from neural_recon.datasets.dataset import DATA_SETS
-from neural_recon.decoding.decoder import DECODERS
+from neural_recon.decoding.decoder import DECODERS, shared_file
+from neural_recon.decoding.sources import Source
 from neural_recon.evaluation import network_weights
 from neural_recon.features import space
 from neural_recon.generation.generator import GENERATORS

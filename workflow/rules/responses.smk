@@ -75,3 +75,11 @@ rule responses:
         zscore=lookup("responses/zscore", within=config),
     script:
         "../scripts/responses.py"
+
+
+# The same with single trials to train on, for spaces that ask for them where others are trained on averages.
+use rule responses as single_trials with:
+    output:
+        responses="<results>/single_trials/{subject}.h5",
+    params:
+        average=False,

@@ -4,7 +4,7 @@ from neural_recon import datasets
 from neural_recon.core.hdf5 import read_hdf5, read_parameters
 from neural_recon.core.tables import read_table
 from neural_recon.decoding.kept_decoders import write_shared
-from neural_recon.decoding.ridge_files import read_kernel
+from neural_recon.decoding.ridge_files import read_kernel, read_taken
 from neural_recon.workflow.jobs import start
 
 start(snakemake)
@@ -14,4 +14,7 @@ kernel, _, _ = read_kernel(files.kernel)
 positions = read_table(files.voxels)[list("xyz")].to_numpy()[responses["voxel"]]
 zscore = {"zscore": read_parameters(files.responses)["zscore"]}
 grid = datasets.load(snakemake.config).grid(snakemake.wildcards.subject)
-write_shared(snakemake.output.shared, responses, positions, grid.shape, kernel, keep, zscore, grid.affine)
+taken = read_taken(files.kernel)
+write_shared(
+    snakemake.output.shared, responses, positions, grid.shape, kernel, keep, zscore, grid.affine, taken
+)

@@ -1,10 +1,13 @@
 """Score training images held out with all images like them, and held out at random."""
 
 import numpy as np
+import pandas as pd
 
+from neural_recon.core.hdf5 import read_hdf5
 from neural_recon.core.tables import write_table
 from neural_recon.decoding.penalty_table import read_chosen
-from neural_recon.decoding.ridge_files import read_kernel
+from neural_recon.decoding.ridge_files import read_kernels, read_taken
+from neural_recon.decoding.sources import Source
 from neural_recon.evaluation.controls.data_amount import sample_features
 from neural_recon.evaluation.controls.held_out import TARGETS, compare, sampled_alpha
 from neural_recon.features.clusters import cluster_labels, summaries
@@ -12,21 +15,19 @@ from neural_recon.workflow.jobs import start
 
 start(snakemake)
 params, files = snakemake.params, snakemake.input
-kernel, train_ids, _ = read_kernel(files.kernel)
-ids = np.unique(train_ids)
+ids = np.unique(read_hdf5(files.kernels[0], "train_ids")["train_ids"])
 # at least two images a cluster, where a set is small
 clusters = cluster_labels(
     summaries(files[f"features_{params.alike}"], ids, params.parts),
     min(params.clusters, len(ids) // 2),
     params.seed,
 )
-features = {
-    space: sample_features(files[f"features_{space}"], ids, TARGETS, params.seed) for space in params.spaces
-}
-alphas = {
-    space: sampled_alpha(read_chosen(curve), TARGETS, params.seed)
-    for space, curve in zip(params.spaces, files.curves, strict=True)
-}
-calibrated = params.calibration != "none"
-table = compare(kernel, train_ids, clusters, features, alphas, calibrated, params.seed)
-write_table(snakemake.output.table, table)
+calibrated, tables = params.calibration != "none", []
+for space, path, (kernel, train_ids, _), curve in zip(
+    params.spaces, files.kernels, read_kernels(files.kernels), files.curves, strict=True
+):
+    source = Source(unit=read_taken(path).unit)
+    features = {space: sample_features(files[f"features_{space}"], ids, TARGETS, params.seed, source)}
+    alphas = {space: sampled_alpha(read_chosen(curve), TARGETS, params.seed)}
+    tables.append(compare(kernel, train_ids, clusters, features, alphas, calibrated, params.seed))
+write_table(snakemake.output.table, pd.concat(tables, ignore_index=True))

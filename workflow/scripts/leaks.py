@@ -10,7 +10,6 @@ table = check_subject(
     files,
     {space: files[f"features_{space}"] for space in params.spaces},
     params.zscore,
-    params.average,
     params.calibration,
     params.cross_validation,
     params.seed,

@@ -3,6 +3,7 @@
 from neural_recon import datasets
 from neural_recon.core.hdf5 import read_hdf5, write_hdf5
 from neural_recon.core.tables import write_table
+from neural_recon.decoding.sources import Source
 from neural_recon.evaluation import regions
 from neural_recon.evaluation.networks import PresetNetworks
 from neural_recon.features import load
@@ -13,12 +14,22 @@ start(snakemake)
 params, files, output = snakemake.params, snakemake.input, snakemake.output
 responses = read_hdf5(files.responses, "train", "test", "train_ids", "test_ids")
 data = datasets.load(snakemake.config)
+names = ("train", "test", "train_ids", "test_ids")
+single = read_hdf5(files.single, *names) if files.single else {}
 columns = regions.read_columns(data, files, params.sets, snakemake.wildcards.subject)
+sources = {space: Source(*given) for space, given in params.sources.items()}
+width = responses["train"].shape[1]
+own = regions.read_columns(
+    data, files, {space: source.regions for space, source in sources.items() if source.regions},
+    snakemake.wildcards.subject, "decoder.regions",
+)  # fmt: skip
 decoded = regions.score_regions(
     columns,
     responses,
     {space: files[f"features_{space}"] for space in params.ridge["alpha"]},
     params.ridge,
+    {space: (source, len(own.get(space, range(width)))) for space, source in sources.items()},
+    single,
     data.pictures(responses["test_ids"]),
     load(*params.base) if params.base else None,
     PresetNetworks(params.preset, params.networks, where=device()),

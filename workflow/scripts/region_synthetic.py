@@ -4,7 +4,8 @@ from neural_recon import datasets
 from neural_recon.core.hdf5 import read_hdf5, write_hdf5
 from neural_recon.core.tables import write_table
 from neural_recon.decoding.penalty_table import read_chosen
-from neural_recon.decoding.ridge_files import read_kernel
+from neural_recon.decoding.ridge_files import read_kernels, read_taken
+from neural_recon.decoding.sources import Source, feature_table
 from neural_recon.evaluation.regions import (
     decode_synthetic,
     how_unusual,
@@ -12,7 +13,6 @@ from neural_recon.evaluation.regions import (
     synthetic_responses,
     with_control,
 )
-from neural_recon.features.feature_files import FeatureTable
 from neural_recon.workflow.jobs import start
 
 start(snakemake)
@@ -23,18 +23,20 @@ data = read_hdf5(files.responses, "train", "test")
 n_voxels = data["train"].shape[1]
 columns = with_control(columns, n_voxels, params.seed)
 synthetic = synthetic_responses(columns, n_voxels, params.amplitude)
-kernel, train_ids, _ = read_kernel(files.kernel)
-features = {
-    space: decode_synthetic(
+features = {}
+for space, path, responses, (kernel, train_ids, _), curve in zip(
+    params.spaces, files.kernels, files.trained, read_kernels(files.kernels), files.curves, strict=True
+):
+    taken = read_taken(path)
+    features[space] = decode_synthetic(
         kernel,
-        data["train"],
+        read_hdf5(responses, "train")["train"],
         synthetic,
-        FeatureTable(files[f"features_{space}"], train_ids),
+        feature_table(files[f"features_{space}"], train_ids, Source(unit=taken.unit)),
         read_chosen(curve),
         params.seed,
+        taken=taken,
     )
-    for space, curve in zip(params.spaces, files.curves, strict=True)
-}
 table = how_unusual(synthetic, columns, data["train"], data["test"])
 write_table(snakemake.output.table, table)
 write_hdf5(

@@ -15,7 +15,13 @@ tables, single = (
     {Path(path).parent.name: read_table(path) for path in paths} for paths in (files.regions, files.single)
 )
 n_voxels = len(read_hdf5(files.responses, "voxel")["voxel"])
-write_table(snakemake.output.scores, collect(read_table(files.summary), n_voxels, tables))
+own = {
+    space: len(read_hdf5(path, "columns")["columns"])
+    for space, path in zip(snakemake.params.own, files.own, strict=True)
+}
+if snakemake.params.base in own:
+    own["base"] = own[snakemake.params.base]
+write_table(snakemake.output.scores, collect(read_table(files.summary), n_voxels, tables, own))
 scores = joined(single, read_table(files.scores))
 strata = strata_of(read_table(files.strata))
 write_table(snakemake.output.tests, paired(subject, scores, seed))

@@ -5,15 +5,16 @@ from pathlib import Path
 from neural_recon.core.tables import write_table
 from neural_recon.decoding.penalty_table import cross_validated_curve, fixed_curve, read_chosen
 from neural_recon.decoding.ridge import shuffled_images
-from neural_recon.decoding.ridge_files import read_kernel, write_predictions
-from neural_recon.features.feature_files import FeatureTable
+from neural_recon.decoding.ridge_files import read_kernel, read_taken, write_predictions
+from neural_recon.decoding.sources import Source, feature_table
 from neural_recon.workflow.jobs import start
 
 start(snakemake)
 params = snakemake.params
 kernel, train_ids, test_ids = read_kernel(snakemake.input.kernel)
+source = Source(unit=read_taken(snakemake.input.kernel).unit)
 if params.alpha == "cv":
-    features = FeatureTable(snakemake.input.features, train_ids)
+    features = feature_table(snakemake.input.features, train_ids, source)
     curve = cross_validated_curve(
         kernel, features, features.parts, **params.cross_validation, seed=params.seed
     )
@@ -25,13 +26,15 @@ other = "train" if params.calibration == "published" else "published"
 for path in snakemake.output.predictions:
     fit = Path(path).stem
     paired_ids = shuffled_images(train_ids, params.seed) if fit == "shuffled" else train_ids
+    features = feature_table(snakemake.input.features, paired_ids, source)
     write_predictions(
         path,
         kernel,
-        FeatureTable(snakemake.input.features, paired_ids),
+        features,
         alpha,
         other if fit == "recalibrated" else params.calibration,
         params.seed,
         {"image_id": test_ids, "paired_id": paired_ids},
         {"pairs": "shuffled" if fit == "shuffled" else "decoded"},
+        unit=features.parts if source.unit else None,
     )

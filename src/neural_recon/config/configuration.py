@@ -7,7 +7,7 @@ published decoder); what the configuration itself says of them wins.
 import contextlib
 import difflib
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
@@ -126,11 +126,11 @@ class Config(Section):
                 "responses.noise_ceiling: this data set has no signal-to-noise ratios of its own; use "
                 "repetitions"
             )
-        for name, members in self.regions.sets.items():
+        for key, members in self.named_regions.items():
             try:
                 self.data.check_regions(members)
             except ValueError as error:
-                raise ValueError(f"regions.sets.{name}: {error}") from error
+                raise ValueError(f"{key}: {error}") from error
         return self
 
     @model_validator(mode="after")
@@ -146,6 +146,20 @@ class Config(Section):
                     f"generator.{key}: expected a feature space of the recipe, {what}{there}, found {space!r}"
                 )
         return self
+
+    @property
+    def owners(self) -> dict[str, str]:
+        """With which spaces each shares what it is predicted from (`Decoder.Settings.owners`)."""
+        return self.decoder.owners(list(self.spaces), self.responses.average)
+
+    @property
+    def named_regions(self) -> dict[str, Sequence[str]]:
+        """All regions that are asked for, by the key that lists them."""
+        decoded = {space: self.decoder.regions_of(space) for space in self.spaces}
+        return {
+            **{f"regions.sets.{name}": members for name, members in self.regions.sets.items()},
+            **{f"decoder.regions.{space}": members for space, members in decoded.items() if members},
+        }
 
     @property
     def base(self) -> str | None:

@@ -49,6 +49,7 @@ def cross_validate(
     seed: int = 0,
     parts: Sequence[int] | np.ndarray | None = None,
     backend: Backend | None = None,
+    contiguous: bool = False,
 ) -> CvResult:
     """Score every alpha on held-out training images; repetitions of an image share a fold.
 
@@ -64,6 +65,7 @@ def cross_validate(
             neighbouring columns since features lie on disk row by row.
         seed: draws the folds and the targets.
         parts: widths of neighbouring columns that get an alpha each; default: all columns together.
+        contiguous: cut the rows as they come into folds, repetitions of an image or not.
 
     Raises:
         ValueError: targets that do not fit or are not finite, alphas that are not positive or too small for
@@ -86,9 +88,9 @@ def cross_validate(
     ]
     part_of = np.repeat(np.arange(len(parts)), [len(sample) for sample in samples])
     columns = np.concatenate(samples)
-    y = centred_columns(targets, columns)  # residuals do not depend on the mean
+    y = centred_columns(targets, columns, kernel.intercept)  # with one, residuals do not depend on the mean
 
-    held_out = [rows for _, rows in make_folds(n, folds, seed, kernel.images)]
+    held_out = _held_out(kernel, folds, seed, contiguous)
     totals = np.stack([y[rows].var(axis=0) for rows in held_out])
     totals[[np.ptp(y[rows], axis=0) == 0 for rows in held_out]] = np.nan
     if not np.all(np.any(totals > 0, axis=1)):
@@ -133,6 +135,63 @@ def cross_validate(
     return CvResult(np.stack([found[a][0] for a in tried], axis=-1), tried, tried[best], columns)
 
 
+def cross_validate_targets(
+    kernel: Kernel,
+    targets: Targets,
+    alphas: Sequence[float] | np.ndarray | None = None,
+    folds: int = 5,
+    seed: int = 0,
+    backend: Backend | None = None,
+    contiguous: bool = False,
+    block: int = 4096,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """An alpha for every target: the one with the smallest squared error, averaged over folds.
+
+    Args:
+        kernel, targets, folds, seed, contiguous: as of `cross_validate`, but that all targets are read.
+        alphas: penalties to try; None: a tenth to a hundred times the kernel's mean eigenvalue.
+
+    Returns:
+        The alphas (k,), ascending; which of them each target has (n_targets,); and R^2 float32
+        (folds, k, n_targets), NaN where a target is constant in a fold.
+
+    Raises:
+        ValueError: as of `cross_validate`.
+    """
+    n, width = targets.shape
+    if n != kernel.n_train:
+        raise ValueError(f"targets {targets.shape} do not fit: expected {kernel.n_train} rows.")
+    tried = np.unique([_step(kernel.scale, step) for step in STEPS] if alphas is None else alphas)
+    check_alphas(tried)
+    backend = backend or backends.choose()
+    held_out = _held_out(kernel, folds, seed, contiguous)
+    errors = np.empty((folds, len(tried), width))
+    variances = np.empty((folds, width))
+    for which, alpha in enumerate(tried):
+        maker = Fit(kernel, alpha, backend).residual_maker()
+        makers = [backend.load(np.linalg.solve(maker[np.ix_(rows, rows)], maker[rows])) for rows in held_out]
+        del maker
+        for start in range(0, width, block):
+            columns = slice(start, min(start + block, width))
+            y = centred(targets, columns.start, columns.stop, kernel.intercept).values.astype(np.float64)
+            for fold, rows in enumerate(held_out):
+                errors[fold, which, columns] = np.mean(backend.matmul(makers[fold], y) ** 2, axis=0)
+                if which == 0:
+                    variances[fold, columns] = np.where(
+                        np.ptp(y[rows], axis=0) > 0, y[rows].var(axis=0), np.nan
+                    )
+        logger.info("alpha %g: R^2 %.5f", alpha, np.nanmean(1 - errors[:, which] / variances))
+    scores = (1 - errors / variances[:, None]).astype(np.float32)
+    return tried, errors.mean(axis=0).argmin(axis=0), scores
+
+
+def _held_out(kernel: Kernel, folds: int, seed: int, contiguous: bool) -> list[np.ndarray]:
+    """The rows of each fold."""
+    if contiguous:
+        return np.array_split(np.arange(kernel.n_train), folds)
+    return [rows for _, rows in make_folds(kernel.n_train, folds, seed, kernel.images)]
+
+
 # alpha -> R^2 (parts, folds), and of all targets (folds,)
 Tried = dict[float, tuple[np.ndarray, np.ndarray]]
 
@@ -148,11 +207,9 @@ def _best(found: Tried) -> tuple[np.ndarray, np.ndarray]:
 
 def _while_at_an_edge(scale: float, score: Callable[[float], tuple[np.ndarray, np.ndarray]]) -> Tried:
     """Score penalties around a kernel's scale, and further ones while a part's best lies at an edge."""
-    if not scale > 0:
-        raise ValueError("responses: expected some that differ between training images, found none.")
 
     def alpha(step: int) -> float:
-        return float(f"{scale * 10 ** (step / 2):.2g}")
+        return _step(scale, step)
 
     first, last = STEPS[0], STEPS[-1]
     found = {alpha(step): score(alpha(step)) for step in STEPS}
@@ -165,6 +222,13 @@ def _while_at_an_edge(scale: float, score: Callable[[float], tuple[np.ndarray, n
         first, last = first - lower, last + higher
         for step in [first] * lower + [last] * higher:
             found[alpha(step)] = score(alpha(step))
+
+
+def _step(scale: float, step: int) -> float:
+    """The penalty so many half decades above a kernel's scale."""
+    if not scale > 0:
+        raise ValueError("responses: expected some that differ between training images, found none.")
+    return float(f"{scale * 10 ** (step / 2):.2g}")
 
 
 def make_folds(n: int, folds: int, seed: int, groups: np.ndarray | None = None) -> list[Split]:
@@ -205,7 +269,7 @@ def column_runs(columns: np.ndarray) -> list[slice]:
     return [slice(int(run[0]), int(run[-1]) + 1) for run in runs]
 
 
-def centred_columns(targets: Targets, columns: np.ndarray) -> np.ndarray:
+def centred_columns(targets: Targets, columns: np.ndarray, intercept: bool = True) -> np.ndarray:
     """Sampled columns as of `ridge.centred`, float64 (n, columns)."""
-    values = [centred(targets, run.start, run.stop).values for run in column_runs(columns)]
+    values = [centred(targets, run.start, run.stop, intercept).values for run in column_runs(columns)]
     return np.concatenate(values, axis=1, dtype=np.float64)

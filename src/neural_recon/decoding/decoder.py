@@ -49,6 +49,19 @@ class Decoder(ABC):
                 spaces: the recipe's, by name.
             """
 
+        def regions_of(self, space: str) -> Sequence[str]:
+            """The regions of the data set that a space is predicted from; none: all voxels."""
+            return ()
+
+        def owners(self, spaces: Sequence[str], average: bool) -> dict[str, str]:
+            """With which spaces each shares what it is predicted from: the name of the first of them, "" for
+            what a space without options of its own is predicted from.
+
+            Args:
+                average: whether spaces without options are trained on averages (`responses.average`).
+            """
+            return dict.fromkeys(spaces, "")
+
     fits: ClassVar[tuple[str, ...]] = ("decoded", "shuffled")
     offers: ClassVar[frozenset[Analysis]] = frozenset()
 
@@ -71,6 +84,11 @@ class Decoder(ABC):
         Returns:
             float32 (n_test, n_features).
         """
+
+
+def shared_file(owner: str, name: str) -> str:
+    """Where below a subject's folder a file lies that the spaces of an owner (`Settings.owners`) share."""
+    return f"{owner}/{name}" if owner else name
 
 
 DECODERS = Kinds("a decoder", Decoder, "neural_recon.decoding.decoders")

@@ -24,12 +24,21 @@ from neural_recon.core import backends
 from neural_recon.core.backends import Backend
 from neural_recon.core.background import ahead
 from neural_recon.core.errors import InputError
-from neural_recon.core.hdf5 import dataset, new_hdf5, open_hdf5, read_hdf5, read_parameters, write_hdf5
+from neural_recon.core.hdf5 import (
+    dataset,
+    integers,
+    new_hdf5,
+    open_hdf5,
+    read_hdf5,
+    read_parameters,
+    write_hdf5,
+)
 from neural_recon.core.refusals import refusal
 from neural_recon.datasets.grids import Grid
 from neural_recon.decoding import ridge
 from neural_recon.decoding.cross_validation import centred_columns, sample_columns
 from neural_recon.decoding.kernel import GRAM_BLOCK, Fit, Kernel
+from neural_recon.decoding.sources import EVERYTHING, Taken, unit_parts
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +54,7 @@ def components(kernel: Kernel, train: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
     `train` (n, p) are the responses that the kernel was made of.
     """
-    if kernel.basis is not None:
+    if kernel.basis is not None or not kernel.intercept:
         values, vectors = np.linalg.eigh(kernel.system)
     else:
         n = kernel.n_train  # `system` has the mean eigenvalue along the vector of ones: off with it
@@ -54,7 +63,7 @@ def components(kernel: Kernel, train: np.ndarray) -> tuple[np.ndarray, np.ndarra
     values, vectors = values[large], vectors[:, large]
     if kernel.basis is None:
         vectors /= np.sqrt(values)
-        mean, images = train.mean(axis=0, dtype=np.float64), vectors
+        mean, images = kernel.centre(train), vectors
         vectors = np.empty((train.shape[1], len(values)), np.float32)
         for start in range(0, len(vectors), GRAM_BLOCK):  # voxels turned to float64 at a time
             part = slice(start, start + GRAM_BLOCK)
@@ -69,6 +78,7 @@ def n_components(
     error: float,
     seed: int,
     images: Sequence[np.ndarray],
+    intercept: bool = True,
     backend: Backend | None = None,
 ) -> tuple[float, float]:
     """How many leading components predict nearly what all of them do.
@@ -87,13 +97,13 @@ def n_components(
     drawn = np.random.default_rng(seed).permutation(len(images))[: max(1, min(HELD_OUT, len(images) // 5))]
     held = np.sort(np.concatenate([images[k] for k in drawn]))
     rest = np.setdiff1d(np.arange(n), held)
-    kernel = Kernel.of(train[rest], train[held], backend)
+    kernel = Kernel.of(train[rest], train[held], backend, intercept=intercept)
     values, vectors = components(kernel, train[rest])
-    centre = train[rest].mean(axis=0, dtype=np.float64)
+    centre = kernel.centre(train[rest])
     scores = (train[held] - centre) @ vectors
 
     columns = sample_columns(width, TARGETS, seed)
-    y = centred_columns(targets, columns)[rest]
+    y = centred_columns(targets, columns, intercept)[rest]
     alphas = np.broadcast_to(alpha, (width,))[columns]
     weights = (vectors.T @ ((train[rest] - centre).T @ y)) / (values[:, None] + alphas)
     spread = (scores @ weights).std(axis=0)
@@ -118,6 +128,7 @@ def write_shared(
     keep: Keep,
     parameters: Mapping[str, Any],
     affine: np.ndarray | None = None,
+    taken: Taken = EVERYTHING,
 ) -> None:
     """Write what the decoders of all spaces share.
 
@@ -127,8 +138,10 @@ def write_shared(
         kernel: of these responses.
         parameters: of the responses, `zscore` above all.
         affine: (4, 4) of that volume; None: not known.
+        taken: what of the responses the kernel was made of: `columns`, where these are not all; and of rows
+            of unit length, the `centre` to take off (their mean; that of z-scored rows is zero).
     """
-    train = responses["train"]
+    train = taken(responses["train"])
     arrays: dict[str, np.ndarray] = {
         "x_y_z": positions.astype(np.int16),
         **Grid("", volume, affine).arrays(),
@@ -138,7 +151,11 @@ def write_shared(
         arrays["eigenvalues"], vectors = components(kernel, train)
         arrays["projection"] = vectors.astype(np.float16)
     elif kernel.basis is None:
-        arrays["projection"] = (train - train.mean(axis=0, dtype=np.float64)).T.astype(np.float16)
+        arrays["projection"] = (train - kernel.centre(train)).T.astype(np.float16)
+    if taken.columns is not None:
+        arrays["columns"] = taken.columns
+    if taken.unit:
+        arrays["centre"] = kernel.centre(train)
     # a decoder repeats it: files of two runs are not to be mixed
     digest = hashlib.sha256(np.ascontiguousarray(train).data).hexdigest()
     write_hdf5(path, arrays, {**parameters, "keep": keep, "responses_sha256": digest})
@@ -187,33 +204,70 @@ def coefficient_blocks(
     if calibration not in ("train", "none"):
         raise ValueError(f'calibration must be "train" or "none" for a decoder kept, not {calibration!r}.')
     backend = backend or backends.choose()
-    alphas = np.broadcast_to(alpha, (n_targets,))
+    alphas, intercept = np.broadcast_to(alpha, (n_targets,)), kernel.intercept
     ridge.check_alphas(np.unique(alphas))
     images = kernel.image_rows
     sample = [images[k] for k in ridge.calibration_sample(len(images), seed)]
-    edges = np.flatnonzero(np.diff(alphas)) + 1
-    for first, last in zip([0, *edges], [*edges, n_targets], strict=True):
-        fit = Fit(kernel, alphas[first], backend)
+
+    def makers(value: float) -> tuple[Any, Any]:
+        """What coefficients, and left-out predictions, come from."""
+        fit = Fit(kernel, value, backend)
         left_out = backend.load(fit.left_out_weights(sample)) if calibration == "train" else None
         if components is None:
             maker = fit.coefficients()
         else:
             values, products = components
-            maker = products / (values[:, None] + alphas[first])
-            maker -= maker.mean(axis=1, keepdims=True)  # so the mean of the targets drops out
-        del fit
-        maker = backend.load(maker.astype(np.float32))
+            maker = products / (values[:, None] + value)
+            if intercept:
+                maker -= maker.mean(axis=1, keepdims=True)  # so the mean of the targets drops out
+        return backend.load(maker.astype(np.float32)), left_out
+
+    edges = np.flatnonzero(np.diff(alphas)) + 1
+    if len(edges) >= len(np.unique(alphas)):  # no runs of neighbours, so all makers are needed at once
+        edges = edges[:0]
+    made: dict[float, tuple[Any, Any]] = {}
+    for first, last in zip([0, *edges], [*edges, n_targets], strict=True):
+        made.clear()
+        made.update((value, makers(value)) for value in np.unique(alphas[first:last]))
         strips = (
-            ridge.centred(targets, start, min(start + block, last)) for start in range(first, last, block)
+            ridge.centred(targets, start, min(start + block, last), intercept)
+            for start in range(first, last, block)
         )
         for strip in ahead(strips):
-            coefficients, offset = backend.matmul(maker, strip.values), strip.mean.astype(np.float32)
-            if calibration == "train":
-                reference = backend.matmul(left_out, strip.values)
-                mean, scale = ridge.calibration_statistics(reference, strip.std)
-                coefficients, offset = coefficients * scale, offset - mean * scale
+            own = alphas[strip.start : strip.start + strip.values.shape[1]]
+            found = np.unique(own)
+            if len(found) == 1:
+                affine = _affine(*made[found[0]], strip, slice(None), calibration, intercept, backend)
+                yield strip.start, *affine
+                continue
+            coefficients = np.empty((len(made[found[0]][0]), len(own)), np.float32)
+            offset = np.empty(len(own), np.float32)
+            for value in found:
+                columns = np.flatnonzero(own == value)
+                coefficients[:, columns], offset[columns] = _affine(
+                    *made[value], strip, columns, calibration, intercept, backend
+                )
             yield strip.start, coefficients, offset
         logger.info("%d of %d targets", last, n_targets)
+
+
+def _affine(
+    maker: Any,
+    left_out: Any,
+    strip: ridge.Centred,
+    columns: slice | np.ndarray,
+    calibration: ridge.Calibration,
+    intercept: bool,
+    backend: Backend,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients and offset of the columns of a block that share an alpha."""
+    values, offset = strip.values[:, columns], strip.mean[columns].astype(np.float32)
+    coefficients = backend.matmul(maker, values)
+    if calibration == "train":
+        reference = backend.matmul(left_out, values)
+        mean, scale = ridge.calibration_statistics(reference, strip.std[columns])
+        return coefficients * scale, offset - mean * scale
+    return coefficients, offset if intercept else np.zeros_like(offset)
 
 
 def write_decoder(
@@ -226,6 +280,7 @@ def write_decoder(
     calibration: ridge.Calibration,
     seed: int,
     keep_error: float,
+    tokens: np.ndarray | None = None,
 ) -> None:
     """Write one space's decoder: `coefficients` float16 (q, n_targets), `scale` and `offset` float32.
 
@@ -233,19 +288,24 @@ def write_decoder(
 
     Args:
         shared: the file of `write_shared`.
-        train: (n, p) training responses, z-scored, that `kernel` was made of.
+        train: (n, p) training responses, z-scored, as `kernel` was made of them.
+        tokens: widths of the parts whose predictions have unit length.
     """
     parameters = {name: read_parameters(shared)[name] for name in ("keep", "responses_sha256")}
+    if tokens is not None:
+        parameters["tokens"] = [int(width) for width in tokens]
     keep = parameters["keep"]
     parameters |= {"alpha": np.unique(alpha).tolist(), "calibration": calibration, "seed": seed}
     n_targets, leading = targets.shape[1], None
     rows = kernel.system.shape[0]
     if keep == "components":
-        share, error = n_components(train, targets, alpha, keep_error, seed, kernel.image_rows)
+        share, error = n_components(
+            train, targets, alpha, keep_error, seed, kernel.image_rows, kernel.intercept
+        )
         arrays = read_hdf5(shared, "projection", "eigenvalues")
         rows = max(1, int(np.ceil(share * len(arrays["eigenvalues"]))))
         vectors = arrays["projection"][:, :rows].astype(np.float32)
-        products = vectors.T @ (train - train.mean(axis=0, dtype=np.float64)).T.astype(np.float32)
+        products = vectors.T @ (train - kernel.centre(train)).T.astype(np.float32)
         leading = arrays["eigenvalues"][:rows], products
         parameters |= {"components": rows, "of": len(arrays["eigenvalues"]), "relative_error": error}
         logger.info("%d of %d components are kept", rows, len(arrays["eigenvalues"]))
@@ -270,8 +330,11 @@ def project(shared: str | Path, responses: np.ndarray) -> np.ndarray:
     Raises:
         InputError: a file that is missing, cut short or not of `write_shared`.
     """
-    x = np.asarray(responses, np.float32)
     with open_hdf5(shared) as file:
+        columns = integers(shared, "columns", file["columns"][()]) if "columns" in file else None
+        x = Taken(columns, "centre" in file)(np.asarray(responses, np.float32))
+        if "centre" in file:
+            x = (x - file["centre"][()]).astype(np.float32)
         if "projection" not in file:
             return x
         projection = dataset(shared, file, "projection", 2, "f")
@@ -322,4 +385,4 @@ def predict(path: str | Path, shared: str | Path, scores: np.ndarray) -> np.ndar
                 f"{path}: expected a whole file, found a damaged one ({error}); compute it again."
             )
             raise (refusal(path, error, "a kept decoder") or damaged) from error
-    return features
+    return unit_parts(features, own["tokens"]) if "tokens" in own else features

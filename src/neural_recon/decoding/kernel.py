@@ -10,6 +10,9 @@ X centred by its training mean, rows of W summing to zero. The same inverse hold
 fit on all others makes is `R_BB^-1 (R Y)_B` (Allen 1974, for the linear smoothers that ridge fits are). So
 neither leaving out images one by one nor cutting folds needs another factor.
 
+Without an intercept (Takagi & Nishimoto 2023, as released) nothing is centred: K = X X', R = alpha
+(K + alpha I)^-1, prediction = W Y, which has no mean.
+
 Everything here is float64 but the weights.
 """
 
@@ -41,12 +44,15 @@ class Kernel:
 
     `images` (n,) says which training rows are repetitions of one image, where any are: what is held out of
     a fit is held out with all of them.
+
+    Without an `intercept` nothing is centred, and the vector of ones is nothing special.
     """
 
     system: np.ndarray
     test: np.ndarray
     basis: np.ndarray | None = None
     images: np.ndarray | None = None
+    intercept: bool = True
 
     @property
     def n_train(self) -> int:
@@ -80,11 +86,13 @@ class Kernel:
         X_test: np.ndarray,
         backend: Backend | None = None,
         images: np.ndarray | None = None,
+        intercept: bool = True,
     ) -> Kernel:
         """From responses (n, p) and (n_test, p), z-scored with training statistics.
 
         Args:
             images: (n,) labels of the training rows' images, such as image ids; default: all are different.
+            intercept: whether fits have one.
 
         Raises:
             ValueError: shapes do not fit, or NaN or infinity.
@@ -100,17 +108,22 @@ class Kernel:
             raise ValueError(f"images: expected a label for each of {n} training rows, found {len(images)}.")
         if images is not None and len(np.unique(images)) == n:
             images = None
-        mean = x.mean(axis=0, dtype=np.float64)
+        mean = _centre(x, intercept)
         if p < n - 1:  # centred, n images span n - 1 dimensions
             basis = x - mean
             blocks = (basis[start : start + GRAM_BLOCK].T for start in range(0, n, GRAM_BLOCK))
-            return cls(_products(blocks, p, p, backend), test - mean, basis, images)
+            return cls(_products(blocks, p, p, backend), test - mean, basis, images, intercept)
         parts = (slice(start, start + GRAM_BLOCK) for start in range(0, p, GRAM_BLOCK))
         voxels = (np.concatenate([x[:, part], test[:, part]]) - mean[part] for part in parts)
         products = _products(voxels, n + len(test), n, backend)
         system = products[:n]
-        system += np.trace(system) / n**2
-        return cls(system, products[n:], images=images)
+        if intercept:
+            system += np.trace(system) / n**2
+        return cls(system, products[n:], images=images, intercept=intercept)
+
+    def centre(self, train: np.ndarray) -> np.ndarray:
+        """What is taken off all responses, float64 (p,): the mean of the training ones, or nothing."""
+        return _centre(train, self.intercept)
 
     def of_others(self, X_train: np.ndarray, X_test: np.ndarray) -> Kernel:
         """The kernel of the same training responses (n, p) with other test responses (n_test, p).
@@ -124,7 +137,7 @@ class Kernel:
                 f"X_train {x.shape} and X_test {test.shape} do not fit: expected the kernel's {self.n_train} "
                 "images, and the same voxels in both."
             )
-        mean = x.mean(axis=0, dtype=np.float64)
+        mean = self.centre(x)
         if self.basis is not None:
             return replace(self, test=test - mean)
         products = np.zeros((len(test), len(x)))
@@ -149,10 +162,10 @@ class Fit:
         self.factor = backend.factor(kernel.system, alpha)
 
     def weights(self) -> np.ndarray:
-        """W, float32 (n_test, n_train), rows summing to zero."""
+        """W, float32 (n_test, n_train), rows summing to zero with an intercept."""
         w = self._times_basis(self.backend.solve(self.factor, self.kernel.test.T).T)
         # they do, as X is centred; say so exactly, as rounding grows with 1/alpha
-        return (w - w.mean(axis=1, keepdims=True)).astype(np.float32)
+        return self._centred(w).astype(np.float32)
 
     def coefficients(self) -> np.ndarray:
         """M, float32 (q, n_train): M Y multiplies an image's row of `Kernel.test`, whose q columns are
@@ -162,14 +175,13 @@ class Fit:
             self.factor.take()  # or an order would work with few voxels that fails with many
             return found
         inverse = self.backend.inverse(self.factor)
-        inverse -= inverse.mean(axis=1, keepdims=True)  # so the mean of Y drops out
-        return inverse.astype(np.float32)
+        return self._centred(inverse).astype(np.float32)  # so the mean of Y drops out
 
     def left_out_weights(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """W for training images, each predicted from all the others: float32 (k, n_train).
 
-        They give the prediction less the mean of the rows that it was fitted on; of an image with repetitions
-        (all of them held out) that of their mean response.
+        With an intercept they give the prediction less the mean of the rows that it was fitted on; of an
+        image with repetitions (all of them held out) that of their mean response.
 
         Args:
             images: the rows of each of the k images.
@@ -181,8 +193,9 @@ class Fit:
             mine = residual[start : start + len(rows)]
             row = -np.linalg.solve(mine[:, rows], mine).mean(axis=0)
             row[rows] = 0
-            row -= row.sum() / (n - len(rows))
-            row[rows] = 0
+            if self.kernel.intercept:
+                row -= row.sum() / (n - len(rows))
+                row[rows] = 0
             w[which] = row
             start += len(rows)
         return w.astype(np.float32)
@@ -195,8 +208,7 @@ class Fit:
             return residual
         residual = self.backend.inverse(self.factor)
         residual *= self.alpha
-        residual -= residual.mean(axis=1, keepdims=True)
-        return residual
+        return self._centred(residual)
 
     def _residual_rows(self, rows: np.ndarray) -> np.ndarray:
         own = (np.arange(len(rows)), rows)
@@ -207,10 +219,21 @@ class Fit:
         else:
             residual = -self._times_basis(self.backend.solve(self.factor, self.kernel.basis[rows].T).T)
             residual[own] += 1
-        return residual - residual.mean(axis=1, keepdims=True)
+        return self._centred(residual)
+
+    def _centred(self, rows: np.ndarray) -> np.ndarray:
+        """The rows, overwritten, less their means where there is an intercept."""
+        if self.kernel.intercept:
+            rows -= rows.mean(axis=1, keepdims=True)
+        return rows
 
     def _times_basis(self, w: np.ndarray) -> np.ndarray:
         return w if self.kernel.basis is None else self.backend.matmul(w, self.kernel.basis.T)
+
+
+def _centre(x: np.ndarray, intercept: bool) -> np.ndarray:
+    """What is taken off responses (n, p) like the training responses: their mean, or nothing."""
+    return x.mean(axis=0, dtype=np.float64) if intercept else np.zeros(x.shape[1])
 
 
 def _responses(x: np.ndarray, name: str) -> np.ndarray:

@@ -40,10 +40,10 @@ class Targets(Protocol):
 
 @dataclass(frozen=True)
 class Centred:
-    """A block of features near their mean."""
+    """A block of features near their mean, or as they are."""
 
     start: int  # the first column
-    values: np.ndarray  # float32 (n, b), less a shift close to the mean
+    values: np.ndarray  # float32 (n, b), less a shift close to the mean, or none
     mean: np.ndarray  # float64 (b,), of the features themselves
     std: np.ndarray  # float64 (b,), ddof 0
 
@@ -118,7 +118,8 @@ def predict_blocks(
       2023) do. Looks at the whole test set at once.
     - "none": no calibration.
 
-    A feature without spread, in training or in the reference, is predicted as its training mean.
+    A feature without spread, in training or in the reference, is predicted as its training mean. Of a kernel
+    without an intercept the predictions lack the mean, unless calibration gives it back.
 
     Args:
         kernel: of the training and test responses.
@@ -172,6 +173,7 @@ class Solution:
         alphas, self.group = np.unique(np.broadcast_to(alpha, (n_targets,)), return_inverse=True)
         check_alphas(alphas)
         self.calibration, self.backend = calibration, backend or backends.choose()
+        self.intercept = kernel.intercept
         self.n_train, self.n_test, self.n_images = kernel.n_train, kernel.n_test, len(images)
         sample = calibration_sample(len(images), seed) if calibration == "train" else np.empty(0, np.int64)
         self.weights = []
@@ -198,7 +200,7 @@ class Solution:
             n_targets, n_train, self.n_images, self.n_test, len(self.weights),
         )  # fmt: skip
         strips = (
-            centred(targets, start, min(start + block, n_targets))
+            centred(targets, start, min(start + block, n_targets), self.intercept)
             for start in _logged(range(0, n_targets, block))
         )
         return ahead((strip.start, self._predicted(strip)) for strip in ahead(strips))
@@ -216,7 +218,9 @@ class Solution:
                 reference = left_out if self.calibration == "train" else offset
                 mean, scale = calibration_statistics(reference, strip.std[columns])
                 offset = (offset - mean) * scale
-            predictions[:, columns] = offset + strip.mean[columns].astype(np.float32)
+            if self.intercept or self.calibration != "none":
+                offset = offset + strip.mean[columns].astype(np.float32)
+            predictions[:, columns] = offset
         return predictions
 
 
@@ -249,10 +253,11 @@ def check_alphas(alphas: np.ndarray) -> None:
         raise ValueError(f"alpha must be positive, found {alphas[:5].tolist()}.")
 
 
-def centred(targets: Targets, start: int, stop: int) -> Centred:
+def centred(targets: Targets, start: int, stop: int, intercept: bool = True) -> Centred:
     """Columns start..stop, less the mean of their first rows, in one pass.
 
-    Rows of W sum to zero, so the shift changes no prediction; it keeps float32 from being spent on the mean.
+    Rows of W sum to zero with an intercept, so the shift changes no prediction; it keeps float32 from being
+    spent on the mean. Without one there is no shift.
 
     Raises:
         ValueError: NaN or infinity.
@@ -260,6 +265,8 @@ def centred(targets: Targets, start: int, stop: int) -> Centred:
     raw = np.asarray(targets[:, start:stop])
     n = len(raw)
     shift = raw[:TILE].mean(axis=0, dtype=np.float64).astype(np.result_type(raw, np.float32))
+    if not intercept:
+        shift = np.zeros_like(shift)
     values = np.empty(raw.shape, np.float32)
     total, squares = np.zeros(raw.shape[1]), np.zeros(raw.shape[1])
     for row in range(0, n, TILE):

@@ -2,22 +2,57 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from neural_recon.core.errors import InputError
-from neural_recon.core.hdf5 import integers, new_hdf5, read_hdf5, write_hdf5
+from neural_recon.core.hdf5 import integers, new_hdf5, open_hdf5, read_hdf5, read_parameters, write_hdf5
 from neural_recon.decoding import ridge
 from neural_recon.decoding.kernel import Kernel
+from neural_recon.decoding.sources import EVERYTHING, Taken, unit_blocks
 
 
-def write_kernel(path: str | Path, kernel: Kernel, ids: Mapping[str, np.ndarray]) -> None:
-    """Write a kernel with the image ids of its rows, `train_ids` and `test_ids`."""
-    arrays = {name: value for name, value in vars(kernel).items() if value is not None}
-    write_hdf5(path, {**arrays, **ids}, {"n_train": kernel.n_train, "n_test": kernel.n_test})
+def write_kernel(
+    path: str | Path, kernel: Kernel, ids: Mapping[str, np.ndarray], taken: Taken = EVERYTHING
+) -> None:
+    """Write a kernel with the image ids of its rows, `train_ids` and `test_ids`, and what was taken of the
+    responses: `columns`, where these are not all."""
+    arrays = {name: value for name, value in vars(kernel).items() if isinstance(value, np.ndarray)}
+    if taken.columns is not None:
+        arrays["columns"] = taken.columns
+    parameters: dict[str, Any] = {"n_train": kernel.n_train, "n_test": kernel.n_test}
+    if not kernel.intercept:
+        parameters["intercept"] = False
+    if taken.unit:
+        parameters["normalise"] = "rows"
+    write_hdf5(path, {**arrays, **ids}, parameters)
+
+
+def read_taken(path: str | Path) -> Taken:
+    """What of the responses the kernel in a file was made of.
+
+    Raises:
+        InputError: the file is missing, cut short, or its columns are no column numbers.
+    """
+    with open_hdf5(path) as file:
+        partial = "columns" in file
+    columns = integers(path, "columns", read_hdf5(path, "columns")["columns"]) if partial else None
+    return Taken(columns, read_parameters(path).get("normalise") == "rows")
+
+
+def read_kernels(
+    paths: Iterable[str | Path],
+) -> Iterator[tuple[Kernel, np.ndarray, np.ndarray]]:
+    """`read_kernel` of each path; neighbours that are the same are read once."""
+    read, found = None, None
+    for path in paths:
+        if found is None or path != read:
+            found = None  # one at a time in memory
+            read, found = path, read_kernel(path)
+        yield found
 
 
 def read_kernel(path: str | Path) -> tuple[Kernel, np.ndarray, np.ndarray]:
@@ -27,8 +62,9 @@ def read_kernel(path: str | Path) -> tuple[Kernel, np.ndarray, np.ndarray]:
         InputError: the file is missing, cut short, or not of `write_kernel`.
     """
     arrays = read_hdf5(path)
-    names = {field.name for field in dataclasses.fields(Kernel)}
+    names = {field.name for field in dataclasses.fields(Kernel)} - {"intercept"}
     needed = {f.name for f in dataclasses.fields(Kernel) if f.default is dataclasses.MISSING}
+    arrays.pop("columns", None)
     ids = ("train_ids", "test_ids")
     if not needed.union(ids) <= set(arrays) <= names.union(ids):
         raise InputError(
@@ -36,7 +72,7 @@ def read_kernel(path: str | Path) -> tuple[Kernel, np.ndarray, np.ndarray]:
             f"{', '.join(sorted(arrays))}; compute it again."
         )
     train_ids, test_ids = (integers(path, name, arrays.pop(name)) for name in ids)
-    kernel = Kernel(**arrays)
+    kernel = Kernel(**arrays, intercept=read_parameters(path).get("intercept", True))
     n_train, n_test, q = len(train_ids), len(test_ids), len(np.atleast_1d(kernel.system))
     shapes = {
         "system": (q if "basis" in arrays else n_train,) * 2,
@@ -63,12 +99,14 @@ def write_predictions(
     ids: Mapping[str, np.ndarray],
     parameters: Mapping[str, Any],
     block: int = 4096,
+    unit: Sequence[int] | np.ndarray | None = None,
 ) -> None:
     """Predict by `ridge.predict_blocks` and write `predictions` float32 (n_test, n_targets) with image ids:
     `image_id` (n_test,), and `paired_id` (n_train,), whose features each training row was fitted on.
 
     A block is written while the next is computed and the one after that is read. With calibration "train"
-    the attribute `calibration_error` tells what taking its statistics from a sample costs.
+    the attribute `calibration_error` tells what taking its statistics from a sample costs. Predictions of
+    parts of the widths `unit` are divided by their lengths.
     """
     shape = (kernel.n_test, targets.shape[1])
     settings = {"alpha": np.unique(alpha).tolist(), "calibration": calibration, "seed": seed}
@@ -78,5 +116,6 @@ def write_predictions(
         for name, rows in ids.items():
             file[name] = rows
         predictions = file.create_dataset("predictions", shape, np.float32)
-        for start, part in ridge.predict_blocks(kernel, targets, alpha, calibration, seed, block):
+        blocks = ridge.predict_blocks(kernel, targets, alpha, calibration, seed, block)
+        for start, part in blocks if unit is None else unit_blocks(blocks, unit):
             predictions[:, start : start + part.shape[1]] = part

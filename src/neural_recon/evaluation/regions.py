@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -18,10 +19,11 @@ from neural_recon.core.errors import InputError
 from neural_recon.core.hdf5 import read_hdf5
 from neural_recon.core.tables import read_table
 from neural_recon.datasets.dataset import DataSet
+from neural_recon.decoding.decoder import Targets
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.decoding.penalty_table import chosen_alpha, cross_validated_curve
-from neural_recon.decoding.ridge import Calibration, Targets, predict_blocks, together
-from neural_recon.features.feature_files import FeatureTable
+from neural_recon.decoding.ridge import Calibration, predict_blocks, together
+from neural_recon.decoding.sources import EVERYTHING, Source, Taken, feature_table, unit_blocks
 
 if TYPE_CHECKING:
     from neural_recon.evaluation.networks import PresetNetworks
@@ -49,11 +51,11 @@ class Scored(NamedTuple):
     images: dict[str, np.ndarray]  # base images uint8 (n_test, h, w, 3), by decoder
 
 
-def columns_of(name: str, regions: Sequence[str], inside: np.ndarray, kept: np.ndarray) -> np.ndarray:
+def columns_of(key: str, regions: Sequence[str], inside: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """The columns of the responses that a set of regions takes up.
 
     Args:
-        name: of the set, for messages.
+        key: that lists them, for messages.
         regions: their names, for messages.
         inside: bool (n_voxels,), which voxels of the table lie in any of them (`DataSet.in_regions`).
         kept: (n_columns,) the table's row of each column.
@@ -64,20 +66,20 @@ def columns_of(name: str, regions: Sequence[str], inside: np.ndarray, kept: np.n
     columns = np.flatnonzero(inside[kept])
     if not len(columns):
         raise InputError(
-            f"regions.sets.{name}: expected voxels of {', '.join(regions)} among the {len(kept)} decoded, "
+            f"{key}: expected voxels of {', '.join(regions)} among the {len(kept)} decoded, "
             "found none; take it out, or decode from these voxels, too."
         )
-    logger.info("%s: %d of %d voxels", name, len(columns), len(kept))
+    logger.info("%s: %d of %d voxels", key, len(columns), len(kept))
     return columns
 
 
 def read_columns(
-    data: DataSet, files: Any, sets: Mapping[str, Sequence[str]], subject: str
+    data: DataSet, files: Any, sets: Mapping[str, Sequence[str]], subject: str, key: str = "regions.sets"
 ) -> dict[str, np.ndarray]:
-    """`columns_of` for every set, from the named files of a rule: responses, voxels."""
+    """`columns_of` for every set below a key, from the named files of a rule: responses, voxels."""
     voxels, kept = read_table(files.voxels), read_hdf5(files.responses, "voxel")["voxel"]
     return {
-        name: columns_of(name, regions, data.in_regions(subject, voxels, regions), kept)
+        name: columns_of(f"{key}.{name}", regions, data.in_regions(subject, voxels, regions), kept)
         for name, regions in sets.items()
     }
 
@@ -91,7 +93,7 @@ def share_alpha(
     alpha: float | str,
     share: float,
     kernel: Kernel,
-    features: FeatureTable,
+    features: Targets,
     cross_validation: Mapping[str, Any],
     seed: int,
 ) -> float | np.ndarray:
@@ -114,6 +116,8 @@ def score_regions(
     responses: Mapping[str, np.ndarray],
     features: Mapping[str, Sequence[str]],
     ridge: Mapping[str, Any],
+    spaces: Mapping[str, tuple[Source, int]],
+    single: Mapping[str, np.ndarray],
     seen: np.ndarray,
     base: Space | None,
     networks: PresetNetworks,
@@ -127,6 +131,9 @@ def score_regions(
         responses: train (n_train, p), test (n_test, p), train_ids, test_ids.
         features: space -> chunk files.
         ridge: the configuration's section.
+        spaces: what each space is predicted from, and from how many voxels. A region replaces the regions
+            that it has, everything else stays.
+        single: as `responses`, of spaces that are trained on single trials; empty without any.
         seen: uint8 (n_test, H, W, 3), the test images.
         base: the space that decodes to base images; None without one.
         networks: with CLIP alone.
@@ -137,24 +144,31 @@ def score_regions(
     # here, so that neither torch nor scores concern those who use another function
     from neural_recon.evaluation.subject_scores import Scores
 
-    train, test, test_ids = (responses[key] for key in ("train", "test", "test_ids"))
+    n_voxels, test_ids = responses["train"].shape[1], responses["test_ids"]
+    if single and single["train"].shape[1] != n_voxels:
+        raise InputError(
+            f"single trials: expected the {n_voxels} voxels of the averages, found "
+            f"{single['train'].shape[1]}; compute both again."
+        )
     embedded = networks.features(seen, "truth")
     for region, own in columns.items():
-        share = len(own) / train.shape[1]
-        decoders = {REGION: own, RANDOM: random_columns(train.shape[1], len(own), seed)}
-        kernels = {
-            name: Kernel.of(train[:, chosen], test[:, chosen], images=responses["train_ids"])
-            for name, chosen in decoders.items()
-        }
+        decoders = {REGION: own, RANDOM: random_columns(n_voxels, len(own), seed)}
+        kernels: dict[Source, dict[str, Kernel]] = {}
         scores, images = Scores("", seed, repairings), {}
         for space, paths in features.items():
-            targets = FeatureTable(paths, responses["train_ids"])
-            truth = FeatureTable(paths, test_ids)[:, :].astype(np.float32)
-            for name, kernel in kernels.items():
+            source, width = spaces[space]
+            source, share = source._replace(regions=()), len(own) / width
+            data = single if source.single else responses
+            if source not in kernels:
+                kernels[source] = {name: _kernel(data, chosen, source) for name, chosen in decoders.items()}
+            targets = feature_table(paths, data["train_ids"], source)
+            truth = feature_table(paths, test_ids, source)[:, :].astype(np.float32)
+            for name, kernel in kernels[source].items():
                 alpha = share_alpha(
                     ridge["alpha"][space], share, kernel, targets, ridge["cross_validation"], seed
                 )
-                found = together(predict_blocks(kernel, targets, alpha, ridge["calibration"], seed))
+                blocks = predict_blocks(kernel, targets, alpha, ridge["calibration"], seed)
+                found = together(unit_blocks(blocks, targets.parts) if source.unit else blocks)
                 scores.compare(name, space, "two_way", test_ids, truth, found)
                 if base is not None and space == base.name and (made := base.pictures(found)) is not None:
                     images[name] = made
@@ -165,7 +179,13 @@ def score_regions(
         yield region, Scored(table, scores.image_table().drop(columns="subject"), images)
 
 
-def as_table(summary: pd.DataFrame, n_voxels: int) -> pd.DataFrame:
+def _kernel(data: Mapping[str, np.ndarray], columns: np.ndarray, source: Source) -> Kernel:
+    take = Taken(columns, source.unit)
+    train, test = take(data["train"]), take(data["test"])
+    return Kernel.of(train, test, images=data["train_ids"], intercept=source.intercept)
+
+
+def as_table(summary: pd.DataFrame, n_voxels: int | pd.Series) -> pd.DataFrame:
     """Rows of `subject_scores.Scores.summary_table` with the columns of `SCORES` but region."""
     names = {"variant": "decoder", "picture": "space", "mean": "score", "ci_low": "low", "ci_high": "high",
              "shuffled": "chance", "shuffled_sd": "chance_sd"}  # fmt: skip
@@ -173,13 +193,19 @@ def as_table(summary: pd.DataFrame, n_voxels: int) -> pd.DataFrame:
     return table[[name for name in SCORES if name in table]]
 
 
-def collect(summary: pd.DataFrame, n_voxels: int, regions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def collect(
+    summary: pd.DataFrame,
+    n_voxels: int,
+    regions: Mapping[str, pd.DataFrame],
+    own_voxels: Mapping[str, int] = MappingProxyType({}),
+) -> pd.DataFrame:
     """All regions' scores in one table, those of the decoder from all voxels first.
 
     Args:
         summary: of `scored_results.score_subject`.
         n_voxels: that it was decoded from.
         regions: region -> table of `score_regions`.
+        own_voxels: of spaces, and of "base" images, that are predicted from some regions only.
     """
     # here, as synthetic responses have nothing to do with metrics
     from neural_recon.evaluation.registry import HEADLINE
@@ -188,7 +214,8 @@ def collect(summary: pd.DataFrame, n_voxels: int, regions: Mapping[str, pd.DataF
         (summary["metric"] == HEADLINE) & (summary["picture"] == "base")
     )
     everything = summary[(summary["variant"] == "decoded") & features].assign(variant=ALL)
-    tables = [as_table(everything, n_voxels).assign(region=ALL)]
+    voxels = pd.Series([own_voxels.get(name, n_voxels) for name in everything["picture"]], everything.index)
+    tables = [as_table(everything, voxels).assign(region=ALL)]
     tables += [table.assign(region=name) for name, table in regions.items()]
     return pd.concat(tables, ignore_index=True).reindex(columns=SCORES)
 
@@ -250,14 +277,16 @@ def decode_synthetic(
     alpha: float | np.ndarray,
     seed: int,
     calibration: Calibration = "train",
+    taken: Taken = EVERYTHING,
 ) -> np.ndarray:
     """Predict features of synthetic responses (n, p) by the decoder of all voxels: float32 (n, n_targets).
 
     Args:
-        kernel: of the training responses `train` (n_train, p).
+        kernel: of what is `taken` of the training responses `train` (n_train, p).
         calibration: never "published": that would standardise across regions.
     """
     if calibration == "published":
         raise ValueError('calibration "published" takes its statistics across the responses decoded.')
-    others = kernel.of_others(train, synthetic)
-    return together(predict_blocks(others, targets, alpha, calibration, seed))
+    others = kernel.of_others(taken(train), taken(synthetic))
+    blocks = predict_blocks(others, targets, alpha, calibration, seed)
+    return together(unit_blocks(blocks, targets.parts) if taken.unit else blocks)

@@ -46,6 +46,7 @@ class Diffusion(Generator):
     Attributes:
         network: the part of `settings.weights` that predicts, as its folder is called.
         autoencoder: the part whose latents it predicts.
+        any_tokens: it takes any number of tokens, and one where nothing guides stands for as many.
     """
 
     class Settings(Generator.Settings):
@@ -61,6 +62,7 @@ class Diffusion(Generator):
     draws = True
     network: ClassVar[str] = "unet"
     autoencoder: ClassVar[str] = "vae"
+    any_tokens: ClassVar[bool] = False
 
     # what a kind says
 
@@ -188,3 +190,37 @@ class Diffusion(Generator):
             InputError: it is not there.
         """
         return read_config(Path(self.settings.weights) / part)
+
+
+class LatentDiffusion(Diffusion):
+    """A network and an autoencoder of diffusers in one folder, as most models since Rombach et al. (2022).
+
+    Attributes:
+        network_class: the network's name in diffusers.
+    """
+
+    network_class: ClassVar[str] = "UNet2DConditionModel"
+
+    def load(self, home: torch.device, dtype: torch.dtype) -> Mapping[str, torch.nn.Module]:
+        import diffusers
+
+        from neural_recon.models import autoencoders
+        from neural_recon.models.model_parts import load_part
+
+        folder = Path(self.settings.weights)
+        return {
+            self.network: load_part(
+                getattr(diffusers, self.network_class), folder / self.network, dtype, home
+            ),
+            self.autoencoder: autoencoders.load(folder / self.autoencoder, home),
+        }
+
+    def encode(self, pictures: torch.Tensor, generators: Sequence[torch.Generator] | None) -> torch.Tensor:
+        from neural_recon.models import autoencoders
+
+        return autoencoders.encode(self.parts[self.autoencoder], self.parts.images(pictures), generators)
+
+    def decode(self, latents: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:  # noqa: ARG002
+        from neural_recon.models import autoencoders
+
+        return autoencoders.decode(self.parts[self.autoencoder], self.parts.images(latents))

@@ -121,8 +121,9 @@ def sample(
 def _tokens(
     model: Diffusion, role: str, flat: np.ndarray, none: torch.Tensor, image_ids: np.ndarray
 ) -> torch.Tensor:
-    """The guides (n, tokens, width) of n images, as many and as wide as without guidance."""
-    width, tokens = model.widths()[role], none.shape[1]
+    """The guides (n, tokens, width) of n images, as wide as without guidance and, mostly, as many."""
+    width = model.widths()[role]
+    tokens = flat.shape[1] // width if model.any_tokens else none.shape[1]
     if len(flat) != len(image_ids):
         raise InputError(
             f"{role} guides: expected one row for each of {len(image_ids)} images to paint, found "

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 META = torch.device("meta")
 
 
-def device() -> torch.device:
-    """The GPU where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def device(name: str | None = None) -> torch.device:
+    """The device of that name; default: the GPU where there is one, else the CPU."""
+    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def read_hparams(path: str | Path) -> dict[str, Any]:

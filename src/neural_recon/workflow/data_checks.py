@@ -1,6 +1,6 @@
 """Every mistake in the data set's files, found without a run: by themselves, and as jobs use them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -67,10 +67,10 @@ def _use_mistakes(plan: Plan, subject: str) -> Iterator[str]:
         yield str(error)
         return
     every = np.arange(len(voxels))
-    for name, members in config.regions.sets.items():
+    for key, members in config.named_regions.items():
 
-        def columns(name: str = name, members: list[str] = members) -> np.ndarray:
-            return columns_of(name, members, data.in_regions(subject, voxels, members), every)
+        def columns(key: str = key, members: Sequence[str] = members) -> np.ndarray:
+            return columns_of(key, members, data.in_regions(subject, voxels, members), every)
 
         yield from mistake_of(columns, data.region_files(subject, members))
     if config.responses.noise_ceiling == "ncsnr":

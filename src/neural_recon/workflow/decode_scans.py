@@ -16,6 +16,7 @@ from neural_recon.core.files import write_text
 from neural_recon.core.hdf5 import read_hdf5, read_parameters, write_hdf5
 from neural_recon.core.refusals import is_there
 from neural_recon.decoding import kept_decoders
+from neural_recon.decoding.decoder import shared_file
 from neural_recon.features import load as load_space
 from neural_recon.features.space import space_kinds
 from neural_recon.generation.generator import GENERATORS
@@ -146,7 +147,8 @@ def decode(
             f"{output}: expected a new or empty folder, or one of an earlier decode; name another."
         )
 
-    trained = read_parameters(kept["responses"])["zscore"]
+    shared_files = {space: kept[name] for space, name in shared_by(config).items()}
+    trained = read_parameters(next(iter(shared_files.values())))["zscore"]
     table = weights.read_table(weights.TABLE)
     kinds, base_name = space_kinds(config.spaces), config.base
     painting = Painting(config, table)
@@ -168,17 +170,17 @@ def decode(
         },
     )
 
-    shared = read_hdf5(kept["responses"], "x_y_z", "volume", "mean", "std")
-    new = new_responses(betas, shared["x_y_z"], kept_decoders.grid(kept["responses"]))
-    raw = new.values
-    conditions = read_conditions(average, len(raw)) if average else None
-    prepared = prepare(raw, shared, trained, zscore or trained, conditions)
-    scores = kept_decoders.project(kept["responses"], prepared.rows)
-    features: dict[str, np.ndarray] = {
-        space: kept_decoders.predict(kept[space], kept["responses"], scores) for space in config.spaces
-    }
-    for space, values in features.items():
-        logger.info("%s: %d rows, %d features", space, *values.shape)
+    features: dict[str, np.ndarray] = {}
+    for path in dict.fromkeys(shared_files.values()):
+        shared = read_hdf5(path, "x_y_z", "volume", "mean", "std")
+        new = new_responses(betas, shared["x_y_z"], kept_decoders.grid(path))
+        raw = new.values
+        conditions = read_conditions(average, len(raw)) if average else None
+        prepared = prepare(raw, shared, trained, zscore or trained, conditions)
+        scores = kept_decoders.project(path, prepared.rows)
+        for space in (space for space, one in shared_files.items() if one == path):
+            features[space] = kept_decoders.predict(kept[space], path, scores)
+            logger.info("%s: %d rows, %d features", space, *features[space].shape)
 
     generator = generation.load(painting.settings, unconditional=unconditional)
     base = None
@@ -212,8 +214,13 @@ def decode(
     return output
 
 
+def shared_by(config: Config) -> dict[str, str]:
+    """The name of the file below a subject's decoders that each space shares with others, without .h5."""
+    return {space: shared_file(owner, "responses") for space, owner in config.owners.items()}
+
+
 def find_decoders(config: Config, configfile: Path, results: Path, subject: str) -> dict[str, Path]:
-    """The kept decoders of a subject, by space, and "responses".
+    """The kept decoders of a subject, by space, and what they share (`shared_by`).
 
     Raises:
         InputError: the configuration has no such subject, or a decoder is not there.
@@ -221,7 +228,7 @@ def find_decoders(config: Config, configfile: Path, results: Path, subject: str)
     if subject not in config.subjects:
         raise InputError(f"--subject: expected one of {', '.join(config.subjects)}, found {subject}.")
     folder = results / "decoders" / subject
-    kept = {name: folder / f"{name}.h5" for name in ("responses", *config.spaces)}
+    kept = {name: folder / f"{name}.h5" for name in (*shared_by(config).values(), *config.spaces)}
     absent = [path for path in kept.values() if not is_there(path, "a decoder")]
     if absent:
         setting = "" if getattr(config.decoder, "keep", None) else f"set decoder.keep in {configfile}, then "

@@ -170,8 +170,8 @@ class Plan:
 
     @property
     def regions(self) -> list[str]:
-        """The regions of all sets."""
-        return [region for members in self.config.regions.sets.values() for region in members]
+        """The regions of all sets, and those that spaces are predicted from."""
+        return [region for members in self.config.named_regions.values() for region in members]
 
     def files(self, table: weights.Table) -> Iterator[tuple[str, Path]]:
         """Everything that a run takes and does not write itself, weights to be fetched included:

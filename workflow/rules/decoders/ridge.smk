@@ -1,3 +1,40 @@
+# What each space is predicted from.
+SOURCES = {
+    space: CONFIG.decoder.source(space, CONFIG.responses.average) for space in SPACES
+}
+
+
+def trained_on(space):
+    """The responses that a space's decoder is trained on."""
+    return (
+        "<results>/single_trials/{subject}.h5"
+        if SOURCES[space].single
+        else "<results>/responses/{subject}.h5"
+    )
+
+
+def kernel_of(space):
+    """The kernel of a space, which spaces with the same options share."""
+    return (
+        f"<results>/ridge/{{subject}}/{shared_file(CONFIG.owners[space], 'kernel.h5')}"
+    )
+
+
+def kept_responses_of(space):
+    """What the decoders kept of a space and of those with the same options share."""
+    name = shared_file(CONFIG.owners[space], "responses.h5")
+    return f"<results>/decoders/{{subject}}/{name}"
+
+
+def of_subject(path_of):
+    """An input function: the file that `path_of` names for a job's space."""
+    return lambda wildcards: path_of(wildcards.space).format(subject=wildcards.subject)
+
+
+KERNELS = [kernel_of(space) for space in SPACES]
+TRAINED_ON = [trained_on(space) for space in SPACES]
+
+
 include: "ridge_amount.smk"
 include: "ridge_controls.smk"
 include: "ridge_regions.smk"
@@ -7,6 +44,8 @@ include: "ridge_regions.smk"
 rule ridge_kernel:
     input:
         responses="<results>/responses/{subject}.h5",
+        voxels=[],
+        data=[],
     output:
         kernel="<results>/ridge/{subject}/kernel.h5",
     priority: PICTURES
@@ -15,14 +54,30 @@ rule ridge_kernel:
         gpu=1,
         mem_mb=growing(6000),
         runtime=growing(15),
+    params:
+        data=[],
+        source=tuple(Source()),
     script:
         "../../scripts/ridge_kernel.py"
+
+
+# The same for a space with voxels, trials or an intercept of its own, and all that share them.
+use rule ridge_kernel as ridge_space_kernel with:
+    input:
+        responses=of_subject(trained_on),
+        voxels="<results>/voxels/{subject}.parquet",
+        data=data_files("grid", "regions"),
+    output:
+        kernel="<results>/ridge/{subject}/{space}/kernel.h5",
+    params:
+        data=data_state("grid", "regions"),
+        source=lambda wildcards: tuple(SOURCES[wildcards.space]),
 
 
 # A space's penalty and all that is predicted with it, from one reading of the kernel and the features.
 rule ridge:
     input:
-        kernel="<results>/ridge/{subject}/kernel.h5",
+        kernel=of_subject(kernel_of),
         features=feature_files,
     output:
         curve="<results>/ridge/{subject}/{space}/alpha.tsv",
@@ -53,7 +108,7 @@ rule ridge:
 rule shuffled_refits:
     input:
         unpack(features_by_space),
-        kernel="<results>/ridge/{subject}/kernel.h5",
+        kernels=KERNELS,
         curves=expand("<results>/ridge/{{subject}}/{space}/alpha.tsv", space=SPACES),
     output:
         tables=expand(
@@ -96,11 +151,20 @@ if CONFIG.decoder.keep:
         script:
             "../../scripts/decoder_responses.py"
 
+    use rule decoder_responses as decoder_space_responses with:
+        input:
+            responses=of_subject(trained_on),
+            kernel="<results>/ridge/{subject}/{space}/kernel.h5",
+            voxels="<results>/voxels/{subject}.parquet",
+            data=data_files("grid"),
+        output:
+            shared="<results>/decoders/{subject}/{space}/responses.h5",
+
     rule ridge_decoder:
         input:
-            shared="<results>/decoders/{subject}/responses.h5",
-            responses="<results>/responses/{subject}.h5",
-            kernel="<results>/ridge/{subject}/kernel.h5",
+            shared=of_subject(kept_responses_of),
+            responses=of_subject(trained_on),
+            kernel=of_subject(kernel_of),
             features=feature_files,
             curve="<results>/ridge/{subject}/{space}/alpha.tsv",
         output:

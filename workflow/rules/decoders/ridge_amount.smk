@@ -2,8 +2,8 @@
 rule target_scores:
     input:
         unpack(features_by_space),
-        kernel="<results>/ridge/{subject}/kernel.h5",
-        responses="<results>/responses/{subject}.h5",
+        kernels=KERNELS,
+        responses=TRAINED_ON,
         curves=expand("<results>/ridge/{{subject}}/{space}/alpha.tsv", space=SPACES),
         predictions=expand(
             "<results>/predictions/{{subject}}/{space}/decoded.h5", space=SPACES
@@ -23,6 +23,12 @@ rule target_scores:
         "../../scripts/target_scores.py"
 
 
+# what regions of a space's own are read from
+OWN_REGIONS = (
+    ["grid", "regions"] if any(source.regions for source in SOURCES.values()) else []
+)
+
+
 rule data_amount_subject:
     input:
         unpack(features_by_space),
@@ -30,6 +36,7 @@ rule data_amount_subject:
         quality="<results>/quality/{subject}/sessions.tsv",
         trials="<results>/trials/{subject}.parquet",
         voxels="<results>/voxels/{subject}.parquet",
+        data=data_files(*OWN_REGIONS),
     output:
         curves="<results>/data_amount/{subject}.tsv",
     threads: 8
@@ -47,8 +54,10 @@ rule data_amount_subject:
             if "cv" in CONFIG.decoder.alpha.values()
             else None
         ),
+        data=data_state(*OWN_REGIONS),
         responses={key: config["responses"][key] for key in ("average", "zscore")},
         seed=lookup("seed", within=config),
+        sources={space: tuple(source) for space, source in SOURCES.items()},
     script:
         "../../scripts/data_amount.py"
 

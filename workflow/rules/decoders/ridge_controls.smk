@@ -2,7 +2,7 @@
 rule held_out_clusters:
     input:
         unpack(features_by_space),
-        kernel="<results>/ridge/{subject}/kernel.h5",
+        kernels=KERNELS,
         curves=expand("<results>/ridge/{{subject}}/{space}/alpha.tsv", space=SPACES),
     output:
         table="<results>/controls/{subject}/clusters.tsv",
@@ -34,7 +34,8 @@ rule leaks:
         shuffled=expand(
             "<results>/predictions/{{subject}}/{space}/shuffled.h5", space=SPACES
         ),
-        responses="<results>/responses/{subject}.h5",
+        kernels=KERNELS,
+        responses=TRAINED_ON,
         trials="<results>/trials/{subject}.parquet",
         voxels="<results>/voxels/{subject}.parquet",
     output:
@@ -45,7 +46,6 @@ rule leaks:
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
-        average=lookup("responses/average", within=config),
         calibration=lookup("decoder/calibration", within=config),
         cross_validation=lookup("decoder/cross_validation", within=config),
         spaces=SPACES,

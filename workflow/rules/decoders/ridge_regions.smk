@@ -4,6 +4,11 @@ rule region_decoders:
     input:
         unpack(features_by_space),
         responses="<results>/responses/{subject}.h5",
+        single=(
+            "<results>/single_trials/{subject}.h5"
+            if any(source.single for source in SOURCES.values())
+            else []
+        ),
         voxels="<results>/voxels/{subject}.parquet",
         data=data_files("pictures", "grid", "regions"),
         weights=ancient(space_files(BASE)),
@@ -38,13 +43,19 @@ rule region_decoders:
         },
         seed=lookup("seed", within=config),
         sets=lookup("regions/sets", within=config),
+        sources={space: tuple(source) for space, source in SOURCES.items()},
     script:
         "../../scripts/region_decoders.py"
+
+
+# the spaces that are predicted from some regions only
+OWN = [space for space, source in SOURCES.items() if source.regions]
 
 
 # The regions beside all voxels: their scores, and the tests against each other.
 rule region_tests:
     input:
+        own=[kernel_of(space) for space in OWN],
         responses="<results>/responses/{subject}.h5",
         regions=expand("<results>/regions/{{subject}}/{region}/scores.tsv", region=SETS),
         scores="<results>/scores/{subject}/images.parquet",
@@ -61,6 +72,8 @@ rule region_tests:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        base=BASE,
+        own=OWN,
         seed=lookup("seed", within=config),
     script:
         "../../scripts/region_tests.py"
@@ -72,7 +85,8 @@ rule region_synthetic:
         responses="<results>/responses/{subject}.h5",
         voxels="<results>/voxels/{subject}.parquet",
         data=data_files("grid", "regions"),
-        kernel="<results>/ridge/{subject}/kernel.h5",
+        kernels=KERNELS,
+        trained=TRAINED_ON,
         curves=expand("<results>/ridge/{{subject}}/{space}/alpha.tsv", space=SPACES),
     output:
         features="<results>/regions/{subject}/synthetic_features.h5",

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from neural_recon.core.sections import Section
 from neural_recon.decoding.decoder import Decoder, Targets
+from neural_recon.decoding.sources import Source, Taken, UnitTokens, unit_blocks
 
 
 class CrossValidation(Section):
@@ -22,15 +23,23 @@ class CrossValidation(Section):
     )
     folds: Annotated[int, Field(ge=2)] = Field(5, description="Folds, over images.")
     targets: Annotated[int, Field(ge=1)] = Field(1024, description="Features scored, a seeded sample.")
-    groups: Literal["space", "parts"] = Field(
+    groups: Literal["space", "parts", "targets"] = Field(
         "space",
         description="One alpha per feature space; or (parts) one per VDVAE layer and run of neighbouring "
-        "CLIP tokens, at most 32 per space.",
+        "CLIP tokens, at most 32 per space; or (targets) one per feature, by its squared error.",
+    )
+    contiguous: bool = Field(
+        False,
+        description="Cut folds from the training rows as they come (published by Takagi & Nishimoto: "
+        "repetitions of an image fall into several folds); false: draw whole images.",
     )
 
 
 class Ridge(Decoder):
-    """All fits of a subject share the kernel of its responses, so it brings rules of its own."""
+    """All fits of a subject share the kernel of its responses, so it brings rules of its own.
+
+    `predict` takes responses of a space's own regions, single trials or averages: the rules choose them.
+    """
 
     class Settings(Decoder.Settings):
         """Ridge regression from voxels to features."""
@@ -39,6 +48,26 @@ class Ridge(Decoder):
             description='The penalty of each space, or "cv": cross-validated within the training images.'
         )
         cross_validation: CrossValidation = CrossValidation()
+        regions: dict[str, Annotated[list[str], Field(min_length=1)] | None] = Field(
+            {},
+            description="Space -> the regions it is predicted from, as the data set calls them; a space that "
+            "is not named, or null: all voxels.",
+        )
+        intercept: dict[str, bool] = Field(
+            {},
+            description="Space -> false: no intercept (published by Takagi & Nishimoto), so predictions "
+            "carry no mean unless calibration gives it back; default: true.",
+        )
+        responses: dict[str, Literal["single"] | None] = Field(
+            {},
+            description="Space -> single: trained on single trials; a space that is not named, or null: as "
+            "responses.average says. Test images are averaged either way.",
+        )
+        normalise: dict[str, Literal["rows"] | None] = Field(
+            {},
+            description="Space -> rows (MIRAGE's retrieval): each row of voxels, and each token of the "
+            "features and of their predictions, is divided by its length.",
+        )
         calibration: Literal["train", "published", "none"] = Field(
             "train",
             description="Mean and spread of predictions: from held-out training predictions, or (published) "
@@ -65,10 +94,29 @@ class Ridge(Decoder):
             return self
 
         def check_spaces(self, spaces: Sequence[str]) -> None:
+            for name in ("regions", "intercept", "responses", "normalise"):
+                if unknown := [space for space in getattr(self, name) if space not in spaces]:
+                    raise ValueError(f"{name}.{unknown[0]}: no such space; spaces are {', '.join(spaces)}")
             if missing := [space for space in spaces if space not in self.alpha]:
                 raise ValueError(f"alpha needs a value for {', '.join(missing)}")
             if unknown := [space for space in self.alpha if space not in spaces]:
                 raise ValueError(f"alpha.{unknown[0]}: no such space; spaces are {', '.join(spaces)}")
+
+        def regions_of(self, space: str) -> Sequence[str]:
+            return self.regions.get(space) or ()
+
+        def owners(self, spaces: Sequence[str], average: bool) -> dict[str, str]:
+            first: dict[Source, str] = {Source(): ""}
+            return {space: first.setdefault(self.source(space, average), space) for space in spaces}
+
+        def source(self, space: str, average: bool = True) -> Source:
+            """What a space is predicted from, where other spaces are trained on averages or not."""
+            return Source(
+                tuple(self.regions_of(space)),
+                self.intercept.get(space, True),
+                average and self.responses.get(space) == "single",
+                self.normalise.get(space) == "rows",
+            )
 
     settings: Settings
     fits = ("decoded", "shuffled", "recalibrated")
@@ -83,10 +131,15 @@ class Ridge(Decoder):
         from neural_recon.decoding.penalty_table import chosen_alpha, cross_validated_curve
         from neural_recon.decoding.ridge import predict_blocks, together
 
-        kernel, how = Kernel.of(train, test, images=images), self.settings
+        how = self.settings
+        source = how.source(space)
+        take = Taken(unit=source.unit)
+        kernel = Kernel.of(take(train), take(test), images=images, intercept=source.intercept)
+        targets = UnitTokens(targets) if source.unit else targets
         given = how.alpha[space]
         if given == "cv":
             tried = how.cross_validation.model_dump()
             curve = cross_validated_curve(kernel, targets, targets.parts, **tried, seed=self.seed)
         alpha = chosen_alpha(curve) if given == "cv" else given
-        return together(predict_blocks(kernel, targets, alpha, how.calibration, self.seed))
+        blocks = predict_blocks(kernel, targets, alpha, how.calibration, self.seed)
+        return together(unit_blocks(blocks, targets.parts) if source.unit else blocks)

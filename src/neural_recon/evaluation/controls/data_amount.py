@@ -23,9 +23,9 @@ import pandas as pd
 from neural_recon.decoding.cross_validation import column_runs, cross_validate, sample_columns
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.decoding.ridge import Calibration, predict_blocks, together
+from neural_recon.decoding.sources import ALL_VOXELS, Source, Taken, feature_table
 from neural_recon.evaluation import statistics
 from neural_recon.evaluation.metrics import identification_matrix
-from neural_recon.features.feature_files import FeatureTable
 from neural_recon.responses.preparation import Responses, prepare, zscored_session
 
 logger = logging.getLogger(__name__)
@@ -53,9 +53,11 @@ class Decoder:
     seed: int
 
 
-def sample_features(paths: Sequence[str], image_ids: np.ndarray, n_targets: int, seed: int) -> Sample:
+def sample_features(
+    paths: Sequence[str], image_ids: np.ndarray, n_targets: int, seed: int, source: Source = ALL_VOXELS
+) -> Sample:
     """Read `n_targets` of a space's features (all, if there are fewer) of images `image_ids`, ascending."""
-    table = FeatureTable(paths, image_ids)
+    table = feature_table(paths, image_ids, source)
     runs = column_runs(sample_columns(table.shape[1], n_targets, seed))
     return Sample(np.concatenate([table[:, run] for run in runs], axis=1), image_ids)
 
@@ -96,6 +98,8 @@ def learning_curves(
     shares: Sequence[float],
     draws: int,
     average: bool = True,
+    source: Source = ALL_VOXELS,
+    inside: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Scores of decoders fitted on fewer sessions and on fewer voxels, and on all of both.
 
@@ -106,6 +110,8 @@ def learning_curves(
         sessions: numbers of sessions; those not below the subject's own are left out.
         shares: of the voxels, above 0; 1 is left out.
         draws: of voxels, a share.
+        source: what these spaces are predicted from.
+        inside: bool (n_voxels,), the voxels of its regions; None: all. A share is of these.
 
     Returns:
         One row a size, draw and space: sessions, training_images, training_trials, voxels, share, draw (0:
@@ -116,13 +122,15 @@ def learning_curves(
     rows = []
     for k in [*sorted(k for k in set(sessions) if k < every), every]:
         data = responses_of(read_sessions(), trials, voxels, zscore, k, average)
-        rows += _fit(data, features, decoder, k, 1.0, 0)
-    count = data.train.shape[1]  # all sessions come last
+        own = slice(None) if inside is None else np.flatnonzero(inside[data.voxel])
+        rows += _fit(data, features, decoder, k, 1.0, 0, own, source)
+    every_voxel = np.arange(data.train.shape[1])[own]  # all sessions come last
+    count = len(every_voxel)
     for share in sorted(share for share in set(shares) if share < 1):
         for draw in range(1, draws + 1):
             order = np.random.default_rng([decoder.seed, draw]).permutation(count)
             drawn = np.sort(order[: max(1, round(share * count))])
-            rows += _fit(data, features, decoder, every, share, draw, drawn)
+            rows += _fit(data, features, decoder, every, share, draw, every_voxel[drawn], source)
     return pd.DataFrame(rows)
 
 
@@ -133,11 +141,13 @@ def _fit(
     sessions: int,
     share: float,
     draw: int,
-    drawn: np.ndarray | slice = slice(None),
+    drawn: np.ndarray | slice,
+    source: Source,
 ) -> list[dict[str, object]]:
     """Fit all spaces on some voxels and score them: a row a space."""
-    train, test = data.train[:, drawn], data.test[:, drawn]
-    kernel = Kernel.of(train, test, images=data.train_ids)
+    take = Taken(unit=source.unit)
+    train, test = take(data.train[:, drawn]), take(data.test[:, drawn])
+    kernel = Kernel.of(train, test, images=data.train_ids, intercept=source.intercept)
     targets = {space: sample.rows(data.train_ids) for space, sample in features.items()}
     alphas = _penalties(kernel, targets, decoder)
     widths = [values.shape[1] for values in targets.values()]
@@ -186,6 +196,7 @@ def _penalties(kernel: Kernel, targets: Mapping[str, np.ndarray], decoder: Decod
             settings["targets"] * len(open_spaces),
             decoder.seed,
             [targets[space].shape[1] for space in open_spaces],
+            contiguous=settings["contiguous"],
         )
         alphas |= dict(zip(open_spaces, result.best.tolist(), strict=True))
     return alphas

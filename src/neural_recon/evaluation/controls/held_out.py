@@ -78,8 +78,9 @@ def held_out_predictions(
                 found -= np.linalg.solve(maker[np.ix_(rows, rows)], residuals[rows])
                 counts = np.array([len(images[k]) for k in fold])
                 found = np.add.reduceat(found, np.cumsum(counts) - counts, axis=0) / counts[:, None]
-                deviation[np.ix_(fold, columns)] = found - others
-                mean[np.ix_(fold, columns)] = others
+                deviation[np.ix_(fold, columns)] = found - others if kernel.intercept else found
+                # without an intercept it is calibration that gives a mean
+                mean[np.ix_(fold, columns)] = others if kernel.intercept or calibrated else 0
     if calibrated:
         for deviation in deviations:
             reference, scale = calibration_statistics(deviation, y.std(axis=0))

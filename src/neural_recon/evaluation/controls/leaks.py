@@ -28,14 +28,23 @@ import numpy as np
 import pandas as pd
 
 from neural_recon.core.errors import InputError
-from neural_recon.core.hdf5 import open_hdf5, read_hdf5
+from neural_recon.core.hdf5 import open_hdf5, read_hdf5, read_parameters
 from neural_recon.core.tables import read_table
-from neural_recon.decoding.cross_validation import column_runs, cross_validate, pooled, sample_columns
+from neural_recon.decoding.cross_validation import (
+    column_runs,
+    cross_validate,
+    cross_validate_targets,
+    pooled,
+    sample_columns,
+)
+from neural_recon.decoding.decoder import Targets
 from neural_recon.decoding.kernel import Kernel
-from neural_recon.decoding.penalty_table import chosen_alpha, read_chosen
-from neural_recon.decoding.ridge import Calibration, Targets, predict_blocks, together
+from neural_recon.decoding.penalty_table import chosen_alpha, mean_of_known, members_of, read_chosen
+from neural_recon.decoding.ridge import Calibration, predict_blocks, together
+from neural_recon.decoding.ridge_files import read_taken
+from neural_recon.decoding.sources import EVERYTHING, Source, Taken, feature_table, unit_parts
 from neural_recon.evaluation.controls.baselines import KINDS
-from neural_recon.features.feature_files import FeatureTable, select_rows
+from neural_recon.features.feature_files import select_rows
 from neural_recon.responses.preparation import Responses, prepare
 
 logger = logging.getLogger(__name__)
@@ -63,7 +72,6 @@ def check_subject(
     files: Any,
     features: Mapping[str, Sequence[str]],
     zscore: str,
-    average: bool,
     calibration: Calibration,
     cross_validation: Mapping[str, Any],
     seed: int,
@@ -71,41 +79,52 @@ def check_subject(
     """Run every check on a subject's files.
 
     Args:
-        files: named inputs of the rule `leaks`: baselines, betas, curves, predictions and shuffled (a space
-            each, in the order of `features`), responses, trials, voxels.
+        files: named inputs of the rule `leaks`: baselines, betas, curves, kernels, predictions, responses
+            and shuffled (a space each, in the order of `features`), trials, voxels.
         features: space -> its chunks.
-        zscore, average: as the training responses were prepared.
+        zscore: as the training responses were prepared.
 
     Returns:
         As `table_of`.
     """
     trials, voxels = read_table(files.trials), read_table(files.voxels)
     names = [field.name for field in fields(Responses) if field.name != "dropped"]
-    written = Responses(**read_hdf5(files.responses, *names), dropped={})
-    train_ids, test_ids = written.train_ids, written.test_ids
 
     def sessions() -> Iterator[np.ndarray]:
         return (read_hdf5(path, "betas")["betas"] for path in files.betas)
 
-    checks = [
-        check_images(trials, train_ids, test_ids),
-        check_zscores(sessions, trials, written, zscore, average),
-        check_test_responses(sessions, trials, voxels, written, zscore, average),
-    ]
-    halves = Halves.of(written.train, written.test, train_ids)
-    for (space, paths), curve_file, predicted, shuffled in zip(
-        features.items(), files.curves, files.predictions, files.shuffled, strict=True
-    ):
+    checks: list[Check] = []
+    responses_read, kernel_read = "", ""
+    for (space, paths), responses, kernel, curve_file, predicted, shuffled in zip(
+        features.items(), files.responses, files.kernels, files.curves, files.predictions, files.shuffled,
+        strict=True,
+    ):  # fmt: skip
+        if responses != responses_read:
+            responses_read, kernel_read = responses, ""
+            written = Responses(**read_hdf5(responses, *names), dropped={})
+            train_ids, test_ids = written.train_ids, written.test_ids
+            average = read_parameters(responses)["average"]
+            checks += [
+                check_images(trials, train_ids, test_ids),
+                check_zscores(sessions, trials, written, zscore, average),
+                check_test_responses(sessions, trials, voxels, written, zscore, average),
+            ]
+        if kernel != kernel_read:
+            kernel_read, taken = kernel, read_taken(kernel)
+            intercept = read_parameters(kernel).get("intercept", True)
+            halves = Halves.of(written.train, written.test, train_ids, taken, intercept)
         logger.info("%s: decoded again", space)
-        table, alphas = FeatureTable(paths, train_ids), read_chosen(curve_file)
-        columns = sample_columns(table.shape[1], TARGETS, seed)
+        table = feature_table(paths, train_ids, Source(unit=taken.unit))
+        alphas = read_chosen(curve_file)
+        columns = _sample(table, taken.unit, seed)
         runs = column_runs(columns)
         targets = np.concatenate([table[:, run] for run in runs], axis=1)
         with open_hdf5(predicted) as file:
             found = np.concatenate([file["predictions"][:, run] for run in runs], axis=1)
             found = select_rows(predicted, found, file["image_id"][()], test_ids)
         alpha = np.broadcast_to(alphas, (table.shape[1],))[columns]
-        checks += check_predictions(halves, targets, alpha, found, calibration, seed)
+        unit = table.parts[:1] if taken.unit else None
+        checks += check_predictions(halves, targets, alpha, found, calibration, seed, unit)
         curve = read_table(curve_file)
         checks.append(check_alpha(halves.whole, table, table.parts, curve, cross_validation, seed))
         pairs = read_hdf5(shuffled, "paired_id")["paired_id"]
@@ -113,6 +132,11 @@ def check_subject(
     sources = read_hdf5(files.baselines, *(f"{kind}_id" for kind in KINDS))
     checks.append(check_baselines(dict(zip(KINDS, sources.values(), strict=True)), test_ids))
     return table_of(checks, calibration)
+
+
+def _sample(table: Targets, unit: bool, seed: int) -> np.ndarray:
+    """The features that are decoded again: some, or the first token where tokens have unit length."""
+    return np.arange(table.parts[0]) if unit else sample_columns(table.shape[1], TARGETS, seed)
 
 
 def check_images(trials: pd.DataFrame, train_ids: np.ndarray, test_ids: np.ndarray) -> Check:
@@ -187,12 +211,20 @@ class Halves:
     n_test: int
 
     @classmethod
-    def of(cls, train: np.ndarray, test: np.ndarray, train_ids: np.ndarray) -> "Halves":
+    def of(
+        cls,
+        train: np.ndarray,
+        test: np.ndarray,
+        train_ids: np.ndarray,
+        taken: Taken = EVERYTHING,
+        intercept: bool = True,
+    ) -> "Halves":
         """From z-scored responses (n_train, p) and (n_test, p), every other test image left as it is."""
         half, between = np.arange(0, len(test), 2), np.arange(1, len(test), 2)
         others = test.copy()
         others[between] = 1 - 3 * test[between[::-1]]
-        whole = Kernel.of(train, test, images=train_ids)
+        train, test, others = (taken(responses) for responses in (train, test, others))
+        whole = Kernel.of(train, test, images=train_ids, intercept=intercept)
         alone, changed = (whole.of_others(train, responses) for responses in (test[half], others))
         return cls(whole, alone, changed, half, len(test))
 
@@ -204,6 +236,7 @@ def check_predictions(
     written: np.ndarray,
     calibration: Calibration,
     seed: int,
+    unit: Sequence[int] | np.ndarray | None = None,
 ) -> list[Check]:
     """The written predictions of half of the test images against those made without the other half, and
     under calibration "published" those of all against all made again.
@@ -212,6 +245,7 @@ def check_predictions(
         targets: (n_train, d) features of the training images.
         alpha: the penalty, one or (d,).
         written: (n_test, d) predictions of these features.
+        unit: widths of the tokens that they are, where predictions of each have unit length.
     """
     half, tolerance = halves.half, 1e-3
     spread = targets.astype(np.float64).std(axis=0)
@@ -231,6 +265,7 @@ def check_predictions(
             checks.append(Check(name, why, np.nan, tolerance, nothing=True))
             continue
         found = together(predict_blocks(kernel, targets, alpha, calibration, seed))[rows]
+        found = found if unit is None else unit_parts(found, unit)
         difference = np.max(np.abs(found - written[images])[:, spread > 0] / spread[spread > 0])
         what = (
             f"{len(images)} of {halves.n_test} test images decoded again, {targets.shape[1]} features; in "
@@ -260,11 +295,19 @@ def check_alpha(
         what = "alpha is fixed by the configuration: nothing is chosen"
         return Check("alpha", what, np.nan, 1e-4, nothing=True)
     alpha = float(np.min(chosen_alpha(curve)))
-    widths = pooled(parts, 1 if settings["groups"] == "space" else 32)
-    alone = replace(kernel, test=kernel.test[:0])
-    found = cross_validate(
-        alone, features, [alpha], settings["folds"], settings["targets"], seed, widths
-    ).scores[:, :, 0]
+    alone, contiguous = replace(kernel, test=kernel.test[:0]), settings["contiguous"]
+    if "members" in curve:
+        _, _, each = cross_validate_targets(
+            alone, features, [alpha], settings["folds"], seed, contiguous=contiguous
+        )
+        members = sorted(members_of(curve).items())
+        found = np.stack([mean_of_known(each[:, 0, columns]) for _, columns in members])
+    else:
+        widths = pooled(parts, 1 if settings["groups"] == "space" else 32)
+        found = cross_validate(
+            alone, features, [alpha], settings["folds"], settings["targets"], seed, widths,
+            contiguous=contiguous,
+        ).scores[:, :, 0]  # fmt: skip
     tried = curve[np.isclose(curve["alpha"].astype(float), alpha, rtol=1e-9)]
     known = tried.pivot(index="group", columns="fold", values="score").to_numpy(float)
     difference = np.inf

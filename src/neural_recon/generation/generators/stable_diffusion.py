@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from neural_recon.generation.diffusion import Diffusion, FromBase
+from neural_recon.generation.diffusion import FromBase, LatentDiffusion
 
 if TYPE_CHECKING:
     import torch
@@ -25,10 +25,10 @@ PUBLISHED_SCHEDULE = {
 }
 
 
-class StableDiffusion(Diffusion):
+class StableDiffusion(LatentDiffusion):
     """Latent diffusion (Rombach et al. 2022) with DDIM, under the states of a caption's tokens."""
 
-    class Settings(FromBase, Diffusion.Settings):
+    class Settings(FromBase, LatentDiffusion.Settings):
         """Stable Diffusion from the base image."""
 
         roles: ClassVar[tuple[str, ...]] = ("text",)
@@ -49,17 +49,6 @@ class StableDiffusion(Diffusion):
     settings: Settings
     files: ClassVar = {"weights": ("unet", "vae", "scheduler")}
     encoders: ClassVar = {"weights": ("text_encoder", "tokenizer")}
-
-    def load(self, home: torch.device, dtype: torch.dtype) -> Mapping[str, torch.nn.Module]:
-        from diffusers import AutoencoderKL, UNet2DConditionModel
-
-        from neural_recon.models.model_parts import load_part
-
-        folder = Path(self.settings.weights)
-        return {
-            "unet": load_part(UNet2DConditionModel, folder / "unet", dtype, home),
-            "vae": load_part(AutoencoderKL, folder / "vae", device=home),
-        }
 
     def scheduler(self) -> Any:
         from diffusers import DDIMScheduler
@@ -82,10 +71,13 @@ class StableDiffusion(Diffusion):
     def widths(self) -> Mapping[str, int]:
         return {"text": self.parts["unet"].config.cross_attention_dim}
 
-    def encode(self, pictures: torch.Tensor, generators: Sequence[torch.Generator] | None) -> torch.Tensor:
-        from neural_recon.models.autoencoders import encode
+    def unconditional(self) -> dict[str, np.ndarray]:
+        """The states (1, tokens, width) of the empty caption."""
+        from neural_recon.models import loading
+        from neural_recon.models.text_states import ClipTextStates
 
-        return encode(self.parts["vae"], self.parts.images(pictures), generators)
+        where = loading.device(self.device)
+        return {"text": ClipTextStates.from_folder(Path(self.settings.weights), where).states([""])}
 
     def condition(self, guides: Mapping[str, torch.Tensor], unguided: Mapping[str, torch.Tensor]) -> Any:
         return self.both(guides["text"], unguided.get("text"))
@@ -93,8 +85,3 @@ class StableDiffusion(Diffusion):
     def predict(self, rows: torch.Tensor, timestep: torch.Tensor, condition: Any) -> torch.Tensor:
         unet = self.parts["unet"]
         return unet(rows.to(unet.dtype), timestep, encoder_hidden_states=condition.to(unet.dtype)).sample
-
-    def decode(self, latents: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:  # noqa: ARG002
-        from neural_recon.models.autoencoders import decode
-
-        return decode(self.parts["vae"], self.parts.images(latents))

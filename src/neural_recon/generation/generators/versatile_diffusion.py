@@ -59,14 +59,10 @@ class DualGuided(Diffusion):
 
     def unconditional(self) -> dict[str, np.ndarray]:
         """CLIP's embeddings of a grey picture and of the empty caption, (1, tokens, C) each."""
-        import torch
+        from neural_recon.models import loading
 
-        from neural_recon.models.loading import load_clip
-
-        where = torch.device(self.device) if self.device else None
-        return dict(
-            zip(("vision", "text"), load_clip(self.settings.weights, where).unconditional(), strict=True)
-        )
+        clip = loading.load_clip(self.settings.weights, loading.device(self.device))
+        return dict(zip(("vision", "text"), clip.unconditional(), strict=True))
 
     def encode(self, pictures: torch.Tensor, generators: Sequence[torch.Generator] | None) -> torch.Tensor:
         return self.pipeline.encode(pictures, generators)
