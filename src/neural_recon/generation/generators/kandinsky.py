@@ -68,7 +68,7 @@ class Kandinsky(Diffusion):
             return DDIMScheduler(**levels, **DDIM)
 
     def widths(self) -> Mapping[str, int]:
-        return {"image": self._config("unet").get("encoder_hid_dim", 1280)}
+        return {"image": self.config("unet").get("encoder_hid_dim", 1280)}
 
     def unconditional(self) -> dict[str, np.ndarray]:
         """The image encoder's embedding of a tensor of zeros, (1, 1, 1280)."""
