@@ -16,19 +16,23 @@ report: "workflow/report/workflow.rst"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/digests.smk"
 include: "workflow/rules/inputs.smk"
-include: "workflow/rules/weights.smk"
-include: "workflow/rules/demo.smk"
-
-
-if DATA_RULES.is_file():
-
-    include: str(DATA_RULES)
-
-
-include: "workflow/rules/quality.smk"
-include: "workflow/rules/responses.smk"
 include: "workflow/rules/features.smk"
-include: "workflow/rules/clusters.smk"
+
+
+# Data and responses are the same for all recipes of a comparison.
+if not SHARED:
+
+    include: "workflow/rules/weights.smk"
+    include: "workflow/rules/demo.smk"
+    include: "workflow/rules/quality.smk"
+    include: "workflow/rules/responses.smk"
+    include: "workflow/rules/clusters.smk"
+
+    if DATA_RULES.is_file():
+
+        include: str(DATA_RULES)
+
+
 include: str(DECODER_RULES)
 include: "workflow/rules/pictures.smk"
 include: "workflow/rules/control_pictures.smk"
@@ -39,13 +43,18 @@ include: "workflow/rules/comparison.smk"
 include: "workflow/rules/report.smk"
 
 
-rule_defaults.complete(
-    workflow,
-    PROJECT / "workflow/rules",
-    code=CODE.code,
-    environment=PROJECT / "envs/environment.yaml",
-    untimed=["report"],
-)
+if not SHARED:
+
+    include: "workflow/rules/compare.smk"
+
+    # all downloads and nothing else: snakemake --configfile config/nsd.yaml --cores 4 fetch
+    rule fetch:
+        input:
+            [str(path) for path in PLAN.missing()],
+            [f"{weights.MODELS}/{place}" for place in MISSING],
+
+
+rule_defaults.complete(workflow, PROJECT, untimed=["report"])
 
 if MAIN:
     terminal.say_the_end(
@@ -61,13 +70,6 @@ rule all:
         expand("<results>/figures/{subject}.png", subject=CONFIG.subjects),
         "<results>/scores/summary.tsv",
         [decoder_files(subject) for subject in CONFIG.subjects],
-
-
-# all downloads and nothing else: snakemake --configfile config/nsd.yaml --cores 4 fetch
-rule fetch:
-    input:
-        [str(path) for path in PLAN.missing()],
-        [f"{weights.MODELS}/{place}" for place in MISSING],
 
 
 # one target a subject: snakemake --cores 2 subj01

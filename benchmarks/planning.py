@@ -5,7 +5,7 @@ spaces, 20 chunks of pictures per subject, and decoders of nine regions).
     python benchmarks/planning.py --small      # of NSD one session of one subject: whether it runs
 
 Fabricates a tree that has NSD's names and, in empty space (sparse files of real sizes), no data; only the
-design is filled. The first turn is that of a project in which nothing ran yet. CPU time changes less than
+design is filled. CPU time changes less than
 wall time with other work on the machine.
 """
 

@@ -188,7 +188,7 @@ def test_every_file_has_its_page():
         assert name.startswith("pictures/") or any(alike(name, one) for one in described), name
 
 
-GROUPED = {"controls", "clusters", "data_amount", "figure"}  # ask for what others make
+GROUPED = {"compare", "controls", "clusters", "data_amount", "figure"}  # ask for what others make
 
 
 def test_every_rule_has_its_page():

@@ -47,9 +47,8 @@ def test_the_recipe_names_each_released_way(released):
             assert key in text
             if isinstance(value, str | int):
                 assert re.search(rf"^  {key}: .*# published: {value}$", text, re.M)
-    assert {"groups: targets", "contiguous: true", "z: single", "z: false"} <= {
-        part for part in re.findall(r"\w+: \w+", comments)
-    }
+    named = set(re.findall(r"\w+: \w+", comments))
+    assert {"groups: targets", "contiguous: true", "z: single", "z: false"} <= named
 
 
 @pytest.mark.parametrize("recipe", ["takagi", "stable_diffusion", "pixart", "brain_diffuser"])

@@ -28,7 +28,7 @@ from neural_recon.features.feature_files import FeatureTable, write_chunk
 from neural_recon.models import checkpoints, model_folders
 from neural_recon.models.clip import ClipContexts
 from neural_recon.models.vdvae_blocks import parse_blocks
-from neural_recon.responses.new_scans import read_responses
+from neural_recon.responses.new_scans import new_responses
 
 VOLUME = (5, 6, 4)
 MASK = np.ones(VOLUME, bool)
@@ -91,7 +91,7 @@ def test_volumes_that_inflate_without_end(tmp_path, shape, match):
 def test_betas_that_inflate_without_end(tmp_path, shape, match):
     path = tmp_path / "new.nii.gz"
     path.write_bytes(endless_zeros(header(shape), 31, 24))
-    refuses(match, read_responses, path, np.argwhere(MASK), VOLUME)
+    refuses(match, new_responses, path, np.argwhere(MASK), VOLUME)
 
 
 def test_betas_that_declare_more_than_the_file_can_hold(tmp_path):

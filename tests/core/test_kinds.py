@@ -10,8 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from neural_recon.core.errors import InputError
-from neural_recon.core.kinds import Kinds, KindSettings
-from neural_recon.core.sections import Section
+from neural_recon.core.kinds import Kinds, KindSettings, Section
 
 
 class Thing(ABC):

@@ -325,7 +325,7 @@ def test_a_decoder_of_an_earlier_version_compares_what_it_can(tmp_path, rng, lab
     assert "origin and voxel size of new scans are not compared" in caplog.text
     betas = rng.integers(-900, 900, (*SHAPE, 5)).astype(np.int16)
     nibabel.save(turned(nibabel.Nifti1Image(betas, AFFINE), "LAS"), tmp_path / "scan.nii.gz")
-    found = new_scans.read_responses(tmp_path / "scan.nii.gz", np.argwhere(labels == 2), grid)
+    found = new_scans.new_responses(tmp_path / "scan.nii.gz", np.argwhere(labels == 2), grid).values
     np.testing.assert_array_equal(found, betas[labels == 2].T / np.float32(300))
 
 

@@ -11,7 +11,7 @@ from helpers.ridge_problems import ridge_problem, scikit_ridge
 
 from neural_recon.core.backends import NumPy, SpentError, Torch
 from neural_recon.core.hdf5 import read_parameters
-from neural_recon.core.shuffling import shuffled_pairs
+from neural_recon.core.random_streams import shuffled_pairs
 from neural_recon.decoding import kernel, ridge
 from neural_recon.decoding.cross_validation import cross_validate
 from neural_recon.decoding.kernel import Fit, Kernel

@@ -1,7 +1,5 @@
 """Spaces with options of their own: regions, no intercept, rows of unit length, an alpha per target."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from helpers.ridge_problems import ridge_problem
@@ -65,7 +63,7 @@ def test_held_out_predictions_without_an_intercept_are_those_of_refits(rng, n, p
 
 @pytest.mark.parametrize(("case", "tolerance"), [("cvpr", 1e-4), ("wide", 2e-3), ("later", 1e-4)])
 def test_takagis_ridge(reference, case, tolerance):
-    """himalaya's RidgeCV as Takagi & Nishimoto ran it: no intercept, contiguous folds, an alpha per target."""
+    """RidgeCV as Takagi & Nishimoto ran it: no intercept, contiguous folds, an alpha per target."""
     with np.load(reference / "generators/takagi_ridge_identification.npz") as file:
         d = {name: file[f"{case}.{name}"] for name in
              ("X", "X_test", "Y", "alphas", "best_alphas", "predictions", "train_predictions")}  # fmt: skip
@@ -138,7 +136,7 @@ def test_tokens_of_unit_length_are_read_and_written_in_any_blocks(rng):
     for width in (1, 2, 4, 6, 16):
         blocks = ((start, values[:, start : start + width]) for start in range(0, 16, width))
         found = list(unit_blocks(blocks, parts))
-        assert [start for start, _ in found][0] == 0
+        assert found[0][0] == 0
         np.testing.assert_allclose(np.concatenate([part for _, part in found], axis=1), expected, rtol=1e-5)
     assert not unit_parts(np.zeros((2, 16), np.float32), parts).any()
 
@@ -172,11 +170,11 @@ def test_a_kernel_says_what_it_was_made_of(rng, tmp_path):
     path = tmp_path / "kernel.h5"
     write_kernel(path, kernel, ids, take)
     found, again = read_kernel(path)[0], read_taken(path)
-    assert not found.intercept and again.unit
+    assert (found.intercept, again.unit) == (False, True)
     np.testing.assert_array_equal(again.columns, take.columns)
     np.testing.assert_array_equal(found.system, kernel.system)
     write_kernel(path, Kernel.of(X, X_test), ids)
-    assert read_taken(path) == Taken() and read_kernel(path)[0].intercept
+    assert (read_taken(path), read_kernel(path)[0].intercept) == (Taken(), True)
 
 
 def test_trials_of_an_image_average_to_its_row_of_unit_length(rng):

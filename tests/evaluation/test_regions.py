@@ -11,11 +11,12 @@ from helpers.ridge_problems import ridge_problem, scikit_ridge
 
 from neural_recon.core.errors import InputError
 from neural_recon.datasets.nsd.voxels import in_regions, select_voxels
+from neural_recon.decoding import sources
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.demo import brain, scenes
 from neural_recon.evaluation import networks, region_tests, regions
 from neural_recon.evaluation.subject_scores import Scores
-from neural_recon.features.feature_files import write_chunk
+from neural_recon.features.feature_files import FeatureTable, write_chunk
 from neural_recon.report import regions as report_regions
 from neural_recon.report.page import build
 
@@ -38,13 +39,13 @@ def voxels(rng) -> pd.DataFrame:
 def test_columns_are_those_of_voxels_with_data(voxels):
     inside = in_regions(voxels, ["V1", "V2"], {}, SHAPE)
     kept = np.arange(3, len(voxels), 2)
-    columns = regions.columns_of("early", ["V1", "V2"], inside, kept)
+    columns = sources.columns_of("regions.sets.early", ["V1", "V2"], inside, kept)
     names = voxels["prf-visualrois"].to_numpy()
     assert set(names[kept[columns]]) <= {"V1v", "V1d", "V2v", "V2d"}
     assert len(columns) == np.isin(names[kept], ["V1v", "V1d", "V2v", "V2d"]).sum() > 0
     elsewhere = np.flatnonzero(names == "hV4")
     with pytest.raises(InputError, match=r"regions.sets.early: expected voxels of V1, V2 among the"):
-        regions.columns_of("early", ["V1", "V2"], inside, elsewhere)
+        sources.columns_of("regions.sets.early", ["V1", "V2"], inside, elsewhere)
 
 
 def test_smaller_random_draws_are_parts_of_larger_ones():
@@ -124,7 +125,7 @@ def test_region_beats_random_voxels_where_it_has_the_signal(problem, monkeypatch
 def test_fixed_penalty_stays_the_same_a_voxel(problem):
     responses, features, ridge = problem
     kernel = Kernel.of(responses["train"][:, :12], responses["test"][:, :12])
-    table = regions.FeatureTable(features["vdvae"], responses["train_ids"])
+    table = FeatureTable(features["vdvae"], responses["train_ids"])
     settings = (kernel, table, ridge["cross_validation"], 0)
     assert regions.share_alpha(50000, 0.2, *settings) == pytest.approx(10000)
     assert regions.share_alpha("cv", 0.2, *settings) in (2.0, 20.0)

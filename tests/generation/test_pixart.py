@@ -7,6 +7,8 @@ import pytest
 import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, PixArtTransformer2DModel
 from helpers import reference_generators as runs
+from helpers import tiny_generators
+from transformers import T5EncoderModel
 
 from neural_recon import generation
 from neural_recon.core.errors import InputError
@@ -116,6 +118,19 @@ def test_neither_batch_nor_order_nor_memory_changes_a_picture(painted):
         (painted(order=[1]), expected[[1]]),
     ):
         assert np.abs(found.astype(int) - wanted).max() <= 1
+
+
+def test_nothing_guides_is_the_state_of_the_empty_captions_end(tmp_path):
+    """What the published mask leaves of the empty caption, padded as transformers pads it."""
+    folder = tiny_generators.write_pixart(tmp_path / "pixart")
+    how = {"kind": "pixart", "weights": str(folder), "base": "b", "text": "t"}
+    found = generation.load(how, "cpu").unconditional()["text"]
+    encoder = T5EncoderModel.from_pretrained(folder / "text_encoder").eval()
+    ids = torch.tensor([[1, *[0] * 11]])  # the end, then padding
+    with torch.no_grad():
+        states = encoder(ids, attention_mask=(ids != 0).long()).last_hidden_state
+    assert found.shape == (1, 1, 16)
+    runs.assert_close(found, states[:, :1].numpy(), 1e-5)
 
 
 def test_the_table_of_positions_is_computed_as_in_no_file(run):

@@ -5,6 +5,8 @@ import pytest
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from helpers import reference_generators as runs
+from helpers import tiny_generators
+from transformers import CLIPTextModel
 
 from neural_recon import generation
 from neural_recon.core.errors import InputError
@@ -135,6 +137,18 @@ def test_without_a_base_image_all_steps_run_from_noise(plain):
     full = generation.load({**how, "strength": 1.0}, "cpu")
     full.unguided = generator.unguided
     np.testing.assert_array_equal(full.paint(arrays["base"], guides, runs.IDS, 1), alone)
+
+
+def test_nothing_guides_is_the_states_of_the_empty_caption(tmp_path):
+    """As transformers gives them: padded, without a mask, after the final norm."""
+    folder = tiny_generators.write_stable_diffusion(tmp_path / "sd")
+    found = generation.load(settings(folder), "cpu").unconditional()["text"]
+    encoder = CLIPTextModel.from_pretrained(folder / "text_encoder").eval()
+    ids = torch.tensor([[598, *[599] * 11]])  # the start, then ends
+    with torch.no_grad():
+        expected = encoder(ids).last_hidden_state
+    assert found.shape == (1, 12, 24)
+    runs.assert_close(found, expected.numpy(), 1e-5)
 
 
 def test_guides_of_another_model_are_one_sentence(plain):

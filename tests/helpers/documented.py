@@ -17,16 +17,18 @@ import pandas as pd
 
 from helpers.places import ROOT
 from neural_recon.datasets.nsd.nsd_tree import REGIONS
+from neural_recon.evaluation.registry import METRICS
 
 STAGES = ROOT / "docs/stages"
 TABLES = ("dataset", "column", "parameter", "attribute")
 SUFFIXES = (".h5", ".parquet", ".tsv")
 COMMON = {"neural_recon_version", "parameters"}  # attributes of every HDF5 file
 # names that stand for several columns
-SEVERAL = {"ATLAS": "|".join(REGIONS), "seedK": r"seed\d+"}
+SEVERAL = {"ATLAS": "|".join(REGIONS), "seedK": r"seed\d+", "METRIC": "|".join(METRICS)}
 # of TSV files, as pandas reads them; a column of empty fields has no type
 KINDS = {"integer": "iu", "number": "iuf", "true or false": "b", "text": "OUT"}
 NOT_RESULTS = ("provenance/", "demo_nsd/nsddata")  # records; files in NSD's own formats
+OF_A_RECIPE = re.compile(r"compare/\w+/")  # before what has the same names there as anywhere
 
 
 @dataclass
@@ -76,7 +78,7 @@ def differences(results: Path) -> tuple[list[str], set[str]]:
     said, files = [], described()
     unused = {file.pattern for file in files}
     for path in sorted(results.rglob("*")):
-        name = path.relative_to(results).as_posix()
+        name = OF_A_RECIPE.sub("", path.relative_to(results).as_posix())
         if path.suffix not in SUFFIXES or name.startswith(NOT_RESULTS):
             continue
         # the most specific pattern: summary.tsv and not VARIANT.tsv

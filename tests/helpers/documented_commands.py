@@ -101,6 +101,10 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "pathvars='{results: results/contexts_only}' --cores 8 subj01": DRY,
     "snakemake --config generator='{kind: base_only}' pathvars='{results: results/base_only}' "
     "--cores 2 subj01": DRY,
+    "snakemake --configfile config/nsd.yaml --cores 8 compare "
+    "--config recipes='[brain_diffuser, base_only, contexts_only]' -n": Here(says="base_only__reconstruct"),
+    "snakemake --configfile config/nsd.yaml --cores 8 compare "
+    "--config recipes='[brain_diffuser, base_only, contexts_only]'": DRY,
     "snakemake --configfile config/nsd.yaml --config recipe=mine -n": NotRun(
         "names a recipe that the reader adds; contexts_only is one that is there"
     ),

@@ -176,7 +176,7 @@ def betas(path: Path) -> None:
 
 
 def new_betas(path: Path) -> None:
-    found = new_scans.read_responses(path, POSITIONS, Grid("the decoder", VOLUME, np.eye(4)))
+    found = new_scans.new_responses(path, POSITIONS, Grid("the decoder", VOLUME, np.eye(4))).values
     assert found.ndim == 2
     assert found.shape[1] == P
     assert len(found)

@@ -24,7 +24,7 @@ PRELOADED = [
     "smart_open",
     "neural_recon.datasets.nsd.coco",
     "neural_recon.demo.design",
-    "neural_recon.workflow.kept_digests",
+    "neural_recon.workflow.code_digests",
     "neural_recon.workflow.plan",
     "neural_recon.workflow.rule_defaults",
     "neural_recon.workflow.slurm",

@@ -51,3 +51,17 @@ def test_names_are_those_of_the_wildcards():
     assert found.region_images == {"V1": Path("r/regions/subj01/V1/base_images.h5")}
     with pytest.raises(TypeError, match="summary"):  # a page without scores is none
         SubjectFiles.among("subj01", "r", [])
+
+
+def test_what_recipes_share_is_found_in_its_own_folder():
+    """Of a recipe in a comparison; whatever else ends alike is none of its files."""
+    files = {
+        name: files[0]
+        for name, files in wanted(["subj01"], [], {"region": [], "space": [], "table": []}).items()
+        if files
+    }
+    paths = [f"{'out' if name == 'responses' else 'out/compare/mine'}/{path}" for name, path in files.items()]
+    found = SubjectFiles.among("subj01", "out/compare/mine", ["data/voxels/subj01.parquet", *paths], "out")
+    assert found.responses.as_posix() == "out/responses/subj01.h5"
+    assert found.final.as_posix() == "out/compare/mine/reconstructions/subj01/decoded.h5"
+    assert found.voxels.as_posix() == "out/compare/mine/voxels/subj01.parquet"

@@ -25,7 +25,7 @@ from neural_recon.core.errors import InputError
 from neural_recon.core.hdf5 import read_hdf5, read_parameters, write_hdf5
 from neural_recon.decoding import kept_decoders, ridge
 from neural_recon.decoding.kernel import Kernel
-from neural_recon.responses.new_scans import new_responses, read_conditions, read_responses
+from neural_recon.responses.new_scans import new_responses, read_conditions
 from neural_recon.workflow import decode_scans
 from neural_recon.workflow.decode_scans import prepare
 from neural_recon.workflow.provenance import read
@@ -224,12 +224,14 @@ def test_betas_and_tables_give_the_same_rows(rng, tmp_path):
     betas = rng.standard_normal((4, *VOLUME))
     for name in ("new.nii.gz", "new.hdf5"):
         expected = write_betas(tmp_path / name, betas)
-        np.testing.assert_array_equal(read_responses(tmp_path / name, POSITIONS, VOLUME), expected)
+        np.testing.assert_array_equal(new_responses(tmp_path / name, POSITIONS, VOLUME).values, expected)
     frame = pd.DataFrame(expected, columns=[f"voxel{k}" for k in range(len(POSITIONS))])
     frame.to_csv(tmp_path / "new.tsv", sep="\t", index=False)
     frame.to_parquet(tmp_path / "new.parquet")
     for name in ("new.tsv", "new.parquet"):
-        np.testing.assert_allclose(read_responses(tmp_path / name, POSITIONS, VOLUME), expected, rtol=1e-6)
+        np.testing.assert_allclose(
+            new_responses(tmp_path / name, POSITIONS, VOLUME).values, expected, rtol=1e-6
+        )
 
 
 def test_files_that_do_not_fit_are_one_sentence(rng, tmp_path):
@@ -257,13 +259,13 @@ def test_files_that_do_not_fit_are_one_sentence(rng, tmp_path):
         "none.nii.gz": "no such file",
     }.items():
         with pytest.raises(InputError, match=message) as caught:
-            read_responses(tmp_path / name, POSITIONS, VOLUME)
+            new_responses(tmp_path / name, POSITIONS, VOLUME)
         assert "\n" not in str(caught.value)
     nibabel.save(nibabel.Nifti1Image(np.zeros(VOLUME, np.int16), np.eye(4)), tmp_path / "one.nii.gz")
     with pytest.raises(InputError, match=r"expected betas \(x, y, z, trials\), found the shape \(5, 4, 6\)"):
-        read_responses(tmp_path / "one.nii.gz", POSITIONS, VOLUME)
+        new_responses(tmp_path / "one.nii.gz", POSITIONS, VOLUME)
     with pytest.raises(InputError, match=r"expected betas of the mask's volume \(5, 4, 7\)"):
-        read_responses(tmp_path / "whole.nii.gz", POSITIONS, (5, 4, 7))
+        new_responses(tmp_path / "whole.nii.gz", POSITIONS, (5, 4, 7))
 
 
 # ---- units, and arrays of other programs
@@ -381,7 +383,7 @@ def test_arrays_of_voxels_or_of_the_volume(rng, tmp_path):
         found = new_responses(tmp_path / f"{name}.npy", POSITIONS, VOLUME)
         np.testing.assert_allclose(found.values, rows, rtol=1e-3 if name == "half" else 0)
     np.save(tmp_path / "one.npy", values[..., :1])  # one trial, as GLMsingle has it
-    np.testing.assert_array_equal(read_responses(tmp_path / "one.npy", POSITIONS, VOLUME), rows[:1])
+    np.testing.assert_array_equal(new_responses(tmp_path / "one.npy", POSITIONS, VOLUME).values, rows[:1])
     for array, cure in (
         (rows.T, rf"found \({p}, 3\); save it with a row for each trial: betas.reshape\({p}, -1\).T"),
         (rows.T.reshape(p, 1, 1, 3), r"save it with a row for each trial"),
@@ -449,7 +451,7 @@ def test_voxels_that_are_not_numbers_in_floats_are_zero(rng, tmp_path):
     values = rng.standard_normal((*VOLUME, 12)).astype(np.float32)
     values[tuple(POSITIONS[3])] = np.nan
     write_nifti(tmp_path / "new.nii.gz", values)
-    betas = read_responses(tmp_path / "new.nii.gz", POSITIONS, VOLUME)
+    betas = new_responses(tmp_path / "new.nii.gz", POSITIONS, VOLUME).values
     p = len(POSITIONS)
     found = prepare(betas, {"mean": np.zeros(p), "std": np.ones(p)}, "train", "train")
     assert found.not_finite == 1

@@ -8,21 +8,17 @@ import sys
 from pathlib import Path
 from neural_recon.workflow import rule_defaults
 
-class Code:
-    def __call__(self, name):
-        return f"code of {name}"
-
-include: "rules/some.smk"
-rule_defaults.complete(
-    workflow, Path(workflow.basedir) / "rules", Code(), Path("/env.yaml"), untimed=["last"]
-)
+rule_defaults.code = lambda script: f"code of {script.name}"
+include: "workflow/rules/some.smk"
+rule_defaults.complete(workflow, Path(workflow.basedir), untimed=["last"])
 rule here:
     output: "here.txt"
     script: "x.py"
 for rule in workflow.rules:
     params = {name: value for name, value in rule.params.items()}
     code = params["code"](None) if "code" in params else "-"
-    print(rule.name, "|", *rule.log, "|", rule.benchmark, "|", rule.conda_env, "|", code, file=sys.stderr)
+    env = rule.conda_env and Path(rule.conda_env).relative_to(workflow.basedir)
+    print(rule.name, "|", *rule.log, "|", rule.benchmark, "|", env, "|", code, file=sys.stderr)
 """
 
 RULES = """
@@ -57,24 +53,24 @@ rule target:
 
 EXPECTED = """
 here | | None | None | -
-one | logs/one/{a}_{b}.log | benchmarks/one/{a}_{b}.tsv | /env.yaml | code of work
-plain | logs/plain.log | benchmarks/plain/all.tsv | /env.yaml | code of work
-own | mine.log | benchmarks/own/all.tsv | /env.yaml | code of other
-last | logs/last.log | None | /env.yaml | code of other
-fetched | logs/fetched.log | None | /env.yaml | -
-kept | logs/kept.log | None | /env.yaml | code of work
+one | logs/one/{a}_{b}.log | benchmarks/one/{a}_{b}.tsv | envs/environment.yaml | code of work.py
+plain | logs/plain.log | benchmarks/plain/all.tsv | envs/environment.yaml | code of work.py
+own | mine.log | benchmarks/own/all.tsv | envs/environment.yaml | code of other.py
+last | logs/last.log | None | envs/environment.yaml | code of other.py
+fetched | logs/fetched.log | None | envs/environment.yaml | -
+kept | logs/kept.log | None | envs/environment.yaml | code of work.py
 nothing | | None | None | -
 target | | None | None | -
 """
 
 
 def test_rules_of_the_folder_are_completed_and_what_they_say_themselves_stays(tmp_path):
-    (tmp_path / "rules").mkdir()
-    (tmp_path / "rules/some.smk").write_text(RULES)
+    (tmp_path / "workflow/rules").mkdir(parents=True)
+    (tmp_path / "workflow/rules/some.smk").write_text(RULES)
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
-    (tmp_path / "scripts").mkdir()
+    (tmp_path / "workflow/scripts").mkdir()
     for name in ("work", "other", "fetch"):
-        (tmp_path / f"scripts/{name}.py").touch()
+        (tmp_path / f"workflow/scripts/{name}.py").touch()
     found = subprocess.run(
         [sys.executable, "-m", "snakemake", "-n", "plain.txt"], cwd=tmp_path, capture_output=True, text=True
     )

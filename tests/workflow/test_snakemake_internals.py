@@ -1,38 +1,43 @@
-"""Snakemake's scheduler is woken once a second, however many jobs have ended."""
+"""What is changed of Snakemake's private parts is still needed, and still works."""
 
-import threading
-from types import SimpleNamespace
+import subprocess
+import sys
 
 import pytest
-from snakemake.scheduling.job_scheduler import JobScheduler
 
+SNAKEFILE = """
+import sys, threading
 from neural_recon.workflow import snakemake_internals
-from neural_recon.workflow.snakemake_internals import METHOD
+
+onstart:
+    {change}
+onsuccess:
+    timers = [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+    print(len(timers), "timers", file=sys.stderr)
+rule all:
+    input: expand("{{n}}.txt", n=range(4))
+rule one:
+    output: "{{n}}.txt"
+    shell: "touch {{output}}"
+"""
 
 
-def test_snakemake_still_has_the_method():
-    assert callable(getattr(JobScheduler, METHOD))
-
-
-def test_one_timer_waits_at_a_time_and_the_next_look_can_set_another(monkeypatch):
-    monkeypatch.setattr(JobScheduler, METHOD, getattr(JobScheduler, METHOD))
-    snakemake_internals.one_timer()
-    look_again = getattr(JobScheduler, METHOD)
-    scheduler = SimpleNamespace(_open_jobs=threading.Semaphore(0))
-    before = threading.active_count()
-    for _ in range(50):
-        look_again(scheduler, 0.05)
-    assert threading.active_count() == before + 1
-    assert all(thread.daemon for thread in threading.enumerate() if isinstance(thread, threading.Timer))
-    for _ in range(2):
-        assert scheduler._open_jobs.acquire(timeout=5)
-        assert not scheduler._open_jobs.acquire(blocking=False)
-        look_again(scheduler, 0.05)
-    assert scheduler._open_jobs.acquire(timeout=5)
-
-
-def test_without_the_method_nothing_is_changed(monkeypatch):
-    monkeypatch.delattr(JobScheduler, METHOD)
-    snakemake_internals.one_timer()
-    with pytest.raises(AttributeError):
-        getattr(JobScheduler, METHOD)
+@pytest.mark.parametrize(
+    ("change", "options", "timers"),
+    [
+        ("pass", [], True),
+        ("snakemake_internals.without_timers(workflow.scheduler)", [], False),
+        (
+            "snakemake_internals.without_timers(workflow.scheduler)",
+            ["--max-jobs-per-timespan", "90/2s"],
+            True,
+        ),
+    ],
+    ids=["Snakemake's fault", "without", "a user's limit"],
+)
+def test_ended_jobs_leave_no_timers(tmp_path, change, options, timers):
+    (tmp_path / "Snakefile").write_text(SNAKEFILE.format(change=change))
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", *options]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert ("\n0 timers" not in done.stderr) == timers, done.stderr

@@ -17,8 +17,9 @@ from neural_recon.generation.generator import GENERATORS
 from neural_recon.models import weights
 from neural_recon.report import files as report_list
 from neural_recon.workflow import (
+    code_digests,
     fingerprints,
-    kept_digests,
+    recipes,
     rule_defaults,
     slurm,
     snakemake_internals,
@@ -31,26 +32,37 @@ snakemake_internals.quote_interpreter()
 MAIN = workflow.is_main_process and workflow.modifier.is_main_snakefile()
 if MAIN:
     terminal.shorten(workflow)
-    snakemake_internals.one_timer()
+
+    onstart:
+        snakemake_internals.without_timers(workflow.scheduler)
+
 
 # The folder of this project, which is not that of a workflow that uses it as a module.
 PROJECT = Path(workflow.current_basedir).parents[1]
+
+# Of a recipe in a comparison (compare.smk) where its features lie; None in any other run.
+SHARED = recipes.Shared(**config.pop("shared")) if "shared" in config else None
 
 # A user's mistake in the configuration or the design ends here, in one sentence.
 try:
     snakemake_paths.check(
         folder_of_the_project=PROJECT, Python_interpreter=sys.executable
     )
+    GIVEN = dict(config)
     # the resolved configuration, defaults and recipe included, is what rules look their parameters up in
     config.update(resolve(config, PROJECT))
     # those in force, also where another workflow that uses this one as a module sets them
     config["pathvars"] = {
         name: workflow.pathvars.items[name]
-        for name in ("results", "logs", "benchmarks")
+        for name in ("results", "logs", "benchmarks", "shared")
+        if name in workflow.pathvars.items
     }
     CONFIG = Config.model_validate(config)
     PLAN = Plan(CONFIG)
-    if workflow.is_main_process:  # what a job on another machine need not do again
+    RECIPES = recipes.recipes(GIVEN, CONFIG, PROJECT)
+    if (
+        workflow.is_main_process and not SHARED
+    ):  # what a job on another machine need not do again
         slurm.guard()
         PLAN.check_files()
         PLAN.data.fetch_for_planning(PLAN.missing())
@@ -102,21 +114,6 @@ if CACHED:
 
 # What people look at first is computed first: pictures, then the scores, then all further controls.
 PICTURES, SCORES = 20, 10
-
-
-# On a cluster these seconds are spent beside Snakemake: a job of their own would wait longer than it runs.
-localrules:
-    collect_reconstructions,
-    comparison,
-    draws,
-    figure_subject,
-    quality_page,
-    region_tests,
-    score_tables,
-    single_stage,
-    strata,
-    trials,
-    voxels,
 
 
 wildcard_constraints:

@@ -16,6 +16,7 @@ rule score_tables:
             table=["images", "subjects", "summary"],
             suffix=["parquet", "tsv"],
         ),
+    localrule: True
     resources:
         mem_mb=growing(2000),
         runtime=growing(10),
@@ -36,6 +37,7 @@ rule comparison:
     output:
         numbers="<results>/scores/comparison.parquet",
         table="<results>/scores/comparison.tsv",
+    localrule: True
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),
@@ -67,6 +69,7 @@ rule figure_subject:
         pdf="<results>/figures/{subject}.pdf",
         png="<results>/figures/{subject}.png",
         text="<results>/figures/{subject}.txt",
+    localrule: True
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),

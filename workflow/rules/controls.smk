@@ -5,6 +5,7 @@ rule draws:
         scores="<results>/scores/{subject}/images.parquet",
     output:
         table="<results>/controls/{subject}/seeds.tsv",
+    localrule: True
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),
@@ -17,6 +18,7 @@ rule single_stage:
         scores="<results>/scores/{subject}/images.parquet",
     output:
         table="<results>/controls/{subject}/single_stage.tsv",
+    localrule: True
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),

@@ -1,7 +1,4 @@
 # What makes a job stale beside its parameters and newer inputs: the code it runs, and what sources hold.
-CODE = kept_digests.KeptDigests(".snakemake", PROJECT / "workflow/scripts")
-
-
 def data_files(*parts):
     """The files that some answers of the data set are read from, as an input: their age reruns nothing,
     `data_state` says what they hold.
@@ -22,7 +19,7 @@ def data_state(*parts):
 
     def state(wildcards):
         return [
-            CODE.module(DATA_SETS.file(CONFIG.dataset.kind)),
+            code_digests.code(DATA_SETS.file(CONFIG.dataset.kind)),
             {part: DATA.decisive(part) for part in parts},
             *map(fingerprints.digest, PLAN.read_for(parts, wildcards)),
         ]

@@ -1,10 +1,16 @@
-# Features belong to stimuli: the shared images once for all subjects, each subject's own once.
+# Features belong to stimuli: the shared images once for all subjects, each subject's own once. Those that a recipe in
+# a comparison does not find with another one lie where all recipes find them.
+FEATURES = "<shared>/features/{digest}" if SHARED else "<results>/features"
+
+
 rule features:
     input:
         data=lambda wildcards: data_files(*space_reads(wildcards))(wildcards),
         weights=lambda wildcards: ancient(space_files(wildcards.space)),
     output:
-        features="<results>/features/{space}/{stimuli}_{chunk}.h5",
+        features=f"{FEATURES}/{{space}}/{{stimuli}}_{{chunk}}.h5",
+    wildcard_constraints:
+        digest="|".join(SHARED.makes) if SHARED and SHARED.makes else "(?!)",
     cache: CACHED
     priority: PICTURES
     resources:

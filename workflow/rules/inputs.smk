@@ -27,14 +27,17 @@ def space_seed(wildcards):
 
 def code_of_space(name):
     """The digest of the module of a space's kind, which its script loads by name."""
-    return CODE.module(space.SPACES.file(CONFIG.spaces[name].kind)) if name else ""
+    kind = CONFIG.spaces[name].kind if name else None
+    return code_digests.code(space.SPACES.file(kind)) if kind else ""
 
 
 def feature_files(wildcards, space=None):
     """The chunks with the features of a subject's images."""
     space = space or wildcards.space
-    chunks = PLAN.feature_chunks(wildcards.subject)
-    return [f"<results>/features/{space}/{chunk.name}.h5" for chunk in chunks]
+    folder = SHARED.features[space] if SHARED else Path("<results>/features", space)
+    return [
+        f"{folder}/{chunk.name}.h5" for chunk in PLAN.feature_chunks(wildcards.subject)
+    ]
 
 
 def features_by_space(wildcards):
@@ -64,7 +67,7 @@ def network_files(names):
 
 UNCONDITIONAL = "<results>/generator/unconditional.h5" if GENERATOR.encoders else []
 # of the kind's module, which scripts load by its name
-GENERATOR_CODE = CODE.module(GENERATORS.file(CONFIG.generator.kind))
+GENERATOR_CODE = code_digests.code(GENERATORS.file(CONFIG.generator.kind))
 
 
 def painted_from(*fits):

@@ -72,6 +72,7 @@ rule collect_reconstructions:
     output:
         images="<results>/reconstructions/{subject}/decoded.h5",
     priority: PICTURES
+    localrule: True
     resources:
         mem_mb=growing(2000),
         runtime=growing(10),

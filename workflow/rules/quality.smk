@@ -35,6 +35,7 @@ rule quality_page:
         ),
     # before responses, which wrong sessions stop
     priority: PICTURES + 1
+    localrule: True
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),

@@ -5,6 +5,7 @@ rule trials:
     output:
         trials="<results>/trials/{subject}.parquet",
     priority: PICTURES
+    localrule: True
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),
@@ -21,6 +22,7 @@ rule voxels:
     output:
         voxels="<results>/voxels/{subject}.parquet",
     priority: PICTURES
+    localrule: True
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),

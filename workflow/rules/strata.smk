@@ -1,6 +1,6 @@
 # Where decoding works and where not: by what the pictures show, and by the training image nearest to them.
 # Without a source of content the strata are those by similarity alone.
-if PLAN.knows_content:
+if PLAN.knows_content and not SHARED:
 
     rule content:
         input:
@@ -27,6 +27,7 @@ rule strata:
         images="<results>/strata/{subject}.parquet",
         strata="<results>/strata/{subject}.tsv",
         trends="<results>/strata/{subject}_trends.tsv",
+    localrule: True
     resources:
         mem_mb=growing(2000),
         runtime=growing(20),

@@ -1,6 +1,8 @@
 # Published weights that the configuration names and that are not there yet, one job a file. A file that is there
 # has no rule: Snakemake deletes what a job is about to write, and no rerun may cost gigabytes.
 MISSING = PLAN.missing_weights(WEIGHTS)
+for one in recipes.modules(RECIPES):
+    MISSING |= Plan(one.config).missing_weights(WEIGHTS)
 if MAIN:
     for line in weights.terms(MISSING, WEIGHTS):
         logger.warning(f"to be fetched: {line}")

@@ -28,13 +28,13 @@ decoded = regions.score_regions(
     responses,
     {space: files[f"features_{space}"] for space in params.ridge["alpha"]},
     params.ridge,
-    {space: (source, len(own.get(space, range(width)))) for space, source in sources.items()},
-    single,
     data.pictures(responses["test_ids"]),
     load(*params.base) if params.base else None,
     PresetNetworks(params.preset, params.networks, where=device()),
     params.repairings,
     params.seed,
+    {space: (source, len(own.get(space, range(width)))) for space, source in sources.items()},
+    single,
 )
 ids = responses["test_ids"]
 for k, (name, scored) in enumerate(decoded):

@@ -10,7 +10,8 @@ from neural_recon.workflow.jobs import start
 
 start(snakemake)
 files, params = snakemake.input, snakemake.params
-subjects = [SubjectFiles.among(subject, params.results, files) for subject in params.subjects]
+shared = snakemake.config["pathvars"].get("shared")  # of a recipe in a comparison
+subjects = [SubjectFiles.among(subject, params.results, files, shared) for subject in params.subjects]
 build(
     snakemake.output.page,
     subjects,

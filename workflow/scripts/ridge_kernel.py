@@ -5,8 +5,7 @@ from neural_recon.core.hdf5 import read_hdf5
 from neural_recon.core.tables import read_table
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.decoding.ridge_files import write_kernel
-from neural_recon.decoding.sources import Source, Taken
-from neural_recon.evaluation.regions import columns_of
+from neural_recon.decoding.sources import Source, Taken, columns_of
 from neural_recon.workflow.jobs import start
 
 start(snakemake)

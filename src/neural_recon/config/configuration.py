@@ -7,7 +7,8 @@ published decoder); what the configuration itself says of them wins.
 import contextlib
 import difflib
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
@@ -28,9 +29,8 @@ from neural_recon.config.sections import (
     Split,
 )
 from neural_recon.core.errors import InputError, mistakes, quoted
-from neural_recon.core.kinds import Kinds
+from neural_recon.core.kinds import Kinds, Section
 from neural_recon.core.refusals import is_there
-from neural_recon.core.sections import Section
 from neural_recon.core.texts import read_yaml
 from neural_recon.datasets.dataset import DATA_SETS, SUBJECTS, DataSet
 from neural_recon.decoding.decoder import DECODERS, Decoder
@@ -48,6 +48,9 @@ class Config(Section):
 
     seed: int = Field(0, ge=0, description="Seeds folds, draws and the noise of every picture.")
     recipe: str = Field(description="A published decoder: NAME of config/recipes/NAME.yaml, or a path.")
+    recipes: list[str] = Field(
+        [], description="Recipes that the target `compare` puts side by side, named like `recipe`."
+    )
     dataset: Annotated[DataSet.Settings, DATA_SETS]
     subjects: dict[Name, Annotated[DataSet.Subject, SUBJECTS]] = Field(
         min_length=1, description="Whose data are used, by name."
@@ -65,8 +68,10 @@ class Config(Section):
     regions: Regions = Regions()
     figure: Figure = Figure()
     demo: Demo | None = None
-    pathvars: dict[Literal["results", "logs", "benchmarks"], str] = Field(
-        {}, description="Snakemake's path variables: results, logs, benchmarks."
+    pathvars: dict[Literal["results", "logs", "benchmarks", "shared"], str] = Field(
+        {},
+        description="Snakemake's path variables: results, logs, benchmarks. In a comparison the workflow "
+        "sets shared of each recipe: the results that all share.",
     )
 
     @model_validator(mode="after")
@@ -192,6 +197,11 @@ class Config(Section):
         """The folder of this configuration's results."""
         return Path(self.pathvars.get("results", "results"))
 
+    @property
+    def shared(self) -> Path:
+        """The folder of what recipes in a comparison share; in any other run that of the results."""
+        return Path(self.pathvars.get("shared", self.results))
+
     @functools.cached_property
     def data(self) -> DataSet:
         """The data set."""
@@ -209,10 +219,6 @@ class Config(Section):
             there, published = self._sessions_there(name), self.data.published
             return there[: published.sessions] if self.split.name == "published" and published else there
         return list(range(1, sessions + 1))
-
-    def clusters(self, subject: str) -> Path:
-        """The table of a subject's clusters of images."""
-        return self.results / f"clusters/{subject}.tsv"
 
 
 def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
@@ -251,6 +257,50 @@ def recipes_without_text(folder: Path) -> list[str]:
             kinds = space_kinds(read_recipe(path.stem, folder)["spaces"]).values()
             found += [] if any(kind.reads == "captions" for kind in kinds) else [path.stem]
     return found
+
+
+def recipe_name(entry: str) -> str:
+    """What a recipe is called: its name, or that of its file.
+
+    Raises:
+        InputError: it cannot be part of names of files and rules.
+    """
+    name = Path(entry).stem if entry.endswith((".yaml", ".yml")) else entry
+    if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII):
+        raise InputError(
+            "recipes: expected names of letters, digits and _ that begin with a letter, as folders and rules "
+            f"are called by them, found {quoted(name)}; rename that file."
+        )
+    return name
+
+
+def for_recipe(raw: Mapping[str, Any], entry: str, folder: Path, config: "Config") -> dict[str, Any]:
+    """A raw configuration with another recipe, less what it says of spaces, and of keys of kinds, that this
+    recipe lacks.
+
+    Args:
+        config: the same configuration with its own recipe, resolved.
+    """
+    recipe, given = read_recipe(entry, folder), {**raw, "recipe": entry}
+    lacking = set(config.spaces) - set(recipe.get("spaces") or {})
+    for name in set(RECIPE) & set(raw):
+        kinds, section = kinds_of(Config.model_fields[name]), raw[name]
+        if not isinstance(section, Mapping):
+            continue
+        kind = section.get("kind") or (recipe.get(name) or {}).get("kind")
+        if name != "spaces" and kinds is not None:
+            section = _known_to(kinds, kind, section)
+        given[name] = _without(section, lacking)
+    return given
+
+
+def _without(section: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """A section less some names, here and in the mappings right below."""
+    return {
+        key: {k: v for k, v in value.items() if k not in names} if isinstance(value, Mapping) else value
+        for key, value in section.items()
+        if key not in names
+    }
 
 
 def _anchored(content: Any, folder: Path) -> Any:

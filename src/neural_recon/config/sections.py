@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from neural_recon.core.sections import Section
+from neural_recon.core.kinds import Section
 from neural_recon.datasets.dataset import Session
 from neural_recon.evaluation.registry import HEADLINE, NETWORKS
 

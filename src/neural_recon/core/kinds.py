@@ -17,12 +17,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import core_schema
 
 from neural_recon.core.errors import InputError, quoted
 from neural_recon.core.refusals import is_there
-from neural_recon.core.sections import Section
+
+
+class Section(BaseModel):
+    """A part of the configuration: typed, fixed once read, unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class KindSettings(Section):

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +40,20 @@ def read_text(path: str | os.PathLike[str], what: str, largest: int = LARGEST) -
     return text
 
 
-def read_json(path: str | os.PathLike[str], what: str, largest: int = LARGEST) -> Any:
-    """The content of a JSON file.
+def read_json(
+    path: str | os.PathLike[str],
+    what: str,
+    largest: int = LARGEST,
+    each: Callable[[dict[str, Any]], Any] | None = None,
+) -> Any:
+    """The content of a JSON file; what `each` makes of an object takes its place as soon as it is read.
 
     Raises:
         InputError: as of `read_text`, or the text does not parse.
     """
     text = read_text(path, what, largest)
     try:
-        return json.loads(text)
+        return json.loads(text, object_hook=each)
     except (ValueError, RecursionError) as error:
         broken = InputError(
             f"{path}: expected {what} as JSON text, found one that does not parse "

@@ -18,8 +18,7 @@ from pydantic import Field
 from pydantic_core import core_schema
 
 from neural_recon.core.errors import InputError
-from neural_recon.core.kinds import Kinds, KindSettings
-from neural_recon.core.sections import Section
+from neural_recon.core.kinds import Kinds, KindSettings, Section
 
 if TYPE_CHECKING:
     import pandas as pd

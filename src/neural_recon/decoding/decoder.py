@@ -49,11 +49,11 @@ class Decoder(ABC):
                 spaces: the recipe's, by name.
             """
 
-        def regions_of(self, space: str) -> Sequence[str]:
+        def regions_of(self, space: str) -> Sequence[str]:  # noqa: ARG002
             """The regions of the data set that a space is predicted from; none: all voxels."""
             return ()
 
-        def owners(self, spaces: Sequence[str], average: bool) -> dict[str, str]:
+        def owners(self, spaces: Sequence[str], average: bool) -> dict[str, str]:  # noqa: ARG002
             """With which spaces each shares what it is predicted from: the name of the first of them, "" for
             what a space without options of its own is predicted from.
 

@@ -78,7 +78,8 @@ def _by_target(
     rows = []
     for group, which in enumerate(np.unique(best), start=1):
         mine = np.flatnonzero(best == which)
-        runs = (f"{run.start}-{run.stop - 1}" for run in cross_validation.column_runs(mine))
+        ends = ((run.start, run.stop - 1) for run in cross_validation.column_runs(mine))
+        runs = (f"{start}" if start == stop else f"{start}-{stop}" for start, stop in ends)
         members = ",".join(runs)
         means = mean_of_known(scores[:, :, mine])
         for fold, of_fold in enumerate(means, start=1):
@@ -105,10 +106,10 @@ def members_of(curve: pd.DataFrame) -> dict[int, np.ndarray]:
     listed = curve.dropna(subset=["members"]).drop_duplicates("group")
     found = {}
     for group, text in zip(listed["group"], listed["members"], strict=True):
-        runs = [tuple(map(int, run.split("-"))) for run in str(text).split(",")]
-        if sum(last - first + 1 for first, last in runs) > MOST_FEATURES:
+        runs = [[int(end) for end in run.split("-")] for run in str(text).split(",")]
+        if sum(run[-1] - run[0] + 1 for run in runs) > MOST_FEATURES:
             raise ValueError(f"group {group}: expected at most {MOST_FEATURES} members.")
-        found[int(group)] = np.concatenate([np.arange(first, last + 1) for first, last in runs])
+        found[int(group)] = np.concatenate([np.arange(run[0], run[-1] + 1) for run in runs])
     return found
 
 

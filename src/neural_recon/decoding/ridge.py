@@ -20,7 +20,7 @@ import numpy as np
 from neural_recon.core import backends
 from neural_recon.core.backends import Backend
 from neural_recon.core.background import ahead
-from neural_recon.core.shuffling import shuffled_pairs
+from neural_recon.core.random_streams import shuffled_pairs
 from neural_recon.decoding.kernel import Fit, Kernel
 
 logger = logging.getLogger(__name__)

@@ -6,6 +6,7 @@ made of, as `Taken`, is stored with it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from neural_recon.core.errors import InputError
 from neural_recon.decoding.decoder import Targets
+
+logger = logging.getLogger(__name__)
 
 
 class Source(NamedTuple):
@@ -26,6 +30,28 @@ class Source(NamedTuple):
 
 
 ALL_VOXELS = Source()
+
+
+def columns_of(key: str, regions: Sequence[str], inside: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """The columns of the responses that a set of regions takes up.
+
+    Args:
+        key: that lists them, for messages.
+        regions: their names, for messages.
+        inside: bool (n_voxels,), which voxels of the table lie in any of them (`DataSet.in_regions`).
+        kept: (n_columns,) the table's row of each column.
+
+    Raises:
+        InputError: the set has no voxel among them.
+    """
+    columns = np.flatnonzero(inside[kept])
+    if not len(columns):
+        raise InputError(
+            f"{key}: expected voxels of {', '.join(regions)} among the {len(kept)} decoded, "
+            "found none; take it out, or decode from these voxels, too."
+        )
+    logger.info("%s: %d of %d voxels", key, len(columns), len(kept))
+    return columns
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def paired(subject: str, scores: pd.DataFrame, seed: int) -> pd.DataFrame:
             p = statistics.paired_permutation(first, second, seed, flips)
             means = (first.mean(), second.mean())
             rows.append([subject, region, space, metric, against, *means, len(part), p, np.nan])
-    return _corrected(pd.DataFrame(rows, columns=TESTS), ["against"])
+    return corrected(pd.DataFrame(rows, columns=TESTS), ["against"])
 
 
 def by_strata(subject: str, scores: pd.DataFrame, strata: Mapping[str, pd.Series], seed: int) -> pd.DataFrame:
@@ -87,7 +87,7 @@ def by_strata(subject: str, scores: pd.DataFrame, strata: Mapping[str, pd.Series
                     "not_measured": "",
                 }
             )
-    return _corrected(pd.DataFrame(rows, columns=BY_STRATUM), ["by"])
+    return corrected(pd.DataFrame(rows, columns=BY_STRATUM), ["by"])
 
 
 def permutations(family: int) -> int:
@@ -96,6 +96,7 @@ def permutations(family: int) -> int:
     return max(10_000, 100 * family)
 
 
-def _corrected(table: pd.DataFrame, family: list[str]) -> pd.DataFrame:
+def corrected(table: pd.DataFrame, family: list[str]) -> pd.DataFrame:
+    """A table of tests with `p_holm`: p corrected (Holm, 1979) for all rows that agree in some columns."""
     p_holm = table.groupby(family, sort=False)["p"].transform(lambda p: statistics.holm(p.to_numpy(float)))
     return table.assign(p_holm=p_holm)

@@ -23,7 +23,15 @@ from neural_recon.decoding.decoder import Targets
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.decoding.penalty_table import chosen_alpha, cross_validated_curve
 from neural_recon.decoding.ridge import Calibration, predict_blocks, together
-from neural_recon.decoding.sources import EVERYTHING, Source, Taken, feature_table, unit_blocks
+from neural_recon.decoding.sources import (
+    ALL_VOXELS,
+    EVERYTHING,
+    Source,
+    Taken,
+    columns_of,
+    feature_table,
+    unit_blocks,
+)
 
 if TYPE_CHECKING:
     from neural_recon.evaluation.networks import PresetNetworks
@@ -49,28 +57,6 @@ class Scored(NamedTuple):
     table: pd.DataFrame
     single: pd.DataFrame  # scores of single images, `Scores.image_table` with the decoder as variant
     images: dict[str, np.ndarray]  # base images uint8 (n_test, h, w, 3), by decoder
-
-
-def columns_of(key: str, regions: Sequence[str], inside: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """The columns of the responses that a set of regions takes up.
-
-    Args:
-        key: that lists them, for messages.
-        regions: their names, for messages.
-        inside: bool (n_voxels,), which voxels of the table lie in any of them (`DataSet.in_regions`).
-        kept: (n_columns,) the table's row of each column.
-
-    Raises:
-        InputError: the set has no voxel among them.
-    """
-    columns = np.flatnonzero(inside[kept])
-    if not len(columns):
-        raise InputError(
-            f"{key}: expected voxels of {', '.join(regions)} among the {len(kept)} decoded, "
-            "found none; take it out, or decode from these voxels, too."
-        )
-    logger.info("%s: %d of %d voxels", key, len(columns), len(kept))
-    return columns
 
 
 def read_columns(
@@ -116,13 +102,13 @@ def score_regions(
     responses: Mapping[str, np.ndarray],
     features: Mapping[str, Sequence[str]],
     ridge: Mapping[str, Any],
-    spaces: Mapping[str, tuple[Source, int]],
-    single: Mapping[str, np.ndarray],
     seen: np.ndarray,
     base: Space | None,
     networks: PresetNetworks,
     repairings: int,
     seed: int,
+    spaces: Mapping[str, tuple[Source, int]] = MappingProxyType({}),
+    single: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> Iterator[tuple[str, Scored]]:
     """Decode from each region, and from as many random voxels, and score both.
 
@@ -131,12 +117,12 @@ def score_regions(
         responses: train (n_train, p), test (n_test, p), train_ids, test_ids.
         features: space -> chunk files.
         ridge: the configuration's section.
-        spaces: what each space is predicted from, and from how many voxels. A region replaces the regions
-            that it has, everything else stays.
-        single: as `responses`, of spaces that are trained on single trials; empty without any.
         seen: uint8 (n_test, H, W, 3), the test images.
         base: the space that decodes to base images; None without one.
         networks: with CLIP alone.
+        spaces: what each space is predicted from, and from how many voxels; default: from all. A region
+            replaces the regions that it has, everything else stays.
+        single: as `responses`, for spaces that are trained on single trials.
 
     Yields:
         (region, its scores), in the order of `columns`.
@@ -156,7 +142,7 @@ def score_regions(
         kernels: dict[Source, dict[str, Kernel]] = {}
         scores, images = Scores("", seed, repairings), {}
         for space, paths in features.items():
-            source, width = spaces[space]
+            source, width = spaces.get(space, (ALL_VOXELS, n_voxels))
             source, share = source._replace(regions=()), len(own) / width
             data = single if source.single else responses
             if source not in kernels:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from neural_recon.core.hdf5 import read_hdf5
-from neural_recon.core.shuffling import shuffled_pairs
+from neural_recon.core.random_streams import shuffled_pairs
 from neural_recon.features.feature_files import read_rows, select_rows
 from neural_recon.generation.generator import Generator
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from neural_recon.core.sections import Section
+from neural_recon.core.kinds import Section
 from neural_recon.generation.generator import Generator
 from neural_recon.models.denoising import Guide, classifier_free, steps_run
 from neural_recon.models.model_folders import picture_size, read_config

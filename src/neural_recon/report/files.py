@@ -70,17 +70,21 @@ class SubjectFiles:
     synthetic_table: Annotated[Path | None, "regions/{subject}/synthetic.tsv", "regions"] = None
 
     @classmethod
-    def among(cls, subject: str, results: str | Path, paths: Iterable[str | Path]) -> Self:
+    def among(
+        cls, subject: str, results: str | Path, paths: Iterable[str | Path], shared: str | Path | None = None
+    ) -> Self:
         """A subject's files among those that a rule has as its inputs.
 
         Args:
             results: the folder that they lie in.
+            shared: a folder that some of them may lie in instead.
         """
         there = [str(path) for path in paths]
         found: dict[str, Any] = {}
         for name, (pattern, *_) in _listed().items():
-            pattern = f"{results}/{pattern}".replace("{subject}", subject)
-            expression = re.sub(r"\\\{\w+\\\}", "([^/]+)", re.escape(pattern))
+            pattern = pattern.replace("{subject}", subject)
+            folders = "|".join(re.escape(str(folder)) for folder in (results, shared or results))
+            expression = f"(?:{folders})/" + re.sub(r"\\\{\w+\\\}", "([^/]+)", re.escape(pattern))
             matches = [match for path in there if (match := re.fullmatch(expression, path))]
             if _wildcards(pattern):
                 found[name] = {match[1]: Path(match[0]) for match in matches}

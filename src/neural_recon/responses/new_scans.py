@@ -33,11 +33,6 @@ class New:
     axes: str
 
 
-def read_responses(path: str | Path, positions: np.ndarray, volume: Grid | tuple[int, ...]) -> np.ndarray:
-    """New responses in percent signal change, float32 (n_trials, p): the values of `new_responses`."""
-    return new_responses(path, positions, volume).values
-
-
 def new_responses(path: str | Path, positions: np.ndarray, volume: Grid | tuple[int, ...]) -> New:
     """New responses in percent signal change, and how they were taken.
 

@@ -11,8 +11,9 @@ import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-PACKAGE = "neural_recon"
+PACKAGE = Path(__file__).parents[1]
 # Modules that change no result, whatever changes in them, as paths within the package.
 LEFT_OUT = {
     "core/errors": "the words of a mistake",
@@ -27,116 +28,112 @@ LEFT_OUT = {
 # (module or data file, name within it or all), of what a module uses
 Found = set[tuple[Path, str | None]]
 _DATA = re.compile(r"[\w-]+\.(?:html|css|tsv)")
+# as ast.dump writes them
+_FROM = re.compile(rf"ImportFrom\(module='({PACKAGE.name}[\w.]*)', names=\[(.*?)\]")
+_IMPORT = re.compile(r"Import\(names=\[(.*?)\]")
+_ALIAS = re.compile(r"alias\(name='([\w.]+)'")
+_NAME = re.compile(r"Name\(id='(\w+)'")
 
 
-def code(script: str | Path, source: str | Path = Path(__file__).parents[1]) -> str:
-    """Digest of a script and of all code of the package (in the folder `source`) that it runs."""
-    source = Path(source)
-    digest = hashlib.sha256(_plain(Path(script)).encode())
+class _Read(NamedTuple):
+    """What counts of a file: its text, what each of its functions imports, what the rest of it imports and
+    all of it names, and which names it reads: functions that other parts call are used whoever imports it.
+    """
+
+    text: str
+    functions: dict[str, Found]
+    everywhere: Found
+    names: set[str]
+
+
+@functools.cache
+def code(script: Path, source: Path = PACKAGE) -> str:
+    """Digest of a script or module and of all code of the package (in the folder `source`) that it runs."""
+    digest = hashlib.sha256(_read(script, source).text.encode())
     for path in files(script, source):
-        text = _plain(path) if path.suffix == ".py" else path.read_text(encoding="utf-8")
-        digest.update(f"{path.relative_to(source).as_posix()}\n{text}\n".encode())
+        digest.update(f"{path.relative_to(source).as_posix()}\n{_read(path, source).text}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def files(script: str | Path, source: str | Path = Path(__file__).parents[1]) -> list[Path]:
+def files(script: Path, source: Path = PACKAGE) -> list[Path]:
     """The modules and templates of the package that a script depends on, sorted.
 
     What is imported inside a function counts for those who import that function, or all of its module: the
     loader of one model brings no other model's code.
     """
-    source = Path(source)
+    absent = {source / "__init__.py", *(source / f"{name}.py" for name in LEFT_OUT)}
     seen: Found = set()
-    new: Found = {(Path(script), None)}
+    new: Found = {(script, None)}
     while new:
         seen |= new
-        new = {found for path, name in new for found in _used(path, name, source)} - seen
-    return sorted({path for path, _ in seen} - {Path(script)})
+        used = {found for path, name in new for found in _used(_read(path, source), name)}
+        new = {found for found in used - seen if found[0] not in absent}
+    return sorted({path for path, _ in seen} - {script})
 
 
-def _used(path: Path, name: str | None, source: Path) -> Iterator[tuple[Path, str | None]]:
-    """The (module or data file, name within it) that a module's `name` (None: all of it) uses at once."""
-    if path.suffix != ".py":
-        yield from ((beside, None) for beside in _named(path, path.read_text(encoding="utf-8")))
-        return
-    functions, everywhere = _imports(path, source)
-    yield from everywhere
-    for function, found in functions.items():
-        if name is None or name == function or function in _mentioned(path):
+def _used(read: _Read, name: str | None) -> Iterator[tuple[Path, str | None]]:
+    """What a module's `name` (None: all of it) uses at once."""
+    yield from read.everywhere
+    for function, found in read.functions.items():
+        if name in (None, function) or function in read.names:
             yield from found
 
 
 @functools.cache
-def _imports(path: Path, source: Path) -> tuple[dict[str, Found], Found]:
-    """What the functions of a module import each, and what the rest of it imports and names."""
-    functions: dict[str, Found] = {}
-    everywhere: Found = set()
-    for part in _tree(path).body:
-        own = functions.setdefault(part.name, set()) if isinstance(part, ast.FunctionDef) else everywhere
-        for node in ast.walk(part):
-            if isinstance(node, ast.ImportFrom) and node.module:
-                for alias in node.names:
-                    # a module of that name, else what holds the name
-                    if module := _module(f"{node.module}.{alias.name}", source):
-                        own.add((module, None))
-                    elif holder := _module(node.module, source):
-                        own.add((holder, alias.name))
-            elif isinstance(node, ast.Import):
-                names = (_module(alias.name, source) for alias in node.names)
-                own |= {(module, None) for module in names if module}
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                everywhere |= {(beside, None) for beside in _named(path, node.value)}
-    absent = {source / "__init__.py", *(source / f"{name}.py" for name in LEFT_OUT)}
-    functions = {name: {item for item in own if item[0] not in absent} for name, own in functions.items()}
-    return functions, {item for item in everywhere if item[0] not in absent}
+def _read(path: Path, source: Path) -> _Read:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        return _Read(text, {}, _beside(path, text), set())
+    tree = ast.parse(text)
+    _strip(tree)
+    parts = [ast.dump(part) for part in tree.body]
+    read = _Read(f"Module(body=[{', '.join(parts)}], type_ignores=[])", {}, set(), set())
+    for part, written in zip(tree.body, parts, strict=True):
+        own = read.everywhere
+        if isinstance(part, ast.FunctionDef):
+            own = read.functions.setdefault(part.name, set())
+        for module, aliases in _FROM.findall(written):
+            for name in _ALIAS.findall(aliases):
+                # a module of that name, else what holds the name
+                if found := _module(f"{module}.{name}", source):
+                    own.add((found, None))
+                elif found := _module(module, source):
+                    own.add((found, name))
+        for aliases in _IMPORT.findall(written):
+            own |= {(found, None) for name in _ALIAS.findall(aliases) if (found := _module(name, source))}
+        read.everywhere.update(_beside(path, written))
+        read.names.update(_NAME.findall(written))
+    return read
 
 
-@functools.cache
-def _mentioned(path: Path) -> set[str]:
-    """The names that a module reads: functions that its other parts call are used whoever imports it."""
-    return {node.id for node in ast.walk(_tree(path)) if isinstance(node, ast.Name)}
+def _strip(node: ast.AST) -> None:
+    """Take docstrings and imports for type checkers out of the statements that a node holds."""
+    body: list[ast.stmt] = getattr(node, "body", [])
+    first = getattr(body[0], "value", None) if body and isinstance(body[0], ast.Expr) else None
+    if isinstance(first, ast.Constant) and isinstance(first.value, str):
+        body[:] = body[1:] or [ast.Pass()]
+    body[:] = [
+        part
+        for part in body
+        if not (
+            isinstance(part, ast.If) and isinstance(part.test, ast.Name) and part.test.id == "TYPE_CHECKING"
+        )
+    ]
+    for inner in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for part in getattr(node, inner, []):
+            _strip(part)
 
 
 def _module(name: str, source: Path) -> Path | None:
     package, *parts = name.split(".")
-    if package != PACKAGE:
+    if package != PACKAGE.name:
         return None
     place = source.joinpath(*parts)
-    candidates = (place.with_suffix(".py"), place / "__init__.py") if parts else (place / "__init__.py",)
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
 
 
-def _named(path: Path, text: str) -> set[Path]:
+def _beside(path: Path, text: str) -> Found:
     """The templates, style sheets and tables beside `path` that a text names."""
-    return {beside for name in _DATA.findall(text) if (beside := path.with_name(name)).is_file()}
-
-
-@functools.cache
-def _tree(path: Path) -> ast.Module:
-    """A module without its docstrings and without imports for type checkers."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if not isinstance(body, list):
-            continue
-        if _is_text(body[0] if body else None):
-            body[:] = body[1:] or [ast.Pass()]
-        body[:] = [part for part in body if not _for_types(part)]
-    return tree
-
-
-@functools.cache
-def _plain(path: Path) -> str:
-    return ast.dump(_tree(path))
-
-
-def _is_text(node: ast.AST | None) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
-
-
-def _for_types(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+    if not any(suffix in text for suffix in (".html", ".css", ".tsv")):  # far quicker than the names
+        return set()
+    return {(beside, None) for name in _DATA.findall(text) if (beside := path.with_name(name)).is_file()}

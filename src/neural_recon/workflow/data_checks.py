@@ -7,8 +7,8 @@ import numpy as np
 
 from neural_recon.core.errors import InputError
 from neural_recon.core.refusals import all_there, mistake_of
+from neural_recon.decoding.sources import columns_of
 from neural_recon.demo.scene_content import from_scenes
-from neural_recon.evaluation.regions import columns_of
 from neural_recon.workflow.plan import Plan
 
 

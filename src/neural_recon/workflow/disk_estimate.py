@@ -30,7 +30,7 @@ def estimate(plan: Plan, table: weights.Table) -> dict[str, float]:
     except InputError:
         picture = picture_size({}, {})
     total = dict.fromkeys(("betas", "features", "kernels", "predictions", "pictures"), 0.0)
-    chunks = set()
+    chunks, owners = set(), set(config.owners.values())
     for subject in config.subjects:
         try:
             shown = plan.trials(subject)
@@ -49,10 +49,15 @@ def estimate(plan: Plan, table: weights.Table) -> dict[str, float]:
         n_voxels = plan.data.n_voxels(subject)
         # float32: single trials, their averages, and the test images' single trials beside these
         train = images - test if config.responses.average else trials - test_trials
-        total["betas"] += 4 * n_voxels * (trials + train + test + test_trials)
-        side = min(train, n_voxels)
-        # float64, images by images; with fewer voxels than images their covariance, and the responses
-        total["kernels"] += 8 * (side * (side + test) + (train * side if n_voxels < train else 0))
+        single = getattr(config.decoder, "responses", {})
+        rows = {owner: trials - test_trials if single.get(owner) else train for owner in owners}
+        total["betas"] += (
+            4 * n_voxels * (trials + sum(n + test + test_trials for n in {train, *rows.values()}))
+        )
+        for n in rows.values():  # of spaces with regions of their own too much
+            side = min(n, n_voxels)
+            # float64, images by images; with fewer voxels than images their covariance, and the responses
+            total["kernels"] += 8 * (side * (side + test) + (n * side if n_voxels < n else 0))
         # float32: the decoder's under two calibrations, and the shuffled control's
         total["predictions"] += 4 * 3 * test * values
         if getattr(config.decoder, "keep", None):  # float16; components are fewer than images

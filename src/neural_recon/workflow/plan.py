@@ -82,7 +82,7 @@ class Plan:
     def split_files(self, subject: str) -> dict[str, str | Path | None]:
         """What the split is read from, as arguments of `trials.read_lists`."""
         split = self.config.split
-        clusters = self.config.clusters(subject) if split.name == "clusters" else None
+        clusters = self.config.shared / f"clusters/{subject}.tsv" if split.name == "clusters" else None
         return {"train": split.train, "test": split.test, "clusters": clusters}
 
     def _check_published(self, subject: str, table: pd.DataFrame) -> None:

@@ -26,18 +26,17 @@ have no hash: size and time must do.
 import hashlib
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from neural_recon.core.errors import InputError, first_mistake
-from neural_recon.core.refusals import refusal, require_file
+from neural_recon.core.texts import read_text
 
 FOLDER = "provenance"  # below the results' folder
 CONFIGURATIONS, HASHES = "configurations", "hashes"  # below FOLDER, beside the records
-LARGEST = 50_000_000  # bytes of a record that is read
+LARGEST = 50_000_000  # characters of a record that is read
 NOT_OURS = ".snakemake_timestamp"  # what Snakemake leaves in folders
 
 
@@ -57,9 +56,6 @@ class Part(BaseModel):
     """A part of a record; unknown keys and other types are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-Kind = TypeVar("Kind", bound=Part)
 
 
 class Content(Part):
@@ -152,7 +148,12 @@ def read(results: str | os.PathLike[str], output: str) -> Record:
         InputError: there is none, or it is no record of this output.
     """
     path = record_path(Path(results), output)
-    record = read_json(path, Record)
+    try:
+        record = Record.model_validate_json(read_text(path, "a record", LARGEST))
+    except ValidationError as error:
+        mistake = first_mistake(error)
+        mistake = mistake if len(mistake) <= 200 else mistake[:200] + "..."
+        raise InputError(f"{path}: expected a record, found another content ({mistake}).") from error
     if record.output.path != output:
         raise InputError(f"{path}: expected the record of {output}, found that of {record.output.path}.")
     return record
@@ -165,21 +166,16 @@ def read_configuration(results: str | os.PathLike[str], sha256: str) -> dict[str
         InputError: there is none, or it was changed.
     """
     path = Path(results) / FOLDER / CONFIGURATIONS / f"{sha256}.json"
-    text = _text(path, "a configuration")
-    if hashlib.sha256(text).hexdigest() != sha256:
+    text = read_text(path, "a configuration", LARGEST)
+    if hashlib.sha256(text.encode()).hexdigest() != sha256:
         raise InputError(f"{path}: expected the configuration of that hash, found a changed one.")
     return json.loads(text)
 
 
-def sha256_of(path: Path, progress: Callable[[int], None] | None = None) -> str:
-    """The sha256 of a file; `progress` is called with the number of bytes of each block."""
-    digest, block = hashlib.sha256(), memoryview(bytearray(1 << 20))
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file."""
     with path.open("rb", buffering=0) as file:
-        while n := file.readinto(block):
-            digest.update(block[:n])
-            if progress:
-                progress(n)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def files_below(folder: Path) -> dict[str, Path]:
@@ -203,30 +199,3 @@ def of_folder(files: dict[str, Content]) -> str:
     """The hash of a folder."""
     lines = "".join(f"{content.sha256}  {name}\n" for name, content in sorted(files.items()))
     return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def read_json(path: Path, kind: type[Kind]) -> Kind:
-    """A JSON file of one kind, checked as what somebody else may have written.
-
-    Raises:
-        InputError: it is missing, too large, or of another content.
-    """
-    try:
-        return kind.model_validate_json(_text(path, "a record"))
-    except ValidationError as error:
-        mistake = first_mistake(error)
-        mistake = mistake if len(mistake) <= 200 else mistake[:200] + "..."
-        raise InputError(f"{path}: expected a record, found another content ({mistake}).") from error
-
-
-def _text(path: Path, what: str) -> bytes:
-    require_file(path, what, "found none.")
-    try:
-        with path.open("rb") as file:
-            text = file.read(LARGEST + 1)
-    except OSError as error:
-        unknown = InputError(f"{path}: expected {what}, found that it cannot be read ({error.strerror}).")
-        raise (refusal(path, error, what) or unknown) from error
-    if len(text) > LARGEST:
-        raise InputError(f"{path}: expected {what}, found more than {LARGEST // 10**6} MB.")
-    return text

@@ -1,11 +1,13 @@
 """Write the records of `provenance` while a job of the workflow, or a command that writes results, runs."""
 
+import contextlib
 import functools
 import hashlib
 import json
 import logging
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -29,7 +31,6 @@ from neural_recon.workflow.provenance import (
     HASHES,
     Input,
     Making,
-    Part,
     Record,
     Run,
     Versions,
@@ -40,35 +41,14 @@ logger = logging.getLogger(__name__)
 DATA = "data"  # the input of rules that read the data set
 HASHED = 50_000_000  # bytes: larger files of the data set (NSD: 39 GB of betas a subject) are not hashed
 LARGE = 2_000_000_000  # bytes: nor are larger files that lie elsewhere
-SMALL = 1_000_000  # bytes: a command keeps no hash of such a file, of which no job asks: pictures are many
+SMALL = 1_000_000  # bytes: hashes of such files are not kept for other jobs: pictures are many
 CODE = ("src", "workflow", "Snakefile")  # of a checkout: what makes results
-# Distributions whose versions can change a result, by the name they are imported under.
-PACKAGES = {
-    "PIL": "pillow",
-    "diffusers": "diffusers",
-    "h5py": "h5py",
-    "jinja2": "jinja2",
-    "matplotlib": "matplotlib",
-    "nibabel": "nibabel",
-    "numpy": "numpy",
-    "pandas": "pandas",
-    "pyarrow": "pyarrow",
-    "safetensors": "safetensors",
-    "scipy": "scipy",
-    "sklearn": "scikit-learn",
-    "tokenizers": "tokenizers",
-    "torch": "torch",
-    "transformers": "transformers",
-}
-
-
-class Known(Part):
-    """A hash that is computed once, in `HASHES`."""
-
-    path: str
-    size: int
-    time: int
-    sha256: provenance.Sha256
+# Packages whose versions can change a result, as they are imported, and distributions of another name.
+PACKAGES = (
+    "PIL", "diffusers", "h5py", "jinja2", "matplotlib", "nibabel", "numpy", "pandas", "pyarrow",
+    "safetensors", "scipy", "sklearn", "tokenizers", "torch", "transformers",
+)  # fmt: skip
+DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +62,6 @@ class Job:
     results: Path
     outputs: list[str]
     read: list[tuple[str, Path, os.stat_result]]
-    kept: int  # bytes: hashes of files above this are kept for other jobs
     started: datetime
     clock: float
     code: tuple[str | None, bool | None]
@@ -98,16 +77,12 @@ def begin(job: Any) -> Job:
 
     What a killed job left of the same outputs goes too: Snakemake runs one job for an output and locks the
     folder. Should an orphan of a killed run still write it, then in vain, as this job writes the same.
-    Only outputs below the results' folder get records: what is fetched to other places is an input.
     """
-    names = {
-        path: name
-        for name, value in job.input.items()
-        for path in ([value] if isinstance(value, str) else value)
-    }
     wildcards = {name: str(value) for name, value in job.wildcards.items()}
-    read = [(names.get(path, ""), Path(path)) for path in dict.fromkeys(job.input)]
-    begun = _begin(job.rule, wildcards, dict(job.params.items()), job.config, job.output, read, kept=0)
+    named = {name: [value] if isinstance(value, str) else value for name, value in job.input.items()}
+    begun = begin_command(
+        job.rule, wildcards, dict(job.params.items()), job.config, job.output, {"": job.input, **named}
+    )
     records = [provenance.record_path(begun.results, name) for name in begun.outputs]
     for record in records:
         record.unlink(missing_ok=True)
@@ -118,11 +93,11 @@ def begin(job: Any) -> Job:
 
 def begin_command(
     command: str,
-    wildcards: Mapping[str, str],
-    params: Mapping[str, Any],
-    config: Mapping[str, Any],
-    outputs: Iterable[Path],
-    inputs: Mapping[str, Iterable[Path]],
+    wildcards: dict[str, str],
+    params: dict[str, Any],
+    config: dict[str, Any],
+    outputs: Iterable[str | Path],
+    inputs: Mapping[str, Iterable[str | Path]],
 ) -> Job:
     """Note what a command of `neural-recon` reads.
 
@@ -133,30 +108,22 @@ def begin_command(
         wildcards: what its outputs are named by.
         params: what it was asked.
         config: the whole resolved configuration, plain values.
-        outputs: files and folders.
+        outputs: files and folders. Only those below the results' folder get records: what is fetched to other
+            places is an input.
         inputs: files by what they are to the command. Those that are not there are passed over: who reads
             them says so.
     """
-    files = {path: name for name, paths in inputs.items() for path in paths}
-    named = [(name, path) for path, name in files.items() if path.exists()]
-    return _begin(command, dict(wildcards), dict(params), dict(config), outputs, named, kept=SMALL)
-
-
-def _begin(
-    rule: str,
-    wildcards: dict[str, str],
-    params: dict[str, Any],
-    config: dict[str, Any],
-    outputs: Iterable[str | Path],
-    read: Iterable[tuple[str, Path]],
-    kept: int,
-) -> Job:
-    results = Path(config.get("pathvars", {}).get("results", "results")).absolute()
-    written = [Path(path).absolute() for path in outputs]
+    places, written = config.get("pathvars", {}), [Path(path).absolute() for path in outputs]
+    results = Path(places.get("results", "results")).absolute()
+    # of a recipe in a comparison: what others take, too, is recorded with the results that all share
+    shared = Path(places.get("shared", results)).absolute()
+    if all(path.is_relative_to(shared) and not path.is_relative_to(results) for path in written):
+        results = shared
     names = [path.relative_to(results).as_posix() for path in written if path.is_relative_to(results)]
-    seen = [(name, path, path.stat()) for name, path in read]
+    files = {Path(path): name for name, paths in inputs.items() for path in paths}
+    read = [(name, path, path.stat()) for path, name in files.items() if path.exists()]
     started, clock = datetime.now(UTC), time.monotonic()
-    return Job(rule, wildcards, params, config, results, names, seen, kept, started, clock, _checkout())
+    return Job(command, wildcards, params, config, results, names, read, started, clock, _checkout())
 
 
 def finish(begun: Job) -> None:
@@ -212,20 +179,16 @@ def _input(begun: Job, name: str, path: Path, before: os.stat_result) -> Input:
         of = "weights"
     elif name == DATA:
         of = "data"
-    size = (
-        sum(f.stat().st_size for f in provenance.files_below(path).values())
-        if path.is_dir()
-        else before.st_size
-    )
+    size = before.st_size
+    if path.is_dir():
+        size = sum(file.stat().st_size for file in provenance.files_below(path).values())
     now = path.stat()
     sha256 = None
     if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
         logger.warning("%s changed while this job ran", path)
     elif of in ("result", "weights") or size <= (HASHED if of == "data" else LARGE):
-        sha256 = _recorded(results, shown, size, before) if of == "result" else None
-        if sha256 is None and size <= begun.kept:
-            sha256 = provenance.describe(path, path.name).sha256
-        sha256 = sha256 or _known(results, full, size, before.st_mtime_ns)
+        recorded = _recorded(results, shown, size, before) if of == "result" else None
+        sha256 = recorded or _hashed(results, full, size, before.st_mtime_ns)
     return Input(name=name, of=of, path=shown, size=size, sha256=sha256)
 
 
@@ -239,18 +202,17 @@ def _recorded(results: Path, output: str, size: int, status: os.stat_result) -> 
     return record.output.sha256 if same else None
 
 
-def _known(results: Path, path: Path, size: int, mtime_ns: int) -> str:
-    """The hash of a file or folder, kept in a file of its own: many jobs at once need no lock for that."""
-    place = results / FOLDER / HASHES / f"{hashlib.sha256(os.fsencode(path)).hexdigest()}.json"
-    try:
-        known = provenance.read_json(place, Known)
-        if (known.path, known.size, known.time) == (str(path), size, mtime_ns):
-            return known.sha256
-    except InputError:
-        pass  # not yet, or broken: hashed again
+def _hashed(results: Path, path: Path, size: int, mtime_ns: int) -> str:
+    """The hash of a file or folder; of large ones each is kept in its own file: many jobs need no lock."""
+    if size <= SMALL:
+        return provenance.describe(path, path.name).sha256
+    state = hashlib.sha256(os.fsencode(f"{path} {size} {mtime_ns}")).hexdigest()
+    place = results / FOLDER / HASHES / f"{state}.txt"
+    with contextlib.suppress(OSError, ValueError):  # not yet, or broken: hashed again
+        if re.fullmatch("[0-9a-f]{64}", known := place.read_text(encoding="ascii")):
+            return known
     sha256 = provenance.describe(path, path.name).sha256
-    known = Known(path=str(path), size=size, time=mtime_ns, sha256=sha256)
-    write_text(place, known.model_dump_json() + "\n")
+    write_text(place, sha256)
     return sha256
 
 
@@ -278,13 +240,13 @@ def _checkout() -> tuple[str | None, bool | None]:
 
 def _versions(commit: str | None, modified: bool | None) -> Versions:
     """Versions of what this process has imported."""
-    packages = {name: metadata.version(name) for module, name in PACKAGES.items() if module in sys.modules}
+    names = [DISTRIBUTIONS.get(module, module) for module in PACKAGES if module in sys.modules]
     return Versions(
         neural_recon=__version__,
         commit=commit,
         modified=modified,
         python=platform.python_version(),
-        packages=dict(sorted(packages.items())),
+        packages={name: metadata.version(name) for name in sorted(names)},
     )
 
 

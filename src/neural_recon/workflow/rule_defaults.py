@@ -6,39 +6,41 @@ the parameter `code`, a digest that reruns the rule when the code behind its scr
 """
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from neural_recon.workflow.code_digests import code
 
-def complete(
-    workflow: Any, folder: Path, code: Callable[[str], str], environment: Path, untimed: Collection[str]
-) -> None:
-    """Give the rules of files in `folder` or below it what they have alike; what a rule says itself stays.
+
+def complete(workflow: Any, project: Path, untimed: Collection[str]) -> None:
+    """Give the rules of the project's files what they have alike; what a rule says itself stays.
 
     Args:
         workflow: Snakemake's, all rules read.
-        code: the digest of what a script runs, by its name without suffix.
-        environment: conda's file.
+        project: the project's folder.
         untimed: rules that get no benchmark; what may come from the cache must not have one. A download gets
             neither benchmark nor code: what is there is never fetched again.
     """
-    for rule in workflow.rules:
+    rules, scripts = project / "workflow/rules", project / "workflow/scripts"
+    # those of this workflow, not of modules that it uses; of a module by their names in its files
+    for rule in sorted(workflow.modifier.rules, key=lambda rule: rule.name):
+        named = rule.name.removeprefix(workflow.modifier.namespace or "")
         # without output where the configuration asks for nothing of it
-        if rule.script is None or not rule.output or not Path(rule.snakefile).is_relative_to(folder):
+        if rule.script is None or not rule.output or not Path(rule.snakefile).is_relative_to(rules):
             continue
         of = _file_name(rule)
         rule.log_modifier = rule.benchmark_modifier = rule.output_modifier
         if not rule.log:
-            rule.set_log(f"<logs>/{rule.name}/{of}.log" if of else f"<logs>/{rule.name}.log")
+            rule.set_log(f"<logs>/{named}/{of}.log" if of else f"<logs>/{named}.log")
         if rule.conda_env is None:
-            rule.conda_env = str(environment)
+            rule.conda_env = str(project / "envs/environment.yaml")
         if "download" in rule.resources:
             continue
-        if not rule.cache.output and rule.name not in untimed:
-            rule.benchmark = f"<benchmarks>/{rule.name}/{of or 'all'}.tsv"
+        if not rule.cache.output and named not in untimed:
+            rule.benchmark = f"<benchmarks>/{named}/{of or 'all'}.tsv"
         # computed for the rules that a job asks for, not for all of them
-        rule.set_params(code=lambda _wildcards, name=Path(rule.script).stem: code(name))
+        rule.set_params(code=lambda _wildcards, script=scripts / Path(rule.script).name: code(script))
 
 
 def _file_name(rule: Any) -> str:

@@ -5,15 +5,13 @@ What it prints is shortened in `terminal`, its plugin for SLURM extended in `slu
 
 import shlex
 import sys
-import threading
 from typing import Any
 
 from snakemake.io import _IOFile
-from snakemake.scheduling.job_scheduler import JobScheduler
 
 from neural_recon.workflow import fingerprints
 
-METHOD = "_schedule_reevalutation"  # as it is spelt there
+SEPARATOR = "__"  # in the names of a module's rules
 
 
 def quote_interpreter() -> None:
@@ -25,31 +23,38 @@ def quote_interpreter() -> None:
         sys.executable = shlex.quote(sys.executable)
 
 
-def one_timer() -> None:
-    """Have the scheduler woken when a job ends and once a second, not ever more often.
+def without_timers(scheduler: Any) -> None:
+    """Have a scheduler look for jobs when one ends, and not ever more often.
 
-    Whenever Snakemake has looked for jobs it sets a timer of a second, after which it looks again and sets
-    another one, for its limit on starts per second. So each job that ends adds a timer that never ceases:
-    after 100 jobs it looks 100 times a second, and it waits for all of them before it exits. Here one such
-    timer waits at a time, and none at the end; no effect where Snakemake has none.
+    For its limit of 100 starts per second it sets a timer whenever it has looked for jobs, and looks again a
+    second later. So each job that ends adds a timer that never ceases: after 100 jobs it looks 100 times a
+    second, and it waits for all of them before it exits. A limit that a user sets stays.
     """
-    if hasattr(JobScheduler, METHOD):
-        setattr(JobScheduler, METHOD, _look_again)
+    limit = scheduler.job_rate_limiter
+    if limit is not None and (limit.max_jobs, limit.timespan) == (100, 1):
+        scheduler.job_rate_limiter = None
 
 
-def _look_again(scheduler: Any, delay: float) -> None:
-    """Have a scheduler look for jobs after `delay` seconds, unless it is about to do so anyway."""
-    if getattr(scheduler, "neural_recon_waits", False):
-        return
-    scheduler.neural_recon_waits = True
+def extend_settings(workflow: Any, module: str) -> None:
+    """Have what a profile or the command line says of rules hold for the same rules of a module, too: their
+    groups, threads and resources.
 
-    def look() -> None:
-        scheduler.neural_recon_waits = False  # first, so that the look it wakes can set the next
-        scheduler._open_jobs.release()
+    Snakemake finds these by a rule's name, which in a module has the module's name before it.
 
-    timer = threading.Timer(delay, look)
-    timer.daemon = True
-    timer.start()
+    Args:
+        workflow: Snakemake's.
+        module: what its rules' names begin with; ends with `SEPARATOR`.
+    """
+    sections = (
+        (workflow.group_settings, "overwrite_groups"),
+        (workflow.resource_settings, "overwrite_threads"),
+        (workflow.resource_settings, "overwrite_resources"),
+    )
+    for settings, name in sections:
+        said = dict(getattr(settings, name))
+        own = {rule: value for rule, value in said.items() if SEPARATOR not in rule}
+        setattr(settings, name, {**{f"{module}{rule}": value for rule, value in own.items()}, **said})
+        vars(settings).pop(f"_parsed_{name}", None)  # it keeps what it was read as
 
 
 def name_sources_by_digest() -> None:

@@ -13,9 +13,11 @@ from pathlib import Path
 
 from neural_recon.core.errors import InputError
 from neural_recon.workflow import provenance
-from neural_recon.workflow.provenance import CONFIGURATIONS, FOLDER, HASHES, Content, Input, Record, sha256_of
+from neural_recon.workflow.provenance import CONFIGURATIONS, FOLDER, HASHES, Content, Record
 
-Progress = Callable[[int], None]  # is told the bytes that were read
+Progress = Callable[[int], None]  # is told the bytes of each file that was read
+Wrong = tuple[str, str]  # state, sentence
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
 @dataclass
@@ -32,7 +34,7 @@ class Verdict:
         cached: links to the cache that folders share, whose records are where they were made.
     """
 
-    wrong: list[tuple[str, str]] = field(default_factory=list)
+    wrong: list[Wrong] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
     files: int = 0
     size: int = 0
@@ -71,11 +73,13 @@ def verify(results: Path, thorough: bool = False, progress: Progress | None = No
             "name the folder that the workflow wrote."
         )
     check = _Check(results, thorough, progress or (lambda _: None))
-    for output in sorted(check.records):
+    for record in check.records.values():
+        check.output(record)
+        check.inputs(record)
+    for sha256 in sorted({record.made_by.configuration for record in check.records.values()}):
         try:
-            check.output(record := provenance.read(results, output))
-            check.inputs(record)
-        except InputError as error:  # changed since it was first read
+            provenance.read_configuration(results, sha256)
+        except InputError as error:
             check.verdict.wrong.append(("bad record", str(error)))
     check.unrecorded()
     return check.verdict
@@ -85,139 +89,110 @@ class _Check:
     def __init__(self, results: Path, thorough: bool, progress: Progress) -> None:
         self.results, self.thorough, self.progress = results, thorough, progress
         self.verdict = Verdict()
-        self.seen: dict[tuple[Path, int, str | None, int], str] = {}  # inputs and what was found of them
-        self.configurations: set[str] = set()
-        self.folders: set[str] = set()
-        self.known_missing: set[str] = set()
-        self.records = dict(self._read())  # hashes by output: few bytes each, however long the records are
-
-    def _read(self) -> Iterator[tuple[str, str]]:
-        top = self.results / FOLDER
-        for place in _walk(top):
+        self.seen: dict[tuple[Path, int, str | None, int], Wrong | None] = {}  # inputs without a record
+        self.records: dict[str, Record] = {}  # by output
+        top = results / FOLDER
+        for place in sorted(_walk(top)):
             below = place.relative_to(top)
             if below.parts[0] in (CONFIGURATIONS, HASHES) or below.suffix != ".json":
                 continue
+            output = below.as_posix().removesuffix(".json")
             try:
-                record = provenance.read(self.results, below.as_posix().removesuffix(".json"))
+                self.records[output] = provenance.read(results, output)
             except InputError as error:
                 self.verdict.wrong.append(("bad record", str(error)))
-                continue
-            if record.output.files is not None:
-                self.folders.add(record.output.path)
-            yield record.output.path, record.output.sha256
 
     def output(self, record: Record) -> None:
         """Compare a file, or all files of a folder."""
-        output, sentences = record.output, []
-        if output.files is None:
-            sentences = [self._compare(output.path, output)]
-        elif output.sha256 != provenance.of_folder(output.files):
-            sentences = [("bad record", f"{output.path}: expected hashes that agree, found others.")]
-        else:
-            sentences = [self._compare(f"{output.path}/{name}", f) for name, f in output.files.items()]
-            folder = self.results / output.path
-            more = set(provenance.files_below(folder)) - set(output.files) if folder.is_dir() else ()
-            sentences += [
-                ("changed", f"{output.path}/{name}: not among the recorded files.") for name in more
-            ]
-        wrong = [sentence for sentence in sentences if sentence]
-        self.verdict.wrong += wrong
-        if not wrong:
+        output, wrong = record.output, self.verdict.wrong
+        before = len(wrong)
+        files: dict[str, Content] = {output.path: output}
+        if output.files is not None:
+            files = {f"{output.path}/{name}": content for name, content in output.files.items()}
+            if output.sha256 != provenance.of_folder(output.files):
+                wrong.append(("bad record", f"{output.path}: expected hashes that agree, found others."))
+                return
+            there = provenance.files_below(self.results / output.path)
+            more = sorted(set(there) - set(output.files))
+            wrong += [("changed", f"{output.path}/{name}: not among the recorded files.") for name in more]
+        for path, content in files.items():
+            if found := self._differs(self.results / path, content.size, content.sha256):
+                state, reason = found
+                wrong.append(
+                    (state, f"{path}: {'recorded, but not there' if state == 'missing' else reason}.")
+                )
+        if len(wrong) == before:
             self.verdict.files += 1
             self.verdict.size += output.size
 
-    def _compare(self, path: str, expected: Content) -> tuple[str, str] | None:
-        found = self._found(self.results / path, expected.size, expected.sha256)
-        return (found.split(":")[0], f"{path}: {found.split(': ')[1]}.") if found else None
+    def _differs(
+        self, path: Path, size: int, sha256: str | None, time: int | None = None, trusting: bool = False
+    ) -> Wrong | None:
+        """What is wrong with a file, without its name: state and reason.
 
-    def _found(self, path: Path, size: int, sha256: str) -> str:
-        """What is wrong with a file: nothing, or STATE: REASON."""
+        Args:
+            sha256: without one size and time must do.
+            time: that of the file when it was read.
+            trusting: whether they do in any case where they are the same.
+        """
         try:
             status = path.stat()
+            known = (status.st_size, status.st_mtime_ns) == (size, time)
+            if known and (trusting or sha256 is None):
+                return None
+            if sha256 is None:
+                return "changed", "that file is of another size or time now"
             if not stat.S_ISREG(status.st_mode):
-                return "changed: expected a file, found something else"
+                return "changed", "expected a file, found something else"
             if status.st_size != size:
-                return f"changed: expected {size} bytes, found {status.st_size}"
-            same = sha256_of(path, self.progress) == sha256
-        except FileNotFoundError:
-            return "missing: recorded, but not there"
+                return "changed", f"expected {size} bytes, found {status.st_size}"
+            same = provenance.sha256_of(path) == sha256
         except OSError as error:
-            return f"unreadable: it cannot be read ({error.strerror})"
-        return "" if same else "changed: expected other bytes of the same number"
+            if error.errno in _ABSENT:
+                return "missing", "not there"
+            return "unreadable", f"it cannot be read ({error.strerror})"
+        self.progress(size)
+        return None if same else ("changed", "expected other bytes of the same number")
 
     def inputs(self, record: Record) -> None:
         """Compare what a result was made from with what is there."""
-        output, making = record.output.path, record.made_by
-        if making.configuration not in self.configurations:
-            self.configurations.add(making.configuration)
-            try:
-                provenance.read_configuration(self.results, making.configuration)
-            except InputError as error:
-                self.verdict.wrong.append(("bad record", str(error)))
-        for one, time in zip(making.inputs, record.run.input_times, strict=True):
-            # a link to the cache that folders share: the hash that this record has of it is the only one here
-            cached = one.path not in self.records and os.path.islink(self.results / one.path)  # noqa: PTH114
-            if one.of == "result" and not cached:
-                now = self.records.get(one.path)
-                # a file without a record is said once, below
-                if now is None and not os.path.exists(self.results / one.path):  # noqa: PTH110  (names too long)
-                    self._unchecked(f"{one.path}: what {output} was made from is not there.", one.path)
-                elif now is not None and now != one.sha256:
-                    self.verdict.wrong.append(
-                        ("outdated", f"{output}: made from another {one.path} than the one that is there.")
-                    )
+        output, verdict = record.output.path, self.verdict
+        for one, time in zip(record.made_by.inputs, record.run.input_times, strict=True):
+            if one.of == "result" and one.path in self.records:
+                if self.records[one.path].output.sha256 != one.sha256:
+                    sentence = f"{output}: made from another {one.path} than the one that is there."
+                    verdict.wrong.append(("outdated", sentence))
                 continue
-            self._outside(record, one, time)
-
-    def _outside(self, record: Record, one: Input, time: int) -> None:
-        """An input without a record: once for all results made from it."""
-        folder = self.results if one.of == "result" else self.results.resolve() / record.run.folder
-        path = folder / one.path
-        key = (path, one.size, one.sha256, time)
-        if key not in self.seen:
-            self.seen[key] = self._look(path, one, time)
-            self.verdict.by_time += one.sha256 is None
-        found = self.seen[key]
-        if found == "missing":
-            self._unchecked(f"{one.path}: not there.", str(path))
-        elif found.startswith("unreadable: "):
-            self._unchecked(f"{one.path}: {found.removeprefix('unreadable: ')}.", str(path))
-        elif found:
-            self.verdict.wrong.append(("outdated", f"{record.output.path}: made from {one.path}; {found}."))
-
-    def _look(self, path: Path, one: Input, time: int) -> str:
-        try:
-            status = path.stat()
-        except OSError as error:
-            absent = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
-            return "missing" if absent else f"unreadable: it cannot be read ({error.strerror})"
-        known = status.st_mtime_ns == time
-        if one.sha256 is None:
-            if (status.st_size, known) == (one.size, True):
-                return ""
-            return "that file is of another size or time now"
-        if known and status.st_size == one.size and not self.thorough and one.of in ("data", "file"):
-            return ""
-        found = self._found(path, one.size, one.sha256)
-        return found if found.startswith("unreadable") else found.partition(": ")[2]
-
-    def _unchecked(self, sentence: str, path: str) -> None:
-        if path not in self.known_missing:
-            self.known_missing.add(path)
-            self.verdict.unchecked.append(sentence)
+            path = self.results / one.path
+            if one.of != "result":
+                path = self.results.resolve() / record.run.folder / one.path
+            # a link leads to the cache that folders share: the hash in this record is the only one of it
+            elif os.path.exists(path) and not os.path.islink(path):  # noqa: PTH110, PTH114  (names too long)
+                continue  # a file without a record is said once, below
+            key = (path, one.size, one.sha256, time)
+            if key not in self.seen:  # once for all results made from it
+                trusting = not self.thorough and one.of in ("data", "file")
+                self.seen[key] = self._differs(path, one.size, one.sha256, time, trusting)
+                verdict.by_time += one.sha256 is None
+            state, reason = self.seen[key] or ("", "")
+            if state == "changed":
+                verdict.wrong.append(("outdated", f"{output}: made from {one.path}; {reason}."))
+            elif state and (sentence := f"{one.path}: {reason}.") not in verdict.unchecked:
+                verdict.unchecked.append(sentence)
 
     def unrecorded(self) -> None:
         """Find files that no record tells of."""
+        folders = {path for path, record in self.records.items() if record.output.files is not None}
         for path in _walk(self.results):
             below = path.relative_to(self.results)
             parents = {parent.as_posix() for parent in below.parents}
             hidden = any(part.startswith(".") for part in below.parts)
-            if below.parts[0] == FOLDER or hidden or parents & self.folders:
+            if below.parts[0] == FOLDER or hidden or parents & folders:
                 continue
             # the project's own lines on what will lie here
             if below.as_posix() in self.records or below.as_posix() == "README.md":
                 continue
-            elif path.is_symlink():
+            if path.is_symlink():
                 self.verdict.cached += 1
             else:
                 self.verdict.wrong.append(("no record", f"{below}: nothing tells what made it."))

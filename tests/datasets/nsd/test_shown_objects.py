@@ -97,20 +97,14 @@ def test_visible_parts_agree_with_pixels(rng):
         np.testing.assert_allclose(area, (box & shown).sum() / shown.sum(), atol=1e-9)
 
 
-def test_entries_are_those_of_json():
-    whole = {"a": [1, {"b": [2, "]"]}, None], "c": {"d": []}, "e": [], "f": [[], "x,]"], "g": 3}
-    for indent in (None, 2):
-        text = f" {json.dumps(whole, indent=indent)}\n"
-        wanted = [(key, entry) for key in "aef" for entry in whole[key]]
-        assert list(shown_objects._entries(text)) == wanted
-
-
 def test_every_cut_of_a_file_is_an_error(coco):
     _, paths = coco
     text = paths[0].read_text(encoding="utf-8")
     for end in range(0, len(text), 7):
         paths[0].write_text(text[:end], encoding="utf-8")
-        with pytest.raises(InputError, match="expected COCO's instances as JSON"):
+        with pytest.raises(
+            InputError, match=r"expected COCO's instances \(dataset.instances names their folder\) as JSON"
+        ):
             shown_objects.read_instances(paths[0], {10})
 
 
@@ -134,7 +128,7 @@ def test_wrong_instances_are_one_sentence(coco, old, new, message):
 def test_image_in_no_file_is_named(coco):
     with pytest.raises(InputError, match=r"entry for COCO id 20 \(NSD id 1, and 0 more\), found none in"):
         shown_objects.from_coco(coco[0], coco[1][:1])
-    with pytest.raises(InputError, match=r"no such file .* dataset.instances names its folder"):
+    with pytest.raises(InputError, match=r"dataset.instances names their folder\), found no such file"):
         shown_objects.from_coco(coco[0], [coco[1][0], coco[1][1].with_name("no.json")])
 
 

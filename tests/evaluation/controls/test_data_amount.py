@@ -19,7 +19,7 @@ from neural_recon.features.feature_files import write_chunk
 from neural_recon.responses.preparation import prepare
 
 SESSIONS, PER_SESSION, IMAGES, TEST = 4, 120, 160, 40
-CV = {"alphas": [10.0, 1000.0], "folds": 3, "targets": 20, "groups": "space"}
+CV = {"alphas": [10.0, 1000.0], "folds": 3, "targets": 20, "groups": "space", "contiguous": False}
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from neural_recon.evaluation.controls import leaks
 from neural_recon.responses.preparation import prepare
 
 SESSIONS, PER_SESSION, IMAGES, TEST = 3, 80, 80, 20
-CV = {"alphas": [3.0, 30.0, 300.0], "folds": 3, "targets": 30, "groups": "parts"}
+CV = {"alphas": [3.0, 30.0, 300.0], "folds": 3, "targets": 30, "groups": "parts", "contiguous": False}
 PARTS = np.array([20, 20])
 
 

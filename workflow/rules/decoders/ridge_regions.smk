@@ -68,6 +68,7 @@ rule region_tests:
         scores="<results>/regions/{subject}/scores.tsv",
         strata="<results>/regions/{subject}/strata.tsv",
         tests="<results>/regions/{subject}/tests.tsv",
+    localrule: True
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from neural_recon.core.sections import Section
+from neural_recon.core.kinds import Section
 from neural_recon.decoding.decoder import Decoder, Targets
 from neural_recon.decoding.sources import Source, Taken, UnitTokens, unit_blocks
 

@@ -1,0 +1,134 @@
+"""The recipes of a comparison: where each one's results lie, and what it shares with the others.
+
+The configuration's own recipe has the results' folder, as in any run. Every other one is this workflow again,
+as a module with a folder of its own below it, `compare/RECIPE`, which takes data, responses and features from
+elsewhere.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from neural_recon.config.configuration import Config, for_recipe, recipe_name, resolve
+from neural_recon.core.errors import InputError
+
+FOLDER = "compare"  # below the results
+# What no recipe changes, below the results: made once, by the rules of the configuration's own run.
+SHARED = ("betas/", "clusters/", "content.parquet", "quality/", "responses/", "trials/", "voxels/")
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What the module of a recipe is told, under the key `shared` of its configuration.
+
+    Attributes:
+        features: the folder of the chunks of each space.
+        makes: the digests of the spaces that this module makes the features of (`digest`).
+    """
+
+    features: dict[str, str]
+    makes: list[str]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe of a comparison.
+
+    Attributes:
+        name: of its folder and, before two underscores, of its rules.
+        config: its configuration.
+        shared: what its module is told; None of the configuration's own recipe, which is no module.
+    """
+
+    name: str
+    config: Config
+    shared: Shared | None = None
+
+    @property
+    def module(self) -> dict[str, Any]:
+        """The configuration of its module, plain values."""
+        return {**self.config.model_dump(mode="json"), "shared": asdict(self.shared) if self.shared else None}
+
+    @property
+    def moved(self) -> dict[str, str]:
+        """What of its folder lies elsewhere: beginnings of paths, as rules write them, and as Snakemake has
+        filled them in where a function gives them."""
+        places = self.config.pathvars
+        return {
+            f"{own}/{path}": f"{shared}/{path}"
+            for own, shared in (("<results>", "<shared>"), (places["results"], places["shared"]))
+            for path in SHARED
+        }
+
+    @property
+    def about(self) -> str:
+        """What it is, in a few words."""
+        config = self.config
+        return (
+            f"spaces {', '.join(config.spaces)}; decoder {config.decoder.kind}; "
+            f"generator {config.generator.kind}; results in {config.results}"
+        )
+
+
+def recipes(raw: Mapping[str, Any], config: Config, folder: Path) -> list[Recipe]:
+    """The recipes that a configuration compares.
+
+    Args:
+        raw: the configuration before its recipe was filled in.
+        config: the same, resolved, path variables included.
+        folder: the project's.
+
+    Raises:
+        InputError: a recipe that is not there, named twice, or that does not fit the configuration or the
+            data set.
+    """
+    names = [recipe_name(entry) for entry in config.recipes]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(
+            f"recipes: expected each name once, as results lie in folders of these names, found {twice[0]} "
+            "twice; give one of the files another name."
+        )
+    results = config.pathvars["results"]
+    places = {digest(name, config): f"{results}/features/{name}" for name in config.spaces}
+    found = []
+    for name, entry in zip(names, config.recipes, strict=True):
+        if entry == config.recipe:
+            found.append(Recipe(name, config))
+            continue
+        paths = {kind: f"{path}/{FOLDER}/{name}" for kind, path in config.pathvars.items()}
+        given = for_recipe(raw, entry, folder, config) | {"pathvars": {**paths, "shared": results}}
+        try:
+            run = Config.model_validate(resolve({**given, "recipes": []}, folder))
+        except InputError as error:
+            raise InputError(f"recipes: {name}: {error}") from error
+        digests = {space: digest(space, run) for space in run.spaces}
+        makes = sorted(set(digests.values()) - set(places))
+        for space, key in digests.items():
+            places.setdefault(key, f"{results}/features/{key}/{space}")
+        shared = Shared({space: places[key] for space, key in digests.items()}, makes)
+        found.append(Recipe(name, run, shared))
+    return found
+
+
+def digest(space: str, config: Config) -> str:
+    """What the features of a space are known by among recipes: its name and settings."""
+    settings = config.spaces[space].model_dump(mode="json")
+    text = json.dumps([space, settings], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def modules(found: Sequence[Recipe]) -> list[Recipe]:
+    """Those that run as modules."""
+    return [recipe for recipe in found if recipe.shared is not None]
+
+
+def check(found: Sequence[Recipe]) -> None:
+    """Raise an InputError where there is nothing to compare."""
+    if not found:
+        raise InputError(
+            "recipes: expected recipes to compare, found none; name some in the configuration, or by "
+            "--config recipes='[brain_diffuser, contexts_only]'."
+        )
