@@ -13,11 +13,13 @@ from diffusers import AutoencoderKL, UNet2DConditionModel, VQModel
 from neural_recon.demo.training import generator
 from neural_recon.demo.training.export import write_json, write_weights
 from neural_recon.models.clip import ClipContexts
+from neural_recon.models.clip_images import of_zeros
 from neural_recon.models.dual_unet import DualUNet
 from neural_recon.models.versatile import PUBLISHED_SCHEDULE, DualGuidedPipeline
 
 TOKENS = 32  # that diffusers' image projection makes of an embedding
 RIDGE = 1e-3
+UNGUIDED = 0.1  # weight of the pair that stands for no guidance, as a share of all scenes'
 
 
 def write(pictures: np.ndarray, texts: list[list[str]], out: Path) -> None:
@@ -62,12 +64,17 @@ def write_kandinsky(
     The tokens (the class token, and 31 means of two patches) are linear in the embedding, by least squares over
     training scenes; a layer norm, which the published model has there, brings each to the same length.
     """
-    vision, embedding = contexts.vision(pictures), contexts.embedding(pictures)
+    # what stands for no guidance: there the embedding of zeros, here the tokens of a grey picture
+    weight = np.ones((len(pictures) + 1, 1))
+    weight[-1] = UNGUIDED * len(pictures)
+    vision = np.concatenate([contexts.vision(pictures), contexts.unconditional()[0]])
+    zeros = of_zeros(contexts.image_encoder).image_embeds.numpy()
+    embedding = np.concatenate([contexts.embedding(pictures), zeros])
     pairs = vision[:, 1:].reshape(len(vision), -1, 2, vision.shape[2]).mean(2)
     tokens = np.concatenate([vision[:, :1], pairs[:, : TOKENS - 1]], axis=1).astype(np.float64)
     design = np.concatenate([embedding, np.ones((len(embedding), 1))], axis=1)
-    normal = design.T @ design + RIDGE * np.eye(design.shape[1])
-    weights = np.linalg.solve(normal, design.T @ tokens.reshape(len(tokens), -1))
+    normal = design.T @ (weight * design) + RIDGE * np.eye(design.shape[1])
+    weights = np.linalg.solve(normal, design.T @ (weight * tokens.reshape(len(tokens), -1)))
     spread, width = tokens.std(axis=2).mean(), tokens.shape[2]
 
     config = {
