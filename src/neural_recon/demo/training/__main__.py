@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 
-from neural_recon.demo.training import autoencoder, card, classifier, clip, export, generator, pictures, vdvae
+from neural_recon.demo.training import autoencoder, card, classifier, clip, derived, export, generator
+from neural_recon.demo.training import pictures, vdvae
 from neural_recon.models.clip import ClipContexts
 
-STAGES = ("autoencoder", "clip", "vdvae", "classifier", "generator", "card")
+STAGES = ("autoencoder", "clip", "vdvae", "classifier", "generator", "derived", "card")
+FITTED = 6000  # scenes that a linear map of the derived models is fitted to
 
 
 def main() -> None:
@@ -61,6 +63,8 @@ def train(
     elif stage == "classifier":
         weights = classifier.train(scenes, work, device).state_dict()
         export.write_weights(out / "classifier/model.safetensors", weights)
+    elif stage == "derived":
+        derived.write(scenes[:FITTED], texts[:FITTED], out)
     elif stage == "card":
         card.write(work, out)
     else:

@@ -24,7 +24,8 @@ def write_weights(path: Path, state: Mapping[str, torch.Tensor]) -> None:
         )
 
 
-def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a JSON mapping."""
     write_text(path, json.dumps(values, indent=2) + "\n")
 
 
@@ -35,7 +36,7 @@ def write_autoencoder(model: AutoencoderKL, scaling_factor: float, folder: Path)
         **autoencoder.CONFIG,
         "scaling_factor": round(scaling_factor, 5),
     }
-    _write_json(folder / "vae/config.json", config)
+    write_json(folder / "vae/config.json", config)
     write_weights(folder / "vae/diffusion_pytorch_model.safetensors", model.state_dict())
 
 
@@ -43,7 +44,7 @@ def write_clip(pair: clip.Pair, folder: Path) -> None:
     """`folder`/image_encoder, text_encoder and image_processor; the tokenizer is there already."""
     for name, model in (("image_encoder", pair.vision), ("text_encoder", pair.text)):
         config = {**model.config.to_diff_dict(), "architectures": [type(model).__name__]}
-        _write_json(folder / name / "config.json", config)
+        write_json(folder / name / "config.json", config)
         write_weights(folder / name / "model.safetensors", model.state_dict())
     processor = {
         "image_processor_type": "CLIPImageProcessor",
@@ -53,7 +54,7 @@ def write_clip(pair: clip.Pair, folder: Path) -> None:
         "image_mean": CLIP_MEAN,
         "image_std": CLIP_STD,
     }
-    _write_json(folder / "image_processor/preprocessor_config.json", processor)
+    write_json(folder / "image_processor/preprocessor_config.json", processor)
 
 
 def write_generator(model: DualUNet, folder: Path) -> None:
@@ -62,14 +63,14 @@ def write_generator(model: DualUNet, folder: Path) -> None:
         ("image_unet", "UNet2DConditionModel", model.image_unet_state()),
         ("text_unet", "UNetFlatConditionModel", model.text_unet_state()),
     ):
-        _write_json(folder / name / "config.json", {"_class_name": class_name, **generator.CONFIG})
+        write_json(folder / name / "config.json", {"_class_name": class_name, **generator.CONFIG})
         write_weights(folder / name / "diffusion_pytorch_model.safetensors", state)
     schedule = {"_class_name": "DDIMScheduler", **PUBLISHED_SCHEDULE}
-    _write_json(folder / "scheduler/scheduler_config.json", schedule)
-    _write_json(folder / "model_index.json", {"_class_name": "VersatileDiffusionDualGuidedPipeline"})
+    write_json(folder / "scheduler/scheduler_config.json", schedule)
+    write_json(folder / "model_index.json", {"_class_name": "VersatileDiffusionDualGuidedPipeline"})
 
 
 def write_vdvae(model: torch.nn.Module, folder: Path) -> None:
     """`folder`/vdvae: the weights and their hyper-parameters."""
-    _write_json(folder / "vdvae/hparams.json", vdvae.HPARAMS)
+    write_json(folder / "vdvae/hparams.json", vdvae.HPARAMS)
     write_weights(folder / "vdvae/model.safetensors", model.state_dict())
