@@ -8,8 +8,17 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 
-from neural_recon.demo.training import autoencoder, card, classifier, clip, derived, export, generator
-from neural_recon.demo.training import pictures, vdvae
+from neural_recon.demo.training import (
+    autoencoder,
+    card,
+    classifier,
+    clip,
+    derived,
+    export,
+    generator,
+    pictures,
+    vdvae,
+)
 from neural_recon.models.clip import ClipContexts
 
 STAGES = ("autoencoder", "clip", "vdvae", "classifier", "generator", "derived", "card")

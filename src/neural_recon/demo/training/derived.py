@@ -1,6 +1,6 @@
 """The demo's Stable Diffusion and Kandinsky: computed from its Versatile Diffusion, without any training.
 
-Each of Versatile Diffusion's two flows is a UNet of its own, as the residual blocks are shared (Xu et al. 2023).
+Each of its two flows is a UNet of its own, as the residual blocks are shared (Xu et al. 2023).
 """
 
 import shutil
@@ -42,8 +42,8 @@ def write_stable_diffusion(
 ) -> None:
     """The flow of captions, guided by the text encoder's states instead of by contexts.
 
-    A context is the state, projected, over the length of the caption's embedding. The projection goes into the
-    weights of keys and values, and for the length stands its mean over captions (it varies by 3 %).
+    A context is the state, projected, over the length of the caption's embedding. The projection goes into
+    the weights of keys and values, and for the length stands its mean over captions.
     """
     encoder = contexts.text_encoder
     assert encoder is not None
@@ -61,8 +61,8 @@ def write_kandinsky(
 ) -> None:
     """The flow of pictures, guided by CLIP's embedding instead of by all tokens.
 
-    The tokens (the class token, and 31 means of two patches) are linear in the embedding, by least squares over
-    training scenes; a layer norm, which the published model has there, brings each to the same length.
+    The tokens (the class token, and 31 means of two patches) are linear in the embedding, by least squares
+    over training scenes; a layer norm, which the published model has there, brings each to the same length.
     """
     # what stands for no guidance: there the embedding of zeros, here the tokens of a grey picture
     weight = np.ones((len(pictures) + 1, 1))
