@@ -23,6 +23,12 @@ CONFIG = {
     "subjects": {"subj01": {"sessions": 40}, "subj02": {"sessions": 40, "format": "hdf5"}},
     "split": {"train": "nsd/splits/train_ids.txt", "test": "nsd/splits/test_ids.txt"},
     "features": {"chunk": 1000},
+    # what guides the other generators
+    "spaces": {
+        "states": {"kind": "clip_text_states", "weights": "resources/demo_models/stable_diffusion"},
+        "embedding": {"kind": "clip_image_embedding", "weights": "resources/demo_models/versatile"},
+    },
+    "decoder": {"alpha": {"states": "cv", "embedding": "cv"}},
     # final pictures are not what this is about: the small models never saw a photograph
     "generator": {"kind": "base_only", "chunk": 200},
     "evaluation": {
@@ -76,7 +82,7 @@ def test_the_excerpts_own_figure(project):
 @pytest.mark.parametrize("subject", ["subj01", "subj02"])
 def test_features_are_identified_above_chance(summary, subject):
     """Predicted features of real trials find their pictures; a decoder of shuffled pairs does not."""
-    for space in ("vdvae", "vision", "text"):
+    for space in ("vdvae", "vision", "text", "states", "embedding"):
         decoded = summary.loc[(subject, "decoded", space, "two_way")]
         shuffled = summary.loc[(subject, "shuffled", space, "two_way")]
         print(subject, space, decoded.to_dict(), shuffled["mean"])

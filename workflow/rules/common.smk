@@ -19,6 +19,7 @@ from neural_recon.report import files as report_list
 from neural_recon.workflow import (
     code_digests,
     fingerprints,
+    memory_estimate,
     recipes,
     rule_defaults,
     slurm,

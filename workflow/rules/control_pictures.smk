@@ -73,7 +73,7 @@ rule control_pictures:
     priority: SCORES
     resources:
         gpu=1,
-        mem_mb=growing(12000),
+        mem_mb=growing_with(lambda wildcards: GENERATOR.files, 8000),
         runtime=growing(360),
     params:
         content=content_of(*GENERATOR.files),

@@ -15,7 +15,7 @@ rule features:
     priority: PICTURES
     resources:
         gpu=1,
-        mem_mb=growing(8000),
+        mem_mb=growing_with(lambda wildcards: space_files(wildcards.space), 7000),
         runtime=growing(10),
     params:
         chunk=stimuli_chunk,

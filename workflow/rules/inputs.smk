@@ -4,6 +4,14 @@ def growing(first):
     return lambda wildcards, attempt: first * 2 ** (attempt - 1)
 
 
+def growing_with(weights_of, rest):
+    """Main memory in MB of a job that loads weights; doubles as all that grows."""
+    return lambda wildcards, attempt: (
+        memory_estimate.megabytes(weights_of(wildcards), WEIGHTS, rest)
+        * 2 ** (attempt - 1)
+    )
+
+
 def stimuli_chunk(wildcards):
     """Which stimuli a job is about, as a parameter: the cache's keys do not count wildcards."""
     return [wildcards.stimuli, int(wildcards.chunk)]

@@ -49,7 +49,7 @@ rule reconstruct:
     priority: PICTURES
     resources:
         gpu=1,
-        mem_mb=growing(12000),
+        mem_mb=growing_with(lambda wildcards: GENERATOR.files, 8000),
         runtime=growing(30),
     params:
         content=content_of(*GENERATOR.files),

@@ -25,7 +25,7 @@ from neural_recon.evaluation import comparison, network_weights, networks
 from neural_recon.features.space import Space, space_kinds
 from neural_recon.models import weights
 from neural_recon.responses import session_verdicts
-from neural_recon.workflow import data_checks, disk_estimate
+from neural_recon.workflow import data_checks, disk_estimate, memory_estimate
 from neural_recon.workflow.painting import Painting
 from neural_recon.workflow.plan import Plan
 
@@ -68,6 +68,7 @@ def examine(configfile: Path, folder: Path, thorough: bool = False) -> tuple[lis
         findings += [one for one in check_tables(plan) if one.text not in said]
         findings += check_files(plan, table, [one.text for one in findings if one.state == "wrong"])
         findings += check_machine()
+        findings += check_generator_memory(config, table)
         findings += check_disk(plan, table, n_bytes)
     return findings, next_step(findings, configfile)
 
@@ -308,6 +309,26 @@ def check_machine() -> Iterator[Finding]:
         yield Finding("GPU", "note", text)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     yield Finding("memory", "ok", f"{memory / GB:.1f} GB, {os.cpu_count()} CPU cores")
+
+
+def check_generator_memory(config: Config, table: weights.Table) -> Iterator[Finding]:
+    """The weights that painting holds, against the memory of the GPU."""
+    try:
+        sizes = memory_estimate.part_sizes(Painting(config, table).files, table)
+    except InputError:  # of weights that are nowhere, their own check says so
+        return
+    if not sizes:
+        return
+    whole, largest = sum(sizes), sizes[0]
+    text = f"weights of {_size(whole)} in files, the largest part {_size(largest)}"
+    state: Literal["ok", "note"] = "ok"
+    if torch.cuda.is_available():
+        card = torch.cuda.get_device_properties(0).total_memory
+        if largest > card:
+            state, text = "note", f"{text}, more than the GPU has; run on a larger one, or on the CPU"
+        elif whole > card and config.generator.memory == "fast":
+            state, text = "note", f"{text}, more than the GPU has together; set generator.memory to low"
+    yield Finding("generator memory", state, text)
 
 
 def check_disk(plan: Plan, table: weights.Table, data: float = 0) -> Iterator[Finding]:

@@ -118,7 +118,7 @@ rule region_pictures:
         sheet="<results>/regions/{subject}/synthetic.png",
     resources:
         gpu=1,
-        mem_mb=growing(12000),
+        mem_mb=growing_with(lambda wildcards: GENERATOR.files, 8000),
         runtime=growing(60),
     params:
         content=content_of(*space_files(BASE), *GENERATOR.files),

@@ -52,8 +52,8 @@ backgrounds and nothing else: they show that the workflow works, not what a brai
 | `versatile/text_unet` | attention blocks of its text flow |
 | `versatile/vae` | AutoencoderKL, f = 4, pictures of 64 x 64 |
 | `versatile/image_encoder`, `text_encoder`, `tokenizer` | CLIP, patches of 8, 96 dimensions |
-| `stable_diffusion` | Versatile Diffusion's flow of captions as a model of its own, guided by CLIP's text states: computed, not trained |
-| `kandinsky` | its flow of pictures, guided by CLIP's embedding of the picture: likewise, the tokens by least squares from the embedding |
+| `stable_diffusion` | Versatile Diffusion's flow of captions, guided by CLIP's text states: not trained |
+| `kandinsky` | its flow of pictures, guided by a picture's embedding; tokens by least squares: not trained |
 | `vdvae` | VDVAE at 64 x 64 |
 | `classifier` | a judge of main object and background, used for scores only |
 

@@ -1,0 +1,33 @@
+"""How much memory models take while a run computes with them: an estimate from their files."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from neural_recon.models import weights
+
+MB = 1_000_000
+
+
+def part_sizes(files: Iterable[str], table: weights.Table) -> list[int]:
+    """Bytes of each part of a model, the largest first: files with a configuration beside them are one part.
+
+    Files that are still to be fetched count with the sizes that the `table` gives.
+    """
+    paths = [Path(path) for path in files]
+    absent = weights.missing(paths, table)
+    configured = {path.parent for path in paths if path.name == "config.json"}
+    sizes: dict[Path, int] = defaultdict(int)
+    for path in paths:
+        part = path.parent if path.parent in configured else path
+        if path.is_file():
+            sizes[part] += path.stat().st_size
+        elif path.is_relative_to(weights.MODELS):
+            file = absent.get(str(path.relative_to(weights.MODELS)))
+            sizes[part] += int(file.gigabytes * 1000 * MB) if file else 0
+    return sorted(sizes.values(), reverse=True)
+
+
+def megabytes(files: Iterable[str], table: weights.Table, rest: int) -> int:
+    """What a job asks for that loads these files: `rest` besides, where they are mapped as they are."""
+    return rest + sum(part_sizes(files, table)) // MB
