@@ -34,7 +34,7 @@ SIDE = {
     "base": 64,
     "final": 512,
     "true_features": 512,
-    "contexts_only": 512,
+    "guides_only": 512,
     "shuffled": 512,
     "nearest": 425,
 }
@@ -169,7 +169,7 @@ def measure(arguments: argparse.Namespace) -> tuple[str, table.Table]:
             result.add(load, loaded, "s")
     said = (
         f"{len(SUBJECTS)} subjects of {n} images, each with the picture seen, base and final image and "
-        "nearest training image, 100 of them with the ceiling, contexts only and the shuffled decoder; "
+        "nearest training image, 100 of them with the ceiling, guides only and the shuffled decoder; "
         "pictures that compress like photographs."
     )
     return said, result

@@ -358,7 +358,7 @@ def test_valid_configuration_is_summed_up(neural_recon):
 def test_a_setting_of_another_kind_is_named(neural_recon, written):
     text = written.read_text(encoding="utf-8").replace("# generator:", "generator:")
     text = text.replace("#   strength: 0.75", "  strength: 0.5")
-    written.write_text(text.replace("recipe: brain_diffuser", "recipe: contexts_only"), encoding="utf-8")
+    written.write_text(text.replace("recipe: brain_diffuser", "recipe: guides_only"), encoding="utf-8")
     _, out, _ = neural_recon("config", "validate", written)
     assert "wrong       configuration: unknown key generator.strength; other kinds have it" in out
 

@@ -39,7 +39,7 @@ def test_where_captions_lack_recipes_without_text_are_named(raw, monkeypatch):
         configuration.resolve(raw, ROOT)
     named = str(said.value).partition("recipes without text are ")[2].removesuffix(".").split(", ")
     assert "base_only" in named
-    assert not {"brain_diffuser", "contexts_only"} & set(named)
+    assert not {"brain_diffuser", "guides_only"} & set(named)
     assert configuration.resolve({**raw, "recipe": "base_only"}, ROOT)
 
 

@@ -51,8 +51,8 @@ def test_final_images_beat_base_images_for_the_judge(subject):
 
 
 def test_object_follows_the_contexts(subject):
-    """With another image's contexts the judge names that image's object, far more often than the own one."""
-    other = score(subject, "swapped", "final", "context_object")["mean"]
+    """With another image's guides the judge names that image's object, far more often than the own one."""
+    other = score(subject, "swapped", "final", "guide_object")["mean"]
     own = score(subject, "swapped", "final", "object")["mean"]
     assert other > 0.5
     assert other > 2 * own

@@ -18,7 +18,7 @@ def test_a_metric_says_all_that_others_need_of_it(name):
     metric = METRICS[name]
     assert metric.title
     assert metric.source
-    assert metric.caption or metric.of == "contexts"  # whose section of the page has its own text
+    assert metric.caption or metric.of == "guides"  # whose section of the page has its own text
     assert (metric.of == "network") == (metric.network in NETWORKS)
     assert set(metric.presets) <= PRESETS
     assert words.metric_title(name) == metric.title

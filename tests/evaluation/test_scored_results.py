@@ -69,7 +69,7 @@ def scenes(tmp_path):
 
 @pytest.fixture
 def subject(tmp_path, stimuli, weights, scenes, rng):
-    """A subject with a perfect decoder, a useless shuffled one, and contexts that decide the picture."""
+    """A subject with a perfect decoder, a useless shuffled one, and guides that decide the picture."""
     trials = pd.DataFrame({"image_id": np.r_[TEST, TRAIN, TRAIN, [0, 1]]})
     trials["split"] = ["test"] * 8 + ["train"] * 20 + ["unused"] * 2
     trials.to_parquet(tmp_path / "trials.parquet")
@@ -120,7 +120,7 @@ def subject(tmp_path, stimuli, weights, scenes, rng):
         ],
         final=[
             pictures("final", "decoded", images=stimuli[ids], image_id=ids),
-            pictures("final", "swapped", images=stimuli[PARTNERS], image_id=CONTROL, context_id=PARTNERS),
+            pictures("final", "swapped", images=stimuli[PARTNERS], image_id=CONTROL, guide_id=PARTNERS),
             pictures("final", "seed1", images=stimuli[CONTROL], image_id=CONTROL),
         ],
         baselines=tmp_path / "baselines.h5",
@@ -170,9 +170,9 @@ def test_every_score_of_a_subject(subject, stimuli, scenes, thumbnails):
         assert mean["decoded", "final", metric] == pytest.approx(1), metric
         assert {("decoded", "base", metric), ("shuffled", "base", metric)} <= set(table.index)
         assert ("mean_image", "baseline", metric) in table.index
-    # each swapped picture shows the context's image, not its own
-    assert mean["swapped", "final", "context_two_way"] == 1
-    assert mean["swapped", "final", "context_object"] == 1
+    # each swapped picture shows the guide's image, not its own
+    assert mean["swapped", "final", "guide_two_way"] == 1
+    assert mean["swapped", "final", "guide_object"] == 1
     assert mean["swapped", "final", "clip_two_way"] < 0.7
     truth = pd.read_parquet(scenes).set_index("image_id")["main_kind"]
     same = np.mean(truth[CONTROL].to_numpy() == truth[PARTNERS].to_numpy())
@@ -228,7 +228,7 @@ def test_without_a_judge(subject, thumbnails):
         "pixcorr",
         "ssim",
         "clip_two_way",
-        "context_two_way",
+        "guide_two_way",
         "two_way",
         "retrieval_image",
         "retrieval_brain",

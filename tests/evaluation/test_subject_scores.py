@@ -150,11 +150,11 @@ def test_comparisons_are_paired_over_the_common_images(scores, rng):
 
 
 def test_single_stages_are_compared_with_the_full_recipe_and_nothing_with_itself(scores, rng):
-    for variant, picture in (("decoded", "final"), ("decoded", "base"), ("contexts_only", "final"),
+    for variant, picture in (("decoded", "final"), ("decoded", "base"), ("guides_only", "final"),
                              ("shuffled", "final")):  # fmt: skip
         scores.add(variant, picture, "pixcorr", np.arange(10), per_image(rng.uniform(0, 1, 10)))
     names = scores.comparisons()["comparison"].tolist()
-    stages = ["final against base", "final against contexts only", "final against the shuffled decoder"]
+    stages = ["final against base", "final against guides only", "final against the shuffled decoder"]
     assert names == stages
     assert scores.comparisons(base_is_final=True)["comparison"].tolist() == stages[1:]
 

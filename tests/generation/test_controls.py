@@ -47,7 +47,7 @@ def settings(**changes) -> Generator.Settings:
 @pytest.mark.parametrize(("draws", "more"), [(1, []), (2, ["seed1"]), (4, ["seed1", "seed2", "seed3"])])
 def test_the_first_draw_is_the_run_itself(draws, more):
     names = [one.name for one in controls.controls(Seen, settings(), draws)]
-    assert names == ["true_features", "shuffled", *more, "swapped", "contexts_only"]
+    assert names == ["true_features", "shuffled", *more, "swapped", "guides_only"]
 
 
 def test_controls_are_those_that_tell_something_of_the_kind(monkeypatch):
@@ -73,7 +73,7 @@ def test_every_control_is_found_by_its_name():
         ("shuffled", 1, 0),
         ("true_features", 2, 0),
         ("seed3", 0, 3),
-        ("contexts_only", 0, 0),
+        ("guides_only", 0, 0),
     ],
 )
 def test_what_each_is_painted_from(files, name, thousands, draw):
@@ -83,14 +83,14 @@ def test_what_each_is_painted_from(files, name, thousands, draw):
     assert rest == [5, draw]
     np.testing.assert_array_equal(ids, IDS)
     np.testing.assert_array_equal(hint[:, 0], IDS + 1000 * thousands)
-    if name == "contexts_only":
+    if name == "guides_only":
         assert base is None
     else:
         np.testing.assert_array_equal(base[:, 0, 0, 0], (IDS + 1000 * thousands) % 251)
-    np.testing.assert_array_equal(arrays["context_id"], IDS)
+    np.testing.assert_array_equal(arrays["guide_id"], IDS)
     np.testing.assert_array_equal(arrays["image_id"], IDS)
     assert arrays["images"].shape == (3, 2, 2, 3)
-    assert made_of["base_image"] == (name != "contexts_only")
+    assert made_of["base_image"] == (name != "guides_only")
     assert (made_of["kind"], made_of["hint"], made_of["seed"], made_of["draw"]) == ("seen", "colour", 5, draw)
 
 
@@ -99,8 +99,8 @@ def test_swapped_guides_are_another_image_s(files):
     arrays, _ = controls.paint(generator, controls.by_name("swapped"), files, IDS, seed=5)
     base, hint, *_ = generator.given
     np.testing.assert_array_equal(base[:, 0, 0, 0], IDS % 251)
-    np.testing.assert_array_equal(hint[:, 0], arrays["context_id"])
-    np.testing.assert_array_equal(arrays["context_id"], controls.swapped_ids(IDS, 5))
+    np.testing.assert_array_equal(hint[:, 0], arrays["guide_id"])
+    np.testing.assert_array_equal(arrays["guide_id"], controls.swapped_ids(IDS, 5))
 
 
 def test_a_generator_without_base_images_reads_none(files):

@@ -22,7 +22,7 @@ from neural_recon.generation.sampling import enlarge
 from neural_recon.models import loading
 from neural_recon.models.versatile import DualGuidedPipeline
 
-KINDS = ("versatile_diffusion", "contexts_only", "base_only")
+KINDS = ("versatile_diffusion", "guides_only", "base_only")
 RECIPES = sorted((ROOT / "config/recipes").glob("*.yaml"))
 IDS = np.array([31, 7, 400])
 
@@ -31,7 +31,7 @@ def settings(kind: str, folder="models", **changes) -> dict:
     guided = {"weights": str(folder), "vision": "clip_vision", "text": "clip_text", "steps": 2, "batch": 2}
     own = {
         "versatile_diffusion": {**guided, "base": "vdvae"},
-        "contexts_only": guided,
+        "guides_only": guided,
         "base_only": {"base": "vdvae", "size": 64},
     }
     return {"kind": kind, **own[kind], **changes}
@@ -83,15 +83,15 @@ def test_the_full_recipe_paints_as_the_pipeline_does(folder, base, numbers, pain
     assert np.abs(painted["versatile_diffusion"] - expected).max() <= 1
 
 
-def test_contexts_only_is_the_full_recipe_without_base_images(load, base, guides, painted):
-    full, alone = load("versatile_diffusion"), load("contexts_only")
-    np.testing.assert_array_equal(full.paint(None, guides, IDS, 3), painted["contexts_only"])
-    np.testing.assert_array_equal(alone.paint(255 - base, guides, IDS, 3), painted["contexts_only"])
-    assert (painted["contexts_only"] != painted["versatile_diffusion"]).mean() > 0.5
+def test_guides_only_is_the_full_recipe_without_base_images(load, base, guides, painted):
+    full, alone = load("versatile_diffusion"), load("guides_only")
+    np.testing.assert_array_equal(full.paint(None, guides, IDS, 3), painted["guides_only"])
+    np.testing.assert_array_equal(alone.paint(255 - base, guides, IDS, 3), painted["guides_only"])
+    assert (painted["guides_only"] != painted["versatile_diffusion"]).mean() > 0.5
     # a draw and an image of its own
-    assert (alone.paint(None, guides, IDS, 3, draw=1) != painted["contexts_only"]).mean() > 0.5
+    assert (alone.paint(None, guides, IDS, 3, draw=1) != painted["guides_only"]).mean() > 0.5
     one = {role: rows[1:2] for role, rows in guides.items()}
-    difference = alone.paint(None, one, IDS[1:2], 3).astype(int) - painted["contexts_only"][1]
+    difference = alone.paint(None, one, IDS[1:2], 3).astype(int) - painted["guides_only"][1]
     assert np.abs(difference).max() <= 1
 
 
@@ -109,7 +109,7 @@ def test_features_become_guides_by_the_names_of_their_spaces(load, base, guides,
 
 
 def test_without_its_file_what_guides_where_nothing_does_is_computed(folder, rng):
-    generator = generation.load(settings("contexts_only", folder))
+    generator = generation.load(settings("guides_only", folder))
     none = generator.unconditional()
     assert {role: array.shape for role, array in none.items()} == {
         "vision": (1, 257, 32),
@@ -154,7 +154,7 @@ assert "torch" not in sys.modules
     ("kind", "given", "said"),
     [
         ("base_only", {}, "base_only: expected base images, found none"),
-        ("contexts_only", {"vision": 1}, "as the guides vision, text, found no text"),
+        ("guides_only", {"vision": 1}, "as the guides vision, text, found no text"),
     ],
 )
 def test_a_missing_input_is_one_sentence(load, kind, given, said):
@@ -164,7 +164,7 @@ def test_a_missing_input_is_one_sentence(load, kind, given, said):
 
 def test_every_setting_changes_pictures_but_the_effort():
     assert set(GENERATORS.settings(settings("base_only")).changing) == {"kind", "base", "size", "precision"}
-    assert "strength" not in GENERATORS.settings(settings("contexts_only")).changing
+    assert "strength" not in GENERATORS.settings(settings("guides_only")).changing
     full = GENERATORS.settings(settings("versatile_diffusion"))
     assert full.changing["strength"] == 0.75
     assert set(full.model_dump()) - set(full.changing) == set(EFFORT)
@@ -172,7 +172,7 @@ def test_every_setting_changes_pictures_but_the_effort():
 
 def test_what_enters_is_said_by_the_settings():
     full, alone, base = (
-        GENERATORS.settings(settings(kind)) for kind in ("versatile_diffusion", "contexts_only", "base_only")
+        GENERATORS.settings(settings(kind)) for kind in ("versatile_diffusion", "guides_only", "base_only")
     )
     assert full.guides == alone.guides == {"vision": "clip_vision", "text": "clip_text"}
     assert base.guides == {}
@@ -183,7 +183,7 @@ def test_what_enters_is_said_by_the_settings():
     ("kind", "changes", "said"),
     [
         ("base_only", {"strength": 0.5}, "strength"),
-        ("contexts_only", {"base": "vdvae"}, "base"),
+        ("guides_only", {"base": "vdvae"}, "base"),
         ("versatile_diffusion", {"strength": 0.1}, "less than one step"),
         ("versatile_diffusion", {"base": None}, "base"),
     ],
@@ -208,7 +208,7 @@ def test_recipes_are_valid_and_explained(path):
 
 def test_single_stages_are_brain_diffuser_but_for_the_generator():
     recipes = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in RECIPES}
-    for name in ("contexts_only", "base_only"):
+    for name in ("guides_only", "base_only"):
         spaces = recipes["brain_diffuser"]["spaces"].items()
         assert recipes[name]["spaces"].items() < spaces  # what its generator takes, and nothing else
         for own in ("kind", "size"):

@@ -97,16 +97,16 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
         "tests/workflow/test_cache.py"
     ),
     "snakemake --cache --configfile config/nsd.yaml --cores 4": Elsewhere("tests/workflow/test_cache.py"),
-    "snakemake --configfile config/nsd.yaml --config recipe=contexts_only "
-    "pathvars='{results: results/contexts_only}' --cores 8 subj01": DRY,
+    "snakemake --configfile config/nsd.yaml --config recipe=guides_only "
+    "pathvars='{results: results/guides_only}' --cores 8 subj01": DRY,
     "snakemake --config generator='{kind: base_only}' pathvars='{results: results/base_only}' "
     "--cores 2 subj01": DRY,
     "snakemake --configfile config/nsd.yaml --cores 8 compare "
-    "--config recipes='[brain_diffuser, base_only, contexts_only]' -n": Here(says="base_only__reconstruct"),
+    "--config recipes='[brain_diffuser, base_only, guides_only]' -n": Here(says="base_only__reconstruct"),
     "snakemake --configfile config/nsd.yaml --cores 8 compare "
-    "--config recipes='[brain_diffuser, base_only, contexts_only]'": DRY,
+    "--config recipes='[brain_diffuser, base_only, guides_only]'": DRY,
     "snakemake --configfile config/nsd.yaml --config recipe=mine -n": NotRun(
-        "names a recipe that the reader adds; contexts_only is one that is there"
+        "names a recipe that the reader adds; guides_only is one that is there"
     ),
     # clusters and machines
     "snakemake --workflow-profile workflow/profiles/slurm --configfile config/nsd.yaml -n": Here(

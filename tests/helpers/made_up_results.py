@@ -26,7 +26,7 @@ LEVELS = {  # (variant, picture): how good, on the scale of two-way identificati
     ("mean_image", "baseline"): 0.50,
     ("random_image", "baseline"): 0.51,
     ("nearest_image", "baseline"): 0.80,
-    ("contexts_only", "final"): 0.85,
+    ("guides_only", "final"): 0.85,
 }
 
 
@@ -53,10 +53,10 @@ def write_subject(folder, rng, subject, ids, judge=True, controls=True, cv=True,
         summary.append({**who, "mean": values.mean(), **interval, **paired})
 
     for (variant, picture), level in LEVELS.items():
-        extra = variant in ("true_features", "swapped", "random_image", "nearest_image", "contexts_only")
+        extra = variant in ("true_features", "swapped", "random_image", "nearest_image", "guides_only")
         if not controls and (extra or (variant, picture) == ("shuffled", "final")):
             continue
-        painted = picture == "final" and variant in ("true_features", "swapped", "contexts_only")
+        painted = picture == "final" and variant in ("true_features", "swapped", "guides_only")
         m = max(n // 2, 2) if painted else n
         for metric in metrics:
             chance = {"clip_two_way": 0.5, "object": 0.08, "background": 0.14, "pixcorr": 0.05, "ssim": 0.2}[
@@ -69,9 +69,9 @@ def write_subject(folder, rng, subject, ids, judge=True, controls=True, cv=True,
                 values = (rng.random(m) < mean).astype(float)
             add(variant, picture, metric, values, chance)
         if variant == "swapped":
-            add(variant, picture, "context_two_way", np.clip(rng.normal(0.8, 0.1, m), 0, 1), 0.5)
+            add(variant, picture, "guide_two_way", np.clip(rng.normal(0.8, 0.1, m), 0, 1), 0.5)
             if judge:
-                add(variant, picture, "context_object", (rng.random(m) < 0.5).astype(float), 0.08)
+                add(variant, picture, "guide_object", (rng.random(m) < 0.5).astype(float), 0.08)
     for k, space in enumerate(SPACES):
         for variant, level in (("decoded", 0.9 - 0.05 * k), ("shuffled", 0.5)):
             add(variant, space, "two_way", np.clip(rng.normal(level, 0.1, n), 0, 1), 0.5)
@@ -138,7 +138,7 @@ def write_subject(folder, rng, subject, ids, judge=True, controls=True, cv=True,
             paths[name] = folder / subject / f"{name}.h5"
             arrays = {"images": array[: len(shown)], "image_id": np.array(shown)}
             if name == "swapped":
-                arrays["context_id"] = np.roll(half, 1)
+                arrays["guide_id"] = np.roll(half, 1)
             write_hdf5(paths[name], arrays, {})
     return SubjectFiles(subject, **paths)
 
@@ -173,14 +173,14 @@ def write_controls(folder, rng, files, ids):
 
 
 def write_single_stage(folder, rng, files, ids):
-    """Adds the recipe's single stages: pictures from contexts alone, and the table of all three."""
+    """Adds the recipe's single stages: pictures from guides alone, and the table of all three."""
     path = folder / files.subject
     half = ids[: len(ids) // 2]
     write_hdf5(
-        path / "contexts_only.h5", {"image_id": np.array(half), "images": draw(rng, len(half), 64, 9)}, {}
+        path / "guides_only.h5", {"image_id": np.array(half), "images": draw(rng, len(half), 64, 9)}, {}
     )
     stages = (("full recipe", 0.9, None, None), ("base image only", 0.7, 0.2012, 0.0001),
-              ("contexts only", 0.95, -0.0488, 0.0423))  # fmt: skip
+              ("guides only", 0.95, -0.0488, 0.0423))  # fmt: skip
     rows = [
         {"stage": stage, "metric": metric, "better": "higher", "mean": mean, "ci_low": mean - 0.05,
          "ci_high": mean + 0.05, "chance": 0.5, "n": len(half), "difference": difference, "p": p}
@@ -188,7 +188,7 @@ def write_single_stage(folder, rng, files, ids):
     ]  # fmt: skip
     write_table(path / "single_stage.tsv", pd.DataFrame(rows))
     controls = {**files.controls, "single_stage": path / "single_stage.tsv"}
-    return dataclasses.replace(files, controls=controls, contexts_only=path / "contexts_only.h5")
+    return dataclasses.replace(files, controls=controls, guides_only=path / "guides_only.h5")
 
 
 def write_contents(path, ids):

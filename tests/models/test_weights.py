@@ -44,7 +44,7 @@ def test_shipped_table_has_what_recipes_name():
     }
     assert named == {(name, recipe) for name, entry in table.items() for recipe in entry.recipes}
     # the published models of Brain-Diffuser: one stage takes one of the two
-    assert {recipe for _, recipe in named} >= {"brain_diffuser", "contexts_only", "base_only"}
+    assert {recipe for _, recipe in named} >= {"brain_diffuser", "guides_only", "base_only"}
 
 
 def test_shipped_table_has_every_file_that_is_loaded():

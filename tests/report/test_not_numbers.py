@@ -427,7 +427,7 @@ def test_features_beyond_half_precision_are_counted(caplog):
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
 def test_a_setting_that_is_no_number_is_refused(number):
     with pytest.raises(ValidationError):
-        GENERATORS.settings({"kind": "contexts_only", "weights": "w", "vision": "v", "text": "t",
+        GENERATORS.settings({"kind": "guides_only", "weights": "w", "vision": "v", "text": "t",
                              "guidance_scale": number})  # fmt: skip
     spaces = dict.fromkeys(SPACES, 100.0)
     with pytest.raises(ValidationError):

@@ -195,7 +195,7 @@ def test_single_stages_stand_beside_the_full_recipe(made, rng, tmp_path):
     assert part.count("<img") == 2 * 4 * 5
     sheets = sheets_of(text)
     for subject, ids in IDS.items():
-        assert set(sheets[subject, "contexts_only"]) == set(ids[:5])
+        assert set(sheets[subject, "guides_only"]) == set(ids[:5])
 
 
 def test_introduction_says_how_the_recipe_paints():
@@ -378,7 +378,7 @@ def test_real_data_without_controls(tmp_path, rng):
     assert "not free of leakage" in page.text
     assert "simulated" not in page.text
     assert "50,000" in page.text
-    assert "Swapped contexts" not in page.text
+    assert "Swapped guides" not in page.text
     assert "Main object" not in page.text
     assert "judge" not in page.text.lower()
     # SSIM of large pictures: final image and mean image; the others have no score here

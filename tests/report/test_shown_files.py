@@ -18,7 +18,7 @@ ALL = [
     "true_features",
     "shuffled",
     "swapped",
-    "contexts_only",
+    "guides_only",
 ]
 
 

@@ -57,7 +57,7 @@ def test_it_paints_chooses_and_is_scored(project):
     assert {name: rows.shape for name, rows in none.items()} == {"text": (1, 12, 24), "pooled": (1, 1, 16)}
     summary = pd.read_csv(results / "scores/subj01/summary.tsv", sep="\t")
     final = summary[summary["picture"] == "final"]
-    assert set(final["variant"]) >= {"decoded", "true_features", "shuffled", "contexts_only", "swapped"}
+    assert set(final["variant"]) >= {"decoded", "true_features", "shuffled", "guides_only", "swapped"}
     assert stale(project, CONFIG) == {}
 
 

@@ -138,16 +138,16 @@ def single(project, tmp_path_factory) -> Path:
     return Path(shutil.copytree(project, tmp_path_factory.mktemp("single") / "run", symlinks=True))
 
 
-@pytest.mark.parametrize("kind", ["contexts_only", "base_only"])
+@pytest.mark.parametrize("kind", ["guides_only", "base_only"])
 def test_recipe_of_one_stage_is_reported_whole(project, single, kind):
     targets = ("results/report/subj01.html", "results/figures/subj01.png")
-    generator = {"kind": kind, **(SMALL["generator"] if kind == "contexts_only" else {})}
+    generator = {"kind": kind, **(SMALL["generator"] if kind == "guides_only" else {})}
     done = snakemake(single, "--", *targets, config={**SMALL, "generator": generator})
     assert done.returncode == 0, done.stdout + done.stderr
     results = single / "results"
     painted = hdf5.read_hdf5(results / "reconstructions/subj01/decoded.h5", "images", "image_id")
-    if kind == "contexts_only":  # what stood beside the full recipe
-        path = project / "results/reconstructions/subj01/contexts_only.h5"
+    if kind == "guides_only":  # what stood beside the full recipe
+        path = project / "results/reconstructions/subj01/guides_only.h5"
         known = hdf5.read_hdf5(path, "images", "image_id")
         rows = np.isin(painted["image_id"], known["image_id"])
         assert np.abs(painted["images"][rows].astype(int) - known["images"]).max() <= 1
@@ -157,16 +157,16 @@ def test_recipe_of_one_stage_is_reported_whole(project, single, kind):
 
     summary = pd.read_csv(results / "scores/subj01/summary.tsv", sep="\t")
     variants = set(summary.loc[summary["picture"] == "final", "variant"])
-    draws = {"seed1"} if kind == "contexts_only" else set()  # nothing is drawn for base images
+    draws = {"seed1"} if kind == "guides_only" else set()  # nothing is drawn for base images
     assert variants == {"decoded", "true_features", "shuffled", *draws}
     tests = set(pd.read_csv(results / "scores/subj01/tests.tsv", sep="\t")["comparison"])
-    assert ("final against base" in tests) == (kind == "contexts_only")  # else with itself
-    assert "final against contexts only" not in tests
+    assert ("final against base" in tests) == (kind == "guides_only")  # else with itself
+    assert "final against guides only" not in tests
     assert "final against the mean image" in tests
 
     page = (results / "report/subj01.html").read_text(encoding="utf-8")
-    assert ("its guides" if kind == "contexts_only" else "from that alone comes the final image") in page
-    for absent in ('id="stages"', 'id="swapped"', 'data-kind="contexts_only"'):
+    assert ("its guides" if kind == "guides_only" else "from that alone comes the final image") in page
+    for absent in ('id="stages"', 'id="swapped"', 'data-kind="guides_only"'):
         assert absent not in page
     assert 'data-kind="shuffled"' in page
     caption = (results / "figures/subj01.txt").read_text(encoding="utf-8")

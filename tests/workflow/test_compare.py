@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 OWN = tiny_run.CONFIG["recipe"]
 BASE = {"kind": "base_only", "base": "vdvae", "size": 64}
-CONTEXTS = {"kind": "contexts_only", "weights": "models/versatile-diffusion", "vision": "vision",
+CONTEXTS = {"kind": "guides_only", "weights": "models/versatile-diffusion", "vision": "vision",
             "text": "text", "mixing": 0.4, "guidance_scale": 3.0, "steps": 2}  # fmt: skip
 
 

@@ -608,11 +608,11 @@ def test_a_scan_stored_along_other_axes_gives_the_same_pictures(run, rng, tmp_pa
     assert not (tmp_path / "moved").exists()
 
 
-@pytest.mark.parametrize("kind", ["contexts_only", "base_only"])
+@pytest.mark.parametrize("kind", ["guides_only", "base_only"])
 def test_single_stages_decode_too(run, rng, tmp_path, monkeypatch, kind):
     monkeypatch.chdir(run)
     config = yaml.safe_load((run / "mine.yaml").read_text(encoding="utf-8"))
-    config["generator"] = {"kind": kind, **(config["generator"] if kind == "contexts_only" else {})}
+    config["generator"] = {"kind": kind, **(config["generator"] if kind == "guides_only" else {})}
     (tmp_path / "kind.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     write_betas(tmp_path / "new.nii.gz", rng.standard_normal((2, *VOLUME)))
     given = ("--subject", "subj01", "--betas", tmp_path / "new.nii.gz")
@@ -637,7 +637,7 @@ def test_single_stages_decode_too(run, rng, tmp_path, monkeypatch, kind):
     assert provenance["generator"]["kind"] == kind
     assert "strength" not in provenance["generator"]
     read_too = [one["path"] for one in provenance["inputs"] if one["name"] == "weights"]
-    assert any("image_unet" in path for path in read_too) == (kind == "contexts_only")
+    assert any("image_unet" in path for path in read_too) == (kind == "guides_only")
 
 
 def test_mistakes_of_the_command_are_one_sentence(run, rng, tmp_path, monkeypatch):

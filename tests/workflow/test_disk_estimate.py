@@ -44,7 +44,7 @@ def test_one_subject_before_its_data_are_there():
     assert found["features"] == 2 * 10_000 * 347_680
     assert found["predictions"] == 4 * 3 * 1_000 * 347_680
     assert found["kernels"] == 8 * 9_000 * 10_000
-    # true features, the shuffled decoder, two more draws, swapped and contexts only of 100 images; two
+    # true features, the shuffled decoder, two more draws, swapped and guides only of 100 images; two
     # training images per test image, and their mean
     others = 6 * 100 + 2 * 1_000 + 1
     assert found["pictures"] == 3 * (5 * 1_000 * 64**2 + (3 * 1_000 + others) * 512**2)

@@ -333,7 +333,7 @@ def test_base_images_alone_need_no_weights_of_the_generator():
     Path("versatile/text_unet/diffusion_pytorch_model.safetensors").unlink()
     for kind, given, state in (
         ("base_only", {}, "ok"),
-        ("contexts_only", {"weights": "versatile"}, "wrong"),
+        ("guides_only", {"weights": "versatile"}, "wrong"),
     ):
         found, _ = examine({**REAL, "generator": {"kind": kind, **given}})
         assert found.get("generator", ("ok",))[0] == state

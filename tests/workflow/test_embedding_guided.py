@@ -116,5 +116,5 @@ def test_it_paints_and_is_scored(tmp_path_factory, recipe, write):
     assert not np.allclose(none["image"], 0) or recipe == "sdxl"
     summary = pd.read_csv(results / "scores/subj01/summary.tsv", sep="\t")
     final = summary[summary["picture"] == "final"]
-    assert {"decoded", "true_features", "shuffled", "swapped", "contexts_only"} <= set(final["variant"])
+    assert {"decoded", "true_features", "shuffled", "swapped", "guides_only"} <= set(final["variant"])
     assert stale(folder, config) == {}

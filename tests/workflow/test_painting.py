@@ -65,7 +65,7 @@ def test_inputs_are_those_that_the_generator_takes_of_each_fit():
         "text_true_features": ["b.h5", "c.h5"],
     }
     assert set(painting("base_only").inputs("subj01", {}, "shuffled")) == {"base_shuffled"}
-    assert set(painting("contexts_only").inputs("subj01", {}, "shuffled")) == {
+    assert set(painting("guides_only").inputs("subj01", {}, "shuffled")) == {
         "vision_shuffled",
         "text_shuffled",
     }

@@ -98,8 +98,8 @@ def test_a_mistake_is_one_sentence(entries, said):
 def test_a_recipe_that_the_data_set_does_not_fit_is_named(monkeypatch):
     monkeypatch.setattr(nsd.NSD, "offers", frozenset({"noise_ceilings"}))
     raw = {name: section for name, section in SMALL.items() if name != "decoder"}
-    raw |= {"recipe": "base_only", "generator": {}, "recipes": ["contexts_only"], "pathvars": PLACES}
-    with pytest.raises(InputError, match=r"recipes: contexts_only: .*text reads captions, and this data set"):
+    raw |= {"recipe": "base_only", "generator": {}, "recipes": ["guides_only"], "pathvars": PLACES}
+    with pytest.raises(InputError, match=r"recipes: guides_only: .*text reads captions, and this data set"):
         recipes(raw, Config.model_validate(resolve(raw, ROOT)), ROOT)
 
 

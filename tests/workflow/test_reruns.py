@@ -191,7 +191,7 @@ def _(run):
 
 @change("`generator.kind` from two stages to one")
 def _(run):
-    return run.stale(generator={"kind": "contexts_only"})
+    return run.stale(generator={"kind": "guides_only"})
 
 
 @change("`generator.mixing`")

@@ -67,7 +67,7 @@ def test_it_paints_and_is_scored(run):
     }
     summary = pd.read_csv(results / "scores/subj01/summary.tsv", sep="\t")
     final = summary[summary["picture"] == "final"]
-    assert set(final["variant"]) >= {"decoded", "true_features", "shuffled", "contexts_only", "swapped"}
+    assert set(final["variant"]) >= {"decoded", "true_features", "shuffled", "guides_only", "swapped"}
     assert stale(folder, config) == {}
 
 

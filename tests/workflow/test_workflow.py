@@ -28,7 +28,7 @@ def test_run_is_whole(project):
     wanted = {("decoded", "base"), ("decoded", "final"), ("true_features", "final"), ("shuffled", "base"),
               ("mean_image", "baseline"), ("swapped", "final"), ("random_image", "baseline"),
               ("nearest_image", "baseline"), ("shuffled", "final"), ("seed1", "final"),
-              ("contexts_only", "final")}  # fmt: skip
+              ("guides_only", "final")}  # fmt: skip
     assert wanted <= set(zip(summary["variant"], summary["picture"], strict=True))
     assert (results / "report/all.html").stat().st_size > 100_000
     assert len(list((results / "pictures/subj01/final").glob("*.png"))) == 50
@@ -57,7 +57,7 @@ def test_run_is_whole(project):
         assert file["train"].shape[0] == 200
         assert np.isfinite(file["train"][()]).all()
     stages = pd.read_csv(results / "controls/subj01/single_stage.tsv", sep="\t")
-    assert set(stages["stage"]) == {"full recipe", "base image only", "contexts only"}
+    assert set(stages["stage"]) == {"full recipe", "base image only", "guides only"}
     assert set(stages["n"]) == {6}
     assert "What each stage adds" in (results / "report/all.html").read_text(encoding="utf-8")
     logs = (project / "logs/trials/subj01.log").read_text(encoding="utf-8")
@@ -218,7 +218,7 @@ def test_only_what_a_kind_needs_runs_for_its_pictures(project):
     path = "results/reconstructions/subj01/decoded.h5"
     runs = [
         snakemake(project, "--dry-run", path, "--forceall", config={**SMALL, "generator": {"kind": kind}})
-        for kind in ("base_only", "contexts_only")
+        for kind in ("base_only", "guides_only")
     ]
     assert [planned.returncode for planned in runs] == [0, 0]
     base, alone = (set(jobs(planned.stdout)) for planned in runs)

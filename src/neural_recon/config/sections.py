@@ -95,8 +95,8 @@ class Evaluation(Section):
     )
     control_images: Annotated[int, Field(ge=2)] = Field(
         100,
-        description="Test images that the painted controls are for: true-feature ceiling, swapped contexts, "
-        "contexts only, shuffled decoder, other draws.",
+        description="Test images that the painted controls are for: true-feature ceiling, swapped guides, "
+        "guides only, shuffled decoder, other draws.",
     )
     draws: Annotated[int, Field(ge=1)] = Field(
         3, description="Draws of the control images' pictures: the run's own, and others for the spread."

@@ -14,8 +14,8 @@ import numpy as np
 from neural_recon.evaluation import metrics
 
 # what is compared: pictures at a preset's size, uint8; a network's features of them; what a judge names in
-# them; predicted features of a space; pictures with the image whose contexts they were painted with
-Of = Literal["pixels", "network", "names", "features", "contexts"]
+# them; predicted features of a space; pictures with the image whose guides they were painted with
+Of = Literal["pixels", "network", "names", "features", "guides"]
 
 
 @dataclass(frozen=True)
@@ -216,9 +216,9 @@ METRICS = {
         "Scotti et al. (2023)",
         rivals=True,
     ),
-    # of pictures with another image's contexts
-    "context_two_way": two_way("contexts", "CLIP two-way, contexts' picture", ""),
-    "context_object": named("contexts", "object of the contexts' picture named", ""),
+    # of pictures with another image's guides
+    "guide_two_way": two_way("guides", "CLIP two-way, guides' picture", ""),
+    "guide_object": named("guides", "object of the guides' picture named", ""),
 }
 PUBLISHED_TITLES = {name: metric.published for name, metric in METRICS.items() if metric.published}
 

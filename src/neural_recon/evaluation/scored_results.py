@@ -69,7 +69,7 @@ def score_subject(
         picture: str,
         ids: np.ndarray,
         images: np.ndarray,
-        context: np.ndarray | None = None,
+        guide: np.ndarray | None = None,
         found: dict[str, np.ndarray] | None = None,
     ) -> None:
         rows = [row_of[int(i)] for i in ids]
@@ -81,24 +81,24 @@ def score_subject(
             answers, labels = judge.names_of(images), judge.truth(ids)
             for name, answer in answers.items():
                 scores.compare(variant, picture, name, ids, labels[name], answer)
-        if context is None:
+        if guide is None:
             return
-        # swapped: the same pictures against those whose contexts they were painted with
-        rows = [row_of[int(i)] for i in context]
+        # swapped: the same pictures against those whose guides they were painted with
+        rows = [row_of[int(i)] for i in guide]
         if HEADLINE in found:
             true = seen[HEADLINE]
-            scores.compare(variant, picture, "context_two_way", ids, true, found[HEADLINE], rows)
+            scores.compare(variant, picture, "guide_two_way", ids, true, found[HEADLINE], rows)
         if judge:
-            other = judge.truth(context)["object"]
-            scores.compare(variant, picture, "context_object", ids, other, answers["object"])
+            other = judge.truth(guide)["object"]
+            scores.compare(variant, picture, "guide_object", ids, other, answers["object"])
 
     for picture, paths in (("base", files.base), ("final", files.final)):
         for path in paths:
             variant = _variant(path)
             arrays = read_hdf5(path)
             how = controls.by_name(variant)
-            context = arrays["context_id"] if how and how.swapped else None
-            add(variant, picture, arrays["image_id"], arrays["images"], context)
+            guide = arrays["guide_id"] if how and how.swapped else None
+            add(variant, picture, arrays["image_id"], arrays["images"], guide)
     baselines = read_hdf5(files.baselines)
     for kind in KINDS:
         add(f"{kind}_image", "baseline", baselines["image_id"], baselines[kind])

@@ -23,7 +23,7 @@ SAMPLED_REPAIRINGS = 20
 # name -> the two (variant, picture) whose images are compared, first minus second
 COMPARISONS = {
     "final against base": (("decoded", "final"), ("decoded", "base")),
-    "final against contexts only": (("decoded", "final"), ("contexts_only", "final")),
+    "final against guides only": (("decoded", "final"), ("guides_only", "final")),
     "final against its ceiling": (("decoded", "final"), ("true_features", "final")),
     "base against the shuffled decoder": (("decoded", "base"), ("shuffled", "base")),
     "base against the published calibration": (("decoded", "base"), ("calibration_published", "base")),

@@ -43,8 +43,8 @@ FITS = (
     Painted("shuffled", "shuffled decoder", fit="shuffled"),
 )
 STAGES = (
-    Painted("swapped", "swapped contexts", swapped=True),
-    Painted("contexts_only", "contexts only", base=False),
+    Painted("swapped", "swapped guides", swapped=True),
+    Painted("guides_only", "guides only", base=False),
 )
 
 TITLES = {one.name: one.title for one in (RUN, *FITS, *STAGES)}
@@ -97,7 +97,7 @@ def paint(
         base = read_base(files[f"base_{how.fit}"], image_ids)
     images = generator.paint(base, guides, image_ids, seed, how.draw)
     made_of = {"base_image": base is not None, "seed": seed, "draw": how.draw}
-    arrays = {"images": images, "image_id": image_ids, "context_id": guide_ids}
+    arrays = {"images": images, "image_id": image_ids, "guide_id": guide_ids}
     return arrays, {**generator.settings.changing, **made_of}
 
 

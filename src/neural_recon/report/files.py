@@ -52,9 +52,7 @@ class SubjectFiles:
     )
     shuffled: Annotated[Path | None, "reconstructions/{subject}/shuffled.h5", "shuffled"] = None
     swapped: Annotated[Path | None, "reconstructions/{subject}/swapped.h5", "swapped"] = None
-    contexts_only: Annotated[Path | None, "reconstructions/{subject}/contexts_only.h5", "contexts_only"] = (
-        None
-    )
+    guides_only: Annotated[Path | None, "reconstructions/{subject}/guides_only.h5", "guides_only"] = None
     baselines: Annotated[Path | None, "baselines/{subject}.h5"] = None
     # of `results.CONTROLS`
     controls: Annotated[Mapping[str, Path], "controls/{subject}/{table}.tsv"] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from neural_recon.report.results import Results
 from neural_recon.report.words import SWAPPED_TITLES, number
 
 FIRST = 8  # images a subject that are shown at first
-SWAPPED = 6  # images a subject in the section on swapped contexts
+SWAPPED = 6  # images a subject in the section on swapped guides
 TOGETHER = 6  # images that are shown as every subject's responses gave them
 SCORE = ("decoded", "final", HEADLINE)  # what orders them
 THUMBNAIL = 160  # pixels a side at most
@@ -102,7 +102,7 @@ def kinds_of(person: Results) -> list[tuple[str, str, Path | str, str]]:
     found = (
         ("base", "base image", files.base, "images"),
         ("final", "final image", files.final, "images"),
-        ("contexts_only", TITLES["contexts_only"], files.contexts_only, "images"),
+        ("guides_only", TITLES["guides_only"], files.guides_only, "images"),
         ("true_features", TITLES["true_features"], files.true_features, "images"),
         ("nearest", "nearest training image", files.baselines, "nearest"),
         ("shuffled", TITLES["shuffled"], files.shuffled, "images"),
@@ -160,37 +160,37 @@ def shared_cards(people: Sequence[Results], stimuli: Pictures) -> list[Card]:
 
 
 def swapped_cards(person: Results, stimuli: Pictures) -> dict[str, Any] | None:
-    """A few pictures that were painted with another image's contexts, and how often the content followed."""
+    """A few pictures that were painted with another image's guides, and how often the content followed."""
     path = person.files.swapped
     if path is None:
         return None
-    context = dict(
-        zip(results.picture_ids(path).tolist(), results.picture_ids(path, "context_id").tolist(), strict=True)
+    guide = dict(
+        zip(results.picture_ids(path).tolist(), results.picture_ids(path, "guide_id").tolist(), strict=True)
     )
-    scores = person.per_image("swapped", "final", "context_two_way")
-    ranked = best_first(list(context), scores)
+    scores = person.per_image("swapped", "final", "guide_two_way")
+    ranked = best_first(list(guide), scores)
     ids = [ranked[k] for k in evenly(len(ranked), SWAPPED)]
-    seen = stimuli_of(stimuli, [*ids, *(context[i] for i in ids)])
+    seen = stimuli_of(stimuli, [*ids, *(guide[i] for i in ids)])
     base, swapped, own = (small_of(p, ids) for p in (person.files.base, path, person.files.final))
-    named = person.per_image("swapped", "final", "context_object")
+    named = person.per_image("swapped", "final", "guide_object")
     cards = []
     for i in ids:
-        # the context's own picture may be any test image, its reconstruction is not needed
+        # the guide's own picture may be any test image, its reconstruction is not needed
         rows = (
             ("base image", base.get(i), f"base image of image id {i}"),
-            (f"contexts of {context[i]}", seen[context[i]], f"seen picture, image id {context[i]}"),
+            (f"guides of {guide[i]}", seen[guide[i]], f"seen picture, image id {guide[i]}"),
             (
                 "result",
                 swapped.get(i),
-                f"base image of image id {i} painted with the contexts of {context[i]}",
+                f"base image of image id {i} painted with the guides of {guide[i]}",
             ),
-            ("own contexts", own.get(i), f"final image of image id {i}, with its own contexts"),
+            ("own guides", own.get(i), f"final image of image id {i}, with its own guides"),
         )
         cards.append(
             Card(
                 person.subject, i, scores.get(i), ranked.index(i) + 1,
                 [Picture(label, source, text) for label, source, text in rows if source],
-                [f"contexts' object {'✓' if named[i] > 0.5 else '✗'}"] if i in named else [],
+                [f"guides' object {'✓' if named[i] > 0.5 else '✗'}"] if i in named else [],
             )
         )  # fmt: skip
     pairs = [(title, person.score("swapped", "final", metric)) for metric, title in SWAPPED_TITLES.items()]

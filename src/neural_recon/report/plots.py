@@ -24,7 +24,7 @@ MARKERS = "os^DvPX*"  # a subject each; words.SUBJECT_SYMBOLS shows the same
 COLOURS = {
     ("decoded", "final"): "#0072B2",
     ("decoded", "base"): "#E69F00",
-    ("contexts_only", "final"): "#56B4E9",
+    ("guides_only", "final"): "#56B4E9",
     ("true_features", "final"): "#009E73",
     ("true_features", "base"): "#009E73",
     ("swapped", "final"): "#D55E00",

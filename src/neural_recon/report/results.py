@@ -155,8 +155,8 @@ def read(files: SubjectFiles, atlases: Mapping[str, Collection[str]]) -> Results
             name: written_by(path)
             for name, path in (
                 ("responses", files.responses), ("base images", files.base), ("final images", files.final),
-                ("true features", files.true_features), ("swapped contexts", files.swapped),
-                ("contexts only", files.contexts_only),
+                ("true features", files.true_features), ("swapped guides", files.swapped),
+                ("guides only", files.guides_only),
             )
             if path is not None
         },
@@ -227,7 +227,7 @@ def medians(ceilings: Mapping[str, np.ndarray]) -> dict[str, float]:
 
 
 def picture_ids(path: str | Path, name: str = "image_id") -> np.ndarray:
-    """image ids of a picture file's rows (or its `context_id`)."""
+    """image ids of a picture file's rows (or its `guide_id`)."""
     return integers(path, name, read_hdf5(path, name)[name]).astype(np.int64)
 
 

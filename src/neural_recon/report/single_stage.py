@@ -1,4 +1,4 @@
-"""The section on what each stage adds: the full recipe beside its base images and its contexts alone."""
+"""The section on what each stage adds: the full recipe beside its base images and its guides alone."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -49,17 +49,17 @@ def _entry(person: Results, stimuli: Pictures) -> dict[str, Any]:
 
 
 def _cards(person: Results, stimuli: Pictures) -> list[Card]:
-    """An even spread over the images painted from contexts alone, from the best of these to the worst."""
-    path = person.files.contexts_only
+    """An even spread over the images painted from guides alone, from the best of these to the worst."""
+    path = person.files.guides_only
     if path is None:
         return []
-    scores = person.per_image("contexts_only", *gallery.SCORE[1:])
+    scores = person.per_image("guides_only", *gallery.SCORE[1:])
     ranked = gallery.best_first(picture_ids(path).tolist(), scores)
     ids = [ranked[k] for k in gallery.evenly(len(ranked), SHOWN)]
     pictures = (
         ("seen", gallery.stimuli_of(stimuli, ids)),
         ("base image only", gallery.small_of(person.files.base, ids)),
-        ("contexts only", gallery.small_of(path, ids)),
+        ("guides only", gallery.small_of(path, ids)),
         ("full recipe", gallery.small_of(person.files.final, ids)),
     )
     return [

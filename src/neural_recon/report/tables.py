@@ -50,7 +50,7 @@ def score_table(person: Results, metrics: Sequence[str]) -> dict[str, Any]:
     """Variants by metrics, each cell the summary's row or why there is none."""
     frame = person.summary[~person.summary["picture"].map(spaces.is_space)]
     shown = frame.loc[frame["mean"].notna(), "metric"].unique()
-    known = [*metrics, *(m for m in shown if m not in (*metrics, *compared("contexts")))]
+    known = [*metrics, *(m for m in shown if m not in (*metrics, *compared("guides")))]
     order = list(dict.fromkeys(row for metric in known for row in plots.rows_of(frame, metric)))
     order = [row for row in plots.rows_of(frame.assign(metric="any"), "any") if row in order]
     return {

@@ -10,16 +10,16 @@ from neural_recon.report import spaces
 
 SUBJECT_SYMBOLS = "●■▲◆▼✚✖★"  # in the order of plots.MARKERS
 
-SWAPPED_TITLES = {  # of pictures with another image's contexts
-    "context_object": METRICS["context_object"].title,
+SWAPPED_TITLES = {  # of pictures with another image's guides
+    "guide_object": METRICS["guide_object"].title,
     "object": "object of the base image's picture named",
-    "context_two_way": METRICS["context_two_way"].title,
+    "guide_two_way": METRICS["guide_two_way"].title,
     HEADLINE: "CLIP two-way, base image's picture",
 }
 _PICTURES = {"final": "final", "base": "base", "baseline": "picture"}
 _VARIANTS = {
     "decoded": "",
-    "contexts_only": TITLES["contexts_only"],
+    "guides_only": TITLES["guides_only"],
     "true_features": TITLES["true_features"],
     "calibration_published": "published calibration",
     "calibration_train": "training calibration",

@@ -130,5 +130,5 @@ def check(found: Sequence[Recipe]) -> None:
     if not found:
         raise InputError(
             "recipes: expected recipes to compare, found none; name some in the configuration, or by "
-            "--config recipes='[brain_diffuser, contexts_only]'."
+            "--config recipes='[brain_diffuser, guides_only]'."
         )

@@ -1,6 +1,6 @@
-"""What each stage adds: the full recipe beside its base image alone and its contexts alone.
+"""What each stage adds: the full recipe beside its base image alone and its guides alone.
 
-All three are scored on the same images, those that were painted from the contexts alone, and against the same
+All three are scored on the same images, those that were painted from the guides alone, and against the same
 truths and rivals.
 """
 
@@ -14,7 +14,7 @@ FULL = "full recipe"
 STAGES = {  # -> (variant, picture) of the scores
     FULL: ("decoded", "final"),
     "base image only": ("decoded", "base"),
-    "contexts only": ("contexts_only", "final"),
+    "guides only": ("guides_only", "final"),
 }
 COLUMNS = ["stage", "metric", "better", "mean", "ci_low", "ci_high", "chance", "n", "difference", "p"]
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from neural_recon.generation.generators.versatile_diffusion import DualGuided
 
 
-class ContextsOnly(DualGuided):
+class GuidesOnly(DualGuided):
     """The second stage of Brain-Diffuser alone."""
 
     class Settings(DualGuided.Settings):
