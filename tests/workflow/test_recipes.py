@@ -1,5 +1,6 @@
 """The recipes of a comparison: what each takes of the configuration, and what they share."""
 
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -80,6 +81,20 @@ def test_features_are_shared_where_name_and_settings_agree(recipe, base):
     assert one.features == two.features == {"vdvae": f"out/features/{digest}/vdvae"}
     # wherever it stands, so that another order makes nothing again
     assert [entry.shared.features for entry in compared(second, base)] == [two.features, same.features]
+
+
+def test_what_modules_have_no_rules_for_is_shared(base):
+    """The Snakefile leaves these files out of a recipe's module."""
+    (other,) = compared(base)
+    made = [
+        path
+        for name in ("clusters", "quality", "responses")
+        for path in re.findall(
+            r'"(<results>/[^"]+)"', (ROOT / f"workflow/rules/{name}.smk").read_text("utf-8")
+        )
+    ]
+    assert len(made) > 10
+    assert [path for path in made if not path.startswith(tuple(other.moved))] == []
 
 
 @pytest.mark.parametrize(
