@@ -399,7 +399,7 @@ MISTAKES = {
     "decoder: {alpha: {vdvae: often}}": "found 'often'.",
     "dataset: {root: 3}": "dataset.root: Input should be a valid string, found 3.",
     "pathvars: {result: x}":
-        "pathvars.result: Input should be 'results', 'logs' or 'benchmarks', found 'result'.",
+        "pathvars.result: Input should be 'results', 'logs', 'benchmarks' or 'shared', found 'result'.",
     "regions: {sets: {V9: [V9]}}": "regions.sets.V9: regions: expected a known region, found 'V9'",
 }  # fmt: skip
 

@@ -57,8 +57,8 @@ def test_metrics_code_marks_what_scores(stale):
 
 
 def test_words_and_templates_of_the_report_mark_its_pages(stale):
-    assert stale(more, "report/words.py") == {"report", "quality_page"}
-    assert stale(more, "report/style.css") == {"report", "quality_page"}
+    assert stale(more, "report/words.py") == {"report", "quality_page", "recipes"}
+    assert stale(more, "report/style.css") == {"report", "quality_page", "recipes"}
     assert stale(more, "report/quality.html") == {"quality_page"}
 
 

@@ -16,7 +16,7 @@ NEEDS = {
         "base_images", "control_pictures", "features",
         "reconstruct", "region_decoders", "region_pictures", "scores", "unconditional",
     ),
-    ("matplotlib",): ("figure", "quality_page", "report"),
+    ("matplotlib",): ("figure", "quality_page", "recipes", "report"),
     ("boto3",): ("fetch_nsd",),
     ("huggingface_hub",): ("fetch_file",),
 }  # fmt: skip

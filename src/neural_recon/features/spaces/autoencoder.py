@@ -38,10 +38,11 @@ class Autoencoder(Space):
     folder_parts = ("vae",)
 
     def __init__(self, name: str, settings: Any, seed: int) -> None:
-        from neural_recon.models import autoencoders, loading
+        from neural_recon.models import autoencoders
+        from neural_recon.models.loading import device
 
         super().__init__(name, settings, seed)
-        self.device = loading.device()
+        self.device = device()
         self.vae = autoencoders.load(Path(settings.weights) / "vae", self.device)
         self.vae.use_slicing = True  # one picture at a time: memory, and batches that change nothing
         self.shape = _shape(settings)
@@ -96,10 +97,11 @@ class Autoencoder(Space):
 
     @classmethod
     def check(cls, name: str, settings: Any) -> None:  # noqa: ARG003
-        from neural_recon.models import autoencoders, loading
+        from neural_recon.models import autoencoders
+        from neural_recon.models.loading import META
 
         _shape(settings)
-        autoencoders.load(Path(settings.weights) / "vae", loading.META)
+        autoencoders.load(Path(settings.weights) / "vae", META)
 
     @classmethod
     def sizes(cls, settings: Any) -> tuple[int, int]:

@@ -28,11 +28,11 @@ class ClipImageEmbedding(Space):
     summary = 1
 
     def __init__(self, name: str, settings: Any, seed: int) -> None:
-        from neural_recon.models import loading
         from neural_recon.models.clip_images import ClipImages
+        from neural_recon.models.loading import device
 
         super().__init__(name, settings, seed)
-        self.clip = ClipImages.from_folder(Path(settings.weights) / settings.image_encoder, loading.device())
+        self.clip = ClipImages.from_folder(Path(settings.weights) / settings.image_encoder, device())
 
     def encode(self, batch: np.ndarray, image_ids: np.ndarray) -> np.ndarray:  # noqa: ARG002
         values = np.concatenate([self.clip.embedding(batch[part]) for part in blocks(len(batch))])
@@ -45,10 +45,10 @@ class ClipImageEmbedding(Space):
 
     @classmethod
     def check(cls, name: str, settings: Any) -> None:  # noqa: ARG003
-        from neural_recon.models import loading
         from neural_recon.models.clip_images import ClipImages
+        from neural_recon.models.loading import META
 
-        ClipImages.from_folder(Path(settings.weights) / settings.image_encoder, loading.META)
+        ClipImages.from_folder(Path(settings.weights) / settings.image_encoder, META)
 
     @classmethod
     def sizes(cls, settings: Any) -> tuple[int, int]:

@@ -35,10 +35,10 @@ class ClipTextStates(Space):
     reads = "captions"
 
     def __init__(self, name: str, settings: Any, seed: int) -> None:
-        from neural_recon.models import loading
+        from neural_recon.models.loading import device
 
         super().__init__(name, settings, seed)
-        self.model = _load(settings, loading.device())
+        self.model = _load(settings, device())
 
     def encode(self, batch: Sequence[Sequence[str]], image_ids: np.ndarray) -> np.ndarray:  # noqa: ARG002
         """An image without captions gets the states of the empty caption; mark it as missing."""
@@ -52,9 +52,9 @@ class ClipTextStates(Space):
 
     @classmethod
     def check(cls, name: str, settings: Any) -> None:  # noqa: ARG003
-        from neural_recon.models import loading
+        from neural_recon.models.loading import META
 
-        _load(settings, loading.META)
+        _load(settings, META)
 
     @classmethod
     def sizes(cls, settings: Any) -> tuple[int, int]:

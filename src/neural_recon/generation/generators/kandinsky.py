@@ -72,12 +72,11 @@ class Kandinsky(Diffusion):
 
     def unconditional(self) -> dict[str, np.ndarray]:
         """The image encoder's embedding of a tensor of zeros, (1, 1, 1280)."""
-        import torch
 
-        from neural_recon.models import loading
         from neural_recon.models.clip_images import load_image_encoder, of_zeros
+        from neural_recon.models.loading import device
 
-        where = torch.device(self.device) if self.device else loading.device()
+        where = device(self.device)
         encoder = load_image_encoder(Path(self.settings.image_encoder) / "image_encoder", where)
         return {"image": of_zeros(encoder).image_embeds[:, None].cpu().numpy()}
 

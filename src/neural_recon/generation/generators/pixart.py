@@ -82,10 +82,10 @@ class PixArt(LatentDiffusion):
 
     def unconditional(self) -> dict[str, np.ndarray]:
         """The state (1, 1, width) of the empty caption's end."""
-        from neural_recon.models import loading
+        from neural_recon.models.loading import device
         from neural_recon.models.text_states import T5States
 
-        where = loading.device(self.device)
+        where = device(self.device)
         return {"text": T5States.from_folder(Path(self.settings.weights), where, tokens=1).states([""])}
 
     def condition(self, guides: Mapping[str, torch.Tensor], unguided: Mapping[str, torch.Tensor]) -> Any:

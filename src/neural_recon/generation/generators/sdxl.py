@@ -94,22 +94,21 @@ class StableDiffusionXL(Diffusion):
         `text` (1, 77, 2048) and `pooled` (1, 1280): both text encoders' states of the empty caption, before
         their last layer, and the second one's embedding of it; they hold with guidance, too.
         """
-        import torch
 
-        from neural_recon.models import loading
         from neural_recon.models.clip_images import load_image_encoder, of_zeros
+        from neural_recon.models.loading import device
         from neural_recon.models.text_states import ClipTextStates
 
-        how, device = self.settings, torch.device(self.device) if self.device else loading.device()
+        how, where = self.settings, device(self.device)
         folder = Path(how.weights)
-        first = ClipTextStates.from_folder(folder, device, layer="penultimate")
-        second = ClipTextStates.from_folder(folder, device, "text_encoder_2", "penultimate", projected=True)
+        first = ClipTextStates.from_folder(folder, where, layer="penultimate")
+        second = ClipTextStates.from_folder(folder, where, "text_encoder_2", "penultimate", projected=True)
         text = np.concatenate([first.states([""]), second.states([""])], axis=2)
         width, plus = self.adapter
         if not plus:
             image = np.zeros((1, 1, width), np.float32)
         elif how.image_encoder:
-            encoder = load_image_encoder(Path(how.image_encoder) / "models/image_encoder", device)
+            encoder = load_image_encoder(Path(how.image_encoder) / "models/image_encoder", where)
             image = of_zeros(encoder).hidden_states[-2].cpu().numpy()
         else:
             raise InputError(

@@ -73,10 +73,10 @@ class StableDiffusion(LatentDiffusion):
 
     def unconditional(self) -> dict[str, np.ndarray]:
         """The states (1, tokens, width) of the empty caption."""
-        from neural_recon.models import loading
+        from neural_recon.models.loading import device
         from neural_recon.models.text_states import ClipTextStates
 
-        where = loading.device(self.device)
+        where = device(self.device)
         return {"text": ClipTextStates.from_folder(Path(self.settings.weights), where).states([""])}
 
     def condition(self, guides: Mapping[str, torch.Tensor], unguided: Mapping[str, torch.Tensor]) -> Any:

@@ -59,9 +59,9 @@ class DualGuided(Diffusion):
 
     def unconditional(self) -> dict[str, np.ndarray]:
         """CLIP's embeddings of a grey picture and of the empty caption, (1, tokens, C) each."""
-        from neural_recon.models import loading
+        from neural_recon.models.loading import device, load_clip
 
-        clip = loading.load_clip(self.settings.weights, loading.device(self.device))
+        clip = load_clip(self.settings.weights, device(self.device))
         return dict(zip(("vision", "text"), clip.unconditional(), strict=True))
 
     def encode(self, pictures: torch.Tensor, generators: Sequence[torch.Generator] | None) -> torch.Tensor:
