@@ -24,6 +24,7 @@ class Generator(ABC):
 
     Attributes:
         draws: it draws noise, so that another draw is another picture.
+        published_side: `side` of its published weights, for estimates before they are there.
         base_is_final: its pictures are the base images at another size, and are not compared with these.
         files: what painting reads of the weights, by the setting that names them: parts of a folder in the
             layout of diffusers, or without parts all that it names. Settings that a kind lacks do not count.
@@ -75,6 +76,7 @@ class Generator(ABC):
             return self.model_dump(mode="json", exclude=set(EFFORT))
 
     draws: ClassVar[bool] = False
+    published_side: ClassVar[int] = 512
     base_is_final: ClassVar[bool] = False
     files: ClassVar[Parts] = {"weights": ()}
     encoders: ClassVar[Parts] = {}

@@ -5,7 +5,6 @@ import numpy as np
 from neural_recon import generation
 from neural_recon.core.errors import InputError
 from neural_recon.models import weights
-from neural_recon.models.model_folders import picture_size
 from neural_recon.workflow.painting import Painting
 from neural_recon.workflow.plan import Chunk, Plan
 
@@ -28,7 +27,7 @@ def estimate(plan: Plan, table: weights.Table) -> dict[str, float]:
     try:
         picture = generation.load(painting.settings).side() or base
     except InputError:
-        picture = picture_size({}, {})
+        picture = painting.kind.published_side
     total = dict.fromkeys(("betas", "features", "kernels", "predictions", "pictures"), 0.0)
     chunks, owners = set(), set(config.owners.values())
     for subject in config.subjects:

@@ -49,6 +49,7 @@ class PixArt(LatentDiffusion):
     network = "transformer"
     network_class = "PixArtTransformer2DModel"
     any_tokens = True
+    published_side = 1024
     files: ClassVar = {"weights": ("transformer", "vae", "scheduler")}
     encoders: ClassVar = {"weights": ("text_encoder", "tokenizer")}
 

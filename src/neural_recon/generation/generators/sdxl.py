@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from neural_recon.core.errors import InputError
-from neural_recon.generation.diffusion import Diffusion, FromBase
+from neural_recon.generation.diffusion import FromBase, LatentDiffusion
 
 if TYPE_CHECKING:
     import torch
@@ -26,14 +26,14 @@ PUBLISHED_SCHEDULE = {
 }
 
 
-class StableDiffusionXL(Diffusion):
+class StableDiffusionXL(LatentDiffusion):
     """Stable Diffusion XL (Podell et al. 2023), Euler's steps, with an image-prompt adapter (Ye et al. 2023).
 
     A plain adapter takes the pooled embedding, a plus adapter the tokens of its image encoder; its file says
     which one it is. The text is empty, with guidance and without: it is the picture's embedding that guides.
     """
 
-    class Settings(FromBase, Diffusion.Settings):
+    class Settings(FromBase, LatentDiffusion.Settings):
         """Stable Diffusion XL with an image-prompt adapter, from the base image."""
 
         roles: ClassVar[tuple[str, ...]] = ("image",)
@@ -51,6 +51,7 @@ class StableDiffusionXL(Diffusion):
         )
 
     settings: Settings
+    published_side = 1024
     files: ClassVar = {"weights": ("unet", "vae", "scheduler"), "adapter": ()}
     encoders: ClassVar = {
         "weights": ("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2"),
@@ -59,16 +60,11 @@ class StableDiffusionXL(Diffusion):
     }
 
     def load(self, home: torch.device, dtype: torch.dtype) -> Mapping[str, torch.nn.Module]:
-        from diffusers import UNet2DConditionModel
+        from neural_recon.models import image_adapters
 
-        from neural_recon.models import autoencoders, image_adapters
-        from neural_recon.models.model_parts import load_part
-
-        folder = Path(self.settings.weights)
-        unet = load_part(UNet2DConditionModel, folder / "unet", dtype, home)
-        image_adapters.attach(unet, Path(self.settings.adapter), self.settings.adapter_scale)
-        # in half precision the autoencoder overflows
-        return {"unet": unet, "vae": autoencoders.load(folder / "vae", home)}
+        parts = super().load(home, dtype)
+        image_adapters.attach(parts["unet"], Path(self.settings.adapter), self.settings.adapter_scale)
+        return parts
 
     def scheduler(self) -> Any:
         from diffusers import EulerDiscreteScheduler
@@ -94,7 +90,6 @@ class StableDiffusionXL(Diffusion):
         `text` (1, 77, 2048) and `pooled` (1, 1280): both text encoders' states of the empty caption, before
         their last layer, and the second one's embedding of it; they hold with guidance, too.
         """
-
         from neural_recon.models.clip_images import load_image_encoder, of_zeros
         from neural_recon.models.loading import device
         from neural_recon.models.text_states import ClipTextStates
@@ -117,11 +112,6 @@ class StableDiffusionXL(Diffusion):
             )
         return {"image": image, "text": text, "pooled": second.pooled([""])}
 
-    def encode(self, pictures: torch.Tensor, generators: Sequence[torch.Generator] | None) -> torch.Tensor:
-        from neural_recon.models.autoencoders import encode
-
-        return encode(self.parts["vae"], self.parts.images(pictures), generators)
-
     def condition(self, guides: Mapping[str, torch.Tensor], unguided: Mapping[str, torch.Tensor]) -> Any:
         unet = self.parts["unet"]
         image = self.both(guides["image"], unguided.get("image")).to(unet.dtype)
@@ -143,8 +133,3 @@ class StableDiffusionXL(Diffusion):
         unet = self.parts["unet"]
         text, added = condition
         return unet(rows.to(unet.dtype), timestep, encoder_hidden_states=text, added_cond_kwargs=added).sample
-
-    def decode(self, latents: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:  # noqa: ARG002
-        from neural_recon.models.autoencoders import decode
-
-        return decode(self.parts["vae"], self.parts.images(latents))
