@@ -1,4 +1,4 @@
-"""Reading a full-size session's betas within nsdgeneral: the usual way beside
+"""Reading a full-size session's betas within nsdgeneral: the usual way alongside
 `neural_recon.datasets.nsd.betas.read_betas`.
 
     python benchmarks/betas.py [--folder DIR] [--turns 2]

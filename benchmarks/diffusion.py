@@ -1,4 +1,4 @@
-"""Versatile Diffusion at its true size with random weights: the published loop beside this one.
+"""Versatile Diffusion at its true size with random weights: the published loop alongside this one.
 
     python benchmarks/diffusion.py [--images 32] [--batch 16] [--compile]         # on a GPU
     python benchmarks/diffusion.py --small --images 4 --batch 4 --steps 50        # a minute on a CPU
@@ -11,7 +11,7 @@ For each variant, in a process of its own: seconds per image and peak memory.
   step, attention as plain products, tensors in torch's default layout.
 - fast, low: `neural_recon.generation.sampling` in these two memory modes.
 
-The share is that of the device's rate for a large matrix product of the same precision, measured beside.
+The share is that of the device's rate for a large matrix product of the same precision, measured alongside.
 """
 
 import argparse

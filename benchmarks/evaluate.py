@@ -1,4 +1,4 @@
-"""Pixel metrics of a folder of pictures: `neural-recon evaluate` beside a plain loop over scikit-image.
+"""Pixel metrics of a folder of pictures: `neural-recon evaluate` alongside a plain loop over scikit-image.
 
     python benchmarks/evaluate.py [--images 1000] [--size 425] [--preset brain_diffuser] [--sample 20]
     python benchmarks/evaluate.py --small      # a few small pictures: whether it runs

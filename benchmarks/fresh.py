@@ -21,7 +21,7 @@ sys.exit({name}())
 
 
 def clone(folder: Path, commit: str) -> None:
-    """A clone, with what the tests read beside the project."""
+    """A clone, with what the tests read alongside the project."""
     steps.command(["git", "clone", "--quiet", table.ROOT, folder], folder.parent)
     steps.command(["git", "checkout", "--quiet", "--detach", commit], folder)
     shared = table.ROOT.parent / "shared"

@@ -5,7 +5,7 @@ reading the Snakefile, which every job on another machine does once more.
     python benchmarks/startup.py --small      # of two scripts: whether it runs
 
 CPU time, not wall time, so that other work on the machine counts little; the best of `--turns`. The heavy
-packages that the imports brought are listed beside.
+packages that the imports brought are listed alongside.
 """
 
 import argparse

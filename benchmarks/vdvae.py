@@ -1,4 +1,4 @@
-"""VDVAE features at the published size, random weights: all 75 blocks beside the 31 that are decoded.
+"""VDVAE features at the published size, random weights: all 75 blocks alongside the 31 that are decoded.
 
     python benchmarks/vdvae.py [--turns 3]
     python benchmarks/vdvae.py --small      # layers of a few channels, two pictures: whether it runs

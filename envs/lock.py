@@ -19,7 +19,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 LOCK = FOLDER / "requirements.txt"
-# beside the package's own dependencies: its build, its tests, its checks, its documentation, and training
+# alongside the package's own dependencies: its build, its tests, its checks, its documentation, and training
 DOCUMENTATION = ("furo", "myst-parser", "sphinx>=9", "sphinx-copybutton")  # .readthedocs.yaml installs these
 TOOLS = (
     *DOCUMENTATION,

@@ -25,7 +25,7 @@ FIRST = (
 
 @pytest.fixture
 def rng() -> np.random.Generator:
-    """One seeded generator a test."""
+    """One seeded generator per test."""
     return np.random.default_rng(0)
 
 

@@ -422,7 +422,7 @@ def test_all_mistakes_are_named_each_once(neural_recon, tmp_path):
     assert (status, said) == (1, "")
     *lines, last = out.splitlines()
     assert all(line.startswith("wrong       configuration: ") and len(line) < LONGEST for line in lines)
-    assert last == f"{path}: {len(lines)} to mend"
+    assert last == f"{path}: {len(lines)} to fix"
     assert len(lines) == len(combined)  # two about the same sessions, and share
     with pytest.raises(configuration.InputError) as first:
         configuration.resolve(together, ROOT)

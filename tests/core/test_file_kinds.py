@@ -273,7 +273,7 @@ def test_captions_that_never_came_are_not_to_be_converted():
 
 
 def test_only_python_objects_are_called_so():
-    """A file that is cut within its header holds none; what a file has beside tensors is told."""
+    """A file that is cut within its header holds none; what a file has alongside tensors is told."""
     tensors = {"a": torch.zeros(3)}
     safetensors.torch.save_file(tensors, "whole.safetensors")
     Path("cut.pth").write_bytes(Path("whole.safetensors").read_bytes()[:20])

@@ -31,7 +31,7 @@ def test_predict_equals_scikit_learn(rng, n, p, dtype, alpha):
     expected = scikit_ridge(X, X_test, Y, alpha)
     offset, expected_offset = predictions - Y.mean(0), expected - Y.mean(0)
     assert np.linalg.norm(predictions - expected) < 1e-6 * np.linalg.norm(expected)
-    # also beside the mean, which is most of the number; 1e-5 of it is what float32 output leaves at 1e7
+    # also alongside the mean, which is most of the number; 1e-5 of it is what float32 output leaves at 1e7
     np.testing.assert_allclose(offset, expected_offset, rtol=1e-4, atol=2e-5)
 
 

@@ -12,7 +12,7 @@ REPETITIONS = 3
 
 
 def simulate(rng, n_train=900, n=700, p=12, noise=2.0, repetitions=None):
-    """Voxels that are p independent signals and noise; single trials of n test images beside training ones.
+    """Voxels that are p independent signals and noise; single trials of n test images with training ones.
 
     Targets: the signals themselves, the signals and as much of what no voxel holds, pure noise, a constant.
     """

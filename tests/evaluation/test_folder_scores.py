@@ -301,7 +301,7 @@ def test_mistakes_are_one_sentence(folders, what, preset):
 
 def test_native_wants_squares_of_one_size(folders, found):
     Image.fromarray(found[0][:40, :40]).save(folders[0] / "72999.png")
-    with pytest.raises(InputError, match=r"72999\.png: .*found 40 x 40 beside 48 x 48; another preset"):
+    with pytest.raises(InputError, match=r"72999\.png: .*found 40 x 40 alongside 48 x 48; another preset"):
         evaluate_folder(*folders, "native")
     for path in folders[0].iterdir():
         Image.open(path).resize((10, 10)).save(path)

@@ -129,7 +129,7 @@ def test_chance_of_two_way_identification_is_a_half(rng, n):
     r = metrics.correlation_matrix(truth, features)
     every_pairing = metrics.two_way_matrix(r)
     assert every_pairing.mean() == pytest.approx(0.5)
-    # features that truly match, every picture beside a wrong truth: the mean over many re-pairings
+    # features that truly match, every picture alongside a wrong truth: the mean over many re-pairings
     r = metrics.correlation_matrix(truth, truth + 0.5 * features)
     shuffles = [rng.permutation(n) for _ in range(1500)]
     scores = [np.diag(metrics.two_way_matrix(r[:, order])).mean() for order in shuffles]
@@ -138,7 +138,7 @@ def test_chance_of_two_way_identification_is_a_half(rng, n):
 
 @pytest.mark.parametrize("n", [5, 12, 100, 1000])
 def test_chance_on_shuffled_pairs_is_a_half_for_any_number_of_images(rng, n):
-    # features that carry the truth, each beside a wrong one: n - 1 others count, n would give (n - 1) / 2n
+    # features that carry the truth, each alongside a wrong one: n - 1 others count, n would give (n - 1) / 2n
     truth = rng.standard_normal((n, 20))
     features = truth + rng.standard_normal((n, 20))
     assert metrics.two_way_identification(truth, features).mean() > 0.9
@@ -203,7 +203,7 @@ def test_constant_pictures_never_give_nan_and_pixcorr_says_so(which, caplog, rng
     assert metrics.pixcorr(truth, images)[0] == 0
     assert metrics.correlation_distance(truth, images)[0] == 1
     assert np.isfinite(metrics.pixcorr_matrix(truth, images)).all()
-    # grey 128 beside grey 77: contrast and structure agree, luminance does not (Wang et al., 2004)
+    # grey 128 alongside grey 77: contrast and structure agree, luminance does not (Wang et al., 2004)
     luminance = (2 * 128 * 77 / 255**2 + 0.01**2) / ((128**2 + 77**2) / 255**2 + 0.01**2)
     pairing = np.arange(4)[None]
     for variant in ("1d", "2d"):

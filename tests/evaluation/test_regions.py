@@ -163,7 +163,7 @@ def test_synthetic_responses_are_decoded_as_any_other(rng, n, p):
 
 
 def test_nothing_is_standardised_across_regions(rng):
-    """A region's prediction is the same alone, with others, and beside one of a thousandfold amplitude."""
+    """A region's prediction is the same alone, with others, and alongside one of a thousandfold amplitude."""
     train, test, y = ridge_problem(rng, 60, 20)
     train = (train - train.mean(0)) / np.maximum(train.std(0, ddof=1), 0.1)
     kernel = Kernel.of(train, test)

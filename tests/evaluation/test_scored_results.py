@@ -182,7 +182,7 @@ def test_every_score_of_a_subject(subject, stimuli, scenes, thumbnails):
     for space in SPACES:
         assert mean["decoded", space, "two_way"] == 1
         assert 0.2 < mean["shuffled", space, "two_way"] < 0.8
-        # beside them what refits on shuffled pairs reach; the shuffled decoder is one of these
+        # alongside them what refits on shuffled pairs reach; the shuffled decoder is one of these
         decoder, painted = (table.loc[variant, space, "two_way"] for variant in ("decoded", "shuffled"))
         assert decoder[["refits", "refit_score", "refit_p"]].tolist() == [3, 1.0, 0.25]
         assert decoder["refit_mean"] == pytest.approx(0.5)

@@ -21,7 +21,7 @@ IDS = np.array([31, 7, 72999, 400, 5])
 
 
 class Small(VersatileDiffusion):
-    """Pictures of 16 x 16, latents of 4 x 8 x 8, contexts of 12 numbers a token; random weights."""
+    """Pictures of 16 x 16, latents of 4 x 8 x 8, contexts of 12 numbers per token; random weights."""
 
     none: dict[str, np.ndarray]
 

@@ -156,7 +156,7 @@ def test_the_published_run_from_noise(run, folder, stored_times):
     runs.assert_close(found["latents"][-1], run[1]["strength_1_latents_c_last"][0])
 
 
-# What each costs, as measured beside the published run: largest differences in final latents, and in pictures
+# What each costs, as measured with the published run: largest differences in final latents, and in pictures
 @pytest.mark.parametrize(
     ("changes", "latents", "image"),
     [

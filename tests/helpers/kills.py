@@ -215,7 +215,7 @@ def wait_for(moment: str, run: subprocess.Popen, plan: Undisturbed, draw: random
 
 
 def strike(kind: str, run: subprocess.Popen, mark: str, draw: random.Random) -> int:
-    """Kill, and wait for what a user waits for; the number of jobs that go on."""
+    """Kill, and wait for what a user waits for; the number of jobs that continue."""
     if kind == "everything":
         kill_everything(mark)
     elif kind == "job":

@@ -1,4 +1,4 @@
-"""Where the project lies, and the numbers and data beside it."""
+"""Where the project lies, and the numbers and data alongside it."""
 
 from pathlib import Path
 

@@ -253,7 +253,7 @@ def write_text_encoder(
 
 
 def write_image_encoder(folder: Path) -> None:
-    """A small CLIP image encoder of 16 x 16 pixels in four patches; no processor beside it."""
+    """A small CLIP image encoder of 16 x 16 pixels in four patches; no processor alongside it."""
     config = {
         "hidden_size": 24,
         "intermediate_size": 48,

@@ -96,7 +96,7 @@ def test_part_longer_than_the_file_is_dropped(server, place):
 
 
 def test_other_size_than_the_tables(server, place):
-    with pytest.raises(InputError, match=r"expected 10 bytes, found a file of 3072000.*mend the table"):
+    with pytest.raises(InputError, match=r"expected 10 bytes, found a file of 3072000.*fix the table"):
         fetch.fetch(wanted(server, size=10), place[0])
     assert not place[0].exists()
     assert not place[1].exists()
@@ -108,7 +108,7 @@ def test_other_checksum_than_the_tables(server, place):
     ):
         fetch.fetch(wanted(server, sha256="0" * 64), place[0])
     assert not place[0].exists()
-    assert not place[1].exists()  # so that the next try does not go on with it
+    assert not place[1].exists()  # so that the next try does not continue with it
 
 
 @pytest.mark.parametrize(("login", "message"), [(None, "answering 404"), ("secret", "401.*set HF_TOKEN")])

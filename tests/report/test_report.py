@@ -149,14 +149,14 @@ def test_controls_answer_the_critic(made, tmp_path):
 def test_notes_follow_the_controls():
     several = {**CONFIGURATION, "evaluation": {"draws": 4}}
     with_them = dict(words.notes(several, ["ssim"], True, True, {"clusters", "seeds"}))
-    assert "painted 4 times" in with_them["One draw a picture"]
+    assert "painted 4 times" in with_them["One draw per picture"]
     assert "vary between" not in with_them["Not shown here"]
     assert "Clusters held out" in with_them["Not shown here"]
     for notes in (
         dict(words.notes({**CONFIGURATION, "evaluation": {"draws": 1}}, ["ssim"], True, True, {"seeds"})),
         dict(words.notes(several, ["ssim"], True)),
     ):
-        assert "painted" not in notes["One draw a picture"].split("none was")[1]
+        assert "painted" not in notes["One draw per picture"].split("none was")[1]
         assert "vary between draws" in notes["Not shown here"]
 
 
@@ -639,7 +639,7 @@ def bare(text):
 
 @pytest.mark.usefixtures("no_plots")
 def test_a_penalty_at_an_edge_or_below_zero_is_said_in_words(made, tmp_path):
-    """Beside the scores of its subject and space, and at the head of the page."""
+    """Alongside the scores of its subject and space, and at the head of the page."""
     _, (files, other), stimuli = made
     fixed = pd.DataFrame(
         [{"group": 1, "features": None, "alpha": 5e4, "fold": 0, "score": None, "chosen": True}]

@@ -277,4 +277,4 @@ def test_it_works_inside_another_page(opened, written, tmp_path):
     inside.locator("dialog .close").click()
     assert not inside.locator("dialog").is_visible()
     assert inside.locator(".whole .card").count() == 24
-    assert inside.locator('a:not([href^="#"])').count() == 0  # pages beside it are out of reach
+    assert inside.locator('a:not([href^="#"])').count() == 0  # pages alongside it are out of reach

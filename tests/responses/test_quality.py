@@ -406,7 +406,7 @@ def test_simulated_subject(rng):
 
 @pytest.fixture(scope="module", params=["subj01", "subj02"])
 def real(nsd_mini, request):
-    """Real responses of the cortical regions, 12 sessions, one value a region."""
+    """Real responses of the cortical regions, 12 sessions, one value per region."""
     data = np.load(nsd_mini / "roi_betas.npz")
     values = data[request.param].astype(np.float32)[: 12 * 750]
     cortical = [not re.search("amygdala|hippocampus", name) and np.isfinite(values[:, k]).all()

@@ -82,7 +82,7 @@ def test_neither_chunk_nor_batch_nor_memory_changes_a_picture(project, tmp_path)
 def test_published_calibration_is_found_to_look_at_the_test_set(another):
     ridge = {**SMALL["decoder"], "calibration": "published"}
     path = "results/controls/subj01/leaks.tsv"
-    # the same split and penalties: predictions and what hangs on them are made again
+    # the same split and penalties: predictions and what depends on them are made again
     done = snakemake(another, path, config=changed(decoder=ridge))
     assert done.returncode == 0, done.stdout + done.stderr
     verdicts = pd.read_csv(another / path, sep="\t").set_index("check")["verdict"]
@@ -146,7 +146,7 @@ def test_recipe_of_one_stage_is_reported_whole(project, single, kind):
     assert done.returncode == 0, done.stdout + done.stderr
     results = single / "results"
     painted = hdf5.read_hdf5(results / "reconstructions/subj01/decoded.h5", "images", "image_id")
-    if kind == "guides_only":  # what stood beside the full recipe
+    if kind == "guides_only":  # what stood alongside the full recipe
         path = project / "results/reconstructions/subj01/guides_only.h5"
         known = hdf5.read_hdf5(path, "images", "image_id")
         rows = np.isin(painted["image_id"], known["image_id"])

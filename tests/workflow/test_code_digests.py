@@ -1,4 +1,4 @@
-"""Which code a script hangs on, and what of a change counts."""
+"""Which code a script depends on, and what of a change counts."""
 
 import re
 import shutil

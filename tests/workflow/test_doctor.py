@@ -217,7 +217,7 @@ def test_wrong_weights_are_named_beside_all_else():
     assert found["generator"][1].startswith("versatile/text_unet: expected a weights file")
     assert found["subj01"][0] == "wrong"
     assert "put the files where dataset names them" in advice
-    assert "mend what is said of the weights" in advice
+    assert "fix what is said of the weights" in advice
 
 
 def test_networks_to_score_by():
@@ -236,7 +236,7 @@ def test_networks_to_score_by():
     assert "expected efficientnet_b1_rwightman-bac287d4.pth" in found["weights of efficientnet"][1]
     assert found["weights of alexnet"][0] == "note"
     assert found["weights of alexnet"][1].endswith("will be fetched, about 0.2 GB")
-    assert "mend what is said of the weights" in advice
+    assert "fix what is said of the weights" in advice
     clip = {"clip": "resources/demo_models/versatile"}
     native, _ = examine({**REAL, "evaluation": {"preset": "native", "networks": clip}})
     assert "weights" not in native
@@ -275,7 +275,7 @@ def test_configuration_that_is_none(content, message):
     assert [finding.topic for finding in findings] == ["configuration", "GPU", "memory"]
     assert findings[0].state == "wrong"
     assert message in findings[0].text
-    assert advice.startswith("mend the configuration")
+    assert advice.startswith("fix the configuration")
 
 
 def test_disk_that_is_too_small(monkeypatch):

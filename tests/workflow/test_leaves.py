@@ -38,7 +38,7 @@ COCO = {
     "dataset": {**tiny_run.CONFIG["dataset"], "coco": "coco", "instances": "coco"},
     "evaluation": tiny_run.CONFIG["evaluation"],
 }
-# settings that lie beside what is read (text_unet's shape is that of image_unet's), and scores that only join
+# settings next to what is read (text_unet's shape is that of image_unet's), and scores that only join
 # the comparison while they are there
 UNREAD = ("tokenizer/special_tokens_map.json", "tokenizer/tokenizer_config.json", "text_unet/config.json")
 JOINING = "results/others/"

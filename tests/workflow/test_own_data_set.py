@@ -118,7 +118,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 @pytest.mark.slow
 def test_it_runs_to_scores_and_page(project):
-    """Its own rules, beside the module, are read as well."""
+    """Its own rules, alongside the module, are read as well."""
     (project / "plugins/lab.smk").write_text(
         'rule of_the_lab:\n    output:\n        "made.txt",\n    shell:\n        "echo it > {output}"\n',
         encoding="utf-8",

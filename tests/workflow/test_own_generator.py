@@ -1,4 +1,4 @@
-"""A generator of one's own: one file beside the configuration, and nothing of the package is edited."""
+"""A generator of one's own: one file alongside the configuration, and nothing of the package is edited."""
 
 import re
 from pathlib import Path

@@ -128,7 +128,7 @@ if sys.argv[0] == "-m":
 @pytest.mark.slow
 @pytest.mark.parametrize(("patience", "status"), [(1, 1), (30, 0)])
 def test_files_that_come_late(project, tmp_path, monkeypatch, patience, status):
-    """Waited for, or the run ends and says so; the next one goes on, and the result is right."""
+    """Waited for, or the run ends and says so; the next one continues, and the result is right."""
     target = "results/trials/subj01.parquet"
     shutil.rmtree(project / "results/trials", ignore_errors=True)
     (tmp_path / "sitecustomize.py").write_text(LATE, encoding="utf-8")

@@ -385,7 +385,7 @@ def test_job_removes_what_a_killed_one_left_of_the_same_outputs(tmp_path, monkey
         part.mkdir() if part.name.endswith("pictures") else part.write_bytes(b"half")
     others = [folder / "results/.part-scores.tsv", folder / "results/.part-0123456789ab-other-scores.tsv"]
     for part in others:
-        part.write_bytes(b"a download that goes on, and another file's")
+        part.write_bytes(b"a download that continues, and another file's")
     compute()
     assert [part for part in left if part.exists()] == []
     assert all(part.exists() for part in others)

@@ -1,4 +1,4 @@
-"""The whole workflow on real responses: 22 and 25 regions of two NSD subjects, one value a trial."""
+"""The whole workflow on real responses: 22 and 25 regions of two NSD subjects, one value per trial."""
 
 import subprocess
 import sys

@@ -132,7 +132,7 @@ def test_gpu_jobs_queue_for_one_gpu(project):
     assert [job["JobId"] for job in records if job["JobState"] != "COMPLETED"] == [lost]
     asked = [(job["MinMemoryNode"], job["TimeLimit"]) for job in records if "quality" in job["Comment"]]
     assert sorted(asked) == [("3000M", "00:20:00"), ("6000M", "00:40:00")]
-    # trials and voxels ran beside Snakemake
+    # trials and voxels ran alongside Snakemake
     assert rules_of(records) == FIRST
     for job in records:
         assert job["Partition"] == ("gpu" if "gpu:a100:1" in job.get("TresPerJob", "") else "cpu")
@@ -147,7 +147,7 @@ def test_gpu_jobs_queue_for_one_gpu(project):
 
 @pytest.mark.slow
 def test_two_gpus_two_jobs_and_what_failed_is_named_and_mended(project):
-    """One job is cancelled, one runs out of time; the others go on, and the next run does what is missing."""
+    """One job is cancelled, one runs out of time; the others end, and the next run does what is missing."""
     slurm_cluster.start(gpus=2)
     run = submit(project, FINAL, "--retries", "0")
     # first the one that waits for no GPU, and would be over before the other begins

@@ -235,7 +235,7 @@ def test_without_slurm_and_without_jobs_for_it(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="sbatch: expected SLURM's commands on the PATH, found none"):
         slurm.check([job(slurm_account="mine")])
-    slurm.check([])  # downloads run beside Snakemake
+    slurm.check([])  # downloads run alongside Snakemake
 
 
 def test_sbatch_that_does_not_start(tmp_path, monkeypatch):

@@ -84,7 +84,7 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 
 DATA = PLAN.data
-# The data set's own rules, if it brings any: beside somebody's own module.
+# The data set's own rules, if it brings any: alongside somebody's own module.
 DATA_RULES = PROJECT / f"workflow/rules/datasets/{CONFIG.dataset.kind}.smk"
 if CONFIG.dataset.kind.endswith(".py"):
     DATA_RULES = Path(CONFIG.dataset.kind).resolve().with_suffix(".smk")

@@ -1,4 +1,4 @@
-# All subjects' scores together, beside published figures and other methods' pictures; the figures for papers.
+# All subjects' scores together, alongside published figures and other methods' pictures; the figures for papers.
 
 
 rule score_tables:

@@ -1,4 +1,4 @@
-# Pictures that stand beside the reconstructions: training images, and control images painted again.
+# Pictures that are shown alongside the reconstructions: training images, and control images painted again.
 rule baselines:
     input:
         trials="<results>/trials/{subject}.parquet",

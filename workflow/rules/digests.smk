@@ -1,4 +1,4 @@
-# What makes a job stale beside its parameters and newer inputs: the code it runs, and what sources hold.
+# What makes a job stale alongside its parameters and newer inputs: the code it runs, and what sources hold.
 def data_files(*parts):
     """The files that some answers of the data set are read from, as an input: their age reruns nothing,
     `data_state` says what they hold.

@@ -1,4 +1,4 @@
-# Published weights that the configuration names and that are not there yet, one job a file. A file that is there
+# Published weights that the configuration names and that are not there yet, one job per file. A file that is there
 # has no rule: Snakemake deletes what a job is about to write, and no rerun may cost gigabytes.
 MISSING = PLAN.missing_weights(WEIGHTS)
 for one in recipes.modules(RECIPES):

@@ -1,4 +1,4 @@
-"""Put this run's scores beside published ones, and beside those of other pictures scored here."""
+"""Put this run's scores alongside published ones, and alongside those of other pictures scored here."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Put the scores of all regions beside those of all voxels, and test them against each other."""
+"""Put the scores of all regions alongside those of all voxels, and test them against each other."""
 
 from pathlib import Path
 

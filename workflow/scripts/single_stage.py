@@ -1,4 +1,4 @@
-"""Put the full recipe beside its base image alone and its guides alone."""
+"""Put the full recipe alongside its base image alone and its guides alone."""
 
 from neural_recon.core.tables import read_table, write_table
 from neural_recon.evaluation.controls.single_stage import what_stages_add

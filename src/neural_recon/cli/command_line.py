@@ -126,7 +126,7 @@ def validate(path: Annotated[Path, typer.Argument(help="The configuration to loo
         typer.echo(f"{topic:12}{text}")
     for sentence in wrong:
         typer.echo(f"{typer.style('wrong', fg=COLOURS['wrong'])}       {sentence}")
-    typer.echo(f"{path}: {f'{len(wrong)} to mend' if wrong else 'ok'}")
+    typer.echo(f"{path}: {f'{len(wrong)} to fix' if wrong else 'ok'}")
     raise typer.Exit(bool(wrong))
 
 

@@ -29,7 +29,7 @@ def evaluate(
     output: Annotated[
         Path | None,
         typer.Option(
-            help="The table (.tsv); single images' scores beside it (.parquet). Default: "
+            help="The table (.tsv); single images' scores alongside it (.parquet). Default: "
             "others/NAME_PRESET.tsv in the results' folder, which joins the comparison in the report."
         ),
     ] = None,

@@ -9,7 +9,7 @@ from neural_recon.datasets.dataset import Session
 from neural_recon.evaluation.registry import HEADLINE, NETWORKS
 
 SpaceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-# names that something beside predicted features has: pictures in tables of scores, files of kept decoders
+# names that something alongside predicted features has: pictures in tables of scores, files of kept decoders
 TAKEN = ("base", "final", "baseline", "responses")
 
 
@@ -146,7 +146,7 @@ class Regions(Section):
 
 
 class Figure(Section):
-    """The figure for papers, one a subject: which test images are its columns."""
+    """The figure for papers, one per subject: which test images are its columns."""
 
     rule: Literal["best_median_worst", "evenly", "first"] = Field(
         "best_median_worst",

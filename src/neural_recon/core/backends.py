@@ -150,5 +150,5 @@ def mirror(matrix: np.ndarray) -> None:
 def _check(info: int, pivots: np.ndarray, largest: float, alpha: float) -> None:
     if info or pivots.min() ** 2 < SINGULAR * largest:
         raise ValueError(
-            f"alpha {alpha:g} is lost in rounding beside responses of this size; z-score X or raise alpha."
+            f"alpha {alpha:g} is lost in rounding alongside responses of this size; z-score X or raise alpha."
         )

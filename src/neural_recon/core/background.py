@@ -1,4 +1,4 @@
-"""Work that goes on while other work is done."""
+"""Work that continues while other work is done."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor

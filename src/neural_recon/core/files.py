@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` when the block ends without error.
+    """Yield a temporary path alongside `path`; rename it to `path` when the block ends without error.
 
     The temporary file ends in the same suffix, keeps to the same file system, is flushed to disk
     before the rename, and is removed when the block fails. The folder itself is not flushed: should a power
@@ -42,12 +42,12 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def part_of(path: Path) -> Path:
-    """A name beside `path` that no other writer has, on whatever host: process numbers repeat there."""
+    """A name alongside `path` that no other writer has, on whatever host: process numbers repeat there."""
     return path.with_name(f".part-{secrets.token_hex(6)}-{path.name}")
 
 
 def remove_parts(path: Path) -> None:
-    """Remove what killed writers of `path` left beside it.
+    """Remove what killed writers of `path` left alongside it.
 
     Only for who is sure that nobody else is to write `path` now: a writer that still runs ends with an error.
     """

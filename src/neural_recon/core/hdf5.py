@@ -27,7 +27,7 @@ MOST_NAMES = 9  # of a file's entries in a message
 class _FullDisk(io.FileIO):
     """A new file that HDF5 writes to, and that keeps the error of a full disk to itself until `check`.
 
-    HDF5 cannot go on from a failed write: it loses count of what is open and ends the process with a
+    HDF5 cannot continue from a failed write: it loses count of what is open and ends the process with a
     segmentation fault, sometimes before Python learns of the error.
     """
 
@@ -80,7 +80,7 @@ def atomic_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
 def new_hdf5(path: str | os.PathLike[str], parameters: Mapping[str, Any]) -> Iterator[h5py.File]:
     """Write an HDF5 file piece by piece; it appears under its name when the block ends without error.
 
-    `parameters` (plain JSON values) lands in the attribute `parameters`, beside the package version.
+    `parameters` (plain JSON values) lands in the attribute `parameters`, alongside the package version.
     """
     with atomic_hdf5(path) as file:
         file.attrs["neural_recon_version"] = __version__
@@ -134,7 +134,7 @@ def undamaged(path: str | os.PathLike[str]) -> Iterator[None]:
     """Around what is read of an open HDF5 file.
 
     Raises:
-        InputError: for what the library raises where it finds damage, or the system does not go on reading.
+        InputError: for what the library raises where it finds damage, or the system stops reading.
     """
     try:
         yield
@@ -255,7 +255,7 @@ def read_hdf5(path: str | os.PathLike[str], *names: str) -> dict[str, np.ndarray
 
 
 def integers(path: str | os.PathLike[str], name: str, values: np.ndarray, n: int | None = None) -> np.ndarray:
-    """The values as they are, if they are whole numbers, one a row of a file's other arrays.
+    """The values as they are, if they are whole numbers, one per row of a file's other arrays.
 
     Args:
         n: how many rows there are; None: any number.
@@ -264,7 +264,7 @@ def integers(path: str | os.PathLike[str], name: str, values: np.ndarray, n: int
         InputError: they are other things, or of another shape.
     """
     if values.dtype.kind not in "iu" or values.ndim != 1 or (n is not None and len(values) != n):
-        rows = "one a row" if n is None else f"one for each of {n} rows"
+        rows = "one per row" if n is None else f"one for each of {n} rows"
         raise InputError(
             f"{path}: expected whole numbers in {name!r}, {rows}, found {values.dtype} {values.shape}; "
             "compute it again."

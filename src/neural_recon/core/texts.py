@@ -73,7 +73,7 @@ def read_yaml(path: str | os.PathLike[str], what: str) -> Any:
         raise InputError(f"{path}: expected {what} with at most {MOST_BRACKETS} brackets, found more.")
     try:
         return yaml.safe_load(text)
-    except Exception as error:  # beside its own, whatever a value such as 2001-99-99 raises where it is made
+    except Exception as error:  # besides its own, whatever a value such as 2001-99-99 raises where it is made
         broken = InputError(
             f"{path}: expected YAML for {what}, found text that does not parse "
             f"({type(error).__name__}: {error})."

@@ -1,6 +1,6 @@
-"""torchvision beside a CPU build of torch.
+"""torchvision alongside a CPU build of torch.
 
-The registry's torchvision is built for CUDA. Beside a CPU build of torch its compiled part does not load, its
+The registry's torchvision is built for CUDA. With a CPU build of torch its compiled part does not load, its
 operators are missing, and its import stops at the first one that it wants to describe (`nms`), although
 networks and transforms need none of them. transformers and diffusers import torchvision wherever they find
 it, so that they would fail too. Therefore this acts when torchvision is imported, whoever imports it: where
@@ -56,7 +56,7 @@ def declare_missing(folder: Path) -> bool:
         for compiled in folder.glob("_C.*"):
             torch.ops.load_library(str(compiled))
     except (ImportError, OSError):
-        pass  # torchvision tries again, and goes on without
+        pass  # torchvision tries again, and continues without
     missing = [name for name in DECLARED if not hasattr(torch.ops.torchvision, name)]
     if missing:
         library = torch.library.Library("torchvision", "FRAGMENT")

@@ -1,6 +1,6 @@
 """What all fetches share, whatever server they ask: what has arrived is kept until the file is whole.
 
-It stays in a file `.part-NAME` beside the final one, which appears only when it is whole and checked.
+It stays in a file `.part-NAME` alongside the final one, which appears only when it is whole and checked.
 """
 
 import logging
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 CONNECT, READ = 20, 60  # seconds: to connect, and between two packets
 BLOCK = 1 << 20  # bytes
 STEP = 5  # per cent between two lines of the log
-MEND = "try again (it goes on where it stopped), or put the file there by hand"
+MEND = "try again (it continues where it stopped), or put the file there by hand"
 
 
 def part_file(destination: Path) -> Path:
@@ -71,7 +71,7 @@ def refusing_disk(destination: Path, error: OSError) -> InputError:
         return said
     return InputError(
         f"{destination}: expected to write it, found that the disk refuses ({error.strerror}); "
-        "make room and try again (it goes on where it stopped)."
+        "make room and try again (it continues where it stopped)."
     )
 
 

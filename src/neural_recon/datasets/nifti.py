@@ -236,7 +236,7 @@ def check_whole(image: Nifti) -> None:
 
 
 def damaged(path: Path, error: BaseException) -> InputError:
-    """The sentence for a file that is cut short or damaged, or that the system does not go on giving."""
+    """The sentence for a file that is cut short or damaged, or that the system does not continue giving."""
     broken = InputError(f"{path}: the file is cut short or damaged ({error}); fetch it again.")
     return refusal(path, error, "a whole NIfTI file") or broken
 

@@ -3,7 +3,7 @@
 Its kinds are modules of `decoding/decoders/`, one class each. A kind without a rule file of its own is fitted
 by the rule `predictions`, one job per subject and space. One that shares work between fits, or offers
 analyses of what it has learnt, brings `workflow/rules/decoders/KIND.smk` (somebody's own module: NAME.smk
-beside it).
+alongside it).
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ def _write_rows(path: Path, ids: np.ndarray, rows: np.ndarray) -> None:
 
 
 def scene_table(ids: np.ndarray, scenes: list[Scene]) -> pd.DataFrame:
-    """One row a picture: image_id, background, n_objects, and kind, colour, x, y and size (fractions of the
+    """One row per picture: image_id, background, n_objects, and kind, colour, x, y and size (fractions of the
     picture) of the main and the second object; "" and nan without a second one."""
     rows = []
     for image_id, one in zip(ids, scenes, strict=True):

@@ -1,4 +1,4 @@
-"""All subjects' scores in one table, and their figures beside published ones.
+"""All subjects' scores in one table, and their figures alongside published ones.
 
 Published figures are those of `published.tsv`, means over the subjects named there; what a paper does not say
 stands as "unknown". Nothing here is computed from a picture: a figure that nobody measured stays
@@ -85,7 +85,7 @@ def our_lines(
     recipe: str,
     simulated: bool,
 ) -> pd.DataFrame:
-    """This run's final images: a line a subject, and their mean where there are several.
+    """This run's final images: a line per subject, and their mean where there are several.
 
     Args:
         summaries: subject -> summary of its scores.

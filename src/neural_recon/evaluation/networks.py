@@ -131,7 +131,7 @@ class PresetNetworks:
     ) -> dict[str, np.ndarray]:
         """The features of pictures by metric, float32 (n, d), in the order of the registry.
 
-        All networks together take about 1 MB a picture, three quarters of it AlexNet's first layer.
+        All networks together take about 1 MB per picture, three quarters of it AlexNet's first layer.
 
         Args:
             images: uint8 (H, W, 3) each, of any sizes under a published preset.

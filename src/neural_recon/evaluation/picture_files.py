@@ -202,8 +202,8 @@ def one_size(files: dict[int, Path]) -> int:
         if size != first or size[0] != size[1] or size[0] <= 2 * RADIUS:
             raise InputError(
                 f"{path}: expected square pictures of one size above {2 * RADIUS} pixels for the preset "
-                f"native, found {size[0]} x {size[1]} beside {first[0]} x {first[1]}; another preset resizes "
-                "them."
+                f"native, found {size[0]} x {size[1]} alongside {first[0]} x {first[1]}; another preset "
+                "resizes them."
             )
     if first is None:
         raise ValueError("files: expected at least one picture, found none")

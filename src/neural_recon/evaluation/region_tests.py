@@ -54,7 +54,7 @@ def paired(subject: str, scores: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 
 def by_strata(subject: str, scores: pd.DataFrame, strata: Mapping[str, pd.Series], seed: int) -> pd.DataFrame:
-    """Each region's scores by stratum beside those of all voxels (`BY_STRATUM`), from a table of `joined`.
+    """Each region's scores by stratum alongside those of all voxels (`BY_STRATUM`), from a table of `joined`.
 
     `p` is the paired test of the stratum's images against all voxels, `p_holm` corrected for all strata,
     regions and spaces that go by the same. With n images p is 2 / 2^n at least, before correction: 0.008 of

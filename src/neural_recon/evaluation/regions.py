@@ -1,6 +1,6 @@
 """What single regions tell: decoders of one region alone, and synthetic responses of one region alone.
 
-The first asks how much of a picture can be read from a region; beside every decoder stands one from as many
+The first asks how much of a picture can be read from a region; with every decoder comes one from as many
 voxels drawn at random, as regions differ in size. The second asks what the weights of the decoder from all
 voxels associate with a region. Nothing is standardised across regions.
 """

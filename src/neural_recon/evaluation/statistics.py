@@ -9,7 +9,7 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Repairings:
-    """The true pairing's mean score beside random re-pairings' (mean and sd, ddof 1) and its p-value."""
+    """The true pairing's mean score alongside random re-pairings' (mean and sd, ddof 1) and its p-value."""
 
     score: float
     mean: float

@@ -97,7 +97,7 @@ class Scores:
         logger.info("%s %s %s: %.4f (re-paired %.4f)", variant, picture, metric, values.mean(), chance[0])
 
     def add_refits(self, variant: str, picture: str, refits: Mapping[str, Mapping[str, float]]) -> None:
-        """Put beside scores of features that were added what refits on shuffled pairs reach.
+        """Put alongside scores of features that were added what refits on shuffled pairs reach.
 
         Args:
             refits: metric -> columns, as of `refit_null.by_metric`; of other metrics than were added

@@ -67,7 +67,7 @@ class Space(ABC):
         Args:
             batch: pictures, uint8 (n, H, W, 3), or per image its captions (n lists of strings, of which some
                 may be empty), as `reads` says.
-            image_ids: (n,); with the seed they fix what is drawn, whatever is computed beside it.
+            image_ids: (n,); with the seed they fix what is drawn, whatever is computed alongside it.
 
         Returns:
             float32 (n, width).

@@ -118,7 +118,7 @@ class ClipContexts(ClipImages):
     def token_ids(self, captions: Sequence[str]) -> torch.Tensor:
         """Token ids (n, tokens), padded or cut to the model's number of positions."""
         if self.tokenizer is None:
-            raise ValueError("captions: expected a tokenizer beside the model, found none")
+            raise ValueError("captions: expected a tokenizer alongside the model, found none")
         length = self._text_model.config.max_position_embeddings
         encoded = self.tokenizer(list(captions), padding="max_length", max_length=length, truncation=True)
         return torch.tensor(encoded["input_ids"])

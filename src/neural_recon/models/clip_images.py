@@ -51,7 +51,7 @@ class ClipImages:
 
     @classmethod
     def from_folder(cls, folder: Path, device: torch.device) -> ClipImages:
-        """The encoder of a folder, with the processor beside it, if there is one.
+        """The encoder of a folder, with the processor alongside it, if there is one.
 
         Raises:
             InputError: a file is missing or not what it must be, or the processor is for another image size.

@@ -1,4 +1,4 @@
-"""Fetch one file of published weights, or of a hub's data set, going on where an earlier fetch was cut off.
+"""Fetch one file of published weights, or of a hub's data set, continuing where an earlier fetch was cut off.
 
 The file appears only when it is whole and its size and sha256 are right. The hub's own downloader is not
 used: it drops what has arrived when it is interrupted, which for gigabytes over a slow line is never to
@@ -94,7 +94,7 @@ def _receive(url: str, login: dict[str, str], part: Path, size: int | None) -> s
         if None not in (size, total) and size != total:
             raise InputError(
                 f"{url}: expected {size} bytes, found a file of {total}; it is another version than the "
-                "table's, so mend the table or name a file of yours under weights: in the configuration."
+                "table's, so fix the table or name a file of yours under weights: in the configuration."
             )
         transfer.append(part, response.iter_content(transfer.BLOCK), have, total, url)
     return announced

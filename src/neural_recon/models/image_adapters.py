@@ -45,7 +45,7 @@ def attach(unet: UNet2DConditionModel, path: Path, scale: float) -> None:
     Args:
         unet: one of Stable Diffusion, XL or not.
         path: safetensors with `image_proj.*` and `ip_adapter.*`.
-        scale: weight of the attention to the picture, beside that to the text.
+        scale: weight of the attention to the picture, alongside that to the text.
 
     Raises:
         InputError: the file is missing, or its tensors are no adapter of this UNet.

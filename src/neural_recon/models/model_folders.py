@@ -116,7 +116,7 @@ def weight_files(path: str | os.PathLike[str]) -> list[Path]:
     for name in names:
         if not isinstance(name, str) or Path(name).name != name or not name.endswith(ENDINGS):
             raise InputError(
-                f"{path}: expected a weight_map from tensors to files beside it ({' or '.join(ENDINGS)}), "
+                f"{path}: expected a weight_map from tensors to files alongside it ({' or '.join(ENDINGS)}), "
                 f"found {quoted(name)}; get the file again."
             )
     return [path.with_name(name) for name in sorted(map(str, names))]

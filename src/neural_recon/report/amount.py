@@ -61,7 +61,7 @@ def less_data(people: Sequence[Results]) -> dict[str, Any] | None:
 
 
 def _parts(people: Sequence[Results]) -> str:
-    """Median r by layer or token: a row a subject, a panel a space; with quartiles, ceiling and chance."""
+    """Median r by layer or token: a row per subject, a panel per space; quartiles, ceiling and chance."""
     shown = spaces.ordered(space for person in people for space in person.targets)
     with matplotlib.rc_context({**STYLE, "ytick.major.size": 3}):
         figure = Figure(figsize=(3.3 * len(shown) + 0.6, 0.55 + 2.05 * len(people)), layout="constrained")
@@ -89,7 +89,7 @@ def _parts(people: Sequence[Results]) -> str:
 
 
 def _token_map(people: Sequence[Results]) -> str | None:
-    """CLIP vision's tokens where they lie in the picture: median r, and beside it the ceiling."""
+    """CLIP vision's tokens where they lie in the picture: median r, and alongside it the ceiling."""
     grids = {}
     for person in people:
         mapped = next(filter(spaces.has_grid, person.targets), None)
@@ -119,7 +119,7 @@ def _token_map(people: Sequence[Results]) -> str | None:
 
 
 def _curves(tables: dict[str, pd.DataFrame], shown: Sequence[str]) -> str:
-    """Identification over training images and over voxels: a panel a space, a marker and line a subject."""
+    """Identification over training images and over voxels: a panel per space, a line per subject."""
     with_voxels = any((table["draw"] > 0).any() for table in tables.values())
     kinds = ["training_images", *(["share"] if with_voxels else [])]
     with matplotlib.rc_context({**STYLE, "ytick.major.size": 3}):

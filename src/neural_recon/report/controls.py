@@ -205,7 +205,7 @@ def _clusters(people: Sequence[Results]) -> dict[str, Any] | None:
 
 
 def _cluster_plot(tables: dict[str, pd.DataFrame]) -> str:
-    """Identification under both cuts: a panel a space, a line a subject; chance as a grey band."""
+    """Identification under both cuts: a panel per space, a line per subject; chance as a grey band."""
     shown = spaces.ordered(space for table in tables.values() for space in table["space"])
     best = largest((table["high"] for table in tables.values()), 1)
     worst = -largest((-table["low"] for table in tables.values()), 0)

@@ -17,8 +17,8 @@ from neural_recon.report import results
 from neural_recon.report.results import Results
 from neural_recon.report.words import SWAPPED_TITLES, number
 
-FIRST = 8  # images a subject that are shown at first
-SWAPPED = 6  # images a subject in the section on swapped guides
+FIRST = 8  # images per subject that are shown at first
+SWAPPED = 6  # images per subject in the section on swapped guides
 TOGETHER = 6  # images that are shown as every subject's responses gave them
 SCORE = ("decoded", "final", HEADLINE)  # what orders them
 THUMBNAIL = 160  # pixels a side at most

@@ -1,4 +1,4 @@
-"""What made the results shown: records beside them, the command, time and memory."""
+"""What made the results shown: records alongside them, the command, time and memory."""
 
 import json
 from collections.abc import Iterable, Mapping

@@ -9,7 +9,7 @@ from neural_recon.report.results import Results
 
 
 def headline(person: Results) -> dict[str, Any]:
-    """A subject's main score beside base images, ceiling and (in it) chance."""
+    """A subject's main score alongside base images, ceiling and (in it) chance."""
     return {
         "subject": person.subject,
         "images": person.data["test images"],

@@ -54,7 +54,7 @@ def build(
         output: the file.
         subjects: where each subject's results lie, in the order of the page.
         data: the data set.
-        benchmarks: folder of Snakemake's benchmark files, a folder a rule; None leaves the times out.
+        benchmarks: folder of Snakemake's benchmark files, a folder per rule; None leaves the times out.
         configuration: the resolved configuration, plain values.
         title: heading of the page.
         contents: table of what the stimuli show (`album.CONTENT`), to filter the gallery by; None without.

@@ -148,7 +148,7 @@ def _dot(axes: Axes, row: pd.Series, y: float, step: float, subject: int, colour
 
 
 def alpha_curves(curves: Mapping[str, Mapping[str, pd.DataFrame]]) -> str | None:
-    """Cross-validated R^2 over the ridge penalty: a panel a feature space, a line a subject or group of it.
+    """Cross-validated R^2 over the ridge penalty: a panel a feature space, a line per subject or group of it.
 
     Args:
         curves: subject -> space -> table alpha, fold, score, chosen, group.
@@ -205,7 +205,7 @@ def is_true(column: pd.Series) -> np.ndarray:
 
 
 def noise_ceilings(ceilings: Mapping[str, Mapping[str, np.ndarray]]) -> str | None:
-    """Box plots of the voxels' noise ceilings: a panel a subject, a row a region.
+    """Box plots of the voxels' noise ceilings: a panel per subject, a row per region.
 
     Args:
         ceilings: subject -> region -> (n_voxels,) share of variance.

@@ -1,4 +1,4 @@
-"""The report's section that puts this run's figures beside published ones."""
+"""The report's section that puts this run's figures alongside published ones."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -152,7 +152,7 @@ def _names(regions: pd.DataFrame) -> dict[tuple[str, str], str]:
 
 
 def reliability_plot(found: Quality) -> str:
-    """Box plots of the voxels' reliability, a row a region; a dot where the region is one voxel."""
+    """Box plots of the voxels' reliability, a row per region; a dot where the region is one voxel."""
     voxels, groups = found.voxels, {}
     for (atlas, region), name in _names(found.regions).items():
         inside = voxels["reliability"][voxels[atlas] == region if atlas else slice(None)].to_numpy()

@@ -72,7 +72,7 @@ def _rows(scores: pd.DataFrame) -> list[tuple[str, str, int, list[dict[str, Any]
 
 
 def dots(scores: pd.DataFrame) -> str:
-    """A panel a space, a row a region: its decoder, and that of as many random voxels, with intervals."""
+    """A panel per space, a row per region: its decoder, and that of as many random voxels, with intervals."""
     regions, columns = [ALL, *names_of(scores)], columns_of(scores)
     sizes = scores.drop_duplicates("region").set_index("region")["voxels"]
     with matplotlib.rc_context(plots.STYLE):

@@ -1,4 +1,4 @@
-"""The section on what each stage adds: the full recipe beside its base images and its guides alone."""
+"""The section on what each stage adds: the full recipe alongside its base images and its guides alone."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from neural_recon.report import gallery, tables, words
 from neural_recon.report.gallery import Card, Picture
 from neural_recon.report.results import Results, picture_ids
 
-SHOWN = 6  # images a subject
+SHOWN = 6  # images per subject
 
 
 def section(

@@ -95,7 +95,7 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def strata_plot(table: pd.DataFrame) -> str:
-    """A row of panels a metric, a panel what the strata go by: final and base image, intervals, chance."""
+    """A row of panels per metric, a panel what the strata go by: final and base image, intervals, chance."""
     kinds = [by for by in table["by"].unique() if by != ALL]
     metrics = [metric for metric in SHOWN if (table["metric"] == metric).any()]
     most = max(len(_strata(table, by)) for by in kinds)

@@ -197,8 +197,8 @@ def introduction(demo: bool, subjects: int, ceiling: bool, base: bool = True, gu
     return (
         f"Pictures were shown to {people}. A linear decoder learned, from some of the pictures, to turn the "
         f"responses of visual cortex into features of a picture; {_PAINTING[base, guided]}. Below, "
-        "each test picture stands beside what came out of the responses to it; the decoder was trained on "
-        "none of them. Then come the scores, beside what "
+        "each test picture is shown alongside what came out of the responses to it; the decoder was trained "
+        "on none of them. Then come the scores, alongside what "
         f"chance reaches{' and what the same generator reaches with the true features' if ceiling else ''}."
     )
 
@@ -275,7 +275,7 @@ def notes(
             metric_short(m) for m in compared("network") if m in metrics and METRICS[m].network != "clip"
         ]
         if others:
-            judge += f" Networks that the generator does not use score beside it: {', '.join(others)}."
+            judge += f" Networks that the generator does not use score alongside it: {', '.join(others)}."
         judge = judge or (
             " A score by a network that the generator does not use would be the stronger evidence."
         )
@@ -290,8 +290,8 @@ def notes(
         "refitted on training pairs put together at random: features and pictures that know nothing of the "
         "picture seen. One refit may by chance align with what many pictures share (their brightness, say), "
         "so refits scatter around chance more than re-pairings do, and re-paired p is too small for a single "
-        "refit. Therefore the scores of predicted features stand beside many refits, with a p and z of their "
-        "own. Pictures are painted for one of these refits only: no spread of refits is known for them.",
+        "refit. Therefore the scores of predicted features are shown alongside many refits, with a p and z "
+        "of their own. Pictures are painted for one of these refits only: their spread is not known.",
     ))  # fmt: skip
     if ceiling:
         found.append((
@@ -302,7 +302,7 @@ def notes(
             "compare.",
         ))  # fmt: skip
     found.append((
-        "One draw a picture",
+        "One draw per picture",
         f"Every picture{' of the gallery' if draws > 1 else ''} is the generator's first "
         f"{'' if draws > 1 else 'and only '}draw with the seed below; none was picked among several. "
         "Intervals (95 %, bootstrap over images) say how much the score depends on the choice of test "

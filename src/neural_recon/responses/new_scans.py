@@ -40,7 +40,7 @@ def new_responses(path: str | Path, positions: np.ndarray, volume: Grid | tuple[
         path: betas as NSD writes them (sessions of NSD-synthetic and NSD-imagery too), or as floats or
             scaled integers on the same grid, any number of trials; an array (`.npy`), (trials, voxels) in
             the order of `positions` or (x, y, z, trials) of the decoder's volume; or a table, one row a
-            trial and one column a voxel, in the order of `positions`.
+            trial and one column per voxel, in the order of `positions`.
         positions: (p, 3) places x, y, z of the decoder's voxels, in C order, in a `volume` of that shape.
 
     Raises:

@@ -273,7 +273,7 @@ def write_responses(
     path: str | Path, responses: Responses, parameters: Mapping[str, object], grid: Grid | None = None
 ) -> None:
     """Write one subject's responses to `results/responses/{subject}.h5`; the counts of dropped voxels go
-    into its parameters, and where the voxels lie stands beside them."""
+    into its parameters, and where the voxels lie is shown alongside them."""
     arrays = {name: value for name, value in vars(responses).items() if name != "dropped"}
     arrays |= grid.arrays() if grid is not None else {}
     write_hdf5(path, arrays, {**parameters, "dropped": responses.dropped})

@@ -35,9 +35,9 @@ NAN, CONSTANT = "not a number in a session", "constant in a session"
 class Quality:
     """What was found of one subject."""
 
-    sessions: pd.DataFrame  # a row a session: figures, verdict, remark, outlier
-    regions: pd.DataFrame  # a row a region, all voxels first; medians are over those `measured`
-    voxels: pd.DataFrame  # a row a voxel: r_halves, reliability, noise_ceiling, dropped
+    sessions: pd.DataFrame  # a row per session: figures, verdict, remark, outlier
+    regions: pd.DataFrame  # a row per region, all voxels first; medians are over those `measured`
+    voxels: pd.DataFrame  # a row per voxel: r_halves, reliability, noise_ceiling, dropped
 
 
 def examine(
@@ -169,8 +169,8 @@ class Repetitions:
             self.n_trials += count
 
     def table(self, inverse_repetitions: float) -> pd.DataFrame:
-        """A row a voxel: r_halves, reliability, noise_ceiling; nan with fewer than three repeated images, the
-        first two also where a half does not vary over these.
+        """A row per voxel: r_halves, reliability, noise_ceiling; nan with fewer than three repeated images,
+        the first two also where a half does not vary over these.
 
         Args:
             inverse_repetitions: mean of 1 / repetitions of the averages that the noise ceiling is for.

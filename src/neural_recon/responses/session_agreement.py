@@ -93,7 +93,7 @@ def check(responses: Arrays, images: Arrays) -> pd.DataFrame:
         images: session -> the image of each trial, such as image ids.
 
     Returns:
-        One row a session: session, compared (trials), agreement (r by the design as it is), agreement_z,
+        One row per session: session, compared (trials), agreement (r by the design as it is), agreement_z,
         verdict (OK, SHIFTED, SWAPPED, ALONE or UNCHECKED), and the best other reading: reading (SHIFTED,
         SWAPPED or ""), by (trials, 1 where the betas come one trial late; or the session), reading_r,
         reading_z.

@@ -133,7 +133,7 @@ def _module(name: str, source: Path) -> Path | None:
 
 
 def _beside(path: Path, text: str) -> Found:
-    """The templates, style sheets and tables beside `path` that a text names."""
+    """The templates, style sheets and tables alongside `path` that a text names."""
     if not any(suffix in text for suffix in (".html", ".css", ".tsv")):  # far quicker than the names
         return set()
     return {(beside, None) for name in _DATA.findall(text) if (beside := path.with_name(name)).is_file()}

@@ -125,7 +125,7 @@ def decode(
 ) -> Path:
     """Decode a file of responses; returns the folder written.
 
-    It holds `features.h5` (a float16 dataset a space, and `name`), `pictures/{base,final}/NAME.png`,
+    It holds `features.h5` (a float16 dataset per space, and `name`), `pictures/{base,final}/NAME.png`,
     `sheet.png` (base images above, reconstructions below) and `provenance.json`. The noise of a picture
     belongs to its row's number (from 1).
 

@@ -46,7 +46,7 @@ def estimate(plan: Plan, table: weights.Table) -> dict[str, float]:
             for name, n in size.lists.items():
                 chunks |= {Chunk(name, k) for k in range(-(-n // config.features.chunk))}
         n_voxels = plan.data.n_voxels(subject)
-        # float32: single trials, their averages, and the test images' single trials beside these
+        # float32: single trials, their averages, and the test images' single trials alongside these
         train = images - test if config.responses.average else trials - test_trials
         single = getattr(config.decoder, "responses", {})
         rows = {owner: trials - test_trials if single.get(owner) else train for owner in owners}

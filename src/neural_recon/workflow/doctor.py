@@ -303,7 +303,7 @@ def check_machine() -> Iterator[Finding]:
         card = torch.cuda.get_device_properties(0)
         yield Finding("GPU", "ok", f"{card.name}, {card.total_memory / GB:.1f} GB; half precision")
     else:
-        text = "none: models run on the CPU in float32, fine for the demo, minutes a picture at 512 x 512"
+        text = "none: models run on the CPU in float32, fine for the demo, minutes per picture at 512 x 512"
         if shutil.which("nvidia-smi"):
             text += f"; there is a card (nvidia-smi), but torch {torch.__version__} cannot use it"
         yield Finding("GPU", "note", text)
@@ -382,10 +382,10 @@ def next_step(findings: list[Finding], configfile: Path) -> str:
             else f"snakemake --configfile {configfile} --cores {cores} -n"
         )
     advice = {
-        "configuration": "mend the configuration (config/README.md has every key)",
+        "configuration": "fix the configuration (config/README.md has every key)",
         "data": "put the files where dataset names them, or have them fetched (README.md, Real data)",
-        "quality": "mend the sessions that do not agree",
-        "weights": "mend what is said of the weights",
+        "quality": "fix the sessions that do not agree",
+        "weights": "fix what is said of the weights",
         "disk": "make room, or set pathvars.results to a larger disk",
     }
     topics = {"weights" if topic.startswith(("spaces.", "generator")) else topic for topic in wrong}

@@ -20,7 +20,7 @@ def digest(path: str | os.PathLike[str]) -> str:
 
     Of a file larger than 64 MiB 64 blocks of 4 KiB count, the first and last among them. A gzip file ends
     with the checksum of all that was compressed, so no change of it passes. An array of captions (.npy, of
-    400 MB at most) is read whole: a mended caption changes a few bytes and no size. In other large
+    400 MB at most) is read whole: a corrected caption changes a few bytes and no size. In other large
     files a change in place that keeps the size and lies between the blocks passes.
     """
     try:

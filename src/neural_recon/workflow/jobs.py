@@ -96,8 +96,8 @@ def _end_at_once() -> None:
 def end_with_snakemake() -> None:
     """Cancel this job when the Snakemake that started it has died.
 
-    A job that went on alone would compute beside the next run, for nothing, and write what that run plans to
-    write. A script that no Snakemake started is left alone.
+    A job that continued alone would compute alongside the next run, for nothing, and write what that run
+    plans to write. A script that no Snakemake started is left alone.
     """
     parents = psutil.Process().parents()
     which = [k for k, parent in enumerate(parents) if _is_snakemake(parent)]

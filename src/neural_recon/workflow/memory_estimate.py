@@ -10,7 +10,7 @@ MB = 1_000_000
 
 
 def part_sizes(files: Iterable[str], table: weights.Table) -> list[int]:
-    """Bytes of each part of a model, the largest first: files with a configuration beside them are one part.
+    """Bytes of a model's parts, the largest first: files with a configuration next to them are one part.
 
     Files that are still to be fetched count with the sizes that the `table` gives.
     """

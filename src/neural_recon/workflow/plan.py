@@ -55,7 +55,7 @@ class Plan:
 
     @functools.cache  # noqa: B019 - one plan lives as long as the program
     def trials(self, subject: str) -> pd.DataFrame:
-        """One row a trial of the subject's sessions, with its split.
+        """One row per trial of the subject's sessions, with its split.
 
         Raises:
             InputError: lists that contradict each other or the data set, or fewer than two test images (every

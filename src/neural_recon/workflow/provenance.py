@@ -35,7 +35,7 @@ from neural_recon.core.errors import InputError, first_mistake
 from neural_recon.core.texts import read_text
 
 FOLDER = "provenance"  # below the results' folder
-CONFIGURATIONS, HASHES = "configurations", "hashes"  # below FOLDER, beside the records
+CONFIGURATIONS, HASHES = "configurations", "hashes"  # below FOLDER, alongside the records
 LARGEST = 50_000_000  # characters of a record that is read
 NOT_OURS = ".snakemake_timestamp"  # what Snakemake leaves in folders
 

@@ -1,7 +1,7 @@
 """What every rule of the workflow has alike, said once: log, benchmark, environment, and the code it runs.
 
 A rule file says what a job reads, writes and depends on. After the last rule, `complete` adds to each rule
-that runs a script: the log `<logs>/RULE/WILDCARDS.log`, the benchmark beside it, the conda environment, and
+that runs a script: the log `<logs>/RULE/WILDCARDS.log`, the benchmark, the conda environment, and
 the parameter `code`, a digest that reruns the rule when the code behind its script changes (docs/reruns.md).
 """
 

@@ -122,7 +122,7 @@ def test_other_bytes_than_announced(store, place):
     with pytest.raises(InputError, match=rf"expected the ETag {store.etag(KEY)} from s3.*file was removed"):
         bucket.fetch_object(KEY, place[0])
     assert not place[0].exists()
-    assert not place[1].exists()  # so that the next try does not go on with it
+    assert not place[1].exists()  # so that the next try does not continue with it
     store.sent.clear()
     bucket.fetch_object(KEY, place[0])
     assert place[0].read_bytes() == CONTENT
@@ -258,7 +258,7 @@ def test_listing_asks_once_a_folder(tree):
     keys.append("nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5")
     found = bucket.listing(keys)
     assert found == {key: Object(len(tree.objects[key]), tree.etag(key)) for key in keys if key != keys[2]}
-    # two folders; the first has ten entries, two a page
+    # two folders; the first has ten entries, two per page
     assert tree.listings() == 5 + 1
 
 

@@ -1,4 +1,4 @@
-# NSD's files that the configuration needs and that are not there yet, one job a file. A file that is there has no
+# NSD's files that the configuration needs and that are not there yet, one job per file. A file that is there has no
 # rule, so a tree of one's own is used where it lies and never written.
 from neural_recon.datasets.nsd import coco
 

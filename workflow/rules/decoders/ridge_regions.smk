@@ -52,7 +52,7 @@ rule region_decoders:
 OWN = [space for space, source in SOURCES.items() if source.regions]
 
 
-# The regions beside all voxels: their scores, and the tests against each other.
+# The regions alongside all voxels: their scores, and the tests against each other.
 rule region_tests:
     input:
         own=[kernel_of(space) for space in OWN],

@@ -39,7 +39,7 @@ class Object:
 
 
 def listing(keys: Iterable[str]) -> dict[str, Object]:
-    """Size and ETag of those keys that the bucket has: one request a folder.
+    """Size and ETag of those keys that the bucket has: one request per folder.
 
     Raises:
         InputError: the bucket cannot be reached.
@@ -61,7 +61,7 @@ def listing(keys: Iterable[str]) -> dict[str, Object]:
 
 
 def summary(missing: Mapping[str, Path]) -> list[str]:
-    """What there is to fetch, to be said before a run: a line a subject, and one in all.
+    """What there is to fetch, to be said before a run: a line per subject, and one in all.
 
     Where the bucket cannot be reached, one line says so.
 

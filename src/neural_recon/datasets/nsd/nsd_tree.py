@@ -148,7 +148,7 @@ def design_table(
     subject: str,
     sessions: Sequence[int],
 ) -> pd.DataFrame:
-    """Lay an experiment design out as one row a trial.
+    """Lay an experiment design out as one row per trial.
 
     Args:
         masterordering: (n_trials,) 1-based positions in a subject's images, the same for all subjects.

@@ -4,7 +4,7 @@ NSD shows a square cut out of each COCO image. An object counts where at least h
 that square (`LEAST_SHARE`) and what lies inside covers at least 0.5 % of it (`LEAST_AREA`: a square of 0.6
 degrees at NSD's 8.4). Boxes rather than outlines: they are exact under a crop, and every annotation has one.
 COCO draws a crowd (`iscrowd`) around what is left of a kind after some ten single ones: it is no object here,
-so that beside one the number is the least there are.
+so that alongside one the number is the least there are.
 """
 
 import ast
@@ -36,7 +36,7 @@ def from_coco(stimuli: str | os.PathLike[str], annotations: Sequence[str | os.Pa
     Returns:
         image_id; n_objects; main_category, the object that is largest in the square, "" without any;
         categories, all that are there, those that cover most first, a list as text; crowd, whether a crowd
-        counts as seen beside them.
+        counts as seen alongside them.
 
     Raises:
         InputError: a file is missing or not what it must be, or an image is in none.

@@ -28,7 +28,7 @@ def select_voxels(
         files: for `in_regions`.
 
     Returns:
-        One row a voxel in the mask's C order: x, y, z (0-based) and one column an atlas with the region's
+        One row per voxel in the mask's C order: x, y, z (0-based) and one column an atlas with the region's
         name, "" where the voxel has none.
 
     Raises:
@@ -112,7 +112,7 @@ def read_voxels(
     try:
         return select_voxels(inside, labels, regions, masks)
     except InputError as error:
-        raise InputError(f"{mask} and the atlases beside it: {error}") from error
+        raise InputError(f"{mask} and the atlases alongside it: {error}") from error
 
 
 def voxel_mask(voxels: pd.DataFrame, shape: tuple[int, ...]) -> np.ndarray:

@@ -28,7 +28,7 @@ FITTED = 6000  # scenes that a linear map of the derived models is fitted to
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m neural_recon.demo.training",
-        description="Train the demo's models; an interrupted training goes on from its last checkpoint.",
+        description="Train the demo's models; an interrupted training continues from its last checkpoint.",
     )
     parser.add_argument(
         "stages",

@@ -1,4 +1,4 @@
-"""Trained weights in the layouts of the published ones: half precision, safetensors, JSON beside them."""
+"""Trained weights in the layouts of the published ones: half precision, safetensors, JSON alongside them."""
 
 import json
 from collections.abc import Mapping

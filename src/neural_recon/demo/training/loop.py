@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 SAVE_EVERY_SECONDS = 120.0
 
 Module = TypeVar("Module", bound=torch.nn.Module)
-# (step, its random numbers) -> what is minimised as "loss", and what is logged beside it
+# (step, its random numbers) -> what is minimised as "loss", and what is logged alongside it
 Loss = Callable[[int, np.random.Generator], dict[str, torch.Tensor]]
 
 
@@ -51,7 +51,7 @@ def fit(
 
     `loss(step, rng)` draws its batch from `rng` (seeded by the step, so that a resumed run sees what an
     undisturbed one would) and returns a mapping whose entry "loss" is minimised; the others are logged.
-    The state is kept in `folder/name.pt`; a finished or interrupted training goes on from there.
+    The state is kept in `folder/name.pt`; a finished or interrupted training continues from there.
     """
     checkpoint, log = folder / f"{name}.pt", folder / f"{name}.tsv"
     averaged = copy.deepcopy(module).requires_grad_(False)
@@ -65,7 +65,7 @@ def fit(
         averaged.load_state_dict(state["averaged"])
         optimizer.load_state_dict(state["optimizer"])
         step, seconds = state["step"], state["seconds"]
-        logger.info("%s: going on from step %d of %d", name, step, schedule.steps)
+        logger.info("%s: continuing from step %d of %d", name, step, schedule.steps)
     started, saved = time.monotonic() - seconds, time.monotonic()
     sums: dict[str, list[float]] = {}
 

@@ -7,7 +7,7 @@ standard deviation, as are the test responses then. With fewer voxels all sessio
 random draws (of one draw, a smaller share lies within a larger one).
 
 The score is two-way identification in each feature space, calibrated as in the workflow. A penalty that is
-cross-validated is chosen anew within each training set, one a space; a fixed one stays as it is, scaled by
+cross-validated is chosen anew within each training set, one per space; a fixed one stays as it is, scaled by
 nothing, though fewer images or voxels would want a smaller one. Features are a seeded sample of a space's
 targets, in strips of neighbours: identification by them is nearly that by all.
 """
@@ -144,7 +144,7 @@ def _fit(
     drawn: np.ndarray | slice,
     source: Source,
 ) -> list[dict[str, object]]:
-    """Fit all spaces on some voxels and score them: a row a space."""
+    """Fit all spaces on some voxels and score them: a row per space."""
     take = Taken(unit=source.unit)
     train, test = take(data.train[:, drawn]), take(data.test[:, drawn])
     kernel = Kernel.of(train, test, images=data.train_ids, intercept=source.intercept)

@@ -12,7 +12,7 @@ def spread_over_draws(images: pd.DataFrame) -> pd.DataFrame:
             draws of the same pictures as "decoded", here called seed0.
 
     Returns:
-        One row a metric: metric, n (images that all draws have), the mean over these of each draw (seed0,
+        One row per metric: metric, n (images that all draws have), the mean over these of each draw (seed0,
         seed1, ...), then mean and sd (ddof 1; NaN for one draw) of these over draws.
     """
     final = images[images["picture"] == "final"]

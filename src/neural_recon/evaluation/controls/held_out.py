@@ -111,7 +111,7 @@ def compare(
         most: images scored, a seeded sample.
 
     Returns:
-        Two rows a space, held_out "clusters" and "random": score with low and high (95 %, bootstrap over
+        Two rows per space, held_out "clusters" and "random": score with low and high (95 %, bootstrap over
         images), chance and chance_sd (re-paired), p, n images scored, then p_difference of a paired
         permutation test between the two, training_images, clusters, folds, and targets.
 

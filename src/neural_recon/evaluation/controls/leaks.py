@@ -322,7 +322,7 @@ def check_shuffled(train_ids: np.ndarray, others: np.ndarray, test_ids: np.ndarr
     image's.
 
     Args:
-        others: whose features each training row had, as written beside the predictions.
+        others: whose features each training row had, as written alongside the predictions.
     """
     if len(others) != len(train_ids):
         what = f"{len(train_ids)} training rows, {len(others)} pairs of the shuffled decoder"

@@ -1,4 +1,4 @@
-"""What each stage adds: the full recipe beside its base image alone and its guides alone.
+"""What each stage adds: the full recipe alongside its base image alone and its guides alone.
 
 All three are scored on the same images, those that were painted from the guides alone, and against the same
 truths and rivals.
@@ -20,7 +20,7 @@ COLUMNS = ["stage", "metric", "better", "mean", "ci_low", "ci_high", "chance", "
 
 
 def what_stages_add(images: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """One row a metric and stage, for the metrics that all three stages have.
+    """One row per metric and stage, for the metrics that all three stages have.
 
     Args:
         images: scores by image, as `subject_scores.Scores.image_table`.

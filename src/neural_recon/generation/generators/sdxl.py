@@ -47,7 +47,7 @@ class StableDiffusionXL(LatentDiffusion):
             description="The weights with the image encoder: a name in config/weights.yaml, or a folder.",
         )
         adapter_scale: Annotated[float, Field(ge=0)] = Field(
-            1.0, description="Weight of the attention to the picture's embedding, beside that to the text."
+            1.0, description="Weight of the attention to the picture's embedding, alongside that to the text."
         )
 
     settings: Settings
