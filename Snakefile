@@ -54,7 +54,7 @@ if not SHARED:
             [f"{weights.MODELS}/{place}" for place in MISSING],
 
 
-rule_defaults.complete(workflow, PROJECT, untimed=["report"])
+rule_defaults.complete(workflow, PROJECT, untimed=["report"], code=CODE.code)
 
 if MAIN:
     terminal.say_the_end(

@@ -3,6 +3,7 @@
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from helpers.places import ROOT
@@ -87,3 +88,52 @@ def test_loader_of_one_model_brings_no_other():
     # an import inside a function that the script uses
     assert "evaluation/subject_scores.py" in modules("region_decoders")
     assert "evaluation/subject_scores.py" not in modules("voxels")
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """A function that starts anew with a package of three modules; gives the digest, and what was read."""
+    package, script = tmp_path / "package", tmp_path / "script.py"
+    shutil.copytree(PACKAGE / "core", package / "core")
+    script.write_text("from neural_recon.core import tables\n", encoding="utf-8")
+    monkeypatch.setattr(code_digests, "PACKAGE", package)
+    monkeypatch.setattr(code_digests, "TICK", -(10**12))  # all of it is older than that
+    folder = tmp_path / "kept"
+
+    def start(change: Path | None = None):
+        if change:
+            change.write_text(change.read_text(encoding="utf-8") + "NEW = 1\n", encoding="utf-8")
+        asked = []
+        monkeypatch.setattr(code_digests, "code", lambda path: asked.append(path) or "0123456789abcdef")
+        return code_digests.Kept(folder / "code.json").code(script), asked
+
+    return SimpleNamespace(start=start, script=script, package=package, file=folder / "code.json")
+
+
+def test_digests_are_kept_until_something_changes(kept):
+    assert kept.start() == ("0123456789abcdef", [kept.script])
+    assert kept.start() == ("0123456789abcdef", [])
+    assert kept.start(kept.package / "core/errors.py")[1] == [kept.script]
+    assert kept.start(kept.script)[1] == [kept.script]
+    assert kept.start()[1] == []
+
+
+@pytest.mark.parametrize("odd", ["", "{}", "[1]", '{"package": 3}', "state", "\0"])
+def test_an_odd_file_of_kept_digests_is_not_believed(kept, odd):
+    kept.start()
+    whole = kept.file.read_text(encoding="utf-8")
+    kept.file.write_text(
+        whole.replace("0123456789abcdef", "../x") if odd == "state" else odd, encoding="utf-8"
+    )
+    assert kept.start()[1] == [kept.script]
+
+
+def test_digests_are_not_kept_where_they_might_be_stale(kept, monkeypatch):
+    monkeypatch.setattr(code_digests, "TICK", 10**12)
+    kept.start()
+    assert not kept.file.exists()
+
+
+def test_nothing_is_kept_where_nothing_can_be_written(kept):
+    kept.file.parent.write_text("a file")
+    assert kept.start() == ("0123456789abcdef", [kept.script])

@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 from neural_recon.workflow import rule_defaults
 
-rule_defaults.code = lambda script: f"code of {script.name}"
 include: "workflow/rules/some.smk"
-rule_defaults.complete(workflow, Path(workflow.basedir), untimed=["last"])
+rule_defaults.complete(workflow, Path(workflow.basedir), untimed=["last"], code=lambda script: f"code of {script.name}")
 rule here:
     output: "here.txt"
     script: "x.py"

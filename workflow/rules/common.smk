@@ -41,6 +41,8 @@ if MAIN:
 # The folder of this project, which is not that of a workflow that uses it as a module.
 PROJECT = Path(workflow.current_basedir).parents[1]
 
+CODE = code_digests.Kept(Path(".snakemake/neural_recon_code.json"))
+
 # Of a recipe in a comparison (compare.smk) where its features lie; None in any other run.
 SHARED = recipes.Shared(**config.pop("shared")) if "shared" in config else None
 

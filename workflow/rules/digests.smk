@@ -19,7 +19,7 @@ def data_state(*parts):
 
     def state(wildcards):
         return [
-            code_digests.code(DATA_SETS.file(CONFIG.dataset.kind)),
+            CODE.code(DATA_SETS.file(CONFIG.dataset.kind)),
             {part: DATA.decisive(part) for part in parts},
             *map(fingerprints.digest, PLAN.read_for(parts, wildcards)),
         ]

@@ -36,7 +36,7 @@ def space_seed(wildcards):
 def code_of_space(name):
     """The digest of the module of a space's kind, which its script loads by name."""
     kind = CONFIG.spaces[name].kind if name else None
-    return code_digests.code(space.SPACES.file(kind)) if kind else ""
+    return CODE.code(space.SPACES.file(kind)) if kind else ""
 
 
 def feature_files(wildcards, space=None):
@@ -75,7 +75,7 @@ def network_files(names):
 
 UNCONDITIONAL = "<results>/generator/unconditional.h5" if GENERATOR.encoders else []
 # of the kind's module, which scripts load by its name
-GENERATOR_CODE = code_digests.code(GENERATORS.file(CONFIG.generator.kind))
+GENERATOR_CODE = CODE.code(GENERATORS.file(CONFIG.generator.kind))
 
 
 def painted_from(*fits):

@@ -6,14 +6,22 @@ layout. Every rule has it as a parameter, and Snakemake reruns what was made wit
 """
 
 import ast
+import contextlib
 import functools
 import hashlib
+import json
 import re
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from neural_recon.core.files import write_text
+
 PACKAGE = Path(__file__).parents[1]
+TICK = 2_000_000_000  # ns: the coarsest clock of a file system
+_DIGEST = re.compile("[0-9a-f]{16}")
 # Modules that change no result, whatever changes in them, as paths within the package.
 LEFT_OUT = {
     "core/errors": "the words of a mistake",
@@ -44,6 +52,54 @@ class _Read(NamedTuple):
     functions: dict[str, Found]
     everywhere: Found
     names: set[str]
+
+
+class Kept:
+    """Digests that are remembered between starts, so that planning need not parse the package anew.
+
+    They hold while every file of the package and the script are the same by name, size, times and inode; no
+    tool sets the time of an inode's last change. Where nothing can be read or written, each start computes
+    its own, as it does of what changed within a clock's tick of the start.
+
+    Args:
+        file: where they are remembered.
+    """
+
+    def __init__(self, file: Path):
+        self.file = file
+
+    def code(self, script: Path) -> str:
+        """As `code` of this module."""
+        key, changed = _state(script)
+        if key not in self.digests:
+            self.digests[key] = code(script)
+            if max(changed, self._package[1]) < time.time_ns() - TICK:
+                with contextlib.suppress(OSError):
+                    self.file.parent.mkdir(parents=True, exist_ok=True)
+                    write_text(self.file, json.dumps({"package": self._package[0], "digests": self.digests}))
+        return self.digests[key]
+
+    @functools.cached_property
+    def _package(self) -> tuple[str, int]:
+        paths = [path for path in sorted(PACKAGE.rglob("*")) if path.suffix != ".pyc" and path.is_file()]
+        known = [_state(path) for path in paths]
+        text = "\n".join([sys.version, *(line for line, _ in known)])
+        return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest(), max(t for _, t in known)
+
+    @functools.cached_property
+    def digests(self) -> dict[str, str]:
+        """What an earlier start remembered of the package as it is now."""
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
+            kept = json.loads(self.file.read_text(encoding="utf-8"))
+            if kept["package"] == self._package[0] and all(map(_DIGEST.fullmatch, kept["digests"].values())):
+                return dict(kept["digests"])
+        return {}
+
+
+def _state(path: Path) -> tuple[str, int]:
+    """What is known of a file without reading it, and when it last changed, in ns."""
+    found = path.stat()
+    return f"{path} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}", found.st_ctime_ns
 
 
 @functools.cache

@@ -6,14 +6,12 @@ the parameter `code`, a digest that reruns the rule when the code behind its scr
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from neural_recon.workflow.code_digests import code
 
-
-def complete(workflow: Any, project: Path, untimed: Collection[str]) -> None:
+def complete(workflow: Any, project: Path, untimed: Collection[str], code: Callable[[Path], str]) -> None:
     """Give the rules of the project's files what they have alike; what a rule says itself stays.
 
     Args:
@@ -21,6 +19,7 @@ def complete(workflow: Any, project: Path, untimed: Collection[str]) -> None:
         project: the project's folder.
         untimed: rules that get no benchmark; what may come from the cache must not have one. A download gets
             neither benchmark nor code: what is there is never fetched again.
+        code: gives the digest of a script.
     """
     rules, scripts = project / "workflow/rules", project / "workflow/scripts"
     # those of this workflow, not of modules that it uses; of a module by their names in its files

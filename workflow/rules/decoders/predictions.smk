@@ -15,7 +15,7 @@ rule predictions:
         runtime=growing(60),
     params:
         decoder=lookup("decoder", within=config),
-        kind=code_digests.code(DECODERS.file(CONFIG.decoder.kind)),
+        kind=CODE.code(DECODERS.file(CONFIG.decoder.kind)),
         seed=lookup("seed", within=config),
     script:
         "../../scripts/predictions.py"
