@@ -9,7 +9,9 @@ from pathlib import Path
 from neural_recon.workflow import rule_defaults
 
 include: "workflow/rules/some.smk"
-rule_defaults.complete(workflow, Path(workflow.basedir), untimed=["last"], code=lambda script: f"code of {script.name}")
+def code(script):
+    return f"code of {script.name}"
+rule_defaults.complete(workflow, Path(workflow.basedir), ["last"], code)
 rule here:
     output: "here.txt"
     script: "x.py"
