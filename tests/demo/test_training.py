@@ -202,6 +202,14 @@ def test_generator_loads_again_and_paints(trained, data):
     assert torch.isfinite(painted).all()
 
 
+def test_models_are_derived_from_what_was_trained(trained, data):
+    work, out = trained
+    training.train("derived", *data, work, out, CPU)
+    for part in ("stable_diffusion/unet", "stable_diffusion/vae", "kandinsky/unet", "kandinsky/movq"):
+        tensors = load_file(out / part / "diffusion_pytorch_model.safetensors")
+        assert all(tensor.isfinite().all() for tensor in tensors.values())
+
+
 def test_latents_are_scaled_to_unit_spread(trained, data):
     _, out = trained
     vae = AutoencoderKL.from_pretrained(out / "versatile/vae")
