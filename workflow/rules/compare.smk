@@ -16,15 +16,6 @@ for recipe in recipes.modules(RECIPES):
     use rule * from module_name as module_name*
 
 
-def compared(path):
-    """A result of every subject and recipe, recipe by recipe, as an input."""
-    return [
-        f"{recipe.config.results}/{path}".replace("{subject}", subject)
-        for recipe in RECIPES
-        for subject in CONFIG.subjects
-    ]
-
-
 rule recipes:
     input:
         data=data_files("pictures"),
@@ -51,12 +42,6 @@ rule recipes:
         subjects=list(CONFIG.subjects),
     script:
         "../scripts/recipes.py"
-
-
-def compare_page(wildcards):
-    """The page on all recipes, if the configuration names any."""
-    recipes.check(RECIPES)
-    return "<results>/compare/recipes.html"
 
 
 rule compare:

@@ -120,3 +120,18 @@ def report_files(wildcards):
     return {
         name: [f"<results>/{path}" for path in paths] for name, paths in files.items()
     }
+
+
+def compared(path):
+    """A result of every subject and recipe, recipe by recipe, as an input."""
+    return [
+        f"{recipe.config.results}/{path}".replace("{subject}", subject)
+        for recipe in RECIPES
+        for subject in CONFIG.subjects
+    ]
+
+
+def compare_page(wildcards):
+    """The page on all recipes, if the configuration names any."""
+    recipes.check(RECIPES)
+    return "<results>/compare/recipes.html"
