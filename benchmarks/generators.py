@@ -22,7 +22,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ import steps
 import table
 
 if TYPE_CHECKING:
-    import torch
+    from helpers.published_generators import Layout
 
 # where the layouts of the published models are written down
 sys.path.insert(0, str(table.ROOT / "tests"))
@@ -51,8 +51,12 @@ LOADED = (
 VARIANTS = ("pipeline", "fast", "low")
 BASE, LOW = 64, 2  # the side of base images; the most pictures in memory mode low
 
+Paint = Callable[[np.ndarray, Mapping[str, np.ndarray]], np.ndarray]
 
-def random_generator(kind: str, folder: Path, memory: str, arguments: argparse.Namespace) -> Any:
+
+def random_generator(
+    layout: "Layout", kind: str, folder: Path, memory: str, asked: argparse.Namespace
+) -> Any:
     """A generator whose parts have random weights."""
     import yaml
     from helpers import published_generators
@@ -60,107 +64,108 @@ def random_generator(kind: str, folder: Path, memory: str, arguments: argparse.N
 
     from neural_recon.generation.generator import GENERATORS
 
-    layout = published_generators.LAYOUTS[kind](arguments.small)
     base: Any = GENERATORS.load(kind)
 
     class Random(base):
-        adapter = (layout.unguided.get("image", (0,))[-1], False)
+        adapter = (layout.unguided.get("image", (0,))[-1], False)  # of kinds that have one
 
         def load(self, home, dtype):
             import torch
 
             # made where it is fast, also if it then goes elsewhere
-            where = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-            precision = {self.network: dtype, "decoder": dtype}  # of Stable Cascade both stages
+            where = "cuda" if torch.cuda.is_available() else "cpu"
+            half = {self.network: dtype, "decoder": dtype}  # the second is Stable Cascade's stage B
+            made = {part: build(layout, part, where, half.get(part, torch.float32)) for part in layout.parts}
             return {
-                part: build(layout, part, where, precision.get(part, torch.float32)).to(
-                    home, memory_format=torch.channels_last
-                )
-                for part in layout.parts
+                part: module.to(home).to(memory_format=torch.channels_last) for part, module in made.items()
             }
 
         def unguided(self):
-            rng = np.random.default_rng(1)
-            return {
-                role: rng.normal(scale=0.5, size=shape).astype(np.float32)
-                for role, shape in layout.unguided.items()
-            }
+            return drawn(layout.unguided, seed=1)
 
     recipe = yaml.safe_load((table.ROOT / f"config/recipes/{layout.recipe}.yaml").read_text(encoding="utf-8"))
-    how = {**recipe["generator"], **layout.settings, "memory": memory, "batch": arguments.batch}
+    how = {**recipe["generator"], **layout.settings, "memory": memory, "batch": asked.batch}
     how["weights"] = str(published_generators.write_configurations(folder, layout))
-    if arguments.steps:
-        how["steps"] = arguments.steps
+    if asked.steps:
+        how["steps"] = asked.steps
         if "stage_b_steps" in how:
-            how["stage_b_steps"] = (arguments.steps + 1) // 2
-    generator = Random(Random.Settings(**how))
-    generator.tokens = {role: layout.tokens.get(role, layout.unguided[role][1]) for role in generator.settings.guides}
-    return generator
+            how["stage_b_steps"] = (asked.steps + 1) // 2
+    return Random(Random.Settings(**how))
 
 
-def inputs(generator: Any, n: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Base images of n pictures, and their guides (n, tokens * width) by role."""
-    rng, none = np.random.default_rng(0), generator.unguided()
-    base = rng.integers(0, 256, (n, BASE, BASE, 3), np.uint8)
-    sizes = {role: tokens * none[role].shape[-1] for role, tokens in generator.tokens.items()}
-    return base, {role: rng.normal(scale=0.5, size=(n, size)).astype(np.float32) for role, size in sizes.items()}
+def drawn(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {role: rng.normal(scale=0.5, size=shape).astype(np.float32) for role, shape in shapes.items()}
 
 
-def painted_by(kind: str, variant: str, generator: Any) -> tuple[Callable[..., np.ndarray], int]:
+def inputs(generator: Any, layout: "Layout", n: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Base images of n pictures, and their guides (n, tokens, width) by role."""
+    shapes = {role: layout.unguided[role] for role in generator.settings.guides}
+    base = np.random.default_rng(0).integers(0, 256, (n, BASE, BASE, 3), np.uint8)
+    return base, drawn(
+        {role: (n, layout.tokens.get(role, k), w) for role, (_, k, w) in shapes.items()}, seed=2
+    )
+
+
+def painted_by_pipeline(generator: Any, layout: "Layout", kind: str) -> tuple[Paint, int]:
     """What paints pictures of base images and guides, and how many at once."""
     import torch
+    from helpers.published_generators import build
 
     from neural_recon.models.model_parts import where_to_compute
 
-    how = generator.settings
-    if variant != "pipeline":
-        _ = generator.parts
-        return (
-            lambda base, guides: generator.paint(base, guides, np.arange(len(base)), 0),
-            how.batch if variant == "fast" else 1,
-        )
     where, dtype = where_to_compute(None, "auto", generator.half)
-    parts = generator.load(where, dtype)
-    for part in parts:
-        half = torch.float32 if part == "effnet" else dtype  # which is none of the pipeline's
-        parts[part] = parts[part].to(half).to(memory_format=torch.contiguous_format)
-    paint, at_once = pipelines.PIPELINES[kind](generator, parts), how.batch
-    if kind in pipelines.ONE_BY_ONE:
-        at_once = 1
-    none = {role: torch.from_numpy(rows).to(where, dtype) for role, rows in generator.unguided().items()}
+    half = {"effnet": torch.float32}  # which is no part of the pipeline
+    parts = {part: build(layout, part, where, half.get(part, dtype)) for part in layout.parts}
+    paint = pipelines.PIPELINES[kind](generator, parts)
+    at_once = 1 if kind in pipelines.ONE_BY_ONE else generator.settings.batch
+    none = generator.unguided()
 
-    def in_batches(base: np.ndarray, guides: dict[str, np.ndarray]) -> np.ndarray:
+    def there(rows: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(rows).to(where, dtype)
+
+    def in_batches(base: np.ndarray, guides: Mapping[str, np.ndarray]) -> np.ndarray:
         pictures = []
         for start in range(0, len(base), at_once):
             part = slice(start, start + at_once)
-            count = len(base[part])
-            given = {
-                role: torch.from_numpy(rows[part]).view(count, generator.tokens[role], -1).to(where, dtype)
-                for role, rows in guides.items()
-            }
-            empty = {
-                role: rows.expand(count, *rows.shape[1:]) for role, rows in none.items()
-            }
             images = (generator.enlarged(base[part]) / 2 + 0.5).to(where, dtype)
+            empty = {role: there(rows.repeat(len(images), axis=0)) for role, rows in none.items()}
+            given = {role: there(rows[part]) for role, rows in guides.items()}
             pictures.append(paint(images, given, empty).float().cpu().numpy())
         return np.concatenate(pictures)
 
     return in_batches, at_once
 
 
+def painted_by(generator: Any) -> tuple[Paint, int]:
+    """The same of the generator itself."""
+    _ = generator.parts  # loaded now
+    how = generator.settings
+
+    def paint(base: np.ndarray, guides: Mapping[str, np.ndarray]) -> np.ndarray:
+        flat = {role: rows.reshape(len(rows), -1) for role, rows in guides.items()}
+        return generator.paint(base, flat, np.arange(len(base)), 0)
+
+    return paint, 1 if how.memory == "low" else how.batch
+
+
 def timed(kind: str, variant: str, arguments: argparse.Namespace) -> tuple[float, float]:
     """Seconds per image, and the peak of memory in GB (a GPU's where there is one)."""
     import torch
+    from helpers.published_generators import LAYOUTS
 
     gpu = torch.cuda.is_available()
     n = min(arguments.images, LOW) if variant == "low" else arguments.images
+    layout = LAYOUTS[kind](arguments.small)
     with tempfile.TemporaryDirectory() as folder:
         memory = "low" if variant == "low" else "fast"
-        generator = random_generator(kind, Path(folder), memory, arguments)
-        paint, at_once = painted_by(kind, variant, generator)
-        base, guides = inputs(generator, n)
-        if gpu:  # libraries choose and load their kernels in the first pass
-            paint(base[:at_once], {role: rows[:at_once] for role, rows in guides.items()})
+        generator = random_generator(layout, kind, Path(folder), memory, arguments)
+        pipeline = variant == "pipeline"
+        paint, at_once = painted_by_pipeline(generator, layout, kind) if pipeline else painted_by(generator)
+        base, guides = inputs(generator, layout, n)
+        # libraries choose and load their kernels in the first pass
+        paint(base[:at_once], {role: rows[:at_once] for role, rows in guides.items()})
+        if gpu:
             torch.cuda.synchronize()
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()

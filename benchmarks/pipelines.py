@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import torch
 
 Guides = Mapping[str, "torch.Tensor"]
-# Base images (n, 3, S, S) in [0, 1], guides (n, tokens, width) by role, and the same where nothing guides, all
-# on the device and in the parts' precision, to pictures (n, 3, S, S).
+# Base images (n, 3, S, S) in [0, 1], guides (n, tokens, width) by role, and the same where nothing guides, to
+# pictures (n, 3, S, S); all on the device, and in the precision of the parts.
 Paint = Callable[["torch.Tensor", Guides, Guides], "torch.Tensor"]
 
 
@@ -25,12 +25,14 @@ def stable_diffusion(generator: Any, parts: Mapping[str, Any]) -> Paint:
         requires_safety_checker=False,
         **parts,
     )
-    return lambda pictures, guides, none: _quiet(pipe)(
-        image=pictures,
-        prompt_embeds=guides["text"],
-        negative_prompt_embeds=none["text"],
-        **_from_base(generator),
-    ).images
+    return lambda pictures, guides, none: (
+        _quiet(pipe)(
+            image=pictures,
+            prompt_embeds=guides["text"],
+            negative_prompt_embeds=none["text"],
+            **_from_base(generator),
+        ).images
+    )
 
 
 def sdxl(generator: Any, parts: Mapping[str, Any]) -> Paint:
@@ -65,14 +67,16 @@ def kandinsky(generator: Any, parts: Mapping[str, Any]) -> Paint:
 
     pipe: Any = KandinskyV22Img2ImgPipeline(scheduler=generator.scheduler(), **parts)
     side = generator.side()
-    return lambda pictures, guides, none: _quiet(pipe)(
-        image=pictures,
-        image_embeds=guides["image"][:, 0],
-        negative_image_embeds=none["image"][:, 0],
-        height=side,
-        width=side,
-        **_from_base(generator),
-    ).images
+    return lambda pictures, guides, none: (
+        _quiet(pipe)(
+            image=pictures,
+            image_embeds=guides["image"][:, 0],
+            negative_image_embeds=none["image"][:, 0],
+            height=side,
+            width=side,
+            **_from_base(generator),
+        ).images
+    )
 
 
 def pixart(generator: Any, parts: Mapping[str, Any]) -> Paint:
@@ -121,8 +125,7 @@ def stable_cascade(generator: Any, parts: Mapping[str, Any]) -> Paint:
 
     from neural_recon.models import denoising
 
-    how, shape = generator.settings, generator.latent_shape()
-    schedule: Any = generator.scheduler()
+    how, schedule = generator.settings, generator.scheduler()
     first, steps = denoising.timesteps(schedule, how.strength, how.steps)
     effnet, prior = parts["effnet"], parts["prior"]
     # asked for its dtype, even where all embeddings are given
@@ -153,7 +156,7 @@ def stable_cascade(generator: Any, parts: Mapping[str, Any]) -> Paint:
         found = _quiet(first_pipe)(
             **texts,
             image_embeds=(1 - share) * guides["image"],
-            latents=start.view(1, *shape),
+            latents=start,
             height=how.size,
             width=how.size,
             num_inference_steps=len(steps),

@@ -1,4 +1,4 @@
-"""The parts that generators paint with, as the published models are configured or small, with random weights."""
+"""What generators paint with, configured as the published models are, or small; weights are random."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -104,7 +104,9 @@ def sdxl(small: bool) -> Layout:
         "unet": (lambda **c: _with_adapter(UNet2DConditionModel(**c), embedding), unet),
         "vae": _autoencoder(small, sample_size=1024, scaling_factor=0.13025),
     }
-    return Layout("sdxl", parts, {"image": (1, 1, embedding), "text": (1, TOKENS, text), "pooled": (1, pooled)})
+    return Layout(
+        "sdxl", parts, {"image": (1, 1, embedding), "text": (1, TOKENS, text), "pooled": (1, pooled)}
+    )
 
 
 def _with_adapter(unet: UNet2DConditionModel, width: int, tokens: int = 4) -> UNet2DConditionModel:
