@@ -154,6 +154,10 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "python benchmarks/report.py": NotRun(BENCHMARK),
     "python benchmarks/diffusion.py --small --images 4 --batch 4 --steps 50": NotRun(BENCHMARK),
     "python benchmarks/diffusion.py": NotRun(BENCHMARK),
+    "OMP_NUM_THREADS=1 python benchmarks/generators.py --small --images 4 --batch 4 --steps 20": NotRun(
+        BENCHMARK
+    ),
+    "python benchmarks/generators.py": NotRun(BENCHMARK),
     "python benchmarks/vdvae.py": NotRun(BENCHMARK),
     "OMP_NUM_THREADS=2 python benchmarks/vdvae.py --turns 2": NotRun(BENCHMARK),
 }

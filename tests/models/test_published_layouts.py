@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from helpers import published_layouts
+from helpers import published_generators, published_layouts
 
 from neural_recon import generation
 from neural_recon.core.errors import InputError
@@ -13,6 +13,8 @@ from neural_recon.models.vdvae import VDVAE
 from neural_recon.models.versatile import DualGuidedPipeline
 
 FORMS = [{"half": half, "safetensors": tensors} for half in (False, True) for tensors in (False, True)]
+# 70 pairs of keys and values for the picture, and its embedding of 1,280 made into four tokens of 2,048
+SDXL_ADAPTER = 340_787_200 + 4 * 2048 * (1280 + 1) + 2 * 2048
 PAINTING = {"strength": 0.75, "mixing": 0.4, "guidance_scale": 2.0, "steps": 4, "batch": 2}
 
 
@@ -55,6 +57,34 @@ def test_from_weights_to_pictures(folder, rng):
     pictures = painter(folder).paint(base, guides, np.array([3, 4]), seed=0)
     assert pictures.shape == (2, 64, 64, 3)
     assert pictures.std() > 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "gibibytes"),
+    [
+        ("stable_diffusion", {"unet": 859_520_964, "vae": 83_653_863}, 1.8),
+        ("sdxl", {"unet": 2_567_463_684 + SDXL_ADAPTER, "vae": 83_653_863}, 5.6),
+        ("kandinsky", {"unet": 1_253_057_288, "movq": 67_832_495}, 2.5),
+        ("pixart", {"transformer": 610_856_096, "vae": 83_653_863}, 1.3),
+        (
+            "stable_cascade",
+            {
+                "prior": 3_589_103_632,
+                "decoder": 1_562_941_136,
+                "vqgan": 18_406_894,
+                "effnet": 20_197_968,
+            },
+            9.7,
+        ),
+    ],
+)
+def test_generators_have_the_published_sizes(kind, parameters, gibibytes):
+    """So that what is measured at true size (benchmarks/generators.py) is the published model."""
+    layout = published_generators.LAYOUTS[kind](small=False)
+    built = {part: published_generators.build(layout, part, "meta") for part in layout.parts}
+    found = {part: sum(one.numel() for one in module.parameters()) for part, module in built.items()}
+    assert found == parameters
+    assert round(2 * sum(found.values()) / 2**30, 1) == gibibytes
 
 
 def test_of_the_text_unet_only_attention_is_read(folder):
