@@ -15,6 +15,8 @@ from neural_recon.demo import design, tree
 TRAIN, TEST = 24, 8
 VDVAE = "models/imagenet64-iter-1600000-model-ema.th"
 DEMO = Demo(subjects=["subj01"], sessions=1, shared_images=50, own_images=200, rendered_shared=50)
+# what a run ends with that paints and scores, and nothing more
+SCORES = "results/scores/subj01/summary.tsv"
 CONFIG = {
     "recipe": "brain_diffuser_small",
     "dataset": {"kind": "nsd", "root": "nsd", "preparation": "betas_fithrf"},

@@ -97,12 +97,12 @@ def test_it_paints_and_is_scored(tmp_path_factory, recipe, write):
         "recipe": recipe,
         "spaces": {
             "vdvae": tiny_run.CONFIG["spaces"]["vdvae"],
-            "image": {"weights": "models/encoder"},
+            "image": {"weights": "models/encoder", "image_encoder": "image_encoder"},
         },
         "decoder": {"alpha": {"vdvae": 1000, "image": 1000}},
         "generator": {**write(folder / "models"), "steps": 2, "chunk": 4},
     }
-    done = snakemake(folder, config=config)
+    done = snakemake(folder, tiny_run.SCORES, config=config)
     assert done.returncode == 0, done.stdout + done.stderr
     results = folder / "results"
     painted = hdf5.read_hdf5(results / "reconstructions/subj01/decoded.h5")["images"]
@@ -117,4 +117,4 @@ def test_it_paints_and_is_scored(tmp_path_factory, recipe, write):
     summary = pd.read_csv(results / "scores/subj01/summary.tsv", sep="\t")
     final = summary[summary["picture"] == "final"]
     assert {"decoded", "true_features", "shuffled", "swapped", "guides_only"} <= set(final["variant"])
-    assert stale(folder, config) == {}
+    assert stale(folder, config, "--", tiny_run.SCORES) == {}
