@@ -21,7 +21,7 @@ def stable_diffusion(generator: Any, parts: Mapping[str, Any]) -> Paint:
 
     pipe: Any = StableDiffusionImg2ImgPipeline(
         scheduler=generator.scheduler(),
-        **dict.fromkeys(("text_encoder", "tokenizer", "safety_checker", "feature_extractor")),  # type: ignore[arg-type]
+        **dict.fromkeys(("text_encoder", "tokenizer", "safety_checker", "feature_extractor")),
         requires_safety_checker=False,
         **parts,
     )
@@ -41,7 +41,7 @@ def sdxl(generator: Any, parts: Mapping[str, Any]) -> Paint:
 
     pipe: Any = StableDiffusionXLImg2ImgPipeline(
         scheduler=generator.scheduler(),
-        **dict.fromkeys(("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")),  # type: ignore[arg-type]
+        **dict.fromkeys(("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")),
         add_watermarker=False,
         **parts,
     )
@@ -86,7 +86,7 @@ def pixart(generator: Any, parts: Mapping[str, Any]) -> Paint:
     from neural_recon.models import denoising
 
     how, scheduler = generator.settings, generator.scheduler()
-    pipe: Any = PixArtSigmaPipeline(tokenizer=None, text_encoder=None, scheduler=scheduler, **parts)  # type: ignore[arg-type]
+    pipe: Any = PixArtSigmaPipeline(tokenizer=None, text_encoder=None, scheduler=scheduler, **parts)
 
     def paint(pictures: "torch.Tensor", guides: Guides, none: Guides) -> "torch.Tensor":
         import torch
@@ -130,12 +130,12 @@ def stable_cascade(generator: Any, parts: Mapping[str, Any]) -> Paint:
     effnet, prior = parts["effnet"], parts["prior"]
     # asked for its dtype, even where all embeddings are given
     text_encoder: Any = SimpleNamespace(dtype=prior.dtype, device=prior.device)
-    first_pipe: Any = StableCascadePriorPipeline(None, None, prior, DDPMWuerstchenScheduler())  # type: ignore[arg-type]
+    first_pipe: Any = StableCascadePriorPipeline(None, None, prior, DDPMWuerstchenScheduler())
     first_pipe.text_encoder = text_encoder
     second_pipe: Any = StableCascadeDecoderPipeline(
         parts["decoder"],
-        None,  # type: ignore[arg-type]
-        None,  # type: ignore[arg-type]
+        None,
+        None,
         DDPMWuerstchenScheduler(),
         parts["vqgan"],
     )
