@@ -105,6 +105,8 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "--config recipes='[brain_diffuser, base_only, guides_only]' -n": Here(says="base_only__reconstruct"),
     "snakemake --configfile config/nsd.yaml --cores 8 compare "
     "--config recipes='[brain_diffuser, base_only, guides_only]'": DRY,
+    "snakemake --cores 2 compare "
+    "--config recipes='[brain_diffuser_small, stable_diffusion_small, kandinsky_small]'": DRY,
     "snakemake --configfile config/nsd.yaml --config recipe=mine -n": NotRun(
         "names a recipe that the reader adds; guides_only is one that is there"
     ),

@@ -15,8 +15,10 @@ from helpers.s3 import serving
 from typer.testing import CliRunner
 
 from neural_recon.cli import command_line
+from neural_recon.config.configuration import read_config
 from neural_recon.datasets.nsd.nsd_tree import Tree
 from neural_recon.demo import design
+from neural_recon.models import weights
 from neural_recon.workflow import doctor
 
 REAL = {
@@ -309,6 +311,26 @@ def test_gpu(monkeypatch, card):
         assert state == "note"
         assert "CPU in float32" in text
         assert "there is a card (nvidia-smi), but torch" in text
+
+
+@pytest.mark.parametrize(
+    ("card", "sizes", "state", "said"),
+    [
+        (4e9, [5e9, 1e9], "note", "run on a larger one, or on the CPU"),
+        (4e9, [3e9, 2e9], "note", "set generator.memory to low"),
+        (8e9, [3e9, 2e9], "ok", "weights of 5.0 GB in files, the largest part 3.0 GB"),
+        (None, [3e9, 2e9], "ok", "the largest part 3.0 GB"),
+        (8e9, [1e6], None, ""),
+    ],
+)
+def test_weights_against_the_memory_of_the_gpu(monkeypatch, card, sizes, state, said):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: card is not None)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=card))
+    monkeypatch.setattr(doctor.memory_estimate, "part_sizes", lambda *_: sizes)
+    config = read_config(ROOT / "config/demo.yaml", ROOT)
+    found = list(doctor.check_generator_memory(config, weights.read_table(ROOT / weights.TABLE)))
+    assert [one.state for one in found] == ([state] if state else [])
+    assert all(said in one.text for one in found)
 
 
 def test_command_in_a_project():
