@@ -1,5 +1,6 @@
 """The demo's models that are computed from its Versatile Diffusion do nearly what its flows do."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -88,3 +89,11 @@ def test_its_autoencoder_gives_the_mean_scaled(drawn):
         atol=5e-3,
         rtol=0,
     )
+
+
+def test_captions_are_in_the_words_that_the_shipped_clip_was_trained_on():
+    """Another wording would be other features, and other figures than README's."""
+    known = json.loads((MODELS / "versatile/tokenizer/vocab.json").read_text(encoding="utf-8"))
+    drawn = [scenes.sample(STREAM, index) for index in range(100)]
+    words = {word for scene in drawn for text in captions.captions(scene, STREAM) for word in text.split()}
+    assert {word.strip(".,").lower() for word in words} <= {word.removesuffix("</w>") for word in known}

@@ -67,6 +67,6 @@ def captions(scene: Scene, seed: int) -> list[str]:
             f"There is {main[1]} next to {other[1]} {places[1]}.",
             f"{main[2]} with {other[2]} to its {side}, {places[2]}.",
             f"A picture of {main[3]} {places[3]}.",
-            f"{other[4]} alongside {main[4]} {places[4]}.",
+            f"{other[4]} beside {main[4]} {places[4]}.",
         ]
     return [text[0].upper() + text[1:] for text in texts]
