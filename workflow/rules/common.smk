@@ -30,6 +30,7 @@ from neural_recon.workflow.painting import Painting
 from neural_recon.workflow.plan import Plan
 
 snakemake_internals.quote_interpreter()
+snakemake_internals.keep_records_of_failed_jobs()
 MAIN = workflow.is_main_process and workflow.modifier.is_main_snakefile()
 if MAIN:
     terminal.shorten(workflow)

@@ -8,6 +8,8 @@ import sys
 from typing import Any
 
 from snakemake.io import _IOFile
+from snakemake.jobs import Job
+from snakemake.persistence import PersistenceBase
 
 from neural_recon.workflow import fingerprints
 
@@ -21,6 +23,33 @@ def quote_interpreter() -> None:
     """
     if not sys.executable.startswith("'"):
         sys.executable = shlex.quote(sys.executable)
+
+
+def keep_records_of_failed_jobs() -> None:
+    """Have a job that fails leave the record of the last one that did not.
+
+    Snakemake records a failed job, too, with its parameters and the checksums of its inputs, and then removes
+    its output. Where what was made from an earlier output is still there, the next run finds that job as it
+    was recorded, needs no output of it, and takes results for current that are not. With the old record it
+    sees what has changed since.
+    """
+    if hasattr(Job, "whole_postprocess"):  # a workflow may be read more than once in a process
+        return
+    Job.whole_postprocess, Job.postprocess = Job.postprocess, _postprocess
+    PersistenceBase.record, PersistenceBase.finished = PersistenceBase.finished, _finished
+
+
+async def _postprocess(job: Any, *arguments: Any, error: bool = False, **options: Any) -> None:
+    job.failed = error
+    await job.whole_postprocess(*arguments, error=error, **options)
+
+
+async def _finished(persistence: Any, job: Any) -> None:
+    if not getattr(job, "failed", False):
+        await persistence.record(job)
+        return
+    for file in job.output:
+        persistence._unmark_incomplete(persistence._get_key(file))
 
 
 def without_timers(scheduler: Any) -> None:
