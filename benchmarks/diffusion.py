@@ -106,7 +106,7 @@ def published(small: bool, schedule_steps: int) -> Paint:
 
     from neural_recon.generation.sampling import enlarge
     from neural_recon.models.clip import ClipContexts
-    from neural_recon.models.versatile import PUBLISHED_SCHEDULE
+    from neural_recon.models.denoising import STABLE_DIFFUSION
 
     where, dtype = device(), half()
     unet, vae = build("image_unet", small, where).to(dtype), build("vae", small, where).to(dtype)
@@ -115,7 +115,7 @@ def published(small: bool, schedule_steps: int) -> Paint:
             module.set_processor(AttnProcessor() if name.endswith(".attn1") else PlainAttention(name))
     image_encoder, text_encoder = (build(part, small, where) for part in ("image_encoder", "text_encoder"))
     clip = ClipContexts(image_encoder.to(dtype), text_encoder.to(dtype), None)
-    schedule = DDIMScheduler(**PUBLISHED_SCHEDULE)
+    schedule = DDIMScheduler(**STABLE_DIFFUSION)
     schedule.set_timesteps(schedule_steps)
     rising, run = schedule.timesteps.flip(0), int(STRENGTH * schedule_steps)
     start, timesteps = rising[run : run + 1], rising[:run].flip(0).tolist()
@@ -156,7 +156,8 @@ def ours(small: bool, schedule_steps: int, memory: str, batch: int, compiled: bo
     from helpers.published_layouts import configurations
 
     from neural_recon.generation.generators.versatile_diffusion import VersatileDiffusion
-    from neural_recon.models.versatile import PUBLISHED_SCHEDULE, DualGuidedPipeline
+    from neural_recon.models.denoising import STABLE_DIFFUSION
+    from neural_recon.models.versatile import DualGuidedPipeline
 
     class Random(VersatileDiffusion):
         def config(self, part):
@@ -166,7 +167,7 @@ def ours(small: bool, schedule_steps: int, memory: str, batch: int, compiled: bo
     unet, vae = build("image_unet", small, home).to(half()), build("vae", small, home)
     for model in (unet, vae):
         model.to(memory_format=torch.channels_last)
-    pipe = DualGuidedPipeline(unet, vae, DDIMScheduler(**PUBLISHED_SCHEDULE), device(), memory)
+    pipe = DualGuidedPipeline(unet, vae, DDIMScheduler(**STABLE_DIFFUSION), device(), memory)
     if compiled:
         pipe.unet.compile()
     how = {
@@ -174,7 +175,7 @@ def ours(small: bool, schedule_steps: int, memory: str, batch: int, compiled: bo
         **{"strength": STRENGTH, "mixing": MIXING, "guidance_scale": GUIDANCE},
     }
     generator: Any = Random(Random.Settings(kind="versatile_diffusion", **how))
-    generator._pipeline, generator.parts = pipe, pipe.parts
+    generator.pipeline, generator.parts = pipe, pipe.parts
 
     def paint(base, vision, text, unconditional):
         generator.unguided = lambda: dict(zip(("vision", "text"), unconditional, strict=True))

@@ -18,7 +18,7 @@ from helpers.places import ROOT
 from typer.testing import CliRunner
 
 from neural_recon.cli import command_line, demo_run
-from neural_recon.config import configuration
+from neural_recon.config import configuration, recipe_files
 from neural_recon.core.errors import LONGEST
 from neural_recon.workflow import doctor
 
@@ -314,7 +314,7 @@ def test_value_of_the_recipe_set_otherwise(written):
     text = written.read_text(encoding="utf-8")
     text = text.replace("# generator:", "generator:").replace("#   strength: 0.75", "  strength: 0.5")
     changed = configuration.resolve(yaml.safe_load(text), ROOT)["generator"]
-    recipe = configuration.read_recipe("brain_diffuser", ROOT)["generator"]
+    recipe = recipe_files.read_recipe("brain_diffuser", ROOT)["generator"]
     assert changed["strength"] == 0.5
     assert {**changed, **recipe, "strength": 0.5} == changed
 

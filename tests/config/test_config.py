@@ -7,7 +7,7 @@ import pytest
 import yaml
 from helpers.places import ROOT
 
-from neural_recon.config import configuration, reference
+from neural_recon.config import configuration, recipe_files, reference
 from neural_recon.core.errors import InputError
 from neural_recon.datasets.kinds import nsd
 
@@ -28,7 +28,7 @@ def test_shipped_configurations_are_valid(name):
 def test_configuration_wins_over_recipe(raw):
     raw["generator"] = {"strength": 0.5}
     resolved = configuration.resolve(raw, ROOT)
-    recipe = configuration.read_recipe("brain_diffuser_small", ROOT)
+    recipe = recipe_files.read_recipe("brain_diffuser_small", ROOT)
     assert resolved["generator"]["strength"] == 0.5
     assert resolved["generator"]["guidance_scale"] == recipe["generator"]["guidance_scale"]
 
@@ -159,7 +159,7 @@ def test_recipe_with_other_sections(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("split: {}\n", encoding="utf-8")
     with pytest.raises(InputError, match="expected the sections spaces, decoder, generator, found split"):
-        configuration.read_recipe(str(path), Path())
+        recipe_files.read_recipe(str(path), Path())
 
 
 def test_the_figures_score_is_one_that_is_measured(raw):

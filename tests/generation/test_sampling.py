@@ -13,8 +13,9 @@ from neural_recon.core import random_streams
 from neural_recon.core.errors import InputError
 from neural_recon.generation.generators.versatile_diffusion import VersatileDiffusion
 from neural_recon.generation.sampling import enlarge
+from neural_recon.models.denoising import STABLE_DIFFUSION
 from neural_recon.models.dual_unet import DualUNet
-from neural_recon.models.versatile import PUBLISHED_SCHEDULE, DualGuidedPipeline
+from neural_recon.models.versatile import DualGuidedPipeline
 
 SETTINGS = {"strength": 0.75, "mixing": 0.4, "guidance_scale": 3.0, "steps": 4}
 IDS = np.array([31, 7, 72999, 400, 5])
@@ -63,7 +64,7 @@ def random_pipeline() -> DualGuidedPipeline:
         mid_block_add_attention=False,
         scaling_factor=0.5,
     )
-    return DualGuidedPipeline(unet.eval(), vae.eval(), DDIMScheduler(**PUBLISHED_SCHEDULE))
+    return DualGuidedPipeline(unet.eval(), vae.eval(), DDIMScheduler(**STABLE_DIFFUSION))
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,7 @@ def generator(pipeline, inputs, **settings):
     """The generator that paints with this pipeline."""
     named = {"kind": "versatile_diffusion", "weights": "-", "base": "b", "vision": "v", "text": "t"}
     found = Small(Small.Settings(**{**named, **SETTINGS, "batch": 10, **settings}))
-    found._pipeline, found.parts = pipeline, pipeline.parts
+    found.pipeline, found.parts = pipeline, pipeline.parts
     found.none = dict(zip(("vision", "text"), inputs["unconditional"], strict=True))
     return found
 

@@ -265,18 +265,10 @@ def plain(painted):
     return painted()
 
 
-def test_neither_batch_nor_order_nor_memory_changes_a_picture(painted, plain):
-    expected = plain
+def test_neither_batch_nor_order_nor_memory_changes_a_picture(painted):
+    expected = runs.assert_alone_as_in_company(painted)
     assert expected.shape == (3, 128, 128, 3)
     assert (expected[0] != expected[2]).mean() > 0.5  # each has noise of its own
-    for found, wanted in (
-        (painted(batch=1), expected),
-        (painted(batch=2), expected),
-        (painted(memory="low"), expected),
-        (painted(order=[2, 0, 1]), expected[[2, 0, 1]]),
-        (painted(order=[1]), expected[[1]]),
-    ):
-        assert np.abs(found.astype(int) - wanted).max() <= 1
 
 
 def test_without_a_base_image_all_steps_run_from_noise(painted, plain):

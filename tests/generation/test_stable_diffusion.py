@@ -111,15 +111,7 @@ def painted(plain):
 
 
 def test_neither_batch_nor_order_nor_memory_changes_a_picture(painted):
-    expected = painted()
-    for found, wanted in (
-        (painted(batch=1), expected),
-        (painted(batch=2), expected),
-        (painted(memory="low"), expected),
-        (painted(order=[2, 0, 1]), expected[[2, 0, 1]]),
-        (painted(order=[1]), expected[[1]]),
-    ):
-        assert np.abs(found.astype(int) - wanted).max() <= 1
+    runs.assert_alone_as_in_company(painted)
 
 
 def test_noise_is_each_images_own_or_shared(painted):

@@ -5,7 +5,7 @@ Weights are made from the names of parameters, as the reference's README says.
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -135,3 +135,21 @@ def stages(
 def assert_close(found: np.ndarray, expected: np.ndarray, tolerance: float = 1e-4) -> None:
     """Equal to a share of the largest value."""
     np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+
+
+def assert_alone_as_in_company(paint: Callable[..., np.ndarray]) -> np.ndarray:
+    """Neither batch nor order nor memory mode changes a picture of three by more than one level.
+
+    Args:
+        paint: gives three pictures in the order asked for, with settings of the generator.
+    """
+    expected = paint()
+    for found, wanted in (
+        (paint(batch=1), expected),
+        (paint(batch=2), expected),
+        (paint(memory="low"), expected),
+        (paint(order=[2, 0, 1]), expected[[2, 0, 1]]),
+        (paint(order=[1]), expected[[1]]),
+    ):
+        assert np.abs(found.astype(int) - wanted).max() <= 1
+    return expected

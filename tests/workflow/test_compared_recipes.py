@@ -8,7 +8,8 @@ import yaml
 from helpers.places import ROOT
 from helpers.workflow import SMALL
 
-from neural_recon.config.configuration import Config, merge, read_recipe, resolve
+from neural_recon.config.configuration import Config, merge, resolve
+from neural_recon.config.recipe_files import read_recipe
 from neural_recon.core.errors import InputError
 from neural_recon.datasets.kinds import nsd
 from neural_recon.workflow import snakemake_internals

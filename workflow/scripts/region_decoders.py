@@ -7,7 +7,7 @@ from neural_recon.decoding.sources import Source
 from neural_recon.evaluation import regions
 from neural_recon.evaluation.networks import PresetNetworks
 from neural_recon.features import load
-from neural_recon.models.loading import device
+from neural_recon.models.loading import choose_device
 from neural_recon.workflow.jobs import start
 
 start(snakemake)
@@ -30,7 +30,7 @@ decoded = regions.score_regions(
     params.ridge,
     data.pictures(responses["test_ids"]),
     load(*params.base) if params.base else None,
-    PresetNetworks(params.preset, params.networks, where=device()),
+    PresetNetworks(params.preset, params.networks, where=choose_device()),
     params.repairings,
     params.seed,
     {space: (source, len(own.get(space, range(width)))) for space, source in sources.items()},

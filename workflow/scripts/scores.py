@@ -5,7 +5,7 @@ from neural_recon.core.tables import write_table
 from neural_recon.demo.judge import read_judge
 from neural_recon.evaluation.networks import PresetNetworks
 from neural_recon.evaluation.scored_results import score_subject
-from neural_recon.models.loading import device
+from neural_recon.models.loading import choose_device
 from neural_recon.workflow.jobs import start
 
 start(snakemake)
@@ -14,7 +14,7 @@ scores = score_subject(
     snakemake.wildcards.subject,
     snakemake.input,
     datasets.load(snakemake.config).pictures,
-    PresetNetworks(params.evaluation["preset"], params.networks, where=device()),
+    PresetNetworks(params.evaluation["preset"], params.networks, where=choose_device()),
     params.evaluation,
     params.seed,
     params.spaces,

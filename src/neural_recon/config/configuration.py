@@ -4,11 +4,9 @@ The sections `spaces`, `decoder` and `generator` come from a recipe (`config/rec
 published decoder); what the configuration itself says of them wins.
 """
 
-import contextlib
 import difflib
 import functools
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
@@ -16,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError, ValidationInfo, model_va
 from pydantic.fields import FieldInfo
 
 from neural_recon.config import snakemake_paths
+from neural_recon.config.recipe_files import known_to, read_recipe, recipes_without_text
 from neural_recon.config.sections import (
     TAKEN,
     DataAmount,
@@ -40,7 +39,6 @@ from neural_recon.generation.generator import GENERATORS, Generator
 
 # of a subject: part of names of files
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-RECIPE = ("spaces", "decoder", "generator")  # the sections of a recipe
 
 
 class Config(Section):
@@ -230,90 +228,6 @@ def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def read_recipe(name: str, folder: Path) -> dict[str, Any]:
-    """The recipe `name`, from `folder`/config/recipes or as a path of its own."""
-    path = Path(name) if name.endswith((".yaml", ".yml")) else folder / "config/recipes" / f"{name}.yaml"
-    if not is_there(path, "a recipe"):
-        known = ", ".join(sorted(p.stem for p in (folder / "config/recipes").glob("*.yaml")))
-        along = f"recipes that come along are {known}" if known else "run this in the project's folder"
-        raise InputError(f"recipe: expected the file {path}, found none; {along}.")
-    content = read_yaml(path, "a recipe")
-    sections = ", ".join(RECIPE)
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: expected the sections {sections}, found {quoted(content)}.")
-    unknown = sorted(str(name) for name in set(content) - set(RECIPE))
-    if unknown:
-        raise InputError(f"{path}: expected the sections {sections}, found {', '.join(unknown)}.")
-    return content if folder.resolve() == Path.cwd() else _anchored(content, folder)
-
-
-def recipes_without_text(folder: Path) -> list[str]:
-    """Those in `folder`/config/recipes that predict nothing from captions."""
-    found = []
-    for path in sorted((folder / "config/recipes").glob("*.yaml")):
-        with contextlib.suppress(
-            InputError, ValueError, KeyError
-        ):  # of a recipe that is wrong, its user is told
-            kinds = space_kinds(read_recipe(path.stem, folder)["spaces"]).values()
-            found += [] if any(kind.reads == "captions" for kind in kinds) else [path.stem]
-    return found
-
-
-def recipe_name(entry: str) -> str:
-    """What a recipe is called: its name, or that of its file.
-
-    Raises:
-        InputError: it cannot be part of names of files and rules.
-    """
-    name = Path(entry).stem if entry.endswith((".yaml", ".yml")) else entry
-    if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII):
-        raise InputError(
-            "recipes: expected names of letters, digits and _ that begin with a letter, as folders and rules "
-            f"are called by them, found {quoted(name)}; rename that file."
-        )
-    return name
-
-
-def for_recipe(raw: Mapping[str, Any], entry: str, folder: Path, config: "Config") -> dict[str, Any]:
-    """A raw configuration with another recipe, less what it says of spaces, and of keys of kinds, that this
-    recipe lacks.
-
-    Args:
-        config: the same configuration with its own recipe, resolved.
-    """
-    recipe, given = read_recipe(entry, folder), {**raw, "recipe": entry}
-    lacking = set(config.spaces) - set(recipe.get("spaces") or {})
-    for name in set(RECIPE) & set(raw):
-        kinds, section = kinds_of(Config.model_fields[name]), raw[name]
-        if not isinstance(section, Mapping):
-            continue
-        kind = section.get("kind") or (recipe.get(name) or {}).get("kind")
-        if name != "spaces" and kinds is not None:
-            section = _known_to(kinds, kind, section)
-        given[name] = _without(section, lacking)
-    return given
-
-
-def _without(section: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """A section less some names, here and in the mappings right below."""
-    return {
-        key: {k: v for k, v in value.items() if k not in names} if isinstance(value, Mapping) else value
-        for key, value in section.items()
-        if key not in names
-    }
-
-
-def _anchored(content: Any, folder: Path) -> Any:
-    """A recipe whose paths work from another folder: those of files that come along lie in `folder`."""
-    if isinstance(content, dict):
-        return {key: _anchored(value, folder) for key, value in content.items()}
-    comes_along = False
-    if isinstance(content, str) and "/" in content:
-        with contextlib.suppress(OSError, ValueError):  # a name that no file can have
-            comes_along = (folder / content).exists()
-    return str(folder / content) if comes_along else content
-
-
 def resolve(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Lay a raw configuration over its recipe, check it, and fill in defaults: plain values again.
 
@@ -345,20 +259,8 @@ def _with_recipe(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     for name in recipe:
         kinds, given = kinds_of(Config.model_fields[name]), raw.get(name)
         if kinds and isinstance(given, Mapping) and "kind" in given:
-            recipe[name] = _known_to(kinds, given["kind"], recipe[name])
+            recipe[name] = known_to(kinds, given["kind"], recipe[name])
     return merge(recipe, raw)
-
-
-def _known_to(kinds: Kinds, kind: Any, section: Any) -> Any:
-    """What a recipe says of another kind, without the keys that this kind lacks or wants null."""
-    if not isinstance(section, Mapping) or kind == section.get("kind"):
-        return section
-    try:
-        fields = kinds.load(str(kind)).Settings.model_fields.items()
-    except InputError:
-        return section  # refused where the section is checked
-    known = {key for key, field in fields if field.annotation is not type(None)}
-    return {key: value for key, value in section.items() if key in known}
 
 
 def _sentences(error: ValidationError, merged: Mapping[str, Any]) -> list[str]:

@@ -16,7 +16,6 @@ from pydantic import BaseModel
 
 from neural_recon.config.configuration import (
     NAMES,
-    RECIPE,
     Config,
     kinds_of,
     known_keys,
@@ -24,6 +23,7 @@ from neural_recon.config.configuration import (
     resolve,
     section_of,
 )
+from neural_recon.config.recipe_files import RECIPE
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import write_text
 

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 CONNECT, READ = 20, 60  # seconds: to connect, and between two packets
 BLOCK = 1 << 20  # bytes
 STEP = 5  # per cent between two lines of the log
-MEND = "try again (it continues where it stopped), or put the file there by hand"
+ADVICE = "try again (it continues where it stopped), or put the file there by hand"
 
 
 def part_file(destination: Path) -> Path:
@@ -61,7 +61,8 @@ def _logged(blocks: Iterable[bytes], have: int, total: int | None) -> Iterator[b
 def failing_connection(destination: Path, source: str, error: BaseException) -> InputError:
     """The sentence for a server that cannot be reached or stops sending."""
     return InputError(
-        f"{destination}: expected to fetch {source}, found the connection failing ({reason(error)}); {MEND}."
+        f"{destination}: expected to fetch {source}, found the connection failing ({reason(error)}); "
+        f"{ADVICE}."
     )
 
 
@@ -77,7 +78,7 @@ def refusing_disk(destination: Path, error: OSError) -> InputError:
 
 def wrong_size(destination: Path, source: str, expected: int, found: int) -> InputError:
     """The sentence for a file of another size than announced."""
-    return InputError(f"{destination}: expected {expected} bytes from {source}, found {found}; {MEND}.")
+    return InputError(f"{destination}: expected {expected} bytes from {source}, found {found}; {ADVICE}.")
 
 
 def wrong_checksum(destination: Path, source: str, kind: str, expected: str, found: str) -> InputError:

@@ -34,7 +34,7 @@ from neural_recon.evaluation.picture_files import (
 from neural_recon.evaluation.picture_names import Naming, Numbers, read_positions
 from neural_recon.evaluation.subject_scores import Scores
 from neural_recon.models import weights
-from neural_recon.models.loading import device
+from neural_recon.models.loading import choose_device
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +99,9 @@ def evaluate_folder(
     rule = metrics.PRESETS[preset]
     own = () if rule.picture_sizes else (one_size(files),)
     reasons = network_weights.why_not_there(preset, folder)
-    networks = PresetNetworks(preset, network_weights.in_folder(preset, folder, clip), reasons, device())
+    networks = PresetNetworks(
+        preset, network_weights.in_folder(preset, folder, clip), reasons, choose_device()
+    )
 
     made, sizes = partial(read_pictures, files), rule.picture_sizes or own
     pictures, found = _gather(made, image_ids, sizes, networks, "picture")

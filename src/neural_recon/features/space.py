@@ -9,13 +9,17 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from neural_recon.core import random_streams
 from neural_recon.core.errors import InputError
 from neural_recon.core.kinds import Kinds, KindSettings
 from neural_recon.models import weights
+
+if TYPE_CHECKING:
+    import torch
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +80,12 @@ class Space(ABC):
     def pictures(self, values: np.ndarray) -> np.ndarray | None:  # noqa: ARG002
         """Pictures uint8 (n, H, W, 3) of features (n, width); None for a kind without a decoder."""
         return None
+
+    def generators(self, image_ids: np.ndarray, purpose: str) -> list[torch.Generator] | None:
+        """Each image's own random numbers for one purpose, on the CPU; None where the space draws nothing."""
+        if not self.draws(self.settings):
+            return None
+        return [random_streams.generator(self.seed, int(i), purpose) for i in image_ids]
 
     @classmethod
     def draws(cls, settings: Any) -> bool:  # noqa: ARG003

@@ -28,6 +28,7 @@ from neural_recon.models.encoder_parts import (
     pixel_statistics,
     whole,
 )
+from neural_recon.models.loading import choose_device
 
 # The published decoder enlarges pictures to this before CLIP's own processing to 224.
 PUBLISHED_IMAGE_SIZE, PUBLISHED_RESIZE = 224, 512
@@ -79,7 +80,7 @@ class ClipContexts(ClipImages):
                 is for another image size than the encoder.
         """
         folder = Path(folder)
-        device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        device = choose_device(device)
         image_encoder = load_image_encoder(folder / "image_encoder", device)
         text_encoder = tokenizer = None
         if text:

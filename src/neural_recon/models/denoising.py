@@ -12,6 +12,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
+# Stable Diffusion's noise and DDIM over it (Rombach et al. 2022), which Versatile Diffusion shares: what a
+# folder's scheduler configuration leaves open is so.
+STABLE_DIFFUSION = {
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "clip_sample": False,
+    "set_alpha_to_one": False,
+    "steps_offset": 1,
+}
+
 # (n, C, h, w) and a timestep to the network's output, of a batch of images or, guided, of twice as many rows
 Predict = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
 # the outputs without and with guidance to the one that is used

@@ -42,7 +42,7 @@ def fetch(download: Download, destination: Path) -> None:
         login = ", which asks for a login: set HF_TOKEN" if status in (401, 403) else ""
         raise InputError(
             f"{destination}: expected to fetch {url}, found its server answering "
-            f"{status} {error.response.reason}{login}; {transfer.MEND}."
+            f"{status} {error.response.reason}{login}; {transfer.ADVICE}."
         ) from error
     except requests.RequestException as error:
         raise transfer.failing_connection(destination, url, error) from error

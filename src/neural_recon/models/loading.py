@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 META = torch.device("meta")
 
 
-def device(name: str | None = None) -> torch.device:
+def choose_device(name: str | torch.device | None = None) -> torch.device:
     """The device of that name; default: the GPU where there is one, else the CPU."""
     return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
 
@@ -54,7 +54,7 @@ def load_vdvae(weights: str | Path, hparams: str | Path, where: torch.device | N
     from neural_recon.models.vdvae import VDVAE
 
     try:
-        return VDVAE.from_checkpoint(weights, values, where or device())
+        return VDVAE.from_checkpoint(weights, values, where or choose_device())
     except InputError:
         raise
     except Exception as error:  # numbers that make no model raise many kinds
@@ -69,7 +69,7 @@ def load_clip(folder: str | Path, where: torch.device | None = None, text: bool 
     """
     from neural_recon.models.clip import ClipContexts
 
-    clip = ClipContexts.from_pretrained(folder, device=where or device(), text=text)
+    clip = ClipContexts.from_pretrained(folder, device=where or choose_device(), text=text)
     if text and clip.tokenizer is None:
         raise InputError(
             f"{Path(folder) / 'tokenizer'}: expected the folder of CLIP's tokenizer (tokenizer.json, or "

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from neural_recon.models import checkpoints, model_folders
+from neural_recon.models.loading import choose_device
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ def where_to_compute(
         precision: a torch dtype's name; "auto" is `half` on a GPU and float32 on the CPU.
         half: the same for models that overflow in float16: "bfloat16".
     """
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    where = choose_device(device)
     if precision == "auto":
         precision = half if where.type == "cuda" else "float32"
     return where, getattr(torch, precision)

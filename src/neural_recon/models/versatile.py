@@ -19,17 +19,9 @@ from neural_recon.models import autoencoders, checkpoints, denoising, model_fold
 from neural_recon.models import diffusion_arguments as arguments
 from neural_recon.models.diffusion_arguments import Given
 from neural_recon.models.dual_unet import Contexts, DualUNet
+from neural_recon.models.loading import choose_device
 from neural_recon.models.model_parts import Memory, ModelParts, load_scheduler
 
-# What a folder's scheduler configuration leaves open is as published.
-PUBLISHED_SCHEDULE = {
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
-    "clip_sample": False,
-    "set_alpha_to_one": False,
-    "steps_offset": 1,
-}
 # The published code noises to the level one step above the first denoised one.
 LEAD = 1
 # The side of the latents where a configuration leaves it open.
@@ -84,7 +76,7 @@ class DualGuidedPipeline:
             InputError: a file is missing, or its tensors have other names or shapes.
         """
         folder = Path(folder)
-        device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        device = choose_device(device)
         home = device if memory == "fast" else torch.device("cpu")
         with model_folders.described_by(folder / "image_unet"):
             config = model_folders.read_config(folder / "image_unet")
@@ -92,7 +84,7 @@ class DualGuidedPipeline:
         unet.load(folder, dtype, home)
         unet.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack it
         vae = autoencoders.load(folder / "vae", home)
-        scheduler = load_scheduler(DDIMScheduler, folder / "scheduler", PUBLISHED_SCHEDULE)
+        scheduler = load_scheduler(DDIMScheduler, folder / "scheduler", denoising.STABLE_DIFFUSION)
         return cls(unet, vae, scheduler, device, memory)
 
     @torch.no_grad()

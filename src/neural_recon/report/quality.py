@@ -44,7 +44,7 @@ def build(output: str | Path, subject: str, found: Quality, cortex: np.ndarray |
         "demo": demo,
         "sentence": session_verdicts.sentence(sessions),
         "state": state(sessions),
-        "mend": session_verdicts.mend(sessions, subject),
+        "advice": session_verdicts.advice(sessions, subject),
         "sessions": [{**row, "look": kind(row["verdict"])} for row in sessions.to_dict("records")],
         "dashes": bool(figures.isna().any(axis=None)),
         "session_plot": session_plot(sessions),

@@ -106,7 +106,7 @@ def sentence(sessions: pd.DataFrame) -> str:
     return f"{said[0].upper()}{said[1:]}."
 
 
-def mend(sessions: pd.DataFrame, subject: str) -> str:
+def advice(sessions: pd.DataFrame, subject: str) -> str:
     """What to do about the faults, "" without any."""
     wrong = faults(sessions)
     bad = [session for numbers in wrong.values() for session in numbers]
@@ -158,7 +158,7 @@ def require_agreement(path: str | Path, subject: str, only: Sequence[int] | None
         )
         raise InputError(
             f"{path}: expected sessions that agree with each other, found {found}; "
-            f"{mend(sessions, subject)}; the page {Path(path).parent}.html shows it."
+            f"{advice(sessions, subject)}; the page {Path(path).parent}.html shows it."
         )
     for row in sessions[(sessions["outlier"] != "") | (sessions["verdict"] == UNCHECKED)].itertuples():
         said = (

@@ -7,12 +7,13 @@ elsewhere.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from neural_recon.config.configuration import Config, for_recipe, recipe_name, resolve
+from neural_recon.config.configuration import Config, kinds_of, resolve
+from neural_recon.config.recipe_files import RECIPE, known_to, read_recipe, recipe_name
 from neural_recon.core.errors import InputError
 
 FOLDER = "compare"  # below the results
@@ -100,7 +101,7 @@ def recipes(raw: Mapping[str, Any], config: Config, folder: Path) -> list[Recipe
             found.append(Recipe(name, config))
             continue
         paths = {kind: f"{path}/{FOLDER}/{name}" for kind, path in config.pathvars.items()}
-        given = for_recipe(raw, entry, folder, config) | {"pathvars": {**paths, "shared": results}}
+        given = _for_recipe(raw, entry, folder, config) | {"pathvars": {**paths, "shared": results}}
         try:
             run = Config.model_validate(resolve({**given, "recipes": []}, folder))
         except InputError as error:
@@ -112,6 +113,35 @@ def recipes(raw: Mapping[str, Any], config: Config, folder: Path) -> list[Recipe
         shared = Shared({space: places[key] for space, key in digests.items()}, makes)
         found.append(Recipe(name, run, shared))
     return found
+
+
+def _for_recipe(raw: Mapping[str, Any], entry: str, folder: Path, config: Config) -> dict[str, Any]:
+    """A raw configuration with another recipe, less what it says of spaces, and of keys of kinds, that this
+    recipe lacks.
+
+    Args:
+        config: the same configuration with its own recipe, resolved.
+    """
+    recipe, given = read_recipe(entry, folder), {**raw, "recipe": entry}
+    lacking = set(config.spaces) - set(recipe.get("spaces") or {})
+    for name in set(RECIPE) & set(raw):
+        kinds, section = kinds_of(Config.model_fields[name]), raw[name]
+        if not isinstance(section, Mapping):
+            continue
+        kind = section.get("kind") or (recipe.get(name) or {}).get("kind")
+        if name != "spaces" and kinds is not None:
+            section = known_to(kinds, kind, section)
+        given[name] = _without(section, lacking)
+    return given
+
+
+def _without(section: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """A section less some names, here and in the mappings right below."""
+    return {
+        key: {k: v for k, v in value.items() if k not in names} if isinstance(value, Mapping) else value
+        for key, value in section.items()
+        if key not in names
+    }
 
 
 def digest(space: str, config: Config) -> str:

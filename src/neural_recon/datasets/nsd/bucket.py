@@ -263,7 +263,7 @@ def _refusal(destination: Path, key: str, error: ClientError) -> InputError:
     said = error.response["Error"].get("Message") or error.response["Error"].get("Code")
     return InputError(
         f"{destination}: expected to fetch s3://{BUCKET}/{key}, found its server answering {status} {said}; "
-        f"{transfer.MEND}."
+        f"{transfer.ADVICE}."
     )
 
 

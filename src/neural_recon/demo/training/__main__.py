@@ -20,6 +20,7 @@ from neural_recon.demo.training import (
     vdvae,
 )
 from neural_recon.models.clip import ClipContexts
+from neural_recon.models.loading import choose_device
 
 STAGES = ("autoencoder", "clip", "vdvae", "classifier", "generator", "derived", "card")
 FITTED = 6000  # scenes that a linear map of the derived models is fitted to
@@ -46,7 +47,7 @@ def main() -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     torch.set_num_threads(arguments.threads)
     arguments.work.mkdir(parents=True, exist_ok=True)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device()
     scenes, texts = pictures.load(arguments.work, arguments.scenes)
     for stage in arguments.stages or STAGES:
         train(stage, scenes, texts, arguments.work, arguments.out, device)

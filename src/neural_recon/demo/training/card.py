@@ -99,7 +99,7 @@ def write(work: Path, out: Path) -> None:
     final = painter.paint(base, guides, ids, seed=0)
 
     with torch.no_grad():
-        x = autoencoder.to_tensor(truth, loading.device())
+        x = autoencoder.to_tensor(truth, loading.choose_device())
         vae = painter.parts["vae"]
         again = vae.decode(vae.encode(x).latent_dist.mean).sample
         psnr = float((10 * torch.log10(4 / (x - again).square().mean((1, 2, 3)))).mean())

@@ -14,8 +14,9 @@ from neural_recon.demo.training import generator
 from neural_recon.demo.training.export import write_json, write_weights
 from neural_recon.models.clip import ClipContexts
 from neural_recon.models.clip_images import of_zeros
+from neural_recon.models.denoising import STABLE_DIFFUSION
 from neural_recon.models.dual_unet import DualUNet
-from neural_recon.models.versatile import PUBLISHED_SCHEDULE, DualGuidedPipeline
+from neural_recon.models.versatile import DualGuidedPipeline
 
 TOKENS = 32  # that diffusers' image projection makes of an embedding
 RIDGE = 1e-3
@@ -96,7 +97,7 @@ def write_kandinsky(
     _write_unet(folder / "unet", tensors, config)
     _write_movq(pipeline.vae, folder / "movq")
     write_json(
-        folder / "scheduler/scheduler_config.json", {"_class_name": "DDIMScheduler", **PUBLISHED_SCHEDULE}
+        folder / "scheduler/scheduler_config.json", {"_class_name": "DDIMScheduler", **STABLE_DIFFUSION}
     )
 
 

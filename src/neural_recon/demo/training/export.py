@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 
 from neural_recon.core.files import atomic, write_text
 from neural_recon.demo.training import autoencoder, clip, generator, vdvae
+from neural_recon.models.denoising import STABLE_DIFFUSION
 from neural_recon.models.dual_unet import DualUNet
 from neural_recon.models.encoder_parts import CLIP_MEAN, CLIP_STD
-from neural_recon.models.versatile import PUBLISHED_SCHEDULE
 
 
 def write_weights(path: Path, state: Mapping[str, torch.Tensor]) -> None:
@@ -65,7 +65,7 @@ def write_generator(model: DualUNet, folder: Path) -> None:
     ):
         write_json(folder / name / "config.json", {"_class_name": class_name, **generator.CONFIG})
         write_weights(folder / name / "diffusion_pytorch_model.safetensors", state)
-    schedule = {"_class_name": "DDIMScheduler", **PUBLISHED_SCHEDULE}
+    schedule = {"_class_name": "DDIMScheduler", **STABLE_DIFFUSION}
     write_json(folder / "scheduler/scheduler_config.json", schedule)
     write_json(folder / "model_index.json", {"_class_name": "VersatileDiffusionDualGuidedPipeline"})
 

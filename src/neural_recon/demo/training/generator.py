@@ -12,8 +12,8 @@ from neural_recon.core.files import atomic
 from neural_recon.demo.training.autoencoder import to_tensor
 from neural_recon.demo.training.loop import Schedule, fit
 from neural_recon.models.clip import ClipContexts
+from neural_recon.models.denoising import STABLE_DIFFUSION
 from neural_recon.models.dual_unet import DualUNet
-from neural_recon.models.versatile import PUBLISHED_SCHEDULE
 
 SCHEDULE = Schedule(steps=10_000, learning_rate=6e-4, batch=16)
 CONFIG = {
@@ -80,7 +80,7 @@ def train(
     for name, module in model.named_modules():
         if name.endswith(".attn1"):
             module.set_processor(AttnProcessor())
-    levels = DDIMScheduler(**PUBLISHED_SCHEDULE).alphas_cumprod.to(device)
+    levels = DDIMScheduler(**STABLE_DIFFUSION).alphas_cumprod.to(device)
     empty = [torch.as_tensor(context, device=device).float() for context in clip.unconditional()]
     spread = {name: float(data[name][:1000].astype(np.float32).std(0).mean()) for name in ("vision", "text")}
 

@@ -9,7 +9,6 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from neural_recon.core import random_streams
 from neural_recon.core.errors import InputError
 from neural_recon.features.space import WEIGHTS, Space, blocks, require_finite
 from neural_recon.models.model_folders import settings_of
@@ -39,10 +38,10 @@ class Autoencoder(Space):
 
     def __init__(self, name: str, settings: Any, seed: int) -> None:
         from neural_recon.models import autoencoders
-        from neural_recon.models.loading import device
+        from neural_recon.models.loading import choose_device
 
         super().__init__(name, settings, seed)
-        self.device = device()
+        self.device = choose_device()
         self.vae = autoencoders.load(Path(settings.weights) / "vae", self.device)
         self.vae.use_slicing = True  # one picture at a time: memory, and batches that change nothing
         self.shape = _shape(settings)
@@ -56,10 +55,7 @@ class Autoencoder(Space):
 
         rows = []
         for part in blocks(len(batch)):
-            drawing = None
-            if self.draws(self.settings):
-                ids = map(int, image_ids[part])
-                drawing = [random_streams.generator(self.seed, i, "autoencoder posterior") for i in ids]
+            drawing = self.generators(image_ids[part], "autoencoder posterior")
             small = torch.from_numpy(np.stack([self._small(one) for one in batch[part]]))
             images = small.permute(0, 3, 1, 2).to(self.device, torch.float32) / 127.5 - 1
             with torch.no_grad():

@@ -29,10 +29,10 @@ class ClipImageEmbedding(Space):
 
     def __init__(self, name: str, settings: Any, seed: int) -> None:
         from neural_recon.models.clip_images import ClipImages
-        from neural_recon.models.loading import device
+        from neural_recon.models.loading import choose_device
 
         super().__init__(name, settings, seed)
-        self.clip = ClipImages.from_folder(Path(settings.weights) / settings.image_encoder, device())
+        self.clip = ClipImages.from_folder(Path(settings.weights) / settings.image_encoder, choose_device())
 
     def encode(self, batch: np.ndarray, image_ids: np.ndarray) -> np.ndarray:  # noqa: ARG002
         values = np.concatenate([self.clip.embedding(batch[part]) for part in blocks(len(batch))])

@@ -20,9 +20,7 @@ class ClipImageTokens(ClipImageEmbedding):
         """States of a CLIP image encoder."""
 
         layer: Literal["last", "penultimate"] = Field(
-            "last",
-            description="Whose states: last (of texts after the final norm), unnormed (of texts, last before "
-            "that norm) or penultimate.",
+            "last", description="Whose states: those of the last layer, or of the one before it."
         )
         unit_length: bool = Field(False, description="Whether each token is divided by its length.")
 

@@ -25,8 +25,8 @@ class ClipTextStates(Space):
         )
         layer: Literal["last", "unnormed", "penultimate"] = Field(
             "last",
-            description="Whose states: last (of texts after the final norm), unnormed (of texts, last before "
-            "that norm) or penultimate.",
+            description="Whose states: of the last layer after the final norm (last) or before it "
+            "(unnormed), or of the layer before that one (penultimate).",
         )
         mask: bool = Field(False, description="Whether the padding of a caption is hidden from its tokens.")
 
@@ -35,10 +35,10 @@ class ClipTextStates(Space):
     reads = "captions"
 
     def __init__(self, name: str, settings: Any, seed: int) -> None:
-        from neural_recon.models.loading import device
+        from neural_recon.models.loading import choose_device
 
         super().__init__(name, settings, seed)
-        self.model = _load(settings, device())
+        self.model = _load(settings, choose_device())
 
     def encode(self, batch: Sequence[Sequence[str]], image_ids: np.ndarray) -> np.ndarray:  # noqa: ARG002
         """An image without captions gets the states of the empty caption; mark it as missing."""

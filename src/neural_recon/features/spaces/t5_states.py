@@ -34,11 +34,11 @@ class T5States(Space):
     folder_parts = ("text_encoder", "tokenizer")
 
     def __init__(self, name: str, settings: Any, seed: int) -> None:
-        from neural_recon.models.loading import device
+        from neural_recon.models.loading import choose_device
         from neural_recon.models.text_states import T5States
 
         super().__init__(name, settings, seed)
-        self.model = T5States.from_folder(Path(settings.weights), device(), settings.tokens)
+        self.model = T5States.from_folder(Path(settings.weights), choose_device(), settings.tokens)
 
     def encode(self, batch: Sequence[Sequence[str]], image_ids: np.ndarray) -> np.ndarray:  # noqa: ARG002
         """An image without captions gets the states of the empty caption; mark it as missing."""

@@ -9,7 +9,6 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from neural_recon.core import random_streams
 from neural_recon.core.texts import read_json
 from neural_recon.features.space import Space, blocks, require_finite
 from neural_recon.models import weights
@@ -43,10 +42,7 @@ class Vdvae(Space):
         """Latents, float32 (n, width); PIL's bilinear filter brings pictures to the model's size."""
         rows = []
         for part in blocks(len(batch)):
-            drawing = None
-            if self.draws(self.settings):
-                ids = map(int, image_ids[part])
-                drawing = [random_streams.generator(self.seed, i, "vdvae posterior") for i in ids]
+            drawing = self.generators(image_ids[part], "vdvae posterior")
             small = np.stack([self._small(one) for one in batch[part]])
             rows.append(self.model.encode(small, self.settings.layers, generators=drawing))
         return np.concatenate(rows)

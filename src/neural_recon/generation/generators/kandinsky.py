@@ -74,9 +74,9 @@ class Kandinsky(Diffusion):
         """The image encoder's embedding of a tensor of zeros, (1, 1, 1280)."""
 
         from neural_recon.models.clip_images import load_image_encoder, of_zeros
-        from neural_recon.models.loading import device
+        from neural_recon.models.loading import choose_device
 
-        where = device(self.device)
+        where = choose_device(self.device)
         encoder = load_image_encoder(Path(self.settings.image_encoder) / "image_encoder", where)
         return {"image": of_zeros(encoder).image_embeds[:, None].cpu().numpy()}
 

@@ -83,10 +83,10 @@ class PixArt(LatentDiffusion):
 
     def unconditional(self) -> dict[str, np.ndarray]:
         """The state (1, 1, width) of the empty caption's end."""
-        from neural_recon.models.loading import device
+        from neural_recon.models.loading import choose_device
         from neural_recon.models.text_states import T5States
 
-        where = device(self.device)
+        where = choose_device(self.device)
         return {"text": T5States.from_folder(Path(self.settings.weights), where, tokens=1).states([""])}
 
     def condition(self, guides: Mapping[str, torch.Tensor], unguided: Mapping[str, torch.Tensor]) -> Any:

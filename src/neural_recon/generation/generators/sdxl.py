@@ -91,10 +91,10 @@ class StableDiffusionXL(LatentDiffusion):
         their last layer, and the second one's embedding of it; they hold with guidance, too.
         """
         from neural_recon.models.clip_images import load_image_encoder, of_zeros
-        from neural_recon.models.loading import device
+        from neural_recon.models.loading import choose_device
         from neural_recon.models.text_states import ClipTextStates
 
-        how, where = self.settings, device(self.device)
+        how, where = self.settings, choose_device(self.device)
         folder = Path(how.weights)
         first = ClipTextStates.from_folder(folder, where, layer="penultimate")
         second = ClipTextStates.from_folder(folder, where, "text_encoder_2", "penultimate", projected=True)

@@ -140,12 +140,11 @@ class StableCascade(Diffusion):
 
     def unconditional(self) -> dict[str, np.ndarray]:
         """The empty caption's states (1, tokens, C) and, `pooled`, its embedding (1, 1, C)."""
-        from neural_recon.models.model_parts import where_to_compute
+        from neural_recon.models.loading import choose_device
         from neural_recon.models.text_states import ClipTextStates
 
-        where, _ = where_to_compute(self.device, "float32")
         clip = ClipTextStates.from_folder(
-            Path(self.settings.prior), where, layer="unnormed", mask=True, projected=True
+            Path(self.settings.prior), choose_device(self.device), layer="unnormed", mask=True, projected=True
         )
         return {"text": clip.states([""]), "pooled": clip.pooled([""])[:, None]}
 

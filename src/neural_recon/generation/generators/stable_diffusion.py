@@ -10,19 +10,10 @@ import numpy as np
 from pydantic import Field
 
 from neural_recon.generation.diffusion import FromBase, LatentDiffusion
+from neural_recon.models.denoising import STABLE_DIFFUSION
 
 if TYPE_CHECKING:
     import torch
-
-# Of the published model, where a folder's scheduler configuration leaves them open.
-PUBLISHED_SCHEDULE = {
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
-    "clip_sample": False,
-    "set_alpha_to_one": False,
-    "steps_offset": 1,
-}
 
 
 class StableDiffusion(LatentDiffusion):
@@ -55,7 +46,7 @@ class StableDiffusion(LatentDiffusion):
 
         from neural_recon.models.model_parts import load_scheduler
 
-        return load_scheduler(DDIMScheduler, Path(self.settings.weights) / "scheduler", PUBLISHED_SCHEDULE)
+        return load_scheduler(DDIMScheduler, Path(self.settings.weights) / "scheduler", STABLE_DIFFUSION)
 
     @property
     def lead(self) -> int:
@@ -73,10 +64,10 @@ class StableDiffusion(LatentDiffusion):
 
     def unconditional(self) -> dict[str, np.ndarray]:
         """The states (1, tokens, width) of the empty caption."""
-        from neural_recon.models.loading import device
+        from neural_recon.models.loading import choose_device
         from neural_recon.models.text_states import ClipTextStates
 
-        where = device(self.device)
+        where = choose_device(self.device)
         return {"text": ClipTextStates.from_folder(Path(self.settings.weights), where).states([""])}
 
     def condition(self, guides: Mapping[str, torch.Tensor], unguided: Mapping[str, torch.Tensor]) -> Any:

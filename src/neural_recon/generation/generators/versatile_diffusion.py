@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -36,20 +37,20 @@ class DualGuided(Diffusion):
     encoders: ClassVar = {"weights": ("image_encoder", "image_processor", "text_encoder", "tokenizer")}
     lead = 1
     posterior = True
-    _pipeline: DualGuidedPipeline
+    _loaded: DualGuidedPipeline
 
     def load(self, home: torch.device, dtype: torch.dtype) -> Mapping[str, torch.nn.Module]:
         from neural_recon.models.versatile import DualGuidedPipeline
 
-        self._pipeline = DualGuidedPipeline.from_pretrained(self.settings.weights, dtype, home)
-        return self._pipeline.parts.modules
+        self._loaded = DualGuidedPipeline.from_pretrained(self.settings.weights, dtype, home)
+        return self._loaded.parts.modules
 
-    @property
+    @functools.cached_property
     def pipeline(self) -> DualGuidedPipeline:
         """The model, its parts where this generator has them."""
-        parts = self.parts
-        self._pipeline.parts = parts
-        return self._pipeline
+        parts = self.parts  # loads it
+        self._loaded.parts = parts
+        return self._loaded
 
     def scheduler(self) -> Any:
         return self.pipeline.scheduler
@@ -59,9 +60,9 @@ class DualGuided(Diffusion):
 
     def unconditional(self) -> dict[str, np.ndarray]:
         """CLIP's embeddings of a grey picture and of the empty caption, (1, tokens, C) each."""
-        from neural_recon.models.loading import device, load_clip
+        from neural_recon.models.loading import choose_device, load_clip
 
-        clip = load_clip(self.settings.weights, device(self.device))
+        clip = load_clip(self.settings.weights, choose_device(self.device))
         return dict(zip(("vision", "text"), clip.unconditional(), strict=True))
 
     def encode(self, pictures: torch.Tensor, generators: Sequence[torch.Generator] | None) -> torch.Tensor:
@@ -72,7 +73,7 @@ class DualGuided(Diffusion):
         return self.pipeline.condition(contexts, guided=bool(unguided))
 
     def predict(self, rows: torch.Tensor, timestep: torch.Tensor, condition: Any) -> torch.Tensor:
-        return self._pipeline.predict(rows, timestep, condition, self.settings.mixing)
+        return self.pipeline.predict(rows, timestep, condition, self.settings.mixing)
 
     def decode(self, latents: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:  # noqa: ARG002
         return self.pipeline.decode(latents)
