@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.places import ROOT
+from PIL import Image
 
 from neural_recon.core.hdf5 import read_hdf5
 from neural_recon.demo.brain import _PREFERRED
@@ -28,6 +29,44 @@ def score(subject: str, variant: str, picture: str, metric: str) -> pd.Series:
     return table.set_index(["variant", "picture", "metric"]).loc[(variant, picture, metric)]
 
 
+# rows of README's table by how they begin: whose pictures, and in which metrics
+FIGURES = {
+    "| final image, ": ("decoded", "final", ("clip_two_way", "object")),
+    "| base image |": ("decoded", "base", ("clip_two_way", "object")),
+    "| guides only": ("guides_only", "final", ("clip_two_way", "object")),
+    "| ceiling": ("true_features", "final", ("clip_two_way", "object")),
+    "| final image of a decoder refitted": ("shuffled", "final", ("clip_two_way", "object")),
+    "| base image of a decoder refitted": ("shuffled", "base", ("clip_two_way", "object")),
+    "| another image's guides": ("swapped", "final", (None, "guide_object")),
+    "| the same: ": ("swapped", "final", (None, "object")),
+}
+
+
+@pytest.mark.parametrize("begin", FIGURES)
+def test_figures_of_the_readme_are_these(begin):
+    variant, picture, metrics = FIGURES[begin]
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    line = next(line for line in lines if line.startswith(begin))
+    for metric, cell in zip(metrics, line.split("|")[2:4], strict=True):
+        if metric is None:
+            continue
+        for subject, said in zip(SUBJECTS, cell.split("/"), strict=True):
+            digits = len(said.strip().partition(".")[2])
+            found = score(subject, variant, picture, metric)["mean"]
+            # other processors round sums in other ways
+            assert found == pytest.approx(float(said), abs=1.5 * 10**-digits), (subject, metric)
+
+
+def test_the_sheet_of_the_readme_is_this_one():
+    made, shown = (
+        np.asarray(Image.open(path).convert("RGB")).astype(int)
+        for path in (ROOT / "results/pictures/subj01.png", ROOT / "docs/result.png")
+    )
+    assert made.shape == shown.shape
+    rows = np.abs(made - shown).reshape(3, -1).mean(axis=1)  # seen, base images, final images
+    assert rows.max() < 0.5
+
+
 def test_enough_test_images(subject):
     assert score(subject, "decoded", "final", "clip_two_way")["n"] >= 50
 
@@ -50,7 +89,7 @@ def test_final_images_beat_base_images_for_the_judge(subject):
     assert found["p"] < 0.01
 
 
-def test_object_follows_the_contexts(subject):
+def test_object_follows_the_guides(subject):
     """With another image's guides the judge names that image's object, far more often than the own one."""
     other = score(subject, "swapped", "final", "guide_object")["mean"]
     own = score(subject, "swapped", "final", "object")["mean"]
