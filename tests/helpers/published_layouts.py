@@ -7,8 +7,8 @@ downloads are: for trying loading, memory and speed without them. Full size take
 """
 
 import argparse
+import io
 import json
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.pipelines.deprecated.versatile_diffusion.modeling_text_unet import UNetFlatConditionModel
 from safetensors.torch import load_file, save_file
+from sentencepiece import SentencePieceTrainer
 from torch import nn
 from transformers import (
     CLIPTextConfig,
@@ -292,7 +293,7 @@ def write_autoencoder(folder: Path) -> None:
     save_file(renamed, path)
 
 
-T5_WORDS = ("\u2581a", "\u2581dog", "\u2581two", "\u2581", "cat", "s", *"abcdefghijklmnopqrstuvwxyz")
+T5_TEXTS = ["a dog", "two cats", "a cab in a bad bed", "the quick brown fox jumps over the lazy dog"]
 
 
 def write_t5(folder: Path, files: int = 2) -> None:
@@ -310,24 +311,13 @@ def write_t5(folder: Path, files: int = 2) -> None:
     with torch.device("meta"):
         model = T5EncoderModel(T5Config(**config))
     write_part(folder / "text_encoder", model, config, seed=6, files=files)
-    pieces = [
-        ("<pad>", 0.0),
-        ("</s>", 0.0),
-        ("<unk>", 0.0),
-        *((word, -1.0 - len(word) / 9) for word in T5_WORDS),
-    ]
-    content = b"".join(
-        _field(1, _field(1, piece.encode()) + bytes([2 << 3 | 5]) + struct.pack("<f", score) + bytes([24, 1]))
-        for piece, score in pieces
-    )
     (folder / "tokenizer").mkdir(exist_ok=True)
-    (folder / "tokenizer/spiece.model").write_bytes(content + _field(2, b"trainer") + _field(3, b""))
-
-
-def _field(number: int, content: bytes) -> bytes:
-    """A field of a protocol buffer, shorter than 128 bytes."""
-    assert len(content) < 128
-    return bytes([number << 3 | 2, len(content)]) + content
+    content = io.BytesIO()
+    SentencePieceTrainer.train(
+        sentence_iterator=iter(T5_TEXTS * 20), model_writer=content, vocab_size=50, hard_vocab_limit=False,
+        pad_id=0, eos_id=1, unk_id=2, bos_id=-1, num_threads=1, minloglevel=2,
+    )  # fmt: skip
+    (folder / "tokenizer/spiece.model").write_bytes(content.getvalue())
 
 
 if __name__ == "__main__":

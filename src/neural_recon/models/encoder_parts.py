@@ -13,7 +13,7 @@ from transformers import CLIPTokenizer, T5Tokenizer
 from neural_recon.core.errors import InputError
 from neural_recon.core.file_kinds import JSON, TEXT, UNKNOWN, another_kind
 from neural_recon.core.refusals import refusal
-from neural_recon.models import checkpoints, model_folders, sentencepiece
+from neural_recon.models import checkpoints, model_folders
 from neural_recon.models.model_parts import Tensors
 from neural_recon.models.weights import PROCESSORS
 
@@ -93,18 +93,14 @@ def load_clip_tokenizer(folder: Path, vocab_size: object) -> CLIPTokenizer:
 
 def load_t5_tokenizer(folder: Path, vocab_size: object) -> T5Tokenizer:
     """T5's tokenizer of a folder with tokenizer.json or spiece.model; arguments and errors as of CLIP's."""
+    from sentencepiece import SentencePieceProcessor
+
     _require_any(folder, "T5's", {"tokenizer.json"}, {VOCABULARY})
     try:
-        if (folder / "tokenizer.json").is_file():
-            tokenizer = T5Tokenizer.from_pretrained(folder)
-        else:
-            pieces, normalisation = sentencepiece.read(folder / VOCABULARY)
-            extra = [f"<extra_id_{k}>" for k in range(99, -1, -1)]
-            tokenizer = T5Tokenizer(
-                vocab=[*pieces, *((name, 0.0) for name in extra)],
-                _spm_precompiled_charsmap=normalisation or None,
-                additional_special_tokens=extra,
-            )
+        if not (folder / "tokenizer.json").is_file():
+            # transformers takes a broken one for a vocabulary of another library
+            SentencePieceProcessor(model_file=str(folder / VOCABULARY))
+        tokenizer = T5Tokenizer.from_pretrained(folder)
     except Exception as error:  # as above
         raise _unfit(folder, error, "T5's vocabulary", "T5's tokenizer") from error
     _check_size(folder, tokenizer, vocab_size)
