@@ -265,7 +265,7 @@ CONFIGURATION = {
         "vision": {"kind": "versatile_vision", "weights": "versatile"},
         "text": {"kind": "versatile_text", "weights": "versatile"},
     },
-    "decoder": {"alpha": dict.fromkeys(SPACES, "cv"), "calibration": "train"},
+    "decoder": {"kind": "ridge", "alpha": dict.fromkeys(SPACES, "cv"), "calibration": "train"},
     "evaluation": {"preset": "native"},
     "demo": {"seed": 20, "sessions": 4},
 }
