@@ -8,6 +8,7 @@ from neural_recon.core import random_streams
 from neural_recon.models.diffusion_prior import DiffusionPrior, Draws, schedule
 from neural_recon.models.prior_transformer import MINDEYE1_PRIOR, PriorSizes
 from neural_recon.models.published_checkpoints import renamed
+from neural_recon.models.shared_subject import NetworkSizes
 
 SIZES = {
     "tiny12": PriorSizes(tokens=5, width=12, depth=2, heads=2, head_width=6),
@@ -23,7 +24,7 @@ def case(reference, request):
         numbers = {name: torch.from_numpy(file[name]) for name in file.files}
     prior = DiffusionPrior(SIZES[request.param]).eval()
     tensors = {f"diffusion_prior.{name[2:]}": v for name, v in numbers.items() if name.startswith("w.")}
-    own = renamed(tensors, [], first_mixers=False)
+    own = renamed(tensors, [], NetworkSizes())
     prior.load_state_dict({name.removeprefix("diffusion_prior."): v for name, v in own.items()})
     return request.param, prior, numbers
 

@@ -46,8 +46,9 @@ def rates(reference):
 
 def started(numbers, prefix: str = "w0.", first_mixers: bool = True) -> SharedSubjectNetwork:
     tensors = {name[len(prefix) :]: value for name, value in numbers.items() if name.startswith(prefix)}
-    network = SharedSubjectNetwork(VOXELS, replace(SIZES, first_mixers=first_mixers)).eval()
-    network.load_state_dict(renamed(tensors, list(VOXELS), first_mixers))
+    sizes = replace(SIZES, first_mixers=first_mixers)
+    network = SharedSubjectNetwork(VOXELS, sizes).eval()
+    network.load_state_dict(renamed(tensors, list(VOXELS), sizes))
     return network
 
 

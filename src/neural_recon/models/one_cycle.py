@@ -23,13 +23,15 @@ class OneCycle:
 def parameter_groups(network: nn.Module, decay: float) -> list[dict[str, object]]:
     """The parameters that are trained, with weight decay and without.
 
-    As published: without it are those with "bias" in their names, the prior's bias by distance among them,
-    but for the subjects' maps, which have it as a whole.
+    As published: without it are biases, the prior's by distance among them, but for those of the subjects'
+    maps.
     """
     groups: tuple[list[nn.Parameter], list[nn.Parameter]] = [], []
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            groups["bias" in name and not name.startswith("ridge.")].append(parameter)
+            parts = name.split(".")
+            bias = parts[-1] == "bias" or "rel_pos_bias" in parts
+            groups[bias and "ridge" not in parts].append(parameter)
     return [{"params": some, "weight_decay": rate} for some, rate in zip(groups, (decay, 0.0), strict=True)]
 
 

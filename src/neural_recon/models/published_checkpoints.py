@@ -1,7 +1,7 @@
 """MindEye2's fitted models (`train_logs/*/last.pth` of the hub's pscotti/mindeyev2) in the shared network.
 
-Their tensors have the names of the released code. Those of the first mixers are passed over where the network
-has none: at the published sequence of one element they change nothing.
+Their tensors have the names of the released code. Heads that a network lacks are passed over, and so are the
+first mixers, which change nothing at the published sequence of one element.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from neural_recon.models.shared_subject import MINDEYE2, NetworkSizes, SharedSub
 PART = "model_state_dict"
 BETAS = "diffusion_prior.noise_scheduler.betas"
 COMPUTED = ("diffusion_prior.noise_scheduler.", "rotary_emb.freqs")  # from sizes alone
-FIRST_MIXERS = "backbone.mixer_blocks1."
 
 
 def own_name(name: str, subjects: Sequence[str]) -> str:
@@ -35,15 +34,15 @@ def own_name(name: str, subjects: Sequence[str]) -> str:
 
 
 def renamed(
-    tensors: Mapping[str, torch.Tensor], subjects: Sequence[str], first_mixers: bool
+    tensors: Mapping[str, torch.Tensor], subjects: Sequence[str], sizes: NetworkSizes
 ) -> dict[str, torch.Tensor]:
-    """A released state dict under the network's names, without what the network computes or lacks."""
-    passed_over = COMPUTED if first_mixers else (*COMPUTED, FIRST_MIXERS)
-    return {
-        own_name(name, subjects): tensor
-        for name, tensor in tensors.items()
-        if not any(part in name for part in passed_over)
-    }
+    """A released state dict under the network's names, without what such a network computes or lacks."""
+    passed_over = [*COMPUTED]
+    passed_over += [] if sizes.first_mixers else ["backbone.trunk.mixer_blocks1."]
+    passed_over += [] if sizes.low_level else ["backbone.low_level."]
+    passed_over += [] if sizes.prior else ["diffusion_prior."]
+    own = {own_name(name, subjects): tensor for name, tensor in tensors.items()}
+    return {name: own[name] for name in own if not any(part in name for part in passed_over)}
 
 
 def from_published(
@@ -67,7 +66,7 @@ def from_published(
     _check_subjects(tensors, voxels, sizes, path)
     _check_schedule(tensors, sizes, path)
     network = checkpoints.empty(lambda: SharedSubjectNetwork(voxels, sizes))
-    own = renamed(tensors, list(voxels), sizes.first_mixers)
+    own = renamed(tensors, list(voxels), sizes)
     checkpoints.load_tensors(network, own, path, device=device)
     return network.eval()
 

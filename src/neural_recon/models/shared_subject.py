@@ -84,12 +84,6 @@ class SubjectMaps(nn.Module):
         super().__init__()
         self.linears = nn.ModuleDict({name: nn.Linear(n, hidden) for name, n in voxels.items()})
 
-    def replace(self, voxels: Mapping[str, int]) -> None:
-        """Maps of other subjects in place of these; the first keeps the first one's bias, as published."""
-        bias: nn.Parameter = next(iter(self.linears.values())).bias  # type: ignore[assignment]
-        self.linears = SubjectMaps(voxels, len(bias)).to(bias).linears
-        next(iter(self.linears.values())).bias = bias
-
     def forward(self, voxels: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """{subject: (n, voxels) or (n, sequence, voxels)} -> (sum of n, sequence, hidden), in that order."""
         rows = [
