@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.optim.lr_scheduler import OneCycleLR
 
 from neural_recon.core.errors import InputError
 from neural_recon.models import checkpoints
@@ -234,7 +235,13 @@ def checkpoint(reference, tmp_path):
     path = tmp_path / "last.pth"
 
     def saved(**changes):
-        others = {"epoch": 149, "optimizer_state_dict": {"state": {0: {"step": torch.ones(1)}}}}
+        others = {
+            "epoch": 149,
+            "optimizer_state_dict": {"state": {0: {"step": torch.ones(1)}}},
+            # as OneCycleLR's state was until torch 2.4: it asks for getattr
+            "lr_scheduler": {"anneal_func": OneCycleLR._annealing_cos},
+            "lrs": [np.float64(0.1)],
+        }
         torch.save(others | {"model_state_dict": tensors | changes}, path)
         return path
 
@@ -254,6 +261,33 @@ def test_a_checkpoints_heads_that_are_not_wanted_are_passed_over(checkpoint):
     path = checkpoint(**{"backbone.blin1.weight": torch.ones(3, 16)})
     network = from_published(path, VOXELS, replace(STEPS, prior=None))
     assert {name.split(".")[0] for name in network.state_dict()} == {"ridge", "backbone"}
+
+
+class Writes:
+    """What writes a file where a pickle is executed."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return exec, (f"open({str(self.path)!r}, 'w')",)
+
+
+@pytest.mark.parametrize("where", ["beside", "among"])
+def test_code_in_a_checkpoint_is_not_run(checkpoint, tmp_path, where):
+    content = torch.load(checkpoint(), weights_only=False)
+    written = tmp_path / "written"
+    if where == "beside":
+        content["lrs"] = Writes(written)
+    else:
+        content["model_state_dict"]["backbone.backbone_linear.bias"] = Writes(written)
+    torch.save(content, tmp_path / "last.pth")
+    if where == "beside":
+        from_published(tmp_path / "last.pth", VOXELS, STEPS)
+    else:
+        with pytest.raises(InputError, match="expected a state dict"):
+            from_published(tmp_path / "last.pth", VOXELS, STEPS)
+    assert not written.exists()
 
 
 @pytest.mark.parametrize(
@@ -278,7 +312,7 @@ def test_a_checkpoint_of_something_else_is_refused(checkpoint, voxels, sizes, sa
 
 def test_a_checkpoint_with_a_name_missing_is_refused(checkpoint, tmp_path):
     path = checkpoint()
-    tensors = torch.load(path, weights_only=True)["model_state_dict"]
+    tensors = checkpoints.read_tensors(path, part="model_state_dict")
     del tensors["backbone.clip_proj.5.weight"]
     torch.save(tensors, tmp_path / "alone.pth")
     with pytest.raises(InputError, match=r"backbone\.clip_proj\.5\.weight .* found none"):

@@ -13,7 +13,7 @@ import re
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import safetensors
 import safetensors.torch
@@ -46,7 +46,8 @@ def read_tensors(
     Args:
         path: `.safetensors`, or `.bin`, `.pt`, `.pth`, `.th`, or an index of such files.
         containing: what the names have in them; other tensors are left out.
-        part: the entry of a torch file that holds the state dict, where it has one alongside an optimizer's.
+        part: the entry of a training checkpoint (torch) that holds the state dict, where there is one.
+            Objects in the other entries are not made, whatever they are.
 
     Raises:
         InputError: the file is missing, cut short, or holds other things than named tensors.
@@ -68,7 +69,8 @@ def read_tensors(
         mapped = zipfile.is_zipfile(path)
         if mapped:
             _check_stored(path)
-        tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        with torch.serialization.safe_globals(_placeholders(path) if part and mapped else []):
+            tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # a broken file raises many kinds
         what = f"a whole file of named tensors ({kind})"
         raise (explained(path, error, what, kind) or _refused_by_torch(path, error)) from error
@@ -87,6 +89,24 @@ def read_tensors(
                 f"{path}: expected plain numbers in {name}, found {tensor.layout} {tensor.dtype}."
             )
     return {name: tensor for name, tensor in tensors.items() if containing in name}
+
+
+class _NotMade:
+    """In the place of any object that is no tensor: made of anything, and nothing."""
+
+    def __init__(self, *_: object):
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+
+def _placeholders(path: Path) -> list[Any]:
+    """For torch's reader: what does nothing, for each function or class that it would refuse.
+
+    OneCycleLR's state, for one, asked for `getattr` until torch 2.4.
+    """
+    return [(_NotMade, name) for name in torch.serialization.get_unsafe_globals_in_checkpoint(path)]
 
 
 def _described(content: object) -> str:
