@@ -91,24 +91,6 @@ def read_tensors(
     return {name: tensor for name, tensor in tensors.items() if containing in name}
 
 
-class _NotMade:
-    """In the place of any object that is no tensor: made of anything, and nothing."""
-
-    def __init__(self, *_: object):
-        pass
-
-    def __setstate__(self, _: object) -> None:
-        pass
-
-
-def _placeholders(path: Path) -> list[Any]:
-    """For torch's reader: what does nothing, for each function or class that it would refuse.
-
-    OneCycleLR's state, for one, asked for `getattr` until torch 2.4.
-    """
-    return [(_NotMade, name) for name in torch.serialization.get_unsafe_globals_in_checkpoint(path)]
-
-
 def _described(content: object) -> str:
     """What a file of torch holds instead of named tensors."""
     if not isinstance(content, Mapping):
@@ -136,6 +118,24 @@ def _refused_by_torch(path: Path, error: Exception) -> InputError:
         f"{path}: expected a whole file of named tensors, found one that torch refuses ({reason}); fetch "
         "it again, or name another."
     )
+
+
+class _NotMade:
+    """In the place of any object that is no tensor: made of anything, and nothing."""
+
+    def __init__(self, *_: object):
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+
+def _placeholders(path: Path) -> list[Any]:
+    """For torch's reader: what does nothing, for each function or class that it would refuse.
+
+    OneCycleLR's state, for one, asked for `getattr` until torch 2.4.
+    """
+    return [(_NotMade, name) for name in torch.serialization.get_unsafe_globals_in_checkpoint(path)]
 
 
 def _check_stored(path: Path) -> None:
