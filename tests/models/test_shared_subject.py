@@ -312,7 +312,7 @@ def test_a_checkpoint_of_something_else_is_refused(checkpoint, voxels, sizes, sa
 
 def test_a_checkpoint_with_a_name_missing_is_refused(checkpoint, tmp_path):
     path = checkpoint()
-    tensors = checkpoints.read_tensors(path, part="model_state_dict")
+    tensors = checkpoints.read_tensors(path, within="model_state_dict")
     del tensors["backbone.clip_proj.5.weight"]
     torch.save(tensors, tmp_path / "alone.pth")
     with pytest.raises(InputError, match=r"backbone\.clip_proj\.5\.weight .* found none"):

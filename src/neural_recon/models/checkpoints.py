@@ -35,19 +35,20 @@ def empty(build: Callable[[], Model]) -> Model:
 
 
 def read_tensors(
-    path: str | os.PathLike[str], containing: str = "", part: str = ""
+    path: str | os.PathLike[str], containing: str = "", within: str = ""
 ) -> dict[str, torch.Tensor]:
     """The tensors of a safetensors file or a torch file (state dict), mapped from disk where possible.
 
     Of an index (`...index.json`) they are those of all the files that it names.
 
-    Torch files are read with `weights_only=True`, so none of them can run code.
+    Torch files are read with `weights_only=True`, so none of them can run code; where an entry is asked for,
+    objects in the others are not made, whatever they are.
 
     Args:
-        path: `.safetensors`, or `.bin`, `.pt`, `.pth`, `.th`, or an index of such files.
+        path: `.safetensors`, or `.bin`, `.ckpt`, `.pt`, `.pth`, `.th`, or an index of such files.
         containing: what the names have in them; other tensors are left out.
-        part: the entry of a training checkpoint (torch) that holds the state dict, where there is one.
-            Objects in the other entries are not made, whatever they are.
+        within: the entry of a torch file that holds the named tensors, if it has that entry ("state_dict" of
+            Lightning's checkpoints).
 
     Raises:
         InputError: the file is missing, cut short, or holds other things than named tensors.
@@ -69,13 +70,13 @@ def read_tensors(
         mapped = zipfile.is_zipfile(path)
         if mapped:
             _check_stored(path)
-        with torch.serialization.safe_globals(_placeholders(path) if part and mapped else []):
+        with torch.serialization.safe_globals(_placeholders(path) if within and mapped else []):
             tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # a broken file raises many kinds
         what = f"a whole file of named tensors ({kind})"
         raise (explained(path, error, what, kind) or _refused_by_torch(path, error)) from error
-    if isinstance(tensors, Mapping):
-        tensors = tensors.get(part, tensors)
+    if within and isinstance(tensors, Mapping):
+        tensors = tensors.get(within, tensors)
     if not isinstance(tensors, Mapping) or not all(
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in tensors.items()
     ):

@@ -108,7 +108,7 @@ class ConvNextTeacher(nn.Module):
         teacher = checkpoints.empty(cls)
         tensors = {
             name.removeprefix("module."): tensor
-            for name, tensor in checkpoints.read_tensors(path, part=PART).items()
+            for name, tensor in checkpoints.read_tensors(path, within=PART).items()
         }
         own = {name: tensor for name, tensor in tensors.items() if name.startswith(OWN)}
         checkpoints.load_tensors(teacher, own, path, device=device)

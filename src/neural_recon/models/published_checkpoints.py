@@ -62,7 +62,7 @@ def from_published(
     Raises:
         InputError: the file is missing or no such checkpoint, or it is of other subjects, voxels or sizes.
     """
-    tensors = checkpoints.read_tensors(path, part=PART)
+    tensors = checkpoints.read_tensors(path, within=PART)
     _check_subjects(tensors, voxels, sizes, path)
     _check_schedule(tensors, sizes, path)
     network = checkpoints.empty(lambda: SharedSubjectNetwork(voxels, sizes))
@@ -78,14 +78,15 @@ def _check_subjects(
     path: str | os.PathLike[str],
 ) -> None:
     """Raise an InputError in the words of people's voxels, where `load_tensors` speaks of tensors."""
-    maps = [tensors[name] for name in tensors if re.fullmatch(r"ridge\.linears\.\d+\.weight", name)]
-    if len(maps) != len(voxels):
+    maps = {name for name in tensors if re.fullmatch(r"ridge\.linears\.\d+\.weight", name)}
+    own = {f"ridge.linears.{k}.weight": subject for k, subject in enumerate(voxels)}
+    if maps != set(own):
         raise InputError(
             f"{path}: expected a network fitted to {len(voxels)} subjects ({', '.join(voxels)}), found "
             f"{len(maps)}; name the subjects of its fit in their order, or another checkpoint."
         )
-    for (subject, n), weight in zip(voxels.items(), maps, strict=True):
-        hidden, found = weight.shape
+    for name, subject in own.items():
+        n, (hidden, found) = voxels[subject], tensors[name].shape
         if found != n:
             raise InputError(
                 f"{path}: expected a map of the {n} voxels of {subject}, found {found} voxels; take the "
