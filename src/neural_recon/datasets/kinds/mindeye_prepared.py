@@ -18,7 +18,7 @@ from pydantic import Field
 
 from neural_recon.core.errors import InputError
 from neural_recon.core.hdf5 import open_hdf5
-from neural_recon.core.refusals import all_there, mistake_of
+from neural_recon.core.refusals import mistake_of
 from neural_recon.datasets import mindeye_files
 from neural_recon.datasets.dataset import Betas, DataSet, Part, Size
 from neural_recon.datasets.kinds.nsd import IMAGES_DESIGNED, TERMS, TYPICAL_VOXELS
@@ -116,9 +116,13 @@ class MindEyePrepared(DataSet):
 
     @property
     def n_images(self) -> int:
-        """As the file of pictures has; NSD's where it is still to be fetched."""
-        if not all_there([self._pictures]):
+        """As the file of pictures has; NSD's where that is still to be fetched, or wrong: its readers say so."""
+        try:
+            return self._count_pictures()
+        except InputError:
             return N_IMAGES
+
+    def _count_pictures(self) -> int:
         with open_hdf5(self._pictures) as file:
             return len(mindeye_files.open_pictures(self._pictures, file))
 
@@ -249,7 +253,7 @@ class MindEyePrepared(DataSet):
     # --- before a run
 
     def mistakes(self, used: Sequence[np.ndarray]) -> Iterator[str]:
-        yield from mistake_of(lambda: self.n_images, self.files("pictures"))
+        yield from mistake_of(self._count_pictures, self.files("pictures"))
         for ids in used if self.settings.captions else ():
             yield from mistake_of(partial(self.captions, ids), self.files("captions"))
 
