@@ -173,6 +173,10 @@ ROWS = 2 * prepared.PER_SESSION
             lambda folder: (folder / TESTING).write_bytes((folder / TESTING).read_bytes()[:2000]),
             "new_test/0.tar: expected a tar file of samples",
         ),
+        (
+            lambda folder: (folder / TESTING).write_bytes((folder / TESTING).read_bytes()[:1536]),
+            "found one that does not read (it is cut short); get it again",
+        ),
         (lambda folder: (folder / TESTING).unlink(), "new_test/0.tar: expected a tar file of samples"),
     ],
 )  # fmt: skip

@@ -116,7 +116,7 @@ class MindEyePrepared(DataSet):
 
     @property
     def n_images(self) -> int:
-        """As the file of pictures has; NSD's where that is still to be fetched, or wrong: its readers say so."""
+        """As the file of pictures has; NSD's where it is still to come, or wrong: who reads it says so."""
         try:
             return self._count_pictures()
         except InputError:
