@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import yaml
 from helpers import prepared_mindeye as prepared
-from helpers.workflow import make_project, snakemake, stale
+from helpers.workflow import jobs, make_project, snakemake, stale
+from typer.testing import CliRunner
 
-from neural_recon.config.configuration import Config, resolve
+from neural_recon.cli import command_line
+from neural_recon.config.configuration import Config, read_config, resolve
 from neural_recon.core.errors import InputError
 from neural_recon.core.tables import read_table
 from neural_recon.datasets.dataset import DATA_SETS
@@ -291,6 +293,13 @@ def test_what_it_lacks_is_one_sentence(changes, said):
 
 
 @pytest.mark.usefixtures("inside")
+def test_the_example_is_a_configuration():
+    config = read_config(Path("config/mindeye_prepared.yaml"), Path())
+    assert config.dataset.kind == "mindeye_prepared"
+    assert config.sessions("subj01") == list(range(1, 41))
+
+
+@pytest.mark.usefixtures("inside")
 def test_a_missing_file_is_named_with_the_terms():
     plan = planned(dataset={"kind": "mindeye_prepared", "folder": "elsewhere"})
     with pytest.raises(InputError, match=r"elsewhere/.*no such file; is dataset.folder right\? Or to fetch"):
@@ -320,16 +329,37 @@ def test_doctor_says_each_mistake_once(whole, folder, inside, change, said):
 
 
 @pytest.mark.slow
-def test_it_runs_to_scores_and_page(project):
-    targets = (
-        "results/report/subj01.html",
-        "results/quality/subj01.html",
-        "results/scores/subj01/summary.tsv",
+def test_it_runs_to_scores_page_and_new_scans(project, monkeypatch):
+    config = {**CONFIG, "decoder": {**CONFIG["decoder"], "keep": "kernel"}}
+    names = (
+        "report/subj01.html",
+        "quality/subj01.html",
+        "scores/subj01/summary.tsv",
+        "decoders/subj01/vdvae.h5",
     )
-    done = snakemake(project, *targets, config=CONFIG)
+    targets = [f"results/{name}" for name in names]
+    done = snakemake(project, *targets, config=config)
     assert done.returncode == 0, done.stdout + done.stderr
     summary = read_table(project / targets[2])
     assert np.isfinite(summary.query("variant == 'decoded' and metric == 'pixcorr'")["mean"]).all()
-    page = (project / targets[0]).read_text(encoding="utf-8")
-    assert "subj01" in page
-    assert stale(project, CONFIG, *targets) == {}
+    assert "subj01" in (project / targets[0]).read_text(encoding="utf-8")
+    assert stale(project, config, *targets) == {}
+    # voxels without places are taken in their order
+    monkeypatch.chdir(project)
+    (project / "mine.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    np.save(project / "new.npy", np.random.default_rng(0).standard_normal((3, prepared.VOXELS), np.float32))
+    arguments = ["--subject", "subj01", "--betas", "new.npy", "--output", "new", "--configfile", "mine.yaml"]
+    called = CliRunner().invoke(command_line.app, ["decode", *arguments])
+    assert called.exit_code == 0, called.output
+    assert len(list((project / "new").rglob("*.png"))) >= 3
+
+
+@pytest.mark.slow
+def test_a_file_that_is_missing_is_fetched_by_a_job_of_its_own(tmp_path):
+    folder = make_project(tmp_path / "project")
+    prepared.write(folder / "files", "other")  # nobody of NSD's, whose sessions are those that are there
+    (folder / "files" / prepared.PICTURES).unlink()
+    willing = {"dataset": {**CONFIG["dataset"], "accept_terms": True}, "subjects": {"other": {}}}
+    planned = snakemake(folder, "--dry-run", config={**CONFIG, **willing})
+    assert planned.returncode == 0, planned.stdout + planned.stderr
+    assert jobs(planned.stdout)["fetch_prepared"] == 1

@@ -42,6 +42,7 @@ Part = Literal[
     "lists",
 ]
 AXES = ["x", "y", "z"]  # columns of a table of voxels that lie in a volume
+ROW = 1000  # voxels, of those that lie in none
 
 
 class Betas(NamedTuple):
@@ -194,6 +195,17 @@ class DataSet(ABC):
     def grid(self, subject: str) -> Grid | None:
         """The volume that the voxels lie in; None: they lie in none."""
         return None
+
+    def places(self, subject: str, table: pd.DataFrame) -> tuple[np.ndarray, Grid]:
+        """Where the voxels of a table lie, (n_voxels, 3) in C order, and in which grid; without a volume in rows
+        of 1,000, so that new scans are taken in the order of the voxels alone."""
+        from neural_recon.datasets.grids import Grid
+
+        grid, n = self.grid(subject), len(table)
+        if grid is not None:
+            return table[AXES].to_numpy(), grid
+        shape = (-(-n // ROW), ROW, 1)
+        return np.stack(np.unravel_index(np.arange(n), shape), axis=1), Grid("", shape)
 
     def cortex(self, subject: str) -> np.ndarray | None:
         """What maps of voxels are drawn on: a volume of the grid's shape, -1 outside cortex."""
