@@ -197,8 +197,10 @@ class DataSet(ABC):
         return None
 
     def places(self, subject: str, table: pd.DataFrame) -> tuple[np.ndarray, Grid]:
-        """Where the voxels of a table lie, (n_voxels, 3) in C order, and in which grid; without a volume in rows
-        of 1,000, so that new scans are taken in the order of the voxels alone."""
+        """Where the voxels of a table lie, (n_voxels, 3) in C order, and in which grid.
+
+        Without a volume they lie in rows of 1,000: new scans are then taken in the voxels' order.
+        """
         from neural_recon.datasets.grids import Grid
 
         grid, n = self.grid(subject), len(table)
