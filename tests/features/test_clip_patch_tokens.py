@@ -98,14 +98,14 @@ def test_a_file_that_is_not_that_encoder_is_one_sentence(folder):
         one.check("tokens", one.settings)
     (folder / open_clip.CONFIG).write_text('{"model_cfg": {"vision_cfg": "resnet"}}')
     with pytest.raises(
-        InputError, match="open_clip_config.json: expected the numbers of a vision transformer"
+        InputError, match="expected the numbers of a vision transformer"
     ):
         one.check("tokens", one.settings)
     (folder / open_clip.CONFIG).write_text(json.dumps({"model_cfg": {"vision_cfg": CONFIG["vision_cfg"]}}))
     with pytest.raises(
-        InputError, match="open_clip_config.json: expected a configuration that makes a model"
+        InputError, match=r"config\.json: expected a configuration that makes"
     ):
         one.check("tokens", one.settings)
     (folder / open_clip.CONFIG).unlink()
-    with pytest.raises(InputError, match="open_clip_config.json: expected"):
+    with pytest.raises(InputError, match=r"open_clip_config\.json: expected"):
         one.check("tokens", one.settings)

@@ -34,7 +34,9 @@ def empty(build: Callable[[], Model]) -> Model:
         return build()
 
 
-def read_tensors(path: str | os.PathLike[str], containing: str = "") -> dict[str, torch.Tensor]:
+def read_tensors(
+    path: str | os.PathLike[str], containing: str = "", within: str = ""
+) -> dict[str, torch.Tensor]:
     """The tensors of a safetensors file or a torch file (state dict), mapped from disk where possible.
 
     Of an index (`...index.json`) they are those of all the files that it names.
@@ -42,8 +44,10 @@ def read_tensors(path: str | os.PathLike[str], containing: str = "") -> dict[str
     Torch files are read with `weights_only=True`, so none of them can run code.
 
     Args:
-        path: `.safetensors`, or `.bin`, `.pt`, `.pth`, `.th`, or an index of such files.
+        path: `.safetensors`, or `.bin`, `.ckpt`, `.pt`, `.pth`, `.th`, or an index of such files.
         containing: what the names have in them; other tensors are left out.
+        within: the entry of a torch file that holds the named tensors, if it has that entry ("state_dict" of
+            Lightning's checkpoints).
 
     Raises:
         InputError: the file is missing, cut short, or holds other things than named tensors.
@@ -69,6 +73,8 @@ def read_tensors(path: str | os.PathLike[str], containing: str = "") -> dict[str
     except Exception as error:  # a broken file raises many kinds
         what = f"a whole file of named tensors ({kind})"
         raise (explained(path, error, what, kind) or _refused_by_torch(path, error)) from error
+    if within and isinstance(tensors, Mapping):
+        tensors = tensors.get(within, tensors)
     if not isinstance(tensors, Mapping) or not all(
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in tensors.items()
     ):

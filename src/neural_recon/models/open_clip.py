@@ -1,4 +1,4 @@
-"""Image encoders in the files of OpenCLIP (Ilharco et al. 2021), under the names of transformers; needs no torch."""
+"""Image encoders in OpenCLIP's files (Ilharco et al. 2021), under the names of transformers; needs no torch."""
 
 from __future__ import annotations
 
