@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from neural_recon.generation.diffusion import FromBase, LatentDiffusion
 from neural_recon.generation.refinement import Refiner
+from neural_recon.models.denoising import steps_run
 
 if TYPE_CHECKING:
     import torch
@@ -107,6 +108,11 @@ class SDXLUnclip(LatentDiffusion):
                 raise ValueError(
                     f"captioner {self.captioner} with converter {self.converter} and refiner {self.refiner}: "
                     "captions take the first two, and are for the refiner; set all three, or refiner alone"
+                )
+            if steps_run(self.refiner_strength, self.refiner_steps) < 1:
+                raise ValueError(
+                    f"refiner_strength {self.refiner_strength} of {self.refiner_steps} steps is less than "
+                    "one step; raise one"
                 )
             if self.blend and self.base is None:
                 raise ValueError(
