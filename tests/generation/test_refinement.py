@@ -233,7 +233,10 @@ def test_published_blends_by_their_share(models, rng):
 
 def test_files_are_compared_before_anything_is_painted(models):
     how = {"kind": "sdxl_unclip", "weights": str(models / "unclip.ckpt"), "image": "tokens"}
-    generation.load({**how, "refiner": str(models / "refiner")}, "meta").prepare()
+    how_all = {**how, "refiner": str(models / "refiner"), **captioned(models)}
+    generation.load(how_all, "meta").prepare()
+    with pytest.raises(InputError, match=r"unclip\.ckpt: expected a converter of tokens"):
+        generation.load({**how_all, "converter": how["weights"]}, "meta").prepare()
     with pytest.raises(InputError, match=r"git/unet/config\.json: expected"):
         generation.load({**how, "refiner": str(models / "git")}, "meta").prepare()
 

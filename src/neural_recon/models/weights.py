@@ -46,7 +46,7 @@ class Entry(Row):
     """One model: what `config/weights.yaml` explains."""
 
     what: str
-    source: str = Field(pattern=rf"^({HUB}[^/]+/[^/]+|https?://.+/)$")
+    source: str = Field(pattern=rf"^({HUB}(datasets/)?[^/]+/[^/]+|https?://.+/)$")
     revision: str | None = None
     licence: str
     terms: str | None = None

@@ -137,9 +137,15 @@ class SDXLUnclip(LatentDiffusion):
         return {"unet": unet, "vae": vae}
 
     def prepare(self) -> None:
+        from neural_recon.models.captions import Captions
+        from neural_recon.models.loading import choose_device
+
         super().prepare()
-        if self.settings.refiner:
+        how = self.settings
+        if how.refiner:
             self.refiner.prepare()
+        if how.captioner and how.converter:
+            Captions.from_files(Path(how.captioner), Path(how.converter), choose_device(self.device))
 
     def side(self) -> int:
         return BLENDED if self.settings.blend else self.settings.size
