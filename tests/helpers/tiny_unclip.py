@@ -1,12 +1,13 @@
 """MindEye2's painter, tiny, as the published file is written, and what refines its pictures."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import GitConfig, GitForCausalLM
 
 from helpers import published_layouts
@@ -127,3 +128,71 @@ def write_converter(path: Path, tokens: int = TOKENS, width: int = WIDTH) -> Pat
     converter = Converter((tokens, 5), (width, GIT["vision_config"]["hidden_size"]))
     torch.save({"epoch": 8, "model_state_dict": converter.state_dict()}, path)
     return path
+
+
+def write_painter(path: Path, width: int) -> Path:
+    """Another small painter, of the published number of values per head, under tokens of `width` values."""
+    unet = UNet2DConditionModel(
+        block_out_channels=[64, 64],
+        down_block_types=["DownBlock2D", "CrossAttnDownBlock2D"],
+        up_block_types=["CrossAttnUpBlock2D", "UpBlock2D"],
+        layers_per_block=1,
+        attention_head_dim=[1, 1],
+        cross_attention_dim=width,
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=32,
+    )
+    vae = AutoencoderKL(
+        block_out_channels=[32, 32],
+        down_block_types=["DownEncoderBlock2D"] * 2,
+        up_block_types=["UpDecoderBlock2D"] * 2,
+        latent_channels=4,
+    )
+    state = {
+        sgm_files.UNET + _published(name, 1): tensor
+        for name, tensor in runs.named_weights(unet, "painter").items()
+    }
+    for name, tensor in runs.named_weights(vae, "painter").items():
+        linear = ".attentions." in name and tensor.ndim == 2
+        state[sgm_files.AUTOENCODER + _published_autoencoder(name, 1)] = (
+            tensor[:, :, None, None] if linear else tensor
+        )
+    torch.save(
+        {"epoch": 0, "state_dict": {name: tensor.contiguous() for name, tensor in state.items()}}, path
+    )
+    return path
+
+
+def _published(name: str, layers: int) -> str:
+    """The name in the published layout of a UNet's parameter in diffusers."""
+    for published, ours in sgm_files.OUTSIDE.items():
+        if name.startswith(f"{ours}."):
+            return published + name.removeprefix(ours)
+    for published, ours in sgm_files.RESNET.items():
+        name = re.sub(rf"(resnets\.\d+)\.{ours}\.", rf"\1.{published}.", name)
+    for number, ours in enumerate(sgm_files.MIDDLE):
+        name = name.replace(f"mid_block.{ours}.", f"middle_block.{number}.")
+    found = re.fullmatch(r"(down|up)_blocks\.(\d+)\.(\w+?)\.(\d+)\.(.+)", name)
+    if not found:
+        return name
+    side, level, kind, place, rest = found[1], int(found[2]), found[3], int(found[4]), found[5]
+    first = level * (layers + 1)
+    if kind == "downsamplers":
+        return f"input_blocks.{first + layers + 1}.0.op.{rest.removeprefix('conv.')}"
+    if kind == "upsamplers":
+        return f"output_blocks.{first + layers}.2.{rest}"
+    sub = 0 if kind == "resnets" else 1
+    return f"{'input' if side == 'down' else 'output'}_blocks.{first + place + (side == 'down')}.{sub}.{rest}"
+
+
+def _published_autoencoder(name: str, last: int) -> str:
+    """The same of its autoencoder's."""
+    for published, ours in sgm_files.AUTOENCODER_PARTS.items():
+        name = re.sub(rf"^(encoder|decoder)\.{re.escape(ours)}\.", rf"\1.{published}.", name)
+    name = re.sub(r"\.up_blocks\.(\d+)\.", lambda found: f".up.{last - int(found[1])}.", name)
+    name = name.replace(".down_blocks.", ".down.").replace(".resnets.", ".block.")
+    for side in ("down", "up"):
+        name = name.replace(f".{side}samplers.0.conv.", f".{side}sample.conv.")
+    return name.replace(".conv_shortcut.", ".nin_shortcut.")
