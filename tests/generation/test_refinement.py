@@ -235,7 +235,7 @@ def test_files_are_compared_before_anything_is_painted(models):
     how = {"kind": "sdxl_unclip", "weights": str(models / "unclip.ckpt"), "image": "tokens"}
     how_all = {**how, "refiner": str(models / "refiner"), **captioned(models)}
     generation.load(how_all, "meta").prepare()
-    with pytest.raises(InputError, match=r"unclip\.ckpt: expected a converter of tokens"):
+    with pytest.raises(InputError, match=r"unclip\.ckpt: expected a state dict"):
         generation.load({**how_all, "converter": how["weights"]}, "meta").prepare()
     with pytest.raises(InputError, match=r"git/unet/config\.json: expected"):
         generation.load({**how, "refiner": str(models / "git")}, "meta").prepare()
