@@ -185,9 +185,8 @@ def test_a_file_that_is_no_adapter_of_the_model_is_one_sentence(run, tmp_path):
     tensors = safetensors.torch.load_file(how["adapter"])
 
     def refused(path, **changed):
-        if path.suffix == ".safetensors":
-            kept = {name: value for name, value in {**tensors, **changed}.items() if value is not None}
-            safetensors.torch.save_file(kept, path)
+        kept = {name: value for name, value in {**tensors, **changed}.items() if value is not None}
+        safetensors.torch.save_file(kept, path)
         generation.load({**how, "adapter": str(path)}, "meta").prepare()
 
     first = next(
@@ -199,13 +198,14 @@ def test_a_file_that_is_no_adapter_of_the_model_is_one_sentence(run, tmp_path):
         ("b.safetensors", {key: None}, r"ip_adapter\.0\.to_k_ip.*found none"),
         ("c.safetensors", {"ip_adapter.17.to_k_ip.weight": torch.zeros(64, 24)}, r"ip_adapter\.8\..*found"),
         ("d.safetensors", dict.fromkeys(k for k in tensors if k.startswith("image_proj.proj")), "neither"),
-        ("e.bin", {}, "safetensors, found another kind"),
         ("f.safetensors", {first: torch.zeros(3)}, r"plain or plus"),
     ):
         with pytest.raises(InputError, match=said):
             refused(tmp_path / name, **changed)
     with pytest.raises(InputError, match=r"gone.safetensors: expected"):
         generation.load({**how, "adapter": str(tmp_path / "gone.safetensors")}, "meta").prepare()
+    with pytest.raises(InputError, match="safetensors, found another kind"):  # before anything is fetched
+        generation.load({**how, "adapter": "e.bin"}, "meta")
 
 
 @pytest.mark.parametrize("run", ["plain", "plus"], indirect=True)

@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from helpers.made_up_results import (
     CONFIGURATION,
     IDS,
@@ -32,6 +33,7 @@ from helpers.made_up_results import (
     write_subject,
 )
 from helpers.pages import Page, draw_no_figures
+from helpers.places import ROOT
 from PIL import Image
 
 from neural_recon import __version__
@@ -39,7 +41,18 @@ from neural_recon.core.errors import InputError
 from neural_recon.core.tables import write_table
 from neural_recon.evaluation.controls.refit_null import by_metric
 from neural_recon.evaluation.subject_scores import Scores
-from neural_recon.report import album, controls, gallery, penalties, plots, results, tables, words
+from neural_recon.report import (
+    album,
+    controls,
+    gallery,
+    overview,
+    penalties,
+    plots,
+    results,
+    spaces,
+    tables,
+    words,
+)
 from neural_recon.report.page import build, render
 
 
@@ -178,7 +191,10 @@ def test_single_stages_stand_beside_the_full_recipe(made, rng, tmp_path):
     files = [write_single_stage(tmp_path, rng, f, IDS[f.subject]) for f in subjects]
     configuration = {
         **CONFIGURATION,
-        "generator": {"kind": "versatile_diffusion", "strength": 0.58, "steps": 50},
+        "generator": {
+            **{"kind": "versatile_diffusion", "weights": "v", "base": "vdvae", "vision": "vision"},
+            **{"text": "text", "strength": 0.58, "steps": 50},
+        },
     }
     build(tmp_path / "r.html", files, stimuli, None, configuration)
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
@@ -312,7 +328,7 @@ def test_first_view_spreads_from_best_to_worst(made):
     text = output.read_text(encoding="utf-8")
     person = results.read(subjects[0], {})
     scores = person.per_image("decoded", "final", "clip_two_way")
-    ranked = gallery.best_first(IDS["subj01"], scores)
+    ranked = gallery.best_first(IDS["subj01"], scores, {})
     shown = first_ids(text, "subj01")
     assert shown == [ranked[k] for k in np.linspace(0, 9, 8).round().astype(int)]
 
@@ -366,7 +382,7 @@ def test_real_data_without_controls(tmp_path, rng):
     configuration = {
         **CONFIGURATION,
         "demo": None,
-        "decoder": {"alpha": {"vdvae": 5e4}, "calibration": "published"},
+        "decoder": {"kind": "ridge", "alpha": {"vdvae": 5e4}, "calibration": "published"},
         "evaluation": {"preset": "published", "classifier": None},
     }
     build(tmp_path / "report.html", [files], stimuli, None, configuration, title="A <b> & c")
@@ -489,7 +505,11 @@ def test_evenly_keeps_both_ends():
 
 
 def test_best_first_puts_the_unscored_last():
-    assert gallery.best_first([4, 1, 2, 3], {1: 0.5, 2: 0.9, 3: 0.5}) == [2, 1, 3, 4]
+    scores = {1: 0.5, 2: 0.9, 3: 0.5}
+    assert gallery.best_first([4, 1, 2, 3], scores, {}) == [2, 1, 3, 4]
+    assert gallery.best_first([4, 1, 2, 3], scores, {1: 0.1, 3: 0.2}) == [2, 3, 1, 4]
+    assert gallery.ties(scores) == ""
+    assert gallery.ties({**scores, 4: 0.9}) == "2 of 4 have the best score, 0.900"
 
 
 def test_thumbnails_are_small_and_true(rng):
@@ -684,6 +704,22 @@ def test_a_penalty_at_an_edge_or_below_zero_is_said_in_words(made, tmp_path):
     build(tmp_path / "good.html", [other], stimuli, None, CONFIGURATION)
     text = Page((tmp_path / "good.html").read_text(encoding="utf-8")).text
     assert not any(word in text for word in ("below 0;", "at the end of the range", "may predict better"))
+
+
+def test_what_goes_the_released_way_is_said_at_the_head():
+    recipe = yaml.safe_load((ROOT / "config/recipes/takagi.yaml").read_text(encoding="utf-8"))
+    spaces.use(recipe["spaces"])
+    how = dict(overview.caveats([], recipe, ""))
+    assert "As released" not in how
+    assert how["Voxels"] == "Autoencoder latents from streams/early; CLIP text states from streams/ventral."
+    recipe["spaces"]["z"]["latents"] = "sample"
+    recipe["decoder"] |= {"intercept": {"text": False}, "calibration": "published"}
+    recipe["decoder"]["cross_validation"] = {"contiguous": True}
+    recipe["generator"] |= {"lead": 1}
+    assert dict(overview.caveats([], recipe, ""))["As released"].startswith(
+        "spaces.z.latents: sample; decoder.cross_validation.contiguous: true; decoder.intercept.text: false; "
+        "decoder.calibration: published; generator.lead: 1. "
+    )
 
 
 @pytest.mark.usefixtures("no_plots")

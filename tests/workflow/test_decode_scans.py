@@ -121,7 +121,7 @@ def test_all_components_are_the_whole_decoder(rng, tmp_path):
     expected = ridge.predict(train, test, targets, ALPHA, "train")
     spread = np.where(expected.std(0) > 0, expected.std(0), 1)
     assert np.abs((predicted(path, shared, test) - expected) / spread).max() < 0.01
-    values, vectors = kept_decoders.components(Kernel.of(train, test), train)
+    values, vectors = Kernel.of(train, test).components(train)
     np.testing.assert_allclose(vectors.T @ vectors, np.eye(len(values)), atol=1e-6)
     assert len(values) == 59  # centred images span one dimension less
 

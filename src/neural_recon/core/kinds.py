@@ -9,9 +9,10 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import json
 import pkgutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -28,6 +29,21 @@ class Section(BaseModel):
     """A part of the configuration: typed, fixed once read, unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def as_released(section: Section, place: str) -> Iterator[str]:
+    """The settings that take the way of a decoder's released code where the default here is another one:
+    "PLACE.KEY: VALUE" each. A field names that way in its `json_schema_extra`, as `released`."""
+    for name, field in type(section).model_fields.items():
+        extra = field.json_schema_extra
+        value, way = getattr(section, name), extra.get("released") if isinstance(extra, Mapping) else None
+        each = value if isinstance(value, Mapping) else {"": value}
+        for key, one in each.items():
+            where = ".".join(part for part in (place, name, key) if part)
+            if isinstance(one, Section):
+                yield from as_released(one, where)
+            elif way is not None and one == way:
+                yield f"{where}: {json.dumps(one) if isinstance(one, bool) else one}"
 
 
 class KindSettings(Section):

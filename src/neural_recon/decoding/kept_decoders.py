@@ -37,38 +37,15 @@ from neural_recon.core.refusals import refusal
 from neural_recon.datasets.grids import Grid
 from neural_recon.decoding import ridge
 from neural_recon.decoding.cross_validation import centred_columns, sample_columns
-from neural_recon.decoding.kernel import GRAM_BLOCK, Fit, Kernel
+from neural_recon.decoding.kernel import Fit, GramKernel, Kernel
 from neural_recon.decoding.sources import EVERYTHING, Taken, unit_parts
 
 logger = logging.getLogger(__name__)
 
 Keep = Literal["kernel", "components"]
-RANK = 1e-10  # of the largest eigenvalue: smaller ones are rounding
 HELD_OUT = 200  # images, and
 TARGETS = 512  # features that the number of components is chosen with
 BLOCK = 4096
-
-
-def components(kernel: Kernel, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues (q,) of a kernel, falling, and its orthonormal eigenvectors in voxel space, (p, q).
-
-    `train` (n, p) are the responses that the kernel was made of.
-    """
-    if kernel.basis is not None or not kernel.intercept:
-        values, vectors = np.linalg.eigh(kernel.system)
-    else:
-        n = kernel.n_train  # `system` has the mean eigenvalue along the vector of ones: off with it
-        values, vectors = np.linalg.eigh(kernel.system - np.trace(kernel.system) / (n * (n + 1)))
-    large = np.flatnonzero(values > RANK * values[-1])[::-1]
-    values, vectors = values[large], vectors[:, large]
-    if kernel.basis is None:
-        vectors /= np.sqrt(values)
-        mean, images = kernel.centre(train), vectors
-        vectors = np.empty((train.shape[1], len(values)), np.float32)
-        for start in range(0, len(vectors), GRAM_BLOCK):  # voxels turned to float64 at a time
-            part = slice(start, start + GRAM_BLOCK)
-            vectors[part] = (train[:, part] - mean[part]).T @ images
-    return values, vectors
 
 
 def n_components(
@@ -98,7 +75,7 @@ def n_components(
     held = np.sort(np.concatenate([images[k] for k in drawn]))
     rest = np.setdiff1d(np.arange(n), held)
     kernel = Kernel.of(train[rest], train[held], backend, intercept=intercept)
-    values, vectors = components(kernel, train[rest])
+    values, vectors = kernel.components(train[rest])
     centre = kernel.centre(train[rest])
     scores = (train[held] - centre) @ vectors
 
@@ -148,9 +125,9 @@ def write_shared(
     }
     arrays |= {name: responses[name].astype(np.float32) for name in ("mean", "std")}
     if keep == "components":
-        arrays["eigenvalues"], vectors = components(kernel, train)
+        arrays["eigenvalues"], vectors = kernel.components(train)
         arrays["projection"] = vectors.astype(np.float16)
-    elif kernel.basis is None:
+    elif isinstance(kernel, GramKernel):
         arrays["projection"] = (train - kernel.centre(train)).T.astype(np.float16)
     if taken.columns is not None:
         arrays["columns"] = taken.columns

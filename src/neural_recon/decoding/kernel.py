@@ -18,45 +18,40 @@ Everything here is float64 but the weights.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from neural_recon.core import backends
-from neural_recon.core.backends import Backend
+from neural_recon.core.backends import Backend, Factor
 
 GRAM_BLOCK = 2048  # voxels turned to float64 at a time
+RANK = 1e-10  # of the largest eigenvalue: smaller ones are rounding
 ROWS = 1024  # of a product that is symmetric: what lies above the diagonal is not computed
 
 
 @dataclass(frozen=True)
-class Kernel:
-    """Products of centred responses, from which every alpha is fitted.
+class Kernel(ABC):
+    """Products of centred responses, from which every alpha is fitted: a `GramKernel` or a `VoxelKernel`.
 
-    With as many voxels as images or more, `system` is the Gram matrix of the training images (n, n) and
-    `test` its rows for the test images (n_test, n). Along the vector of ones, where the Gram matrix is zero,
-    `system` has its mean eigenvalue instead: no result depends on it, and a small alpha stays well
-    conditioned.
-
-    With fewer voxels, `system` is X'X (p, p), `test` the test images' centred responses (n_test, p), and
-    `basis` the training images' (n, p): smaller, and well conditioned where the Gram matrix is not.
-
-    `images` (n,) says which training rows are repetitions of one image, where any are: what is held out of
-    a fit is held out with all of them.
-
-    Without an `intercept` nothing is centred, and the vector of ones is nothing special.
+    Attributes:
+        system: (q, q), what a penalty is added to.
+        test: (n_test, q), the test images in the same terms.
+        images: (n,) which training rows are repetitions of one image, where any are: what is held out of a
+            fit is held out with all of them.
+        intercept: without one nothing is centred, and the vector of ones is nothing special.
     """
 
     system: np.ndarray
     test: np.ndarray
-    basis: np.ndarray | None = None
-    images: np.ndarray | None = None
-    intercept: bool = True
+    images: np.ndarray | None = field(default=None, kw_only=True)
+    intercept: bool = field(default=True, kw_only=True)
 
     @property
-    def n_train(self) -> int:
-        return len(self.system if self.basis is None else self.basis)
+    @abstractmethod
+    def n_train(self) -> int: ...
 
     @property
     def n_test(self) -> int:
@@ -79,9 +74,8 @@ class Kernel:
         order = np.argsort(self.images, kind="stable")
         return np.split(order, np.flatnonzero(np.diff(self.images[order])) + 1)
 
-    @classmethod
+    @staticmethod
     def of(
-        cls,
         X_train: np.ndarray,
         X_test: np.ndarray,
         backend: Backend | None = None,
@@ -112,14 +106,15 @@ class Kernel:
         if p < n - 1:  # centred, n images span n - 1 dimensions
             basis = x - mean
             blocks = (basis[start : start + GRAM_BLOCK].T for start in range(0, n, GRAM_BLOCK))
-            return cls(_products(blocks, p, p, backend), test - mean, basis, images, intercept)
+            system = _products(blocks, p, p, backend)
+            return VoxelKernel(system, test - mean, basis, images=images, intercept=intercept)
         parts = (slice(start, start + GRAM_BLOCK) for start in range(0, p, GRAM_BLOCK))
         voxels = (np.concatenate([x[:, part], test[:, part]]) - mean[part] for part in parts)
         products = _products(voxels, n + len(test), n, backend)
         system = products[:n]
         if intercept:
             system += np.trace(system) / n**2
-        return cls(system, products[n:], images=images, intercept=intercept)
+        return GramKernel(system, products[n:], images=images, intercept=intercept)
 
     def centre(self, train: np.ndarray) -> np.ndarray:
         """What is taken off all responses, float64 (p,): the mean of the training ones, or nothing."""
@@ -137,14 +132,121 @@ class Kernel:
                 f"X_train {x.shape} and X_test {test.shape} do not fit: expected the kernel's {self.n_train} "
                 "images, and the same voxels in both."
             )
-        mean = self.centre(x)
-        if self.basis is not None:
-            return replace(self, test=test - mean)
-        products = np.zeros((len(test), len(x)))
-        for start in range(0, x.shape[1], GRAM_BLOCK):
+        return replace(self, test=self._in_terms(test, x, self.centre(x)))
+
+    @abstractmethod
+    def components(self, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues (q,) of the kernel, falling, and its orthonormal eigenvectors in voxel space, (p, q).
+
+        `train` (n, p) are the responses that the kernel was made of.
+        """
+
+    @abstractmethod
+    def _in_terms(self, test: np.ndarray, train: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        """Test responses as rows of `test`."""
+
+    @abstractmethod
+    def over_images(self, w: np.ndarray, backend: Backend) -> np.ndarray:
+        """Weights (k, q) of what `test` has in its columns, as weights of training images (k, n)."""
+
+    @abstractmethod
+    def coefficients(self, factor: Factor, backend: Backend) -> np.ndarray:
+        """(q, n): what a row of `test` is multiplied with, to give weights of training images."""
+
+    @abstractmethod
+    def residual_maker(self, factor: Factor, alpha: float, backend: Backend) -> np.ndarray:
+        """(n, n): alpha (K + alpha I)^-1."""
+
+    @abstractmethod
+    def residual_rows(self, rows: np.ndarray, factor: Factor, alpha: float, backend: Backend) -> np.ndarray:
+        """Some rows of it, (k, n)."""
+
+
+@dataclass(frozen=True)
+class GramKernel(Kernel):
+    """With as many voxels as images or more: `system` is the Gram matrix of the training images (n, n) and
+    `test` its rows for the test images (n_test, n).
+
+    Along the vector of ones, where the Gram matrix is zero, `system` has its mean eigenvalue instead: no
+    result depends on it, and a small alpha stays well conditioned.
+    """
+
+    @property
+    def n_train(self) -> int:
+        return len(self.system)
+
+    def components(self, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        system = self.system
+        if self.intercept:  # off with what it has along the vector of ones
+            system = system - np.trace(system) / (self.n_train * (self.n_train + 1))
+        values, images = _eigenvectors(system)
+        images /= np.sqrt(values)
+        mean = self.centre(train)
+        vectors = np.empty((train.shape[1], len(values)), np.float32)
+        for start in range(0, len(vectors), GRAM_BLOCK):  # voxels turned to float64 at a time
             part = slice(start, start + GRAM_BLOCK)
-            products += (test[:, part] - mean[part]) @ (x[:, part] - mean[part]).T
-        return replace(self, test=products)
+            vectors[part] = (train[:, part] - mean[part]).T @ images
+        return values, vectors
+
+    def _in_terms(self, test: np.ndarray, train: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        products = np.zeros((len(test), len(train)))
+        for start in range(0, train.shape[1], GRAM_BLOCK):
+            part = slice(start, start + GRAM_BLOCK)
+            products += (test[:, part] - mean[part]) @ (train[:, part] - mean[part]).T
+        return products
+
+    def over_images(self, w: np.ndarray, backend: Backend) -> np.ndarray:  # noqa: ARG002
+        return w
+
+    def coefficients(self, factor: Factor, backend: Backend) -> np.ndarray:
+        return _rows_centred(backend.inverse(factor), self.intercept)
+
+    def residual_maker(self, factor: Factor, alpha: float, backend: Backend) -> np.ndarray:
+        residual = backend.inverse(factor)
+        residual *= alpha
+        return residual
+
+    def residual_rows(self, rows: np.ndarray, factor: Factor, alpha: float, backend: Backend) -> np.ndarray:
+        right = np.zeros((len(rows), self.n_train))
+        right[np.arange(len(rows)), rows] = alpha
+        return backend.solve(factor, right.T).T
+
+
+@dataclass(frozen=True)
+class VoxelKernel(Kernel):
+    """With fewer voxels than images: `system` is X'X (p, p), `test` the test images' centred responses
+    (n_test, p), `basis` the training images' (n, p). Smaller, and well conditioned where the Gram matrix is
+    not."""
+
+    basis: np.ndarray
+
+    @property
+    def n_train(self) -> int:
+        return len(self.basis)
+
+    def components(self, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # noqa: ARG002
+        return _eigenvectors(self.system)
+
+    def _in_terms(self, test: np.ndarray, train: np.ndarray, mean: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        return test - mean
+
+    def over_images(self, w: np.ndarray, backend: Backend) -> np.ndarray:
+        return backend.matmul(w, self.basis.T)
+
+    def coefficients(self, factor: Factor, backend: Backend) -> np.ndarray:
+        found = backend.solve(factor, self.basis.T)
+        factor.take()  # or an order would work with few voxels that fails with many
+        return found
+
+    def residual_maker(self, factor: Factor, alpha: float, backend: Backend) -> np.ndarray:
+        residual = self.residual_rows(np.arange(self.n_train), factor, alpha, backend)
+        factor.take()  # as in `coefficients`
+        return residual
+
+    def residual_rows(self, rows: np.ndarray, factor: Factor, alpha: float, backend: Backend) -> np.ndarray:  # noqa: ARG002
+        residual = -self.over_images(backend.solve(factor, self.basis[rows].T).T, backend)
+        residual[np.arange(len(rows)), rows] += 1
+        return residual
 
 
 class Fit:
@@ -163,19 +265,14 @@ class Fit:
 
     def weights(self) -> np.ndarray:
         """W, float32 (n_test, n_train), rows summing to zero with an intercept."""
-        w = self._times_basis(self.backend.solve(self.factor, self.kernel.test.T).T)
+        solved = self.backend.solve(self.factor, self.kernel.test.T).T
         # they do, as X is centred; say so exactly, as rounding grows with 1/alpha
-        return self._centred(w).astype(np.float32)
+        return self._centred(self.kernel.over_images(solved, self.backend)).astype(np.float32)
 
     def coefficients(self) -> np.ndarray:
         """M, float32 (q, n_train): M Y multiplies an image's row of `Kernel.test`, whose q columns are
-        training images or, with a basis, voxels. The fit is used up."""
-        if self.kernel.basis is not None:
-            found = self.backend.solve(self.factor, self.kernel.basis.T).astype(np.float32)
-            self.factor.take()  # or an order would work with few voxels that fails with many
-            return found
-        inverse = self.backend.inverse(self.factor)
-        return self._centred(inverse).astype(np.float32)  # so the mean of Y drops out
+        training images or voxels. The fit is used up."""
+        return self.kernel.coefficients(self.factor, self.backend).astype(np.float32)
 
     def left_out_weights(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """W for training images, each predicted from all the others: float32 (k, n_train).
@@ -186,8 +283,8 @@ class Fit:
         Args:
             images: the rows of each of the k images.
         """
-        n = self.kernel.n_train
-        residual = self._residual_rows(np.concatenate(images))
+        n, every = self.kernel.n_train, np.concatenate(images)
+        residual = self._centred(self.kernel.residual_rows(every, self.factor, self.alpha, self.backend))
         w, start = np.empty((len(images), n)), 0
         for which, rows in enumerate(images):
             mine = residual[start : start + len(rows)]
@@ -202,38 +299,29 @@ class Fit:
 
     def residual_maker(self) -> np.ndarray:
         """R, float64 (n_train, n_train). The fit is used up."""
-        if self.kernel.basis is not None:
-            residual = self._residual_rows(np.arange(self.kernel.n_train))
-            self.factor.take()  # as in `coefficients`
-            return residual
-        residual = self.backend.inverse(self.factor)
-        residual *= self.alpha
-        return self._centred(residual)
-
-    def _residual_rows(self, rows: np.ndarray) -> np.ndarray:
-        own = (np.arange(len(rows)), rows)
-        if self.kernel.basis is None:
-            right = np.zeros((len(rows), self.kernel.n_train))
-            right[own] = self.alpha
-            residual = self.backend.solve(self.factor, right.T).T
-        else:
-            residual = -self._times_basis(self.backend.solve(self.factor, self.kernel.basis[rows].T).T)
-            residual[own] += 1
-        return self._centred(residual)
+        return self._centred(self.kernel.residual_maker(self.factor, self.alpha, self.backend))
 
     def _centred(self, rows: np.ndarray) -> np.ndarray:
-        """The rows, overwritten, less their means where there is an intercept."""
-        if self.kernel.intercept:
-            rows -= rows.mean(axis=1, keepdims=True)
-        return rows
-
-    def _times_basis(self, w: np.ndarray) -> np.ndarray:
-        return w if self.kernel.basis is None else self.backend.matmul(w, self.kernel.basis.T)
+        return _rows_centred(rows, self.kernel.intercept)
 
 
 def _centre(x: np.ndarray, intercept: bool) -> np.ndarray:
     """What is taken off responses (n, p) like the training responses: their mean, or nothing."""
     return x.mean(axis=0, dtype=np.float64) if intercept else np.zeros(x.shape[1])
+
+
+def _rows_centred(rows: np.ndarray, intercept: bool) -> np.ndarray:
+    """Rows, overwritten, less their means where there is an intercept."""
+    if intercept:
+        rows -= rows.mean(axis=1, keepdims=True)
+    return rows
+
+
+def _eigenvectors(system: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues of a system, falling, without those that are rounding, and their vectors."""
+    values, vectors = np.linalg.eigh(system)
+    large = np.flatnonzero(values > RANK * values[-1])[::-1]
+    return values[large], vectors[:, large]
 
 
 def _responses(x: np.ndarray, name: str) -> np.ndarray:

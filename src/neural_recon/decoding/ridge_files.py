@@ -11,7 +11,7 @@ import numpy as np
 from neural_recon.core.errors import InputError
 from neural_recon.core.hdf5 import integers, new_hdf5, open_hdf5, read_hdf5, read_parameters, write_hdf5
 from neural_recon.decoding import ridge
-from neural_recon.decoding.kernel import Kernel
+from neural_recon.decoding.kernel import GramKernel, Kernel, VoxelKernel
 from neural_recon.decoding.sources import EVERYTHING, Taken, unit_blocks
 
 
@@ -62,17 +62,17 @@ def read_kernel(path: str | Path) -> tuple[Kernel, np.ndarray, np.ndarray]:
         InputError: the file is missing, cut short, or not of `write_kernel`.
     """
     arrays = read_hdf5(path)
-    names = {field.name for field in dataclasses.fields(Kernel)} - {"intercept"}
-    needed = {f.name for f in dataclasses.fields(Kernel) if f.default is dataclasses.MISSING}
+    kind: type[Kernel] = VoxelKernel if "basis" in arrays else GramKernel
+    needed = {f.name for f in dataclasses.fields(kind) if f.default is dataclasses.MISSING}
+    needed |= {"train_ids", "test_ids"}
     arrays.pop("columns", None)
-    ids = ("train_ids", "test_ids")
-    if not needed.union(ids) <= set(arrays) <= names.union(ids):
+    if not needed <= set(arrays) <= needed | {"images"}:
         raise InputError(
-            f"{path}: expected the datasets {', '.join(sorted(needed.union(ids)))}, found "
+            f"{path}: expected the datasets {', '.join(sorted(needed))}, found "
             f"{', '.join(sorted(arrays))}; compute it again."
         )
-    train_ids, test_ids = (integers(path, name, arrays.pop(name)) for name in ids)
-    kernel = Kernel(**arrays, intercept=read_parameters(path).get("intercept", True))
+    train_ids, test_ids = (integers(path, name, arrays.pop(name)) for name in ("train_ids", "test_ids"))
+    kernel = kind(**arrays, intercept=read_parameters(path).get("intercept", True))
     n_train, n_test, q = len(train_ids), len(test_ids), len(np.atleast_1d(kernel.system))
     shapes = {
         "system": (q if "basis" in arrays else n_train,) * 2,

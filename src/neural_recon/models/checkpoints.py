@@ -13,7 +13,7 @@ import re
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import safetensors
 import safetensors.torch
@@ -41,7 +41,8 @@ def read_tensors(
 
     Of an index (`...index.json`) they are those of all the files that it names.
 
-    Torch files are read with `weights_only=True`, so none of them can run code.
+    Torch files are read with `weights_only=True`, so none of them can run code; where an entry is asked for,
+    objects in the others are not made, whatever they are.
 
     Args:
         path: `.safetensors`, or `.bin`, `.ckpt`, `.pt`, `.pth`, `.th`, or an index of such files.
@@ -69,7 +70,8 @@ def read_tensors(
         mapped = zipfile.is_zipfile(path)
         if mapped:
             _check_stored(path)
-        tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        with torch.serialization.safe_globals(_placeholders(path) if within and mapped else []):
+            tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # a broken file raises many kinds
         what = f"a whole file of named tensors ({kind})"
         raise (explained(path, error, what, kind) or _refused_by_torch(path, error)) from error
@@ -117,6 +119,24 @@ def _refused_by_torch(path: Path, error: Exception) -> InputError:
         f"{path}: expected a whole file of named tensors, found one that torch refuses ({reason}); fetch "
         "it again, or name another."
     )
+
+
+class _NotMade:
+    """In the place of any object that is no tensor: made of anything, and nothing."""
+
+    def __init__(self, *_: object):
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+
+def _placeholders(path: Path) -> list[Any]:
+    """For torch's reader: what does nothing, for each function or class that it would refuse.
+
+    OneCycleLR's state, for one, asked for `getattr` until torch 2.4.
+    """
+    return [(_NotMade, name) for name in torch.serialization.get_unsafe_globals_in_checkpoint(path)]
 
 
 def _check_stored(path: Path) -> None:

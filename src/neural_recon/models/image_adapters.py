@@ -78,11 +78,6 @@ def read(path: Path) -> tuple[int, bool]:
     Raises:
         InputError: the file is missing, or no adapter of these two kinds.
     """
-    if path.suffix != ".safetensors":
-        raise InputError(
-            f"{path}: expected an image-prompt adapter as a file of safetensors, found another kind; name "
-            "that file, which is published, too."
-        )
     tensors = checkpoints.read_tensors(path, "image_proj.proj")
     for name, plus in ((PLAIN_INPUT, False), (PLUS_INPUT, True)):
         if name in tensors and tensors[name].ndim == 2:

@@ -3,8 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from neural_recon.core.kinds import as_released
+from neural_recon.decoding.decoder import DECODERS
 from neural_recon.evaluation.registry import HEADLINE, PUBLISHED_TITLES
-from neural_recon.report import gallery, penalties, words
+from neural_recon.features.space import SPACES
+from neural_recon.generation.generator import GENERATORS
+from neural_recon.report import gallery, penalties, spaces, words
 from neural_recon.report.results import Results
 
 
@@ -34,8 +38,34 @@ def caveats(people: Sequence[Results], configuration: Mapping[str, Any], tuned: 
         found.append(("Preset", f"{preset}: {sizes}. Figures compare under the same preset only."))
     found.append(("Penalty", penalties.in_short(people)))
     found.append(("Leakage", _leakage(decoder.get("calibration"), tuned)))
+    if (regions := regions_read(configuration)) and any(regions.values()):
+        each = (f"{space} from {', '.join(names) or 'all'}" for space, names in regions.items())
+        found.append(("Voxels", f"{'; '.join(each)}."))
+    if ways := released_ways(configuration):
+        found.append(
+            ("As released", f"{'; '.join(ways)}. Not the defaults here; docs/method.md has the why.")
+        )
     found.append(("Not measured", not_measured(people)))
     return [(what, how) for what, how in found if how]
+
+
+def regions_read(configuration: Mapping[str, Any]) -> dict[str, Sequence[str]]:
+    """Of each space by its title, the regions it is predicted from; none: all voxels."""
+    decoder = configuration.get("decoder")
+    if not decoder:
+        return {}
+    settings = DECODERS.settings(decoder)
+    return {spaces.title(space): settings.regions_of(space) for space in configuration.get("spaces") or {}}
+
+
+def released_ways(configuration: Mapping[str, Any]) -> list[str]:
+    """The settings of spaces, decoder and generator that go the released code's way, not the default's."""
+    own = {f"spaces.{name}": (SPACES, raw) for name, raw in (configuration.get("spaces") or {}).items()}
+    parts = {"decoder": DECODERS, "generator": GENERATORS}
+    seams = own | {name: (kinds, configuration.get(name)) for name, kinds in parts.items()}
+    return [
+        way for place, (kinds, raw) in seams.items() if raw for way in as_released(kinds.settings(raw), place)
+    ]
 
 
 def _amount(person: Results) -> str:

@@ -27,11 +27,13 @@ class CrossValidation(Section):
         "space",
         description="One alpha per feature space; or (parts) one per VDVAE layer and run of neighbouring "
         "CLIP tokens, at most 32 per space; or (targets) one per feature, by its squared error.",
+        json_schema_extra={"released": "targets"},
     )
     contiguous: bool = Field(
         False,
         description="Cut folds from the training rows as they come (published by Takagi & Nishimoto: "
         "repetitions of an image fall into several folds); false: draw whole images.",
+        json_schema_extra={"released": True},
     )
 
 
@@ -57,11 +59,13 @@ class Ridge(Decoder):
             {},
             description="Space -> false: no intercept (published by Takagi & Nishimoto), so predictions "
             "carry no mean unless calibration gives it back; default: true.",
+            json_schema_extra={"released": False},
         )
         responses: dict[str, Literal["single"] | None] = Field(
             {},
             description="Space -> single: trained on single trials; a space that is not named, or null: as "
             "responses.average says. Test images are averaged either way.",
+            json_schema_extra={"released": "single"},
         )
         normalise: dict[str, Literal["rows"] | None] = Field(
             {},
@@ -72,6 +76,7 @@ class Ridge(Decoder):
             "train",
             description="Mean and spread of predictions: from held-out training predictions, or (published) "
             "from the test set itself.",
+            json_schema_extra={"released": "published"},
         )
         keep: Literal["kernel", "components"] | None = Field(
             None,

@@ -25,10 +25,14 @@ class Autoencoder(Space):
             description="Side in pixels of the pictures that are encoded, and of those decoded."
         )
         latents: Literal["mean", "sample"] = Field(
-            "mean", description="Train on the posterior's mean or on one seeded draw of it (published)."
+            "mean",
+            description="Train on the posterior's mean or on one seeded draw of it (published).",
+            json_schema_extra={"released": "sample"},
         )
         pixels: Literal["rounded", "truncated"] = Field(
-            "rounded", description="How decoded pictures become 8 bit; published: truncated."
+            "rounded",
+            description="How decoded pictures become 8 bit; published: truncated.",
+            json_schema_extra={"released": "truncated"},
         )
 
     title = "Autoencoder latents"

@@ -24,7 +24,9 @@ class Vdvae(Space):
         hparams: str = Field(description="JSON file with its hyper-parameters under the published names.")
         layers: Annotated[int, Field(ge=1)] = Field(description="How many layers of latents are decoded.")
         latents: Literal["mean", "sample"] = Field(
-            "mean", description="Train on the posterior's mean or on one seeded draw of it (published)."
+            "mean",
+            description="Train on the posterior's mean or on one seeded draw of it (published).",
+            json_schema_extra={"released": "sample"},
         )
 
     title = "VDVAE latents"

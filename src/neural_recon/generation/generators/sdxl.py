@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from neural_recon.core.errors import InputError
 from neural_recon.generation.diffusion import FromBase, LatentDiffusion
@@ -49,6 +49,16 @@ class StableDiffusionXL(LatentDiffusion):
         adapter_scale: Annotated[float, Field(ge=0)] = Field(
             1.0, description="Weight of the attention to the picture's embedding, alongside that to the text."
         )
+
+        @field_validator("adapter")
+        @classmethod
+        def _is_safe(cls, adapter: str) -> str:
+            if Path(adapter).suffix not in ("", ".safetensors"):
+                raise ValueError(
+                    f"{adapter}: expected an image-prompt adapter as a file of safetensors, found another "
+                    "kind; name that file, which is published, too"
+                )
+            return adapter
 
     settings: Settings
     published_side = 1024

@@ -74,7 +74,9 @@ class StableCascade(Diffusion):
             2.0, description="Of stage C's noise: above 1 more of it at each step."
         )
         start_shift: Annotated[float, Field(gt=0)] | None = Field(
-            None, description="Of the base image's noise; default: the same as shift; published: 1."
+            None,
+            description="Of the base image's noise; default: the same as shift; published: 1.",
+            json_schema_extra={"released": 1},
         )
         precision: Literal["auto", "bfloat16", "float32"] = Field(
             "auto",

@@ -29,12 +29,17 @@ class StableDiffusion(LatentDiffusion):
             0,
             description="How many noise steps above the first denoised one the base image is noised to; "
             "published by Takagi & Nishimoto: 1.",
+            json_schema_extra={"released": 1},
         )
         posterior: Literal["mean", "sample"] = Field(
-            "mean", description="Base images as the autoencoder's mean, or as a seeded draw (published)."
+            "mean",
+            description="Base images as the autoencoder's mean, or as a seeded draw (published).",
+            json_schema_extra={"released": "sample"},
         )
         noise: Literal["own", "shared"] = Field(
-            "own", description="Each image's own noise, or the same for all images (published)."
+            "own",
+            description="Each image's own noise, or the same for all images (published).",
+            json_schema_extra={"released": "shared"},
         )
 
     settings: Settings
