@@ -1,4 +1,4 @@
-"""One network for several subjects, fine-tuned on one (MindEye1, MindEye2; `docs/stages/shared_subject.md`)."""
+"""One network for several subjects, fine-tuned on one (MindEye1, MindEye2)."""
 
 from __future__ import annotations
 
@@ -30,6 +30,17 @@ class Prior(Section):
         False, description="Its loss is on embeddings times the root of their width (MindEye1)."
     )
     steps: Positive = Field(20, description="Steps that are asked for when tokens are drawn (of 100).")
+
+
+class LowLevel(Section):
+    """The head of an autoencoder's latents."""
+
+    decoder: Annotated[list[Positive], Field(min_length=1)] = Field(
+        [32, 64, 128], description="Widths of its decoder, the last first (MindEye1: 64, 128, 256)."
+    )
+    blocks: Annotated[int, Field(ge=0)] = Field(
+        0, description="Residual blocks of its own; 0: it reads the backbone's output (MindEye1: 4)."
+    )
 
 
 class Pretraining(Section):
@@ -87,9 +98,9 @@ class SharedSubject(Decoder):
 
         heads: dict[str, Head] = Field(
             {},
-            description="Space -> prior (tokens, drawn by the diffusion prior), projector (the same tokens as "
-            "the contrastive loss compares them), low_level (an autoencoder's latents) or, of a space that is "
-            "not named, regression.",
+            description="Space -> prior (tokens, drawn by the diffusion prior), projector (the same tokens, "
+            "as the contrastive loss compares them), low_level (an autoencoder's latents) or regression "
+            "(spaces that are not named).",
         )
         backbone: Literal["residual", "published"] = Field(
             "residual",
@@ -99,6 +110,7 @@ class SharedSubject(Decoder):
         blocks: Positive = 4
         prior: Prior = Prior()
         projector: Positive = Field(1664, description="Hidden width of the projector (MindEye1: 2048).")
+        low_level: LowLevel = LowLevel()
         pretrain: Pretraining = Pretraining()
         finetune: Finetuning = Finetuning()
         shuffled_epochs: Positive | None = Field(

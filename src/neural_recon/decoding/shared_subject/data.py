@@ -36,8 +36,8 @@ class Trained:
         for what, values in {"responses": self.responses, **self.features}.items():
             if not np.isfinite(values).all():
                 raise InputError(
-                    f"{self.subject}: expected finite numbers in the {what} of the training trials, found NaN "
-                    "or infinity; compute them again."
+                    f"{self.subject}: expected finite numbers in the {what} of the training trials, found "
+                    "NaN or infinity; compute them again."
                 )
 
     @property
@@ -45,7 +45,7 @@ class Trained:
         return int(self.image.max()) + 1
 
     def held_out(self, share: float, seed: int) -> np.ndarray:
-        """Which images validate, bool (n_images,): a seeded share of them, at least one where any is asked."""
+        """Which images validate, bool (n_images,): a seeded share of them, at least one."""
         held = np.zeros(self.n_images, bool)
         if share:
             count = min(max(1, round(share * self.n_images)), self.n_images - 1)
@@ -100,7 +100,7 @@ def used_rows(
     """The training rows of single trials that lie in the first sessions (int64), and their images.
 
     Raises:
-        InputError: files that do not belong together, fewer sessions than asked for, or fewer than two images.
+        InputError: files that do not belong together, too few sessions, or fewer than two images.
     """
     ids = read_hdf5(responses, "train_ids")["train_ids"]
     rows = np.arange(len(ids))

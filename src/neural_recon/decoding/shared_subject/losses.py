@@ -55,4 +55,13 @@ def losses(
         target = (features[space] - network.of(space, "mean")) / network.of(space, "std")
         found[space] = functional.mse_loss(outputs[space].float(), target)
         total = total + how.losses.regression * found[space]
+    if space := network.space("prior"):
+        true = features[space].reshape(outputs[space].shape)
+        draws = network.prior.draws(len(true), moment.generator(f"prior {piece}"))
+        found[space], _ = network.prior.loss(true, outputs[space], draws)
+        total = total + how.losses.prior * found[space]
+    if space := network.space("low_level"):
+        true = features[space].reshape(outputs[space].shape)
+        found[space] = functional.l1_loss(outputs[space].float(), true)
+        total = total + how.losses.low_level * found[space]
     return {**found, "total": total}

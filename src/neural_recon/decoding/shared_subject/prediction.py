@@ -46,8 +46,8 @@ def predicted(
     ((subject, n_voxels),) = network.layout.voxels.items()
     if rows.shape[1] != n_voxels:
         raise InputError(
-            f"{subject}: expected responses of the {n_voxels} voxels that its network was trained with, found "
-            f"{rows.shape[1]}; train it again with these voxels."
+            f"{subject}: expected responses of the {n_voxels} voxels that its network was trained with, "
+            f"found {rows.shape[1]}; train it again with these voxels."
         )
     device = next(network.parameters()).device
     found: dict[str, list[np.ndarray]] = {space: [] for space in network.heads}
@@ -84,9 +84,7 @@ def predict_rows(
     return {space: values for space, values in found.items() if space in spaces}
 
 
-def test_rows(
-    data: dict[str, np.ndarray], test_trials: str
-) -> tuple[np.ndarray, np.ndarray]:
+def test_rows(data: dict[str, np.ndarray], test_trials: str) -> tuple[np.ndarray, np.ndarray]:
     """What the network sees of the test images: rows of responses, and which image each belongs to."""
     if test_trials == "average":
         return data["test"], np.arange(len(data["test_ids"]))
@@ -103,7 +101,9 @@ def calibrate(network: Network, trained: Trained, held: np.ndarray, seed: int) -
     which = np.searchsorted(images, trained.image[trials])
     found = predicted(network, trained.responses[trials], which, images, seed)
     for space in network.regressed:
-        values = (torch.from_numpy(found[space]) - network.of(space, "mean").cpu()) / network.of(space, "std").cpu()
+        values = (torch.from_numpy(found[space]) - network.of(space, "mean").cpu()) / network.of(
+            space, "std"
+        ).cpu()
         rest = trained.features[space][~held].astype(np.float32)
         wanted = (torch.from_numpy(rest) - network.of(space, "mean").cpu()) / network.of(space, "std").cpu()
         spread = values.std(dim=0)
@@ -122,7 +122,8 @@ def predict_alone(
     images: np.ndarray,
 ) -> np.ndarray:
     """Train on one subject and space, and predict test rows; arguments as of `Decoder.predict`."""
-    from neural_recon.decoding.shared_subject.training import Course, train as fit
+    from neural_recon.decoding.shared_subject.training import Course
+    from neural_recon.decoding.shared_subject.training import train as fit
 
     _, first, which = np.unique(images, return_index=True, return_inverse=True)
     features = np.asarray(targets[:, :])[first]
@@ -133,7 +134,9 @@ def predict_alone(
     network.set_statistics({space: [features]})
     how = settings.finetune
     with tempfile.TemporaryDirectory() as folder:
-        fit(network, [one], alone, Course("alone", how.epochs, how.batch, seed), Path(folder, "checkpoint.pt"))
+        fit(
+            network, [one], alone, Course("alone", how.epochs, how.batch, seed), Path(folder, "checkpoint.pt")
+        )
     rows = np.arange(len(test))
     return predicted(network, test, rows, rows, seed)[space]
 

@@ -153,8 +153,8 @@ def _step(
         total = found["total"]
         if not torch.isfinite(total):
             raise InputError(
-                f"{', '.join(one.subject for one, _ in batch)}: expected finite losses, found {total.item()} in "
-                f"step {moment.step + 1}; lower decoder.learning_rate, or set decoder.precision to float32."
+                f"{', '.join(one.subject for one, _ in batch)}: expected finite losses, found {total.item()} "
+                f"in step {moment.step + 1}; lower decoder.learning_rate, or set decoder.precision float32."
             )
         scaler.scale(total / pieces).backward()
         for name, value in found.items():

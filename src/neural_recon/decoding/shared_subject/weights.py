@@ -17,6 +17,8 @@ from neural_recon.core.files import atomic
 from neural_recon.decoding.shared_subject.network import Layout, Network
 from neural_recon.models import checkpoints
 
+MAPS = "shared.ridge.linears."  # the subjects' own maps
+
 
 def made(layout: Layout, seed: int) -> Network:
     """A new network; its weights are drawn from the seed alone."""
@@ -81,9 +83,9 @@ def handed_on(path: str | Path, layout: Layout, seed: int) -> Network:
                 f"{path}: expected a network whose {what} are {mine}, found {theirs}; train it again."
             )
     network, tensors = made(layout, seed), checkpoints.read_tensors(path)
-    own = {name: tensor for name, tensor in network.state_dict().items() if name.startswith("ridge.")}
-    bias = tensors[f"ridge.{next(iter(found.voxels))}.bias"]
+    own = {name: tensor for name, tensor in network.state_dict().items() if name.startswith(MAPS)}
+    bias = tensors[f"{MAPS}{next(iter(found.voxels))}.bias"]
     own |= {name: bias.clone() for name in own if name.endswith(".bias")}
-    shared = {name: tensor.clone() for name, tensor in tensors.items() if not name.startswith("ridge.")}
+    shared = {name: tensor.clone() for name, tensor in tensors.items() if not name.startswith(MAPS)}
     checkpoints.load_tensors(network, {**shared, **own}, path)
     return network
