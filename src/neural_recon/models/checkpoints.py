@@ -36,7 +36,9 @@ def empty(build: Callable[[], Model]) -> Model:
         return build()
 
 
-def read_tensors(path: str | os.PathLike[str], containing: str = "") -> dict[str, torch.Tensor]:
+def read_tensors(
+    path: str | os.PathLike[str], containing: str = "", part: str = ""
+) -> dict[str, torch.Tensor]:
     """The tensors of a safetensors file or a torch file (state dict), mapped from disk where possible.
 
     Of an index (`...index.json`) they are those of all the files that it names.
@@ -46,6 +48,7 @@ def read_tensors(path: str | os.PathLike[str], containing: str = "") -> dict[str
     Args:
         path: `.safetensors`, or `.bin`, `.pt`, `.pth`, `.th`, or an index of such files.
         containing: what the names have in them; other tensors are left out.
+        part: the entry of a torch file that holds the state dict, where it has one alongside an optimizer's.
 
     Raises:
         InputError: the file is missing, cut short, or holds other things than named tensors.
@@ -71,6 +74,8 @@ def read_tensors(path: str | os.PathLike[str], containing: str = "") -> dict[str
     except Exception as error:  # a broken file raises many kinds
         what = f"a whole file of named tensors ({kind})"
         raise (explained(path, error, what, kind) or _refused_by_torch(path, error)) from error
+    if isinstance(tensors, Mapping):
+        tensors = tensors.get(part, tensors)
     if not isinstance(tensors, Mapping) or not all(
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in tensors.items()
     ):

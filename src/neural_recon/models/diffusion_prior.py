@@ -30,7 +30,7 @@ class Draws(NamedTuple):
 
 
 class Schedule(NamedTuple):
-    """The cosine schedule's numbers for each time, float32 (timesteps,)."""
+    """The cosine schedule's numbers for each time, float64 (timesteps,)."""
 
     betas: torch.Tensor
     alpha_bars: torch.Tensor
@@ -38,8 +38,11 @@ class Schedule(NamedTuple):
 
     def noisy(self, values: torch.Tensor, times: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """Values (n, tokens, width) with the noise of the times (n,)."""
-        bars = self.alpha_bars.to(values.device)[times][:, None, None]
-        return bars.sqrt() * values + (1 - bars).sqrt() * noise
+        kept, added = (
+            part.sqrt().float().to(values.device)[times][:, None, None]
+            for part in (self.alpha_bars, 1 - self.alpha_bars)
+        )
+        return kept * values + added * noise
 
 
 @functools.cache
@@ -51,7 +54,7 @@ def schedule(timesteps: int) -> Schedule:
         betas = (1 - bars[1:] / bars[:-1]).clamp(0, 0.999)
         products = torch.cumprod(1 - betas, 0)
         previous = functional.pad(products[:-1], (1, 0), value=1.0)
-    return Schedule(betas.float(), products.float(), previous.float())
+    return Schedule(betas, products, previous)
 
 
 class DiffusionPrior(nn.Module):
@@ -118,7 +121,8 @@ class DiffusionPrior(nn.Module):
         return self.net(rows, times, condition).float()
 
     def _ddim(self, condition: torch.Tensor, draw: Callable[[], torch.Tensor], steps: int) -> torch.Tensor:
-        _, bars, previous = schedule(self.sizes.timesteps)
+        # in float32, as released: the chain amplifies what differs
+        _, bars, previous = (numbers.float().tolist() for numbers in schedule(self.sizes.timesteps))
         times = torch.linspace(-1, self.sizes.timesteps, steps + 1)[:-1].int().tolist()[::-1]
         rows = draw()
         for time, following in itertools.pairwise(times):
@@ -126,15 +130,14 @@ class DiffusionPrior(nn.Module):
             if following < 0:
                 break
             # as released: steps go by the alpha-bars of the times before, the noise by the time's own
-            here, there = previous[time].item(), previous[following].item()
-            bar = bars[time].item()
+            here, there, bar = previous[time], previous[following], bars[time]
             noise = (rows - bar**0.5 * clean) / (1 - bar) ** 0.5
             fresh = ((1 - here / there) * (1 - there) / (1 - here)) ** 0.5
             rows = there**0.5 * clean + fresh * draw() + (1 - there - fresh**2) ** 0.5 * noise
         return clean
 
     def _ddpm(self, condition: torch.Tensor, draw: Callable[[], torch.Tensor], steps: int) -> torch.Tensor:
-        betas, bars, previous = (numbers.double().tolist() for numbers in schedule(steps))
+        betas, bars, previous = (numbers.tolist() for numbers in schedule(steps))
         rows = draw()
         for time in reversed(range(steps)):
             clean = self._predicted(rows, time, condition)
