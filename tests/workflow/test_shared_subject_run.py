@@ -51,10 +51,13 @@ def test_two_subjects_run_to_scores_and_page(project):
     for subject in PEOPLE:
         summary = pd.read_csv(results / f"scores/{subject}/summary.tsv", sep="\t")
         features = summary[summary["metric"] == "two_way"].set_index(["picture", "variant"])["mean"]
-        assert {(s, v) for s in tiny_run.CONFIG["spaces"] for v in ("decoded", "shuffled")} <= set(features.index)
+        assert {(s, v) for s in tiny_run.CONFIG["spaces"] for v in ("decoded", "shuffled")} <= set(
+            features.index
+        )
         for space in tiny_run.CONFIG["spaces"]:
             found, control = (
-                read_hdf5(results / f"predictions/{subject}/{space}/{fit}.h5") for fit in ("decoded", "shuffled")
+                read_hdf5(results / f"predictions/{subject}/{space}/{fit}.h5")
+                for fit in ("decoded", "shuffled")
             )
             assert np.isfinite(found["predictions"]).all()
             assert not np.array_equal(found["predictions"], control["predictions"])

@@ -111,7 +111,7 @@ def report_files(wildcards):
         "comparison": subjects == sorted(CONFIG.subjects),
         "data_amount": CONFIG.data_amount and "data_amount" in OFFERS,
         "regions": SETS,
-        **dict.fromkeys(OFFERS & {"penalties", "refits", "targets"}, True),
+        **dict.fromkeys(OFFERS & {"losses", "penalties", "refits", "targets"}, True),
     }
     files = report_list.wanted(
         subjects,

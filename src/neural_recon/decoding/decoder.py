@@ -40,6 +40,7 @@ class Decoder(ABC):
     Attributes:
         fits: what is predicted per space. Every decoder has "decoded", and "shuffled", the control that is
             fitted on pairs which do not belong together.
+        sentence: what it is, for the report.
         offers: the analyses for which its rule file has rules; the report shows those.
     """
 
@@ -79,6 +80,7 @@ class Decoder(ABC):
             owners = self.owners(spaces, average)
             return {space: (shared_file(owners[space], "responses.h5"), f"{space}.h5") for space in spaces}
 
+    sentence: ClassVar[str] = "A decoder per subject and feature space, from voxels to features."
     fits: ClassVar[tuple[str, ...]] = ("decoded", "shuffled")
     offers: ClassVar[frozenset[Analysis]] = frozenset()
 

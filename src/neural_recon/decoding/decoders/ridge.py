@@ -120,6 +120,7 @@ class Ridge(Decoder):
             )
 
     settings: Settings
+    sentence = "One ridge regression per subject and feature space, from voxels to features."
     fits = ("decoded", "shuffled", "recalibrated")
     offers = frozenset(
         {"penalties", "refits", "targets", "data_amount", "clusters", "leaks", "regions", "kept"}

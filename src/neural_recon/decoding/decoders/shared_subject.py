@@ -197,6 +197,10 @@ class SharedSubject(Decoder):
             return {subject: others for subject, others in found.items() if others}
 
     settings: Settings
+    sentence = (
+        "One network per subject, from voxels to all feature spaces: trained on other subjects where there are "
+        "any, then fine-tuned on the subject's own trials."
+    )
     offers = frozenset({"kept", "losses"})
 
     def predict(

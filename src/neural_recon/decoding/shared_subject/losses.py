@@ -10,7 +10,8 @@ import torch
 from torch.nn import functional
 
 from neural_recon.decoding.decoders.shared_subject import SharedSubject
-from neural_recon.decoding.shared_subject.network import Network
+from neural_recon.decoding.shared_subject.network import PROJECTED, Network
+from neural_recon.models import contrastive
 
 
 @dataclass(frozen=True)
@@ -48,20 +49,42 @@ def losses(
         features: space -> (sum of n, width), in the subjects' order.
         piece: of the batch.
     """
+    mixing_epochs, mixing = contrastive.mixing_epochs(moment.epochs, how.mixing), None
+    if moment.mixes and moment.epoch < mixing_epochs:
+        mixings = {
+            subject: contrastive.draw_mixing(len(rows), moment.generator(f"mixing {subject} {piece}"))
+            for subject, rows in voxels.items()
+        }
+        mixing = contrastive.joined(list(mixings.values()), how.permutations)
+        voxels = {subject: contrastive.mixed(rows, mixings[subject]) for subject, rows in voxels.items()}
     outputs = network(voxels)
     found: dict[str, torch.Tensor] = {}
-    total = torch.zeros((), device=next(iter(features.values())).device)
+    weighted: list[torch.Tensor] = []
+
+    def add(name: str, weight: float, value: torch.Tensor) -> None:
+        found[name] = value
+        weighted.append(weight * value)
+
     for space in network.regressed:
-        target = (features[space] - network.of(space, "mean")) / network.of(space, "std")
-        found[space] = functional.mse_loss(outputs[space].float(), target)
-        total = total + how.losses.regression * found[space]
+        true = (features[space] - network.of(space, "mean")) / network.of(space, "std")
+        true = contrastive.mixed(true, mixing) if mixing else true
+        add(space, how.losses.regression, functional.mse_loss(outputs[space].float(), true))
+    # as published, these have the targets of unmixed trials
     if space := network.space("prior"):
         true = features[space].reshape(outputs[space].shape)
         draws = network.prior.draws(len(true), moment.generator(f"prior {piece}"))
-        found[space], _ = network.prior.loss(true, outputs[space], draws)
-        total = total + how.losses.prior * found[space]
+        add(space, how.losses.prior, network.prior.loss(true, outputs[space], draws)[0])
+        predicted, wanted = (
+            functional.normalize(rows.flatten(1).float(), dim=-1) for rows in (outputs[PROJECTED], true)
+        )
+        if moment.epoch < mixing_epochs:
+            value = contrastive.mixco_nce(predicted, wanted, mixing, how.permutations)
+        else:
+            after = moment.epoch - mixing_epochs
+            temperature = contrastive.soft_temperatures(moment.epochs, how.mixing)[after]
+            value = contrastive.soft_clip(predicted, wanted, temperature)
+        add("contrastive", how.losses.contrastive, value)
     if space := network.space("low_level"):
         true = features[space].reshape(outputs[space].shape)
-        found[space] = functional.l1_loss(outputs[space].float(), true)
-        total = total + how.losses.low_level * found[space]
-    return {**found, "total": total}
+        add(space, how.losses.low_level, functional.l1_loss(outputs[space].float(), true))
+    return {**found, "total": torch.stack(weighted).sum()}

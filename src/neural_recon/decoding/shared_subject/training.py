@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
 
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import atomic
@@ -28,12 +27,11 @@ from neural_recon.decoding.decoders.shared_subject import SharedSubject
 from neural_recon.decoding.shared_subject.data import Order, Trained
 from neural_recon.decoding.shared_subject.losses import Moment, losses
 from neural_recon.decoding.shared_subject.network import Network
+from neural_recon.models import contrastive
 from neural_recon.models.model_parts import where_to_compute
+from neural_recon.models.one_cycle import OneCycle, optimizer_and_schedule
 
 logger = logging.getLogger(__name__)
-
-# of the one-cycle schedule, as published
-WARM_UP_EPOCHS, START, END = 2, 25, 1000
 
 
 @dataclass(frozen=True)
@@ -86,19 +84,14 @@ def train(
     orders = [Order.of(one, held[one.subject], size, course.seed) for one in people]
     n_trials = max(int((~held[one.subject][one.image]).sum()) for one in people)
     steps = max(1, n_trials // course.batch)
-    optimiser = torch.optim.AdamW(_groups(network, how.weight_decay), lr=how.learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser,
-        how.learning_rate,
-        total_steps=course.epochs * steps,
-        pct_start=min(WARM_UP_EPOCHS / course.epochs, 0.5),
-        div_factor=START,
-        final_div_factor=END,
-    )
+    rates = OneCycle(how.learning_rate, how.weight_decay)
+    optimiser, schedule = optimizer_and_schedule(network, course.epochs, steps, rates)
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
     parts = {"network": network, "optimiser": optimiser, "schedule": schedule, "scaler": scaler}
     digest = _digest(people, how, course, extra)
     state = _resumed(checkpoint, parts, digest) or State(0, [], {}, math.inf, 0)
+    # losses of epochs that mix are others
+    mixing_epochs = contrastive.mixing_epochs(course.epochs, how.mixing)
     early = how.validation.stop == "early"
 
     while state.epoch < course.epochs:
@@ -115,10 +108,10 @@ def train(
         if any(one.any() for one in held.values()):
             with _enough_memory():
                 total = _validate(network, people, held, how, course, state, device, dtype)
-            if early and total < state.least:
+            if early and state.epoch > mixing_epochs and total < state.least:
                 state.least, state.least_epoch = total, state.epoch
                 state.best = {k: v.detach().cpu().clone() for k, v in network.state_dict().items()}
-        done = early and state.epoch - state.least_epoch >= how.validation.patience
+        done = early and state.best and state.epoch - state.least_epoch >= how.validation.patience
         if done or state.epoch % how.checkpoint_every == 0:
             _write(checkpoint, parts, state, digest)
         if done:
@@ -161,7 +154,8 @@ def _step(
             sums[name] += float(value.detach()) / pieces
     scaler.step(optimiser)
     scaler.update()
-    parts["schedule"].step()
+    if moment.step < parts["schedule"].total_steps - 1:
+        parts["schedule"].step()
     return sums
 
 
@@ -206,15 +200,6 @@ def _validate(
     network.train()
     _record(state, course, "held out", {name: value / weight for name, value in sums.items()})
     return sums["total"] / weight
-
-
-def _groups(network: nn.Module, decay: float) -> list[dict[str, Any]]:
-    """The optimiser's groups: biases do not decay, all else does, as published."""
-    named = list(network.named_parameters())
-    return [
-        {"params": [p for name, p in named if "bias" not in name], "weight_decay": decay},
-        {"params": [p for name, p in named if "bias" in name], "weight_decay": 0.0},
-    ]
 
 
 def _record(state: State, course: Course, images: str, found: Mapping[str, float]) -> None:
