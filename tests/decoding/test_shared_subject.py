@@ -90,3 +90,180 @@ def test_every_head_learns_and_the_control_does_not(world, tmp_path):
     chance = identified(network, test, true)
     assert all(score < 0.65 for score in chance.values()), chance
     assert set(losses["training"]) == {"shuffled pairs"}
+
+
+# few epochs of one step or two
+SHORT = {"finetune": {"epochs": 4, "batch": 40}, "pretrain": {"epochs": 2, "batch": 40}}
+
+
+class Killed(BaseException):
+    """As a signal would end a training."""
+
+
+@pytest.mark.parametrize(("step", "every"), [(0, 1), (3, 1), (5, 2), (7, 3)])
+def test_a_training_killed_at_any_step_ends_with_the_same_weights(world, tmp_path, monkeypatch, step, every):
+    stop = {"share": 0.2, "stop": "early", "patience": 2}
+    how = settings(**SHORT, checkpoint_every=every, validation=stop)
+    one, *_ = world.person("anna", 20)
+    undisturbed, losses = runs.finetune(how, one, 3, tmp_path / "undisturbed.pt")
+    whole, done = training._step, 0
+
+    def killed(*arguments):
+        nonlocal done
+        done += 1
+        if done > step:
+            raise Killed
+        return whole(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_step", killed)
+        with pytest.raises(Killed):
+            runs.finetune(how, one, 3, tmp_path / "killed.pt")
+    torch.manual_seed(99)  # another process
+    resumed, again = runs.finetune(how, one, 3, tmp_path / "killed.pt")
+    assert same(undisturbed, resumed)
+    pd.testing.assert_frame_equal(losses, again)
+
+
+def test_a_checkpoint_of_another_training_is_passed_over(world, tmp_path):
+    how = settings(**SHORT)
+    one, *_ = world.person("anna", 20)
+    fresh, _ = runs.finetune(how, one, 4, tmp_path / "fresh.pt")
+    runs.finetune(how, one, 3, tmp_path / "checkpoint.pt")
+    assert (tmp_path / "checkpoint.pt").exists()
+    found, _ = runs.finetune(how, one, 4, tmp_path / "checkpoint.pt")
+    assert same(fresh, found)
+    (tmp_path / "checkpoint.pt").write_bytes(b"not whole")
+    with pytest.raises(InputError, match=r"checkpoint\.pt: expected a checkpoint .* remove it"):
+        runs.finetune(how, one, 4, tmp_path / "checkpoint.pt")
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_what_is_shared_is_handed_on_from_any_number_of_subjects(world, tmp_path, count):
+    how = settings(**SHORT)
+    others = [world.person(f"other{k}", 15 + k)[0] for k in range(count)]
+    network, _ = runs.pretrain(how, others, 0, tmp_path / "pre.pt")
+    path = tmp_path / "others.safetensors"
+    weights.write(path, network, {})
+    assert same(weights.read(path), network)
+    one, test, _ = world.person("anna", 40)
+    start = weights.handed_on(path, runs.layout_of(how, [one]), 0)
+    ours, theirs = start.state_dict(), network.state_dict()
+    own = {name for name in ours if name.startswith(weights.MAPS)}
+    assert {name for name in ours if not torch.equal(ours[name], theirs.get(name, ours[name]))} == set()
+    assert own == {f"{weights.MAPS}anna.weight", f"{weights.MAPS}anna.bias"}
+    assert torch.equal(ours[f"{weights.MAPS}anna.bias"], theirs[f"{weights.MAPS}other0.bias"])
+    tuned, _ = runs.finetune(how, one, 0, tmp_path / "one.pt", path)
+    assert prediction.predicted(tuned, *test, np.arange(TEST), 0)["colour"].shape == (TEST, 12)
+
+
+def test_mistakes_are_one_sentence(world, tmp_path, monkeypatch):
+    how = settings(**SHORT)
+    one, test, _ = world.person("anna", 20)
+    network, _ = runs.pretrain(how, [one], 0, tmp_path / "one.pt")
+    path = tmp_path / "network.safetensors"
+    weights.write(path, network, {})
+    # a checkpoint of another voxel count, of other sizes, of something else
+    with pytest.raises(InputError, match=r"anna: expected responses of the 20 voxels .* found 19"):
+        prediction.predicted(network, test[0][:, 1:], test[1], np.arange(TEST), 0)
+    with pytest.raises(InputError, match=r"network\.safetensors: expected a network whose sizes are"):
+        runs.finetune(settings(**SHORT, hidden=16), one, 0, tmp_path / "two.pt", path)
+    (tmp_path / "other.safetensors").write_bytes(b"not tensors")
+    with pytest.raises(InputError, match="expected a whole file of named tensors"):
+        weights.read(tmp_path / "other.safetensors")
+    # not a number among the responses, and among the losses
+    broken = one.responses.copy()
+    broken[3, 4] = np.nan
+    with pytest.raises(InputError, match="anna: expected finite numbers in the responses"):
+        Trained("anna", broken, one.image, one.features, PARTS)
+    with pytest.raises(InputError, match=r"anna: expected finite losses, found (nan|inf) in step"):
+        runs.finetune(settings(**SHORT, learning_rate=1e30), one, 0, tmp_path / "three.pt")
+    # features that are no tokens, or no latents
+    with pytest.raises(InputError, match=r"expected tokens of one width .* found parts of \[5, 7\]"):
+        runs.finetune(settings(**SHORT, heads={"colour": "prior"}), one, 0, tmp_path / "four.pt")
+    with pytest.raises(InputError, match="expected for low_level latents of 4 channels"):
+        runs.finetune(settings(**SHORT, heads={"text": "low_level"}), one, 0, tmp_path / "five.pt")
+
+    # a GPU that runs out of memory
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(training, "_step", full)
+    with pytest.raises(InputError, match=r"too little of it; raise decoder\.accumulate"):
+        runs.finetune(how, one, 0, tmp_path / "six.pt")
+
+
+def test_predictions_do_not_depend_on_batch_or_order(world, tmp_path):
+    how = settings(**SHORT)
+    one, (rows, which), _ = world.person("anna", 20)
+    network, _ = runs.finetune(how, one, 0, tmp_path / "one.pt")
+    ids = np.arange(100, 100 + TEST)
+    whole = prediction.predicted(network, rows, which, ids, 0)
+    small = prediction.predicted(network, rows, which, ids, 0, batch=5)
+    turned = prediction.predicted(network, rows, TEST - 1 - which, ids[::-1], 0)
+    other = prediction.predicted(network, rows, which, ids, 1)
+    for space in PARTS:
+        np.testing.assert_allclose(small[space], whole[space], rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(turned[space][::-1], whole[space], rtol=1e-4, atol=1e-4)
+    assert not np.allclose(other["text"], whole["text"], atol=1e-3)  # the prior's noise
+    np.testing.assert_array_equal(other["colour"], whole["colour"])
+
+
+def test_calibration_gives_back_the_spread(world, tmp_path):
+    one, test, true = world.person("anna", 20, noise=2)
+    spread = {}
+    for calibration in ("none", "train"):
+        how = settings(finetune={"epochs": 15, "batch": 16}, learning_rate=3e-3, calibration=calibration)
+        network, _ = runs.finetune(how, one, 0, tmp_path / f"{calibration}.pt")
+        spread[calibration] = prediction.predicted(network, *test, np.arange(TEST), 0)["colour"].std()
+    assert spread["none"] < 0.8 * true["colour"].std() < spread["train"] < 1.5 * true["colour"].std()
+
+
+def test_parts_of_a_batch_give_the_gradient_of_the_whole(world, tmp_path):
+    # without losses that compare trials with each other, mixing or dropout
+    one, *_ = world.person("anna", 20)
+    alone = {"heads": {}, "mixing": 0, "finetune": {"epochs": 1, "batch": 40}}
+    found = []
+    for accumulate in (1, 2):
+        how = settings(**alone, accumulate=accumulate)
+        network = weights.made(runs.layout_of(how, [one]), 0)
+        for module in network.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        course = training.Course("one", 1, 40, 0)
+        found.append((network, training.train(network, [one], how, course, tmp_path / f"{accumulate}.pt")))
+    for (name, a), b in zip(found[0][0].state_dict().items(), found[1][0].state_dict().values(), strict=True):
+        assert torch.allclose(a, b, atol=1e-4), name
+
+
+def test_every_pass_shows_every_image_once(world):
+    one, *_ = world.person("anna", 10)
+    held = one.held_out(0.2, 5)
+    assert held.sum() == round(0.2 * IMAGES)
+    order = Order.of(one, held, 12, 5)
+    steps = [one.image[order.trials(step)] for step in range(8)]
+    for start in (0, 4):
+        images = np.concatenate(steps[start : start + 4])
+        assert sorted(images) == np.flatnonzero(~held).tolist()
+    assert not np.array_equal(steps[0], steps[4])
+    np.testing.assert_array_equal(order.trials(6), Order.of(one, held, 12, 5).trials(6))
+
+
+def test_settings_that_do_not_fit_are_refused():
+    for wrong, said in (
+        ({"validation": {"stop": "early"}}, "set share"),
+        ({"heads": {"text": "projector"}}, "projector needs a space whose head is prior"),
+        ({"heads": {"text": "prior", "colour": "prior"}}, "prior for one space at most"),
+        ({"calibration": "train", "validation": {}}, "needs validation.share"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            settings(**wrong)
+    with pytest.raises(ValueError, match=r"heads\.text: no such space"):
+        settings().check_spaces(["colour"])
+    how = settings(pretrain={"subjects": ["bert"]})
+    with pytest.raises(ValueError, match=r"pretrain\.subjects: bert is not among .* anna"):
+        how.check_subjects(["anna"])
+    how.check_subjects(["anna", "bert"])
+    assert how.pretrained(["anna", "bert"]) == {"anna": ["bert"]}  # bert has nobody to learn from
+    assert settings().pretrained(["anna", "bert", "carl"])["bert"] == ["anna", "carl"]
+    assert settings(pretrain={"subjects": "none"}).pretrained(["anna", "bert"]) == {}

@@ -198,8 +198,8 @@ class SharedSubject(Decoder):
 
     settings: Settings
     sentence = (
-        "One network per subject, from voxels to all feature spaces: trained on other subjects where there are "
-        "any, then fine-tuned on the subject's own trials."
+        "One network per subject, from voxels to all feature spaces: trained on other subjects, where there "
+        "are any, then fine-tuned on the subject's own trials."
     )
     offers = frozenset({"kept", "losses"})
 
