@@ -42,6 +42,7 @@ KINDS = {
     "clip_text_states": {},
     "clip_image_embedding": {},
     "clip_image_tokens": {},
+    "clip_patch_tokens": {},
     "autoencoder": {"size": 16},
     "t5_states": {"tokens": 6},
 }
@@ -86,6 +87,7 @@ def test_neighbours_change_nothing(folder, rng, kind):
         ("clip_text_states", "text_encoder"),
         ("clip_image_embedding", "image_encoder"),
         ("clip_image_tokens", "image_encoder"),
+        ("clip_patch_tokens", "image_encoder"),
         ("autoencoder", "vae"),
         ("t5_states", "t5/text_encoder"),
     ],

@@ -46,7 +46,7 @@ def read_tensors(
     Torch files are read with `weights_only=True`, so none of them can run code.
 
     Args:
-        path: `.safetensors`, or `.bin`, `.pt`, `.pth`, `.th`, or an index of such files.
+        path: `.safetensors`, or `.bin`, `.ckpt`, `.pt`, `.pth`, `.th`, or an index of such files.
         containing: what the names have in them; other tensors are left out.
         part: the entry of a torch file that holds the state dict, where it has one alongside an optimizer's.
 

@@ -169,7 +169,7 @@ def model_files(value: str, table: Table, parts: Sequence[str]) -> list[str]:
 
 
 def _local_files(part: Path) -> list[str]:
-    return [str(part)] if part.suffix in WEIGHTS else part_files(part)
+    return [str(part)] if part.suffix in (*WEIGHTS, ".json") else part_files(part)
 
 
 def files_read(entry: Entry, parts: Collection[str] = ()) -> list[File]:
