@@ -246,7 +246,8 @@ class DataSet(ABC):
     def files(self, part: Part, subject: str = "", session: int = 0) -> dict[Path, str]:
         """The files that an answer is read from, and what each is in words ("the mask of subj01").
 
-        The jobs that need the answer have them as inputs, and run again when they hold something else.
+        The jobs that need the answer have them as inputs, and run again when they hold something else. Of the
+        part "lists", pictures and captions `subject` is the name of a list of stimuli, or empty: of all.
         """
 
     def decisive(self, part: Part) -> dict[str, Any]:
