@@ -5,6 +5,7 @@ from neural_recon.decoding.shared_subject import sizes
 
 # subject -> those whose network its own starts from
 OTHERS = CONFIG.decoder.pretrained(list(CONFIG.subjects))
+NETWORK = "<results>/decoders/{subject}/network.safetensors"
 # what trained weights depend on
 TRAINING = {
     key: value
@@ -51,6 +52,15 @@ def own(wildcards):
     return [wildcards.subject]
 
 
+def start_of(wildcards):
+    """The trained network that a subject's starts from, if any; that of the control may be a published one."""
+    if CONFIG.decoder.published:
+        return NETWORK
+    if wildcards.subject in OTHERS:
+        return "<results>/shared_subject/{subject}/others.safetensors"
+    return []
+
+
 rule shared_pretrain:
     input:
         unpack(lambda wildcards: trained_on(others(wildcards))),
@@ -76,17 +86,14 @@ rule shared_pretrain:
         "../../scripts/shared_pretrain.py"
 
 
-rule shared_finetune:
+# The control: trained like the decoder, on images' features in each other's places.
+rule shared_control:
     input:
         unpack(lambda wildcards: trained_on(own(wildcards))),
-        start=lambda wildcards: (
-            "<results>/shared_subject/{subject}/others.safetensors"
-            if wildcards.subject in OTHERS
-            else []
-        ),
+        start=start_of,
     output:
-        network="<results>/decoders/{subject}/network.safetensors",
-        losses="<results>/shared_subject/{subject}/decoded.tsv",
+        network="<results>/shared_subject/{subject}/shuffled.safetensors",
+        losses="<results>/shared_subject/{subject}/shuffled.tsv",
     priority: PICTURES
     threads: 8
     resources:
@@ -94,36 +101,70 @@ rule shared_finetune:
         mem_mb=needed("mem_mb", own, CONFIG.decoder.finetune),
         runtime=needed("runtime", own, CONFIG.decoder.finetune),
     params:
-        control=False,
-        decoder={
-            key: value for key, value in TRAINING.items() if key != "shuffled_epochs"
-        },
+        control=True,
+        decoder=TRAINING,
         seed=lookup("seed", within=config),
         spaces=SPACES,
     script:
         "../../scripts/shared_finetune.py"
 
 
-use rule shared_finetune as shared_control with:
-    output:
-        network="<results>/shared_subject/{subject}/shuffled.safetensors",
-        losses="<results>/shared_subject/{subject}/shuffled.tsv",
-    params:
-        control=True,
-        decoder=TRAINING,
+if CONFIG.decoder.published:
+
+    # In the place of training: a fitted model of the authors.
+    rule shared_published:
+        input:
+            **{
+                f"features_{space}": lambda wildcards, space=space: feature_files(
+                    wildcards, space
+                )[:1]
+                for space in SPACES
+            },
+            responses="<results>/session_trials/{subject}.h5",
+            weights=lambda wildcards: ancient(
+                CONFIG.decoder.published.replace("{subject}", wildcards.subject)
+            ),
+        output:
+            network=NETWORK,
+        priority: PICTURES
+        resources:
+            mem_mb=needed("mem_mb", own, CONFIG.decoder.finetune),
+            runtime=growing(30),
+        params:
+            content=lambda wildcards: content_of(
+                CONFIG.decoder.published.replace("{subject}", wildcards.subject)
+            )(wildcards),
+            decoder=TRAINING,
+            spaces=SPACES,
+        script:
+            "../../scripts/shared_published.py"
+
+else:
+
+    use rule shared_control as shared_finetune with:
+        output:
+            network=NETWORK,
+            losses="<results>/shared_subject/{subject}/decoded.tsv",
+        params:
+            control=False,
+            decoder={
+                key: value
+                for key, value in TRAINING.items()
+                if key != "shuffled_epochs"
+            },
 
 
 rule shared_predict:
     input:
         responses="<results>/session_trials/{subject}.h5",
         trials="<results>/trials/{subject}.parquet",
-        decoded="<results>/decoders/{subject}/network.safetensors",
+        decoded=NETWORK,
         shuffled="<results>/shared_subject/{subject}/shuffled.safetensors",
         losses=lambda wildcards: [
             f"<results>/shared_subject/{wildcards.subject}/{name}.tsv"
             for name in [
                 *(["others"] if wildcards.subject in OTHERS else []),
-                "decoded",
+                *([] if CONFIG.decoder.published else ["decoded"]),
                 "shuffled",
             ]
         ],

@@ -149,8 +149,8 @@ class SharedSubject(Decoder):
         )
         published: str | None = Field(
             None,
-            description="A fitted model of the authors (its last.pth, {subject} in its path), taken instead "
-            "of training one.",
+            description="A fitted model of MindEye2's authors (last.pth; {subject} in its path is filled in), "
+            "taken instead of training one; the control on shuffled pairs starts from it.",
         )
         keep: bool = Field(False, description="Keep what new scans need (`neural-recon decode`).")
 
@@ -186,6 +186,8 @@ class SharedSubject(Decoder):
 
         def others(self, subject: str, subjects: Collection[str]) -> list[str]:
             """The subjects that the network of a subject is trained on before."""
+            if self.published:
+                return []
             asked = self.pretrain.subjects
             listed = list(subjects) if asked == "all" else [] if asked == "none" else asked
             return [one for one in listed if one != subject]

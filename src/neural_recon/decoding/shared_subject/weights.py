@@ -16,6 +16,7 @@ from neural_recon.core.errors import InputError
 from neural_recon.core.files import atomic
 from neural_recon.decoding.shared_subject.network import Layout, Network
 from neural_recon.models import checkpoints
+from neural_recon.models.published_checkpoints import from_published
 
 MAPS = "shared.ridge.linears."  # the subjects' own maps
 
@@ -89,3 +90,19 @@ def handed_on(path: str | Path, layout: Layout, seed: int) -> Network:
     shared = {name: tensor.clone() for name, tensor in tensors.items() if not name.startswith(MAPS)}
     checkpoints.load_tensors(network, {**shared, **own}, path)
     return network
+
+
+def published(path: str | Path, layout: Layout) -> Network:
+    """A fitted model of MindEye2's authors as a network.
+
+    Raises:
+        InputError: the layout has spaces that theirs does not predict, or as of `from_published`.
+    """
+    network = checkpoints.empty(lambda: Network(layout))
+    if network.regressed:
+        raise InputError(
+            f"decoder.published: expected spaces whose heads are prior, projector or low_level, found "
+            f"{network.regressed[0]}; take it out of the recipe, or train a network."
+        )
+    network.shared = from_published(path, layout.voxels, network.shared.sizes)
+    return network.eval()
