@@ -97,14 +97,10 @@ def test_a_file_that_is_not_that_encoder_is_one_sentence(folder):
     with pytest.raises(InputError, match=r"tensor visual\.odd of shape none, found \(3,\)"):
         one.check("tokens", one.settings)
     (folder / open_clip.CONFIG).write_text('{"model_cfg": {"vision_cfg": "resnet"}}')
-    with pytest.raises(
-        InputError, match="expected the numbers of a vision transformer"
-    ):
+    with pytest.raises(InputError, match="expected the numbers of a vision transformer"):
         one.check("tokens", one.settings)
     (folder / open_clip.CONFIG).write_text(json.dumps({"model_cfg": {"vision_cfg": CONFIG["vision_cfg"]}}))
-    with pytest.raises(
-        InputError, match=r"config\.json: expected a configuration that makes"
-    ):
+    with pytest.raises(InputError, match=r"config\.json: expected a configuration that makes"):
         one.check("tokens", one.settings)
     (folder / open_clip.CONFIG).unlink()
     with pytest.raises(InputError, match=r"open_clip_config\.json: expected"):

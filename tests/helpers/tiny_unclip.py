@@ -1,12 +1,18 @@
-"""The reference's tiny painter in one file of generative-models, as the published one is written."""
+"""MindEye2's painter, tiny, as the published file is written, and what refines its pictures."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
+from diffusers import UNet2DConditionModel
+from transformers import GitConfig, GitForCausalLM
 
+from helpers import published_layouts
+from helpers import reference_generators as runs
 from neural_recon.models import sgm_files
+from neural_recon.models.captions import Converter
 
 HEAD = 16  # values per head; published: sgm_files.HEAD
 
@@ -41,4 +47,83 @@ def write(path: Path, arrays: Mapping[str, np.ndarray]) -> Path:
     state |= {sgm_files.AUTOENCODER + name: tensor for name, tensor in tensors(arrays, "vae").items()}
     state["conditioner.embedders.0.model.logit_scale"] = torch.zeros(())
     torch.save({"epoch": 0, "global_step": 110000, "state_dict": state}, path)
+    return path
+
+
+TOKENS, WIDTH = 5, 12  # of what guides the painter
+GIT = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "vocab_size": 40,
+    "max_position_embeddings": 40,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "vision_config": {
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": 16,
+        "patch_size": 8,
+    },
+}
+
+
+def write_refiner(folder: Path) -> Path:
+    """A small Stable Diffusion XL in the layout of diffusers, for pictures of 32 x 32."""
+    kinds = {
+        "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
+        "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
+    }
+    unet = UNet2DConditionModel(
+        **kinds,
+        sample_size=16,
+        block_out_channels=[32, 64],
+        layers_per_block=1,
+        attention_head_dim=4,
+        cross_attention_dim=48,  # of both text encoders
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=16 + 6 * 8,
+    )
+    runs.write_part(folder / "unet", unet, runs.named_weights(unet, "refiner"))
+    published_layouts.write_autoencoder(folder / "vae")
+    published_layouts.write_text_encoder(folder, projected=False)
+    published_layouts.write_text_encoder(folder, "text_encoder_2", pad="!")
+    return folder
+
+
+def write_captioner(folder: Path) -> GitForCausalLM:
+    """A small GIT of 40 words, whole; gives the model."""
+    torch.manual_seed(0)
+    model = GitForCausalLM(GitConfig(**GIT)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.3 * torch.randn(parameter.shape)
+    published_layouts.write_tensors(folder, {k: v.contiguous() for k, v in model.state_dict().items()})
+    (folder / "config.json").write_text(json.dumps({**GIT, "model_type": "git"}))
+    marks = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
+    words = [*marks, *(f"word{k}" for k in range(GIT["vocab_size"] - len(marks)))]
+    about = {
+        "version": "1.0",
+        "added_tokens": [
+            {"id": k, "content": mark, "single_word": False, "lstrip": False, "rstrip": False,
+             "normalized": False, "special": True}
+            for k, mark in enumerate(marks)
+        ],
+        "pre_tokenizer": {"type": "Whitespace"},
+        "model": {"type": "WordLevel", "vocab": {w: k for k, w in enumerate(words)}, "unk_token": "[UNK]"},
+    }  # fmt: skip
+    (folder / "tokenizer.json").write_text(json.dumps(about))
+    return model
+
+
+def write_converter(path: Path, tokens: int = TOKENS, width: int = WIDTH) -> Path:
+    """A converter to that captioner's states, in the published layout."""
+    torch.manual_seed(1)
+    converter = Converter((tokens, 5), (width, GIT["vision_config"]["hidden_size"]))
+    torch.save({"epoch": 8, "model_state_dict": converter.state_dict()}, path)
     return path

@@ -48,6 +48,7 @@ class Diffusion(Generator):
         autoencoder: the part whose latents it predicts.
         any_tokens: it takes any number of tokens, and one where nothing guides stands for as many.
         half: what `precision` auto is on a GPU.
+        purpose: of its random numbers, in their names: two passes over a picture draw different ones.
     """
 
     class Settings(Generator.Settings):
@@ -65,6 +66,7 @@ class Diffusion(Generator):
     autoencoder: ClassVar[str] = "vae"
     any_tokens: ClassVar[bool] = False
     half: ClassVar[str] = "float16"
+    purpose: ClassVar[str] = "reconstruction"
 
     # what a kind says
 
@@ -152,7 +154,7 @@ class Diffusion(Generator):
         unguided: Mapping[str, torch.Tensor],
         generators: Sequence[torch.Generator],  # noqa: ARG002
     ) -> Mapping[str, torch.Tensor]:
-        """What guides n images where nothing does: `unguided`, (1, ...) for all, or each image's, (n, ...)."""
+        """What guides n images where nothing does: `unguided`, (1, ...), or each image's own, (n, ...)."""
         return unguided
 
     def guide(self) -> Guide | None:

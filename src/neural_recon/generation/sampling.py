@@ -64,7 +64,7 @@ def sample(
     guide = model.guide()
     none = {name: torch.as_tensor(value, dtype=torch.float32) for name, value in model.unguided().items()}
     given = {role: _tokens(model, role, guides[role], none[role], image_ids) for role in how.guides}
-    purpose = f"reconstruction, draw {draw}" if draw else "reconstruction"
+    purpose = f"{model.purpose}, draw {draw}" if draw else model.purpose
 
     def generators(part: slice, stage: str = "") -> list[torch.Generator]:
         owners = model.noise_ids(image_ids)[part]

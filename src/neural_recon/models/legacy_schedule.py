@@ -12,8 +12,8 @@ LEVELS = 1000  # that the network was trained on
 LOWEST, HIGHEST = 0.00085, 0.012  # of the variances added, whose roots are at equal distances
 
 
-class LegacyEuler(EulerDiscreteScheduler):
-    """Levels are at equal distances from the highest, 999, down to one distance above 0, cut to whole numbers.
+class LegacyEuler(EulerDiscreteScheduler):  # type: ignore[misc]
+    """Levels are at equal distances, from the highest, 999, to one distance above 0, cut to whole numbers.
 
     At 38 steps that is sigma 14.61, 12.44, ..., 0.158, then 0; every one is a level of the training, as
     which the network is told it.

@@ -1,4 +1,4 @@
-"""Image encoders in OpenCLIP's files (Ilharco et al. 2021), under the names of transformers; needs no torch."""
+"""Image encoders in OpenCLIP's files (Ilharco et al. 2021) under transformers' names; needs no torch."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def vision_config(file: Path) -> dict[str, Any]:
     """
     folder, place = file.parent, file.parent / CONFIG
     described = read_config(folder, CONFIG).get("model_cfg")
-    vision = described.get("vision_cfg") if isinstance(described, dict) else None
+    described = described if isinstance(described, dict) else {}
+    vision = described.get("vision_cfg")
     if not isinstance(vision, dict) or not isinstance(vision.get("width"), int):
         raise InputError(
             f"{place}: expected the numbers of a vision transformer (model_cfg, vision_cfg, width), found "

@@ -1,7 +1,7 @@
 """Stable Diffusion XL in one file of Stability AI's generative-models (sgm): names and sizes for diffusers.
 
-The networks of the two are the same. What a file is built of (widths, depths, which levels attend) is read from
-the shapes of its tensors, so that models fine-tuned on other guides load, too.
+The networks of the two are the same. What a file is built of (widths, depths, which levels attend) is read
+from the shapes of its tensors, so that models fine-tuned on other guides load, too.
 """
 
 from __future__ import annotations
@@ -50,9 +50,7 @@ AUTOENCODER_PARTS = {
 }
 
 
-def load(
-    path: Path, dtype: torch.dtype, device: torch.device
-) -> tuple[UNet2DConditionModel, AutoencoderKL]:
+def load(path: Path, dtype: torch.dtype, device: torch.device) -> tuple[UNet2DConditionModel, AutoencoderKL]:
     """The UNet, in the precision `dtype`, and the autoencoder, in float32, of one file; in evaluation mode.
 
     What else the file holds, such as encoders, is not read. The UNet takes `text_embeds` of no values where
@@ -78,8 +76,8 @@ def load(
     except Exception as error:  # what is another network lacks a name, or makes no model
         raise InputError(
             f"{path}: expected a Stable Diffusion XL in one file of generative-models ({UNET}*, "
-            f"{AUTOENCODER}*), found {len(unet)} and {len(autoencoder)} tensors of such names, which make none "
-            f"({type(error).__name__}: {error}); name another file."
+            f"{AUTOENCODER}*), found {len(unet)} and {len(autoencoder)} tensors of such names, which make "
+            f"none ({type(error).__name__}: {error}); name another file."
         ) from error
     renamed = as_diffusers(unet, configs[0]["layers_per_block"]), autoencoder_as_diffusers(autoencoder)
     for model, found, precision in zip(models, renamed, (dtype, torch.float32), strict=True):
@@ -89,7 +87,7 @@ def load(
 
 
 def unet_config(tensors: Tensors) -> dict[str, Any]:
-    """The configuration for diffusers of a UNet with these tensors, under sgm's names without their beginning.
+    """The configuration for diffusers of a UNet with these tensors, under sgm's names less their beginning.
 
     Sizes are told as four numbers (original size, crop), each as an equal share of the extra input.
     """
@@ -119,7 +117,7 @@ def unet_config(tensors: Tensors) -> dict[str, Any]:
 
 
 def as_diffusers(tensors: Tensors, layers: int) -> dict[str, torch.Tensor]:
-    """A UNet's tensors under the names of diffusers; `layers` is how many residual blocks a level goes down."""
+    """A UNet's tensors under the names of diffusers; `layers`: residual blocks of a level on the way down."""
     return {unet_name(name, layers): tensor for name, tensor in tensors.items()}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -34,7 +34,7 @@ class ClipPatchTokens(ClipImageEmbedding):
 
     title = "CLIP patch tokens"
     part = "patch"
-    summary = None
+    summary: ClassVar = None
 
     def encode(self, batch: np.ndarray, image_ids: np.ndarray) -> np.ndarray:  # noqa: ARG002
         tokens = np.concatenate([self._tokens(batch[part]) for part in blocks(len(batch))])
@@ -62,7 +62,7 @@ class ClipPatchTokens(ClipImageEmbedding):
         return super().parts_read(settings)
 
     @classmethod
-    def sizes(cls, settings: Any) -> tuple[int, int] | None:
+    def sizes(cls, settings: Any) -> tuple[int, int]:
         encoder = Path(settings.weights, settings.image_encoder)
         if encoder.suffix not in WEIGHTS:
             found = settings_of(encoder)
