@@ -75,7 +75,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _plain_paths(self) -> "Config":
         for key, text in snakemake_paths.texts(self.model_dump()):
-            # the subject in the path of a mask or a model is filled in here, path variables in each other by Snakemake
+            # the subject in the path of a mask or a model is filled in here, path variables by Snakemake
             known = {**dict.fromkeys(("dataset", "decoder", "regions"), "{subject}"), "pathvars": "<"}
             plain = [text.replace(sign, "") for place, sign in known.items() if key.startswith(place)]
             if wrong := snakemake_paths.fault(plain[0] if plain else text):

@@ -149,8 +149,8 @@ class SharedSubject(Decoder):
         )
         published: str | None = Field(
             None,
-            description="A fitted model of MindEye2's authors (last.pth; {subject} in its path is filled in), "
-            "taken instead of training one; the control on shuffled pairs starts from it.",
+            description="A fitted model of MindEye2's authors (last.pth; {subject} in its path is filled "
+            "in), taken instead of training one; the control on shuffled pairs starts from it.",
         )
         keep: bool = Field(False, description="Keep what new scans need (`neural-recon decode`).")
 
