@@ -8,7 +8,10 @@ import pytest
 from helpers import documented, made_once, tiny_run
 from helpers.workflow import snakemake, stale
 
+from neural_recon.config.configuration import Config, resolve
+from neural_recon.core.errors import InputError
 from neural_recon.core.hdf5 import read_hdf5
+from neural_recon.workflow.decode_scans import decode
 
 pytestmark = pytest.mark.slow
 
@@ -68,3 +71,27 @@ def test_two_subjects_run_to_scores_and_page(project):
     assert not list(results.rglob("*.checkpoint.pt"))
     assert documented.differences(results)[0] == []
     assert stale(project, CONFIG) == {}
+
+
+def test_new_scans_are_decoded_by_the_network(project, monkeypatch):
+    results, subject = project / "results", PEOPLE[0]
+    trials = pd.read_parquet(results / f"trials/{subject}.parquet")
+    voxel = read_hdf5(results / f"session_trials/{subject}.h5", "voxel")["voxel"]
+    betas = read_hdf5(results / f"betas/{subject}/session01.h5", "betas")["betas"][:, voxel]
+    np.save(project / "new.npy", betas)
+    test = np.flatnonzero(trials["split"] == "test")
+    shown = trials["image_id"].to_numpy()[test]
+    table = pd.DataFrame({"trial": test + 1, "condition": [f"i{image}" for image in shown]})
+    table.to_csv(project / "average.tsv", sep="\t", index=False)
+    monkeypatch.chdir(project)
+    config = Config.model_validate(resolve(CONFIG, project))
+    folder = decode(config, Path("config.yaml"), subject, Path("new.npy"), average=Path("average.tsv"))
+    found = read_hdf5(folder / "features.h5")
+    run = read_hdf5(results / f"predictions/{subject}/text/decoded.h5", "predictions", "image_id")
+    rows = [run["image_id"].tolist().index(int(name[1:])) for name in found["name"]]
+    expected = run["predictions"][rows] - run["predictions"].mean(axis=0)
+    ours = found["text"].astype(np.float32) - run["predictions"].mean(axis=0)
+    assert np.corrcoef(ours.ravel(), expected.ravel())[0, 1] > 0.8
+    (results / f"decoders/{subject}/scans.h5").unlink()
+    with pytest.raises(InputError, match=r"scans\.h5: expected a decoder kept .* run snakemake .*scans\.h5"):
+        decode(config, Path("config.yaml"), subject, Path("new.npy"))
