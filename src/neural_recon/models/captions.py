@@ -120,7 +120,7 @@ def load_converter(path: Path, device: torch.device) -> Converter:
     Raises:
         InputError: the file is missing, or holds no such layers.
     """
-    tensors = checkpoints.read_tensors(path, within="model_state_dict")
+    tensors = checkpoints.read_tensors(path, part="model_state_dict")
     sizes = []
     for name in ("linear1.weight", "linear2.weight"):
         if name not in tensors or tensors[name].ndim != 2:
