@@ -138,7 +138,7 @@ class SharedSubject(Decoder):
             description="The network sees each repetition of a test image and its outputs are averaged "
             "(published), or it sees their average.",
         )
-        precision: Literal["auto", "float32", "float16"] = Field(
+        precision: Literal["auto", "float32"] = Field(
             "auto", description="auto: float16 on a GPU (published), float32 on the CPU."
         )
         accumulate: Positive = Field(

@@ -78,7 +78,8 @@ def train(
         InputError: a loss that is not finite, or too little memory on the GPU.
     """
     device, dtype = where_to_compute(None, how.precision)
-    network.to(device).train()
+    with _enough_memory():
+        network.to(device).train()
     held = {one.subject: one.held_out(how.validation.share, course.seed) for one in people}
     size = max(1, course.batch // len(people))
     orders = [Order.of(one, held[one.subject], size, course.seed) for one in people]
