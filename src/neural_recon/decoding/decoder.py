@@ -70,6 +70,14 @@ class Decoder(ABC):
         def check_subjects(self, subjects: Collection[str]) -> None:
             """Raise a ValueError where a setting is of a subject that there is not."""
 
+        def network_bytes(self, n_voxels: int, width: int) -> int:  # noqa: ARG002
+            """About how much of the disk the networks of a subject take, of a kind that trains any.
+
+            Args:
+                width: features of an image in all spaces.
+            """
+            return 0
+
         def kept_files(self, spaces: Sequence[str], average: bool) -> dict[str, tuple[str, str]]:
             """Space -> names below `decoders/SUBJECT` of what is kept for new scans: where the voxels lie and
             what they are z-scored by (`kept_voxels`), and the decoder. Spaces may share either.

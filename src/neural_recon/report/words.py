@@ -238,7 +238,8 @@ def notes(
     found.append((
         "Training and test",
         "Decoder, mean and standard deviation of the responses come from the training images"
-        f"{penalty if alphas else ''}. Of the voxels selected only those without data in some session are left out.",
+        f"{penalty if alphas else ''}. Of the voxels selected only those without data in some session are "
+        "left out.",
     ))  # fmt: skip
     if calibration == "train":
         found.append((

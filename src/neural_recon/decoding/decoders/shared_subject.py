@@ -180,6 +180,13 @@ class SharedSubject(Decoder):
                     f"{', '.join(subjects)}; add it there"
                 )
 
+        def network_bytes(self, n_voxels: int, width: int) -> int:
+            from neural_recon.decoding.shared_subject.sizes import shared_parameters
+
+            one = shared_parameters(self, width) + self.hidden * n_voxels
+            # of the others, the decoder and the control, float32; and the checkpoint of one in training
+            return 4 * one * (3 + 3)
+
         def head(self, space: str) -> Head:
             """How a space is predicted."""
             return self.heads.get(space, "regression")

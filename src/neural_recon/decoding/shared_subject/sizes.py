@@ -11,6 +11,18 @@ MB = 1_000_000
 BYTES = 16  # of a parameter: itself, its gradient and the optimiser's two moments, float32
 
 
+def prior_parameters(how: SharedSubject.Settings) -> int:
+    """Of the diffusion prior, if there is one: attention, and feed-forward layers with their gate."""
+    if "prior" not in how.heads.values():
+        return 0
+    return how.prior.depth * (2 + 12) * (how.prior.heads * how.prior.head_width) ** 2
+
+
+def shared_parameters(how: SharedSubject.Settings, width: int) -> int:
+    """Of all that subjects share, where an image has so many features in all spaces."""
+    return how.hidden * (how.blocks * how.hidden + width) + prior_parameters(how)
+
+
 def estimate(
     how: SharedSubject.Settings,
     people: Mapping[str, tuple[int, int]],
@@ -24,13 +36,9 @@ def estimate(
         people: subject -> trials and voxels.
         width: features of an image in all spaces.
     """
-    shared = how.hidden * (how.blocks * how.hidden + width)
-    prior, tokens = 0, 0
-    if "prior" in how.heads.values():
-        token = how.prior.heads * how.prior.head_width
-        # attention, the feed-forward layers with their gate, and the way in and out
-        prior = how.prior.depth * (2 + 12) * token**2
-        tokens = 2 * max(1, width // token)
+    prior = prior_parameters(how)
+    shared = shared_parameters(how, width) - prior
+    tokens = 2 * max(1, width // (how.prior.heads * how.prior.head_width))
     maps = how.hidden * sum(voxels for _, voxels in people.values())
     trials = sum(n for n, _ in people.values())
     arrays = sum(2 * 4 * n * voxels for n, voxels in people.values()) + 2 * trials * width
