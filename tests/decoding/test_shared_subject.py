@@ -282,3 +282,29 @@ def test_settings_that_do_not_fit_are_refused():
     assert how.pretrained(["anna", "bert"]) == {"anna": ["bert"]}  # bert has nobody to learn from
     assert settings().pretrained(["anna", "bert", "carl"])["bert"] == ["anna", "carl"]
     assert settings(pretrain={"subjects": "none"}).pretrained(["anna", "bert"]) == {}
+
+
+def test_a_fitted_model_of_the_authors_takes_the_place_of_training(world, tmp_path):
+    """A file with their names (`published_checkpoints`) gives the network that it was written from."""
+    heads = {"text": "prior", "projected": "projector"}
+    how = settings(heads=heads, backbone="published")
+    _, test, _ = world.person("anna", 20)
+    tokens = {space: PARTS[space] for space in heads}
+    layout = weights.Layout.of(how, tokens, {"anna": 20})
+    network = weights.made(layout, 1).eval()
+
+    def released(name: str) -> str:
+        name = name.replace("linears.anna", "linears.0").replace("backbone.trunk.", "backbone.")
+        for k, end in enumerate((".0", ".0", "")):
+            name = name.replace(f"net.time.{2 * k}.", f"net.to_time_embeds.0.1.net.{k}{end}.")
+        return name
+
+    state = {released(name): values for name, values in network.shared.state_dict().items()}
+    torch.save({"model_state_dict": state}, tmp_path / "last.pth")
+    found = weights.published(tmp_path / "last.pth", layout)
+    ids = np.arange(TEST)
+    expected, got = (prediction.predicted(each, *test, ids, 0) for each in (network, found))
+    for space in heads:
+        np.testing.assert_array_equal(got[space], expected[space])
+    with pytest.raises(InputError, match=r"decoder\.published: expected spaces whose heads are .* colour"):
+        weights.published(tmp_path / "last.pth", weights.Layout.of(how, PARTS, {"anna": 20}))
