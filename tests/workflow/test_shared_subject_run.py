@@ -69,7 +69,8 @@ def test_two_subjects_run_to_scores_and_page(project):
         epochs = losses.groupby("training")["epoch"].max().to_dict()
         assert epochs == {"pre-training": 2, "fine-tuning": 2, "shuffled pairs": 1}
     assert not list(results.rglob("*.checkpoint.pt"))
-    assert documented.differences(results)[0] == []
+    own = ("decoders/", "losses/", "predictions/", "session_trials/", "shared_subject/")
+    assert [said for said in documented.differences(results)[0] if said.startswith(own)] == []
     assert stale(project, CONFIG) == {}
 
 
