@@ -90,9 +90,8 @@ def painted_from(*fits):
 def decoder_files(subject):
     """The decoders kept of a subject for new scans, where its kind keeps any and the configuration asks for it."""
     keep = "kept" in OFFERS and CONFIG.decoder.keep
-    shared = {shared_file(owner, "responses") for owner in CONFIG.owners.values()}
-    names = [*sorted(shared), *SPACES] if keep else []
-    return [f"<results>/decoders/{subject}/{name}.h5" for name in names]
+    names = [name for files in CONFIG.kept_files.values() for name in files] if keep else []
+    return [f"<results>/decoders/{subject}/{name}" for name in sorted(set(names))]
 
 
 def report_subjects(wildcards):

@@ -113,6 +113,7 @@ class Config(Section):
             raise ValueError(f"spaces.{taken[0]}: expected another name, as something else is called so")
         try:
             self.decoder.check_spaces(list(self.spaces))
+            self.decoder.check_subjects(list(self.subjects))
         except ValueError as error:
             raise ValueError(f"decoder.{error}") from error
         return self
@@ -154,6 +155,11 @@ class Config(Section):
     def owners(self) -> dict[str, str]:
         """With which spaces each shares what it is predicted from (`Decoder.Settings.owners`)."""
         return self.decoder.owners(list(self.spaces), self.responses.average)
+
+    @property
+    def kept_files(self) -> dict[str, tuple[str, str]]:
+        """What is kept of each space for new scans (`Decoder.Settings.kept_files`)."""
+        return self.decoder.kept_files(list(self.spaces), self.responses.average)
 
     @property
     def named_regions(self) -> dict[str, Sequence[str]]:
