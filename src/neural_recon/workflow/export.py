@@ -1,0 +1,239 @@
+"""Put a subject's kept decoders into a folder of their own, with a model card (`handed_on`)."""
+
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from neural_recon import decoding
+from neural_recon.config.configuration import Config
+from neural_recon.config.recipe_files import recipe_file
+from neural_recon.core.errors import InputError
+from neural_recon.core.files import part_of, remove_parts, write_text
+from neural_recon.core.hdf5 import read_hdf5, read_parameters
+from neural_recon.core.refusals import is_there
+from neural_recon.core.tables import read_table
+from neural_recon.datasets.dataset import Terms
+from neural_recon.decoding import kept_voxels
+from neural_recon.decoding.decoder import Holding
+from neural_recon.evaluation import leak_statement
+from neural_recon.features.feature_files import read_rows
+from neural_recon.features.space import space_kinds
+from neural_recon.models import weights
+from neural_recon.report import model_card
+from neural_recon.report.results import SUMMARY
+from neural_recon.workflow import handed_on, provenance, recording, subject_decoders
+from neural_recon.workflow.decode_scans import parameters
+from neural_recon.workflow.handed_on import HandedOn
+from neural_recon.workflow.provenance import Content
+from neural_recon.workflow.subject_decoders import SubjectDecoders
+
+logger = logging.getLogger(__name__)
+
+SIMULATED = Terms("the demo's simulated subjects", "MIT", responses=True)
+
+
+def export(config: Config, configfile: Path, subject: str, output: Path) -> Holding:
+    """Write the folder; returns what its files hold of the training responses.
+
+    The same results give the same bytes. The folder appears under its name when it is whole.
+
+    Args:
+        output: a name that nothing has yet.
+
+    Raises:
+        InputError: decoders, scores or records are missing; the decoders hold training responses, which the
+            data set's terms do not allow to pass on; a kind is somebody's own module; or there is an output.
+    """
+    if output.exists():
+        raise InputError(f"{output}: expected a name that nothing has yet, found one; name another folder.")
+    sections = [*config.spaces.values(), config.decoder, config.generator]
+    handed_on.check_kinds((one.model_dump(mode="json") for one in sections), configfile)
+    found = subject_decoders.of_run(config, configfile, subject)
+    terms = SIMULATED if config.demo else config.data.terms
+    held = holding(found)
+    if held.responses and not terms.responses:
+        raise InputError(
+            f"{found.files[0]}: expected decoders without training responses, as the terms of the data set "
+            f"({terms.name}) do not allow to pass these on, found some that hold them; set decoder.keep to "
+            f"another form (of ridge: components) in {configfile} and run again."
+        )
+    summary = _needed(config, configfile, f"scores/{subject}/summary.tsv")
+    leaks = config.results / f"controls/{subject}/leaks.tsv"
+    responses = _needed(config, configfile, f"responses/{subject}.h5")
+    differences = against_the_run(found, responses, config, configfile)
+
+    read, unread = _weights(config, found)
+    begun = recording.begin_command(
+        "export",
+        {"subject": subject},
+        {},
+        config.model_dump(mode="json"),
+        [output],
+        {"decoders": found.files, "weights": read, "scores": [summary, leaks], "responses": [responses]},
+    )
+    sums = {one.path: one for one in begun.inputs}
+    for path in unread:
+        logger.warning("%s: not here any more, so its hash is not in the folder", path)
+    base = config.results / "decoders" / subject
+    names = {
+        path: handed_on.UNCONDITIONAL
+        if path == found.unconditional
+        else f"{handed_on.KEPT}/{path.relative_to(base)}"
+        for path in found.files
+    }
+
+    def content(path: Path) -> Content:
+        # results are called by their places below the results
+        shown = path.relative_to(config.results) if path.is_relative_to(config.results) else path
+        return Content(size=sums[str(shown)].size, sha256=str(sums[str(shown)].sha256))
+
+    recipe = provenance.sha256_of(recipe_file(config.recipe, Path.cwd()))
+    said = {name: content(path) for path, name in names.items()}
+    versions = _versions(config.results, found)
+    voxels = next(iter(found.kept.values())).voxels
+    card = model_card.Card(
+        subject=subject,
+        recipe=config.recipe,
+        terms=terms,
+        simulated=config.demo is not None,
+        sessions=config.sessions(subject),
+        numbers=_numbers(responses),
+        preset=config.evaluation.preset,
+        decoder=config.decoder.kind,
+        generator=config.generator.kind,
+        spaces={name: _about(found, name, differences[name]) for name in found.kept},
+        zscore=str(read_parameters(voxels)["zscore"]),
+        voxels=len(read_hdf5(voxels, "mean")["mean"]),
+        grid=kept_voxels.grid(voxels),
+        scores=read_table(summary, SUMMARY),
+        leaks=leak_statement.of_run(
+            getattr(config.decoder, "calibration", "none"), "" if config.demo else config.data.tuned, leaks
+        ),
+        held=held,
+        weights=[(str(path), content(path).sha256) for path in read],
+        files={name: one.size for name, one in said.items()},
+        versions=_in_words(versions),
+    )
+    manifest = HandedOn(
+        format=1,
+        subject=subject,
+        recipe=handed_on.Recipe(name=config.recipe, sha256=recipe),
+        seed=config.seed,
+        spaces=config.spaces,
+        decoder=config.decoder,
+        generator=config.generator,
+        base=config.base,
+        kept={space: (names[one.voxels], names[one.decoder]) for space, one in found.kept.items()},
+        weights={str(path): content(path) for path in read},
+        files=said,
+        made_by=versions,
+    )
+    remove_parts(output)
+    part = part_of(output)
+    try:
+        for path, name in names.items():
+            place = part / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, place)
+        write_text(part / handed_on.MANIFEST, manifest.model_dump_json(indent=1) + "\n")
+        write_text(part / handed_on.CARD, model_card.text(card))
+        handed_on.read(part)  # every byte once more: what was copied is what is said
+        part.rename(output)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    recording.finish(begun)
+    return held
+
+
+def holding(found: SubjectDecoders) -> Holding:
+    """What all files of decoders hold of the training responses."""
+    decoder = decoding.load(found.decoder, found.seed)
+    every = [decoder.held(voxels, decoders) for voxels, decoders in found.by_voxels().items()]
+    return Holding(any(one.responses for one in every), " ".join(dict.fromkeys(one.said for one in every)))
+
+
+def _needed(config: Config, configfile: Path, name: str) -> Path:
+    path = config.results / name
+    if not is_there(path):
+        raise InputError(
+            f"{path}: expected what the model card says of the decoder, found no such file; run snakemake "
+            f"--configfile {configfile} --cores 2 {path}."
+        )
+    return path
+
+
+def _weights(config: Config, found: SubjectDecoders) -> tuple[list[Path], list[Path]]:
+    """The files of weights that features and pictures are made with: those that are there, and the others."""
+    table = weights.read_table(weights.TABLE)
+    kinds, painting = space_kinds(config.spaces), found.painting
+    of_spaces = [path for name, kind in kinds.items() for path in kind.files(config.spaces[name], table)]
+    every = [Path(path) for path in dict.fromkeys([*of_spaces, *painting.files, *painting.encoders])]
+    return [path for path in every if path.exists()], [path for path in every if not path.exists()]
+
+
+def against_the_run(
+    found: SubjectDecoders, responses: Path, config: Config, configfile: Path
+) -> dict[str, float]:
+    """How far each space's kept decoder is from the run's predictions of the test images.
+
+    The root mean square of the difference, each feature in units of the spread of the run's predictions.
+
+    Raises:
+        InputError: predictions are missing.
+    """
+    arrays = read_hdf5(responses, "test", "test_ids")
+    decoder = decoding.load(found.decoder, found.seed)
+    differences = {}
+    for voxels, decoders in found.by_voxels().items():
+        numbers = np.arange(1, len(arrays["test"]) + 1)
+        for space, values in decoder.predict_kept(voxels, decoders, arrays["test"], numbers).items():
+            path = _needed(config, configfile, f"predictions/{found.subject}/{space}/decoded.h5")
+            expected = read_rows(path, arrays["test_ids"]).astype(np.float32)
+            spread = expected.std(axis=0)
+            moving = spread > 0
+            scaled = (values[:, moving] - expected[:, moving]) / spread[moving]
+            differences[space] = float(np.sqrt(np.mean(scaled**2)))
+    return differences
+
+
+def _about(found: SubjectDecoders, space: str, difference: float) -> model_card.SpaceFacts:
+    said = parameters(found.kept[space].decoder)
+    return model_card.SpaceFacts(
+        kind=found.spaces[space].kind,
+        components=(said["components"], said["of"]) if "components" in said else None,
+        error=said.get("relative_error"),
+        difference=difference,
+    )
+
+
+def _numbers(responses: Path) -> dict[str, float]:
+    arrays = read_hdf5(responses, "train_ids", "train_repetitions", "test_repetitions")
+    return {
+        "training images": len(np.unique(arrays["train_ids"])),
+        "training trials": int(arrays["train_repetitions"].sum()),
+        "test images": len(arrays["test_repetitions"]),
+        "repetitions": float(arrays["test_repetitions"].mean()),
+    }
+
+
+def _versions(results: Path, found: SubjectDecoders) -> provenance.Versions | None:
+    """Of the program that fitted the decoders, by their records."""
+    decoder = next(iter(found.kept.values())).decoder
+    try:
+        return provenance.read(results, decoder.relative_to(results).as_posix()).made_by.versions
+    except InputError:
+        return None
+
+
+def _in_words(versions: provenance.Versions | None) -> dict[str, str]:
+    if versions is None:
+        return {"fitted by": "not recorded"}
+    changed = ", changed since" if versions.modified else ""
+    commit = f" (commit {versions.commit}{changed})" if versions.commit else ""
+    packages = ", ".join(f"{name} {version}" for name, version in versions.packages.items())
+    return {
+        "fitted by": f"neural-recon {versions.neural_recon}{commit}",
+        "with": f"Python {versions.python}, {packages}",
+    }
