@@ -8,30 +8,24 @@ import numpy as np
 
 from neural_recon import decoding
 from neural_recon.config.configuration import Config
-from neural_recon.config.recipe_files import recipe_file
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import part_of, remove_parts, write_text
 from neural_recon.core.hdf5 import read_hdf5, read_parameters
-from neural_recon.core.refusals import is_there
 from neural_recon.core.tables import read_table
-from neural_recon.datasets.dataset import Terms
 from neural_recon.decoding import kept_voxels
 from neural_recon.decoding.decoder import Holding
-from neural_recon.evaluation import leak_statement
 from neural_recon.features.feature_files import read_rows
 from neural_recon.features.space import space_kinds
 from neural_recon.models import weights
 from neural_recon.report import model_card
 from neural_recon.report.results import SUMMARY
-from neural_recon.workflow import handed_on, provenance, recording, subject_decoders
+from neural_recon.workflow import finished, handed_on, recording, subject_decoders
 from neural_recon.workflow.decode_scans import parameters
 from neural_recon.workflow.handed_on import HandedOn
 from neural_recon.workflow.provenance import Content
 from neural_recon.workflow.subject_decoders import SubjectDecoders
 
 logger = logging.getLogger(__name__)
-
-SIMULATED = Terms("the demo's simulated subjects", "MIT", responses=True)
 
 
 def export(config: Config, configfile: Path, subject: str, output: Path) -> Holding:
@@ -51,7 +45,7 @@ def export(config: Config, configfile: Path, subject: str, output: Path) -> Hold
     sections = [*config.spaces.values(), config.decoder, config.generator]
     handed_on.check_kinds((one.model_dump(mode="json") for one in sections), configfile)
     found = subject_decoders.of_run(config, configfile, subject)
-    terms = SIMULATED if config.demo else config.data.terms
+    terms = config.terms
     held = holding(found)
     if held.responses and not terms.responses:
         raise InputError(
@@ -59,9 +53,9 @@ def export(config: Config, configfile: Path, subject: str, output: Path) -> Hold
             f"({terms.name}) do not allow to pass these on, found some that hold them; set decoder.keep to "
             f"another form (of ridge: components) in {configfile} and run again."
         )
-    summary = _needed(config, configfile, f"scores/{subject}/summary.tsv")
+    summary = finished.needed(config, configfile, f"scores/{subject}/summary.tsv")
     leaks = config.results / f"controls/{subject}/leaks.tsv"
-    responses = _needed(config, configfile, f"responses/{subject}.h5")
+    responses = finished.needed(config, configfile, f"responses/{subject}.h5")
     differences = against_the_run(found, responses, config, configfile)
 
     read, unread = _weights(config, found)
@@ -89,13 +83,13 @@ def export(config: Config, configfile: Path, subject: str, output: Path) -> Hold
         shown = path.relative_to(config.results) if path.is_relative_to(config.results) else path
         return Content(size=sums[str(shown)].size, sha256=str(sums[str(shown)].sha256))
 
-    recipe = provenance.sha256_of(recipe_file(config.recipe, Path.cwd()))
+    recipe = Path(config.recipe).stem
     said = {name: content(path) for path, name in names.items()}
-    versions = _versions(config.results, found)
+    versions = finished.versions_of(config.results, next(iter(found.kept.values())).decoder)
     voxels = next(iter(found.kept.values())).voxels
     card = model_card.Card(
         subject=subject,
-        recipe=config.recipe,
+        recipe=recipe,
         terms=terms,
         simulated=config.demo is not None,
         sessions=config.sessions(subject),
@@ -108,18 +102,16 @@ def export(config: Config, configfile: Path, subject: str, output: Path) -> Hold
         voxels=len(read_hdf5(voxels, "mean")["mean"]),
         grid=kept_voxels.grid(voxels),
         scores=read_table(summary, SUMMARY),
-        leaks=leak_statement.of_run(
-            getattr(config.decoder, "calibration", "none"), "" if config.demo else config.data.tuned, leaks
-        ),
+        leaks=finished.leaks_of(config, subject),
         held=held,
         weights=[(str(path), content(path).sha256) for path in read],
         files={name: one.size for name, one in said.items()},
-        versions=_in_words(versions),
+        versions=finished.in_words(versions),
     )
     manifest = HandedOn(
         format=1,
         subject=subject,
-        recipe=handed_on.Recipe(name=config.recipe, sha256=recipe),
+        recipe=handed_on.Recipe(name=recipe, sha256=finished.recipe_sha256(config)),
         seed=config.seed,
         spaces=config.spaces,
         decoder=config.decoder,
@@ -154,16 +146,6 @@ def holding(found: SubjectDecoders) -> Holding:
     return Holding(any(one.responses for one in every), " ".join(dict.fromkeys(one.said for one in every)))
 
 
-def _needed(config: Config, configfile: Path, name: str) -> Path:
-    path = config.results / name
-    if not is_there(path):
-        raise InputError(
-            f"{path}: expected what the model card says of the decoder, found no such file; run snakemake "
-            f"--configfile {configfile} --cores 2 {path}."
-        )
-    return path
-
-
 def _weights(config: Config, found: SubjectDecoders) -> tuple[list[Path], list[Path]]:
     """The files of weights that features and pictures are made with: those that are there, and the others."""
     table = weights.read_table(weights.TABLE)
@@ -189,7 +171,7 @@ def against_the_run(
     for voxels, decoders in found.by_voxels().items():
         numbers = np.arange(1, len(arrays["test"]) + 1)
         for space, values in decoder.predict_kept(voxels, decoders, arrays["test"], numbers).items():
-            path = _needed(config, configfile, f"predictions/{found.subject}/{space}/decoded.h5")
+            path = finished.needed(config, configfile, f"predictions/{found.subject}/{space}/decoded.h5")
             expected = read_rows(path, arrays["test_ids"]).astype(np.float32)
             spread = expected.std(axis=0)
             moving = spread > 0
@@ -215,25 +197,4 @@ def _numbers(responses: Path) -> dict[str, float]:
         "training trials": int(arrays["train_repetitions"].sum()),
         "test images": len(arrays["test_repetitions"]),
         "repetitions": float(arrays["test_repetitions"].mean()),
-    }
-
-
-def _versions(results: Path, found: SubjectDecoders) -> provenance.Versions | None:
-    """Of the program that fitted the decoders, by their records."""
-    decoder = next(iter(found.kept.values())).decoder
-    try:
-        return provenance.read(results, decoder.relative_to(results).as_posix()).made_by.versions
-    except InputError:
-        return None
-
-
-def _in_words(versions: provenance.Versions | None) -> dict[str, str]:
-    if versions is None:
-        return {"fitted by": "not recorded"}
-    changed = ", changed since" if versions.modified else ""
-    commit = f" (commit {versions.commit}{changed})" if versions.commit else ""
-    packages = ", ".join(f"{name} {version}" for name, version in versions.packages.items())
-    return {
-        "fitted by": f"neural-recon {versions.neural_recon}{commit}",
-        "with": f"Python {versions.python}, {packages}",
     }
