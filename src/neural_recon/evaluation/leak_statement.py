@@ -47,7 +47,7 @@ class LeakStatement(Section):
         else:
             verdicts = list(self.checks.values())
             counts = {name: verdicts.count(name) for name in dict.fromkeys(verdicts)}
-            said = f"{len(verdicts)} checks: {', '.join(f'{n} {name}' for name, n in counts.items())}"
+            said = f"{len(verdicts)} checks: {', '.join(f'{name} {n}' for name, n in counts.items())}"
         tuned = f"; the betas {self.tuned} were tuned on repetitions of test images" if self.tuned else ""
         stated = f"; stated: {self.stated}" if self.stated else ""
         return f"{said}{tuned}{stated}"

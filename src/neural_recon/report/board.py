@@ -17,7 +17,8 @@ from neural_recon.report import page, recipes, tables, words
 PAGE, TABLE, TESTED = "board.html", "board.tsv", "board_tests.tsv"
 GROUP = ["group", "dataset", "preset", "images", "repetitions"]
 ABOUT = ["sessions", "training_images", "leaks"]
-STATES = {"leak-free": "", "checks fail": "wrong", "looks at the test set": "wrong"}  # others: a note
+# of a badge: its colour; of others "note"
+STATES = {"leak-free": "good", "checks fail": "wrong", "looks at the test set": "wrong"}
 
 
 def build(output: Path, groups: Sequence[Group]) -> None:
@@ -65,13 +66,22 @@ def _group(number: int, group: Group) -> dict[str, Any]:
         "metrics": [(words.metric_short(metric), better(metric)) for metric in metrics],
         "tables": [(who, rows) for who, rows in by_subject.items() if rows],
         "marks": {
-            who: {b.name: b.leaks.badge for b in group.bundles if b.subject == who and b.leaks.free}
+            who: {one.name: _mark(one) for one in group.bundles if one.subject == who}
             for who in (MEAN, *subjects)
         },
         "published": [] if group.key.simulated else recipes.printed_rows(beside, metrics),
         "tests": [(who, rows) for who, rows in tests.items() if rows],
         "pairs": {who: len(rows) for who, rows in tests.items()},
     }
+
+
+def _mark(bundle: Bundle) -> dict[str, Any]:
+    """What is put to a result's name in tables of scores."""
+    badges = [{"text": bundle.leaks.badge, "state": STATES.get(bundle.leaks.badge, "note")}]
+    if bundle.questioned:
+        badges.append({"text": "questioned", "state": "wrong"})
+    sessions, images = bundle.sessions or "unknown", bundle.training_images or "unknown"
+    return {"badges": badges, "note": f"sessions: {sessions}; training images: {images}"}
 
 
 def _about(bundle: Bundle) -> dict[str, Any]:
