@@ -62,6 +62,8 @@ class LeakStatement(Section):
             return "looks at the test set"
         if self.checks is None:
             return "not checked"
+        if not verdicts - {NOTHING}:
+            return "nothing was checked"
         return "checks hold, betas tuned" if verdicts <= {HOLDS, NOTHING} else "checks fail"
 
 

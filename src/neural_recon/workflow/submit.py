@@ -96,7 +96,7 @@ def of_pictures(
     images = read_table(images_path, ["metric", "image_id", "value"])
     if not len(summary) or not len(images):
         raise InputError(f"{table}: expected scores, found none; score the pictures again.")
-    first = summary.fillna({"questioned": ""}).iloc[0]
+    first = summary.iloc[0]
     ids = sorted(int(i) for i in images["image_id"].unique())
     paths = {"summary": table, "scores of single images": images_path}
     return Bundle(
@@ -114,7 +114,7 @@ def of_pictures(
         scores=bundles.scored(images, dict(zip(summary["metric"], summary["shuffled"], strict=True)), ids),
         leaks=LeakStatement(stated=statement),
         recipe=None,
-        questioned=str(first["questioned"]),
+        questioned=first["questioned"] if isinstance(first["questioned"], str) else "",
         versions={
             "written by": f"neural-recon {__version__}",
             "scored by": f"neural-recon {first['version']}",
