@@ -49,7 +49,9 @@ def decode(
     if decoder is not None:
         found = handed_on.of_folder(decoder)
         if subject not in (None, found.subject):
-            raise InputError(f"--subject: expected {found.subject}, as {decoder} says, found {subject}.")
+            raise InputError(
+                f"--subject: expected {found.subject}, as {decoder} says, found {subject}; leave it out."
+            )
     elif subject is None:
         raise InputError("decode: expected --subject or --decoder, found neither; give one of them.")
     else:

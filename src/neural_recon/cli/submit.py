@@ -51,9 +51,10 @@ def submit(
     else:
         bundle = submission.of_pictures(config, pictures, subject, name, sessions, repetitions, statement)
     bundles.write(output, bundle)
+    n, metrics = len(bundle.image_ids), len(bundle.scores)
     typer.echo(
-        f"{bundle.name}, {bundle.subject}: {len(bundle.image_ids)} images, {len(bundle.scores)} metrics under "
-        f"the preset {bundle.preset}; {bundle.leaks.badge}; {output}"
+        f"{bundle.name}, {bundle.subject}: {n} images, {metrics} metrics under the preset {bundle.preset}; "
+        f"{bundle.leaks.badge}; {output}"
     )
 
 
