@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ from neural_recon.evaluation.folder_scores import PresetName
 from neural_recon.evaluation.leak_statement import LeakStatement
 from neural_recon.evaluation.registry import METRICS, better
 
-VERSION = 1
+VERSION: Final = 1
 SEED = 0  # of intervals and tests
 AT_A_TIME = 50  # pictures read for their hash
 
