@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -45,20 +46,21 @@ def export(config: Config, configfile: Path, subject: str, output: Path) -> Hold
     sections = [*config.spaces.values(), config.decoder, config.generator]
     handed_on.check_kinds((one.model_dump(mode="json") for one in sections), configfile)
     found = subject_decoders.of_run(config, configfile, subject)
-    terms = config.terms
     held = holding(found)
-    if held.responses and not terms.responses:
+    if held.responses and not config.terms.responses:
         raise InputError(
             f"{found.files[0]}: expected decoders without training responses, as the terms of the data set "
-            f"({terms.name}) do not allow to pass these on, found some that hold them; set decoder.keep to "
-            f"another form (of ridge: components) in {configfile} and run again."
+            f"({config.terms.name}) do not allow to pass these on, found some that hold them; set "
+            f"decoder.keep to another form (of ridge: components) in {configfile} and run again."
         )
-    summary = finished.needed(config, configfile, f"scores/{subject}/summary.tsv")
-    leaks = config.results / f"controls/{subject}/leaks.tsv"
-    responses = finished.needed(config, configfile, f"responses/{subject}.h5")
+    wanted = ("scores/{}/summary.tsv", "responses/{}.h5")
+    summary, responses = (finished.needed(config, configfile, name.format(subject)) for name in wanted)
+    if found.unconditional:
+        finished.needed(config, configfile, str(subject_decoders.UNCONDITIONAL))
     differences = against_the_run(found, responses, config, configfile)
 
-    read, unread = _weights(config, found)
+    read = _weights(config, found)
+    leaks = config.results / f"controls/{subject}/leaks.tsv"
     begun = recording.begin_command(
         "export",
         {"subject": subject},
@@ -67,9 +69,9 @@ def export(config: Config, configfile: Path, subject: str, output: Path) -> Hold
         [output],
         {"decoders": found.files, "weights": read, "scores": [summary, leaks], "responses": [responses]},
     )
-    sums = {one.path: one for one in begun.inputs}
-    for path in unread:
-        logger.warning("%s: not here any more, so its hash is not in the folder", path)
+    # inputs are named by their places below the results, others as they are
+    sums = {one.path: Content(size=one.size, sha256=str(one.sha256)) for one in begun.inputs}
+    of_weights = {str(path): sums[str(path)] for path in read}
     base = config.results / "decoders" / subject
     names = {
         path: handed_on.UNCONDITIONAL
@@ -77,22 +79,42 @@ def export(config: Config, configfile: Path, subject: str, output: Path) -> Hold
         else f"{handed_on.KEPT}/{path.relative_to(base)}"
         for path in found.files
     }
-
-    def content(path: Path) -> Content:
-        # results are called by their places below the results
-        shown = path.relative_to(config.results) if path.is_relative_to(config.results) else path
-        return Content(size=sums[str(shown)].size, sha256=str(sums[str(shown)].sha256))
-
-    recipe = Path(config.recipe).stem
-    said = {name: content(path) for path, name in names.items()}
-    versions = finished.versions_of(config.results, next(iter(found.kept.values())).decoder)
-    voxels = next(iter(found.kept.values())).voxels
-    card = model_card.Card(
+    manifest = HandedOn(
+        format=handed_on.FORMAT,
         subject=subject,
-        recipe=recipe,
-        terms=terms,
+        recipe=handed_on.Recipe(name=Path(config.recipe).stem, sha256=finished.recipe_sha256(config)),
+        seed=config.seed,
+        spaces=config.spaces,
+        decoder=config.decoder,
+        generator=config.generator,
+        base=config.base,
+        kept={space: (names[one.voxels], names[one.decoder]) for space, one in found.kept.items()},
+        weights=of_weights,
+        files={name: sums[path.relative_to(config.results).as_posix()] for path, name in names.items()},
+        made_by=finished.versions_of(config.results, next(iter(found.kept.values())).decoder),
+    )
+    card = _card(config, found, manifest, held, differences, summary, responses)
+    _write(output, names, manifest, model_card.text(card))
+    recording.finish(begun)
+    return held
+
+
+def _card(
+    config: Config,
+    found: SubjectDecoders,
+    manifest: HandedOn,
+    held: Holding,
+    differences: Mapping[str, float],
+    summary: Path,
+    responses: Path,
+) -> model_card.Card:
+    voxels = next(iter(found.kept.values())).voxels
+    return model_card.Card(
+        subject=found.subject,
+        recipe=manifest.recipe.name,
+        terms=config.terms,
         simulated=config.demo is not None,
-        sessions=config.sessions(subject),
+        sessions=config.sessions(found.subject),
         numbers=_numbers(responses),
         preset=config.evaluation.preset,
         decoder=config.decoder.kind,
@@ -102,26 +124,16 @@ def export(config: Config, configfile: Path, subject: str, output: Path) -> Hold
         voxels=len(read_hdf5(voxels, "mean")["mean"]),
         grid=kept_voxels.grid(voxels),
         scores=read_table(summary, SUMMARY),
-        leaks=finished.leaks_of(config, subject),
+        leaks=finished.leaks_of(config, found.subject),
         held=held,
-        weights=[(str(path), content(path).sha256) for path in read],
-        files={name: one.size for name, one in said.items()},
-        versions=finished.in_words(versions),
+        weights=[(place, content.sha256) for place, content in manifest.weights.items()],
+        files={name: content.size for name, content in manifest.files.items()},
+        versions=finished.in_words(manifest.made_by),
     )
-    manifest = HandedOn(
-        format=1,
-        subject=subject,
-        recipe=handed_on.Recipe(name=recipe, sha256=finished.recipe_sha256(config)),
-        seed=config.seed,
-        spaces=config.spaces,
-        decoder=config.decoder,
-        generator=config.generator,
-        base=config.base,
-        kept={space: (names[one.voxels], names[one.decoder]) for space, one in found.kept.items()},
-        weights={str(path): content(path) for path in read},
-        files=said,
-        made_by=versions,
-    )
+
+
+def _write(output: Path, names: Mapping[Path, str], manifest: HandedOn, card: str) -> None:
+    """The folder, under its name when it is whole."""
     remove_parts(output)
     part = part_of(output)
     try:
@@ -130,13 +142,11 @@ def export(config: Config, configfile: Path, subject: str, output: Path) -> Hold
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, place)
         write_text(part / handed_on.MANIFEST, manifest.model_dump_json(indent=1) + "\n")
-        write_text(part / handed_on.CARD, model_card.text(card))
+        write_text(part / handed_on.CARD, card)
         handed_on.read(part)  # every byte once more: what was copied is what is said
         part.rename(output)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    recording.finish(begun)
-    return held
 
 
 def holding(found: SubjectDecoders) -> Holding:
@@ -146,13 +156,16 @@ def holding(found: SubjectDecoders) -> Holding:
     return Holding(any(one.responses for one in every), " ".join(dict.fromkeys(one.said for one in every)))
 
 
-def _weights(config: Config, found: SubjectDecoders) -> tuple[list[Path], list[Path]]:
-    """The files of weights that features and pictures are made with: those that are there, and the others."""
+def _weights(config: Config, found: SubjectDecoders) -> list[Path]:
+    """The files of weights that features and pictures are made with, of those that are still there."""
     table = weights.read_table(weights.TABLE)
     kinds, painting = space_kinds(config.spaces), found.painting
     of_spaces = [path for name, kind in kinds.items() for path in kind.files(config.spaces[name], table)]
     every = [Path(path) for path in dict.fromkeys([*of_spaces, *painting.files, *painting.encoders])]
-    return [path for path in every if path.exists()], [path for path in every if not path.exists()]
+    for path in every:
+        if not path.exists():
+            logger.warning("%s: not here any more, so its hash is not in the folder", path)
+    return [path for path in every if path.exists()]
 
 
 def against_the_run(

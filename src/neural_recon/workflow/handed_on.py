@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import ValidationError
 
@@ -32,7 +32,7 @@ from neural_recon.workflow.painting import Painting
 from neural_recon.workflow.provenance import Below, Content, Versions
 from neural_recon.workflow.subject_decoders import Kept, SubjectDecoders
 
-FORMAT = 1
+FORMAT: Final = 1
 MANIFEST, CARD, KEPT, UNCONDITIONAL = "decoder.json", "README.md", "decoder", "unconditional.h5"
 RESULTS = Path("decoded")  # where pictures go, and the records of them
 
