@@ -118,7 +118,10 @@ def test_what_nobody_foresaw_is_one_sentence(neural_recon, monkeypatch, error, b
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("neural-recon ", {"config", "decode", "demo", "doctor", "evaluate", "verify"}),
+        (
+            "neural-recon ",
+            {"board", "config", "decode", "demo", "doctor", "evaluate", "export", "submit", "verify"},
+        ),
         ("neural-recon de", {"decode", "demo"}),
         ("neural-recon config ", {"write", "validate"}),
         ("neural-recon evaluate --preset ", {"brain_diffuser", "mindeye2", "native"}),

@@ -136,6 +136,16 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "neural-recon decode --subject subj01 --betas NEW.nii.gz --average conditions.tsv": Elsewhere(
         "tests/workflow/test_changed_runs.py"
     ),
+    "neural-recon decode --decoder OUT --betas NEW.nii.gz": Elsewhere("tests/workflow/test_export.py"),
+    "neural-recon export --subject subj01 OUT": Elsewhere("tests/workflow/test_export.py"),
+    "neural-recon submit --configfile config/nsd.yaml --subject subj01 subj01.json": Elsewhere(
+        "tests/workflow/test_submit.py"
+    ),
+    "neural-recon submit --configfile config/nsd.yaml --subject subj01 --pictures "
+    "results/others/mine_mindeye2.tsv --sessions 40 --repetitions 3 mine.json": Elsewhere(
+        "tests/workflow/test_submit.py"
+    ),
+    "neural-recon board FOLDER": Elsewhere("tests/report/test_board.py"),
     "neural-recon evaluate --reconstructions PICTURES --stimuli NSD --preset brain_diffuser "
     "--output scores.tsv": Elsewhere("tests/evaluation/test_folder_scores.py"),
     "neural-recon evaluate --reconstructions results/versatile_diffusion/subj01 --stimuli NSD "

@@ -116,10 +116,12 @@ def test_page_is_whole_and_closed(made):
     output, _, _ = made
     text = output.read_text(encoding="utf-8")
     page = Page(text)
-    # eight of each subject's images, then the shared ones, then the swapped ones
-    assert len(page.ids) == 2 * 8 + 6 + 2 * 5
+    failing = text.split('id="failures"')[1].split("<h2")[0].count('<figure class="card"')
+    assert 0 < failing <= 2 * 2 * 5
+    # eight of each subject's images, then the shared ones, then the swapped ones, then where it fails
+    assert len(page.ids) == 2 * 8 + 6 + 2 * 5 + failing
     painted = [sum(i in IDS[s][:5] for i in first_ids(text, s)) for s in IDS]  # from the true features too
-    assert page.images == 2 * 8 * 3 + sum(painted) + 6 * 3 + 2 * 5 * 4 + 5 + 1 + 2 + 2 + 1
+    assert page.images == 2 * 8 * 3 + sum(painted) + 6 * 3 + 2 * 5 * 4 + failing * 3 + 5 + 1 + 2 + 2 + 1
     assert all(link.startswith(("#", "data:image/")) for link in page.links)
     assert not re.search(r"@import|url\(", text)
     assert "undefined" not in page.text.lower()

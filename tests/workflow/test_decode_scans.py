@@ -14,28 +14,24 @@ import pandas as pd
 import pytest
 import scipy.io
 import yaml
+from helpers import kept_run
+from helpers.kept_run import ALPHA, POSITIONS, VOLUME, shared_of, write_betas
 from helpers.places import ROOT
-from helpers.published_layouts import write_vdvae, write_versatile
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from PIL import Image
 
 from neural_recon.cli import command_line
 from neural_recon.config.configuration import resolve
 from neural_recon.core.errors import InputError
-from neural_recon.core.hdf5 import read_hdf5, read_parameters, write_hdf5
+from neural_recon.core.hdf5 import read_hdf5, read_parameters
 from neural_recon.decoding import kept_decoders, ridge
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.responses.new_scans import new_responses, read_conditions
-from neural_recon.workflow import decode_scans
+from neural_recon.workflow import subject_decoders
 from neural_recon.workflow.decode_scans import prepare
 from neural_recon.workflow.provenance import read
 
 SPACES = ("vdvae", "vision", "text")
-
-VOLUME = (5, 4, 6)
-CONTEXT = 32  # of the small Versatile Diffusion of published_layouts
-WIDTHS = {"vdvae": 2 + 2 * 16, "vision": 257 * CONTEXT, "text": 77 * CONTEXT}
-ALPHA = 30.0
 
 
 def zscored(rng, n, p, n_test=7):
@@ -155,10 +151,6 @@ def test_published_calibration_cannot_be_kept(rng, tmp_path):
 # ---- new responses
 
 
-def shared_of(betas):
-    return {"mean": betas.mean(0).astype(np.float32), "std": betas.std(0, ddof=1).astype(np.float32)}
-
-
 def test_rows_are_zscored_by_training_or_by_their_own(rng):
     betas = (3 + 2 * rng.standard_normal((12, 5))).astype(np.float32)
     shared = {"mean": np.full(5, 1, np.float32), "std": np.full(5, 4, np.float32)}
@@ -204,20 +196,6 @@ def test_voxels_without_signal_are_zero(rng, caplog, zscore):
         prepare(np.full((12, 5), np.nan), shared, "train", zscore)
     # of one row nobody knows which voxels are constant
     assert prepare(betas[:1], shared, "train", "train").constant == 0
-
-
-POSITIONS = np.argwhere(np.random.default_rng(3).random(VOLUME) < 0.5)
-
-
-def write_betas(path: Path, betas: np.ndarray) -> np.ndarray:
-    """Betas (n, *VOLUME) in NSD's integers; what a reader gives back for POSITIONS."""
-    integers = np.round(betas * 300).astype(np.int16)
-    if path.suffix == ".hdf5":
-        with h5py.File(path, "w") as file:
-            file["betas"] = integers.transpose(0, 3, 2, 1)
-    else:
-        nibabel.save(nibabel.Nifti1Image(integers.transpose(1, 2, 3, 0), np.eye(4)), path)
-    return integers[:, *POSITIONS.T].astype(np.float32) / 300
 
 
 def test_betas_and_tables_give_the_same_rows(rng, tmp_path):
@@ -486,41 +464,7 @@ def test_conditions_that_do_not_fit_are_one_sentence(tmp_path, text, message):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A project with a finished run's decoders of a random subject, and tiny models; its training betas."""
-    rng, folder = np.random.default_rng(1), tmp_path_factory.mktemp("run")
-    for name in ("config", "resources"):
-        (folder / name).symlink_to(ROOT / name)
-    (vdvae, hparams), versatile = write_vdvae(folder), write_versatile(folder)
-    (folder / "hparams.json").write_text(json.dumps(hparams), encoding="utf-8")
-    config = {
-        "recipe": "brain_diffuser_small",
-        "dataset": {"kind": "nsd", "root": "nsd"},
-        "subjects": {"subj01": {"sessions": 1}},
-        "spaces": {
-            "vdvae": {"weights": vdvae.name, "hparams": "hparams.json", "layers": 2},
-            **{key: {"weights": versatile.name} for key in ("vision", "text")},
-        },
-        "generator": {"steps": 2, "weights": versatile.name},
-        "decoder": {"keep": "kernel"},
-    }
-    (folder / "mine.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    contexts = {
-        "vision": rng.standard_normal((1, 257, CONTEXT), np.float32),
-        "text": rng.standard_normal((1, 77, CONTEXT), np.float32),
-    }
-    write_hdf5(folder / "results/generator/unconditional.h5", contexts, {})
-    betas = rng.standard_normal((30, len(POSITIONS))).astype(np.float32)
-    kept = folder / "results/decoders/subj01"
-    shared = shared_of(betas)
-    train = (betas - shared["mean"]) / shared["std"]
-    kernel = Kernel.of(train, train[:1])
-    kept_decoders.write_shared(kept / "responses.h5", {**shared, "train": train}, POSITIONS, VOLUME, kernel,
-                          "kernel", {"zscore": "train"}, np.eye(4))  # fmt: skip
-    for space, width in WIDTHS.items():
-        targets = rng.standard_normal((30, width)).astype(np.float32)
-        kept_decoders.write_decoder(
-            kept / f"{space}.h5", kept / "responses.h5", train, kernel, targets, ALPHA, "train", 0, 0.01
-        )
-    return folder
+    return kept_run.make(tmp_path_factory.mktemp("run"))
 
 
 def command(*arguments) -> int:
@@ -620,7 +564,7 @@ def test_single_stages_decode_too(run, rng, tmp_path, monkeypatch, kind):
     given = (*given, "--configfile", tmp_path / "kind.yaml", "--output", tmp_path / kind)
     with monkeypatch.context() as patched:
         if kind == "base_only":  # needs no contexts, and so not those of nothing either
-            patched.setattr(decode_scans, "UNCONDITIONAL", Path("none"))
+            patched.setattr(subject_decoders, "UNCONDITIONAL", Path("none"))
         assert command(*given) == 0
     base, final, full = (
         np.asarray(Image.open(folder / "pictures" / stage / "00001.png")).astype(int)

@@ -25,7 +25,8 @@ class Own(Generator):
 def painting(recipe: str, **generator) -> Painting:
     raw = yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8"))
     raw |= {"recipe": recipe, "generator": generator}
-    return Painting(Config.model_validate(resolve(raw, ROOT)), TABLE)
+    config = Config.model_validate(resolve(raw, ROOT))
+    return Painting(config.generator, TABLE, config.evaluation.draws)
 
 
 def test_files_to_be_fetched_are_those_of_the_parts_that_are_read():

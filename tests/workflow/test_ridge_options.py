@@ -15,6 +15,7 @@ from neural_recon.decoding import ridge
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.decoding.penalty_table import read_chosen
 from neural_recon.features.feature_files import FeatureTable
+from neural_recon.workflow import subject_decoders
 from neural_recon.workflow.decode_scans import decode
 
 pytestmark = pytest.mark.slow
@@ -127,7 +128,8 @@ def test_kept_decoders_predict_the_test_images_as_the_run_did(project, monkeypat
     table.to_csv(project / "average.tsv", sep="\t", index=False)
     monkeypatch.chdir(project)
     config = Config.model_validate(resolve(CONFIG, project))
-    folder = decode(config, Path("config.yaml"), "subj01", Path("new.npy"), average=Path("average.tsv"))
+    decoders = subject_decoders.of_run(config, Path("config.yaml"), "subj01")
+    folder = decode(decoders, Path("new.npy"), average=Path("average.tsv"))
     found = read_hdf5(folder / "features.h5")
     names = [name.decode() if isinstance(name, bytes) else name for name in found["name"]]
     for space in ("vdvae", "vision", "text"):

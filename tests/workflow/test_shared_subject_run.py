@@ -11,6 +11,7 @@ from helpers.workflow import snakemake, stale
 from neural_recon.config.configuration import Config, resolve
 from neural_recon.core.errors import InputError
 from neural_recon.core.hdf5 import read_hdf5
+from neural_recon.workflow import subject_decoders
 from neural_recon.workflow.decode_scans import decode
 
 pytestmark = pytest.mark.slow
@@ -86,7 +87,8 @@ def test_new_scans_are_decoded_by_the_network(project, monkeypatch):
     table.to_csv(project / "average.tsv", sep="\t", index=False)
     monkeypatch.chdir(project)
     config = Config.model_validate(resolve(CONFIG, project))
-    folder = decode(config, Path("config.yaml"), subject, Path("new.npy"), average=Path("average.tsv"))
+    decoders = subject_decoders.of_run(config, Path("config.yaml"), subject)
+    folder = decode(decoders, Path("new.npy"), average=Path("average.tsv"))
     found = read_hdf5(folder / "features.h5")
     run = read_hdf5(results / f"predictions/{subject}/text/decoded.h5", "predictions", "image_id")
     rows = [run["image_id"].tolist().index(int(name[1:])) for name in found["name"]]
@@ -95,4 +97,4 @@ def test_new_scans_are_decoded_by_the_network(project, monkeypatch):
     assert np.corrcoef(ours.ravel(), expected.ravel())[0, 1] > 0.8
     (results / f"decoders/{subject}/scans.h5").unlink()
     with pytest.raises(InputError, match=r"scans\.h5: expected a decoder kept .* run snakemake .*scans\.h5"):
-        decode(config, Path("config.yaml"), subject, Path("new.npy"))
+        decode(subject_decoders.of_run(config, Path("config.yaml"), subject), Path("new.npy"))

@@ -78,7 +78,7 @@ try:
         name: kind.locate(name, CONFIG.spaces[name], WEIGHTS)
         for name, kind in SPACE_KINDS.items()
     }
-    GENERATOR = Painting(CONFIG, WEIGHTS)
+    GENERATOR = Painting(CONFIG.generator, WEIGHTS, CONFIG.evaluation.draws)
     # network -> weights, of those that are named
     NETWORKS = network_weights.locate(
         CONFIG.evaluation.networks, CONFIG.evaluation.preset, WEIGHTS

@@ -12,6 +12,8 @@ import typer
 from neural_recon import __version__
 from neural_recon.cli.decode import decode
 from neural_recon.cli.evaluate import evaluate
+from neural_recon.cli.export import export
+from neural_recon.cli.submit import board, submit
 from neural_recon.core.errors import InputError
 from neural_recon.core.refusals import of_system
 
@@ -133,6 +135,9 @@ def validate(path: Annotated[Path, typer.Argument(help="The configuration to loo
 app.add_typer(config_app, name="config")
 app.command()(decode)
 app.command()(evaluate)
+app.command()(export)
+app.command()(submit)
+app.command()(board)
 
 
 @app.command()

@@ -31,12 +31,13 @@ from neural_recon.core.errors import InputError, mistakes, quoted
 from neural_recon.core.kinds import Kinds, Section
 from neural_recon.core.refusals import is_there
 from neural_recon.core.texts import read_yaml
-from neural_recon.datasets.dataset import DATA_SETS, SUBJECTS, DataSet
+from neural_recon.datasets.dataset import DATA_SETS, SUBJECTS, DataSet, Terms
 from neural_recon.decoding.decoder import DECODERS, Decoder
 from neural_recon.evaluation.registry import HEADLINE, measured
 from neural_recon.features.space import SPACES, Space, base_space, space_kinds
 from neural_recon.generation.generator import GENERATORS, Generator
 
+SIMULATED = Terms("the demo's simulated subjects", "MIT", responses=True)
 # of a subject: part of names of files
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
@@ -210,6 +211,11 @@ class Config(Section):
     def data(self) -> DataSet:
         """The data set."""
         return DATA_SETS.load(self.dataset.kind)(self.dataset, self.subjects)
+
+    @property
+    def terms(self) -> Terms:
+        """The terms of the data; those of simulated ones are the project's."""
+        return SIMULATED if self.demo else self.data.terms
 
     def _sessions_there(self, name: str) -> list[int]:
         return self.data.sessions(name) if self.demo is None else list(range(1, self.demo.sessions + 1))

@@ -15,9 +15,14 @@ from neural_recon.features.space import space_kinds
 RECIPE = ("spaces", "decoder", "generator")  # the sections of a recipe
 
 
+def recipe_file(name: str, folder: Path) -> Path:
+    """Where the recipe `name` lies: in `folder`/config/recipes, or it is a path of its own."""
+    return Path(name) if name.endswith((".yaml", ".yml")) else folder / "config/recipes" / f"{name}.yaml"
+
+
 def read_recipe(name: str, folder: Path) -> dict[str, Any]:
-    """The recipe `name`, from `folder`/config/recipes or as a path of its own."""
-    path = Path(name) if name.endswith((".yaml", ".yml")) else folder / "config/recipes" / f"{name}.yaml"
+    """The recipe `name`."""
+    path = recipe_file(name, folder)
     if not is_there(path, "a recipe"):
         known = ", ".join(sorted(p.stem for p in (folder / "config/recipes").glob("*.yaml")))
         along = f"recipes that come along are {known}" if known else "run this in the project's folder"

@@ -67,6 +67,15 @@ class Size(NamedTuple):
     lists: dict[str, int]  # images of each list of stimuli
 
 
+class Terms(NamedTuple):
+    """Under which terms data, and what is made from them, may be passed on."""
+
+    name: str  # of the data set, with its paper
+    licence: str = "unknown"  # of the data, in a few words
+    address: str = ""  # where the terms are read
+    responses: bool = False  # whether responses may be passed on
+
+
 class DataSet(ABC):
     """One data set, as a configuration describes it.
 
@@ -116,6 +125,11 @@ class DataSet(ABC):
         Raises:
             InputError: a file is missing or wrong, or there is no such subject or session.
         """
+
+    @property
+    def terms(self) -> Terms:
+        """The terms of the data; where a data set does not say them, responses may not be passed on."""
+        return Terms(self.settings.kind)
 
     # --- pictures and what belongs to them
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -32,6 +32,14 @@ class Targets(Protocol):
     parts: np.ndarray
 
     def __getitem__(self, index: tuple[slice, slice]) -> np.ndarray: ...
+
+
+class Holding(NamedTuple):
+    """What kept files hold of the responses that a decoder was trained on."""
+
+    responses: bool  # the training responses themselves, for whoever has the files
+    said: str  # what the files hold, and what can be computed from them, in sentences
+    recoverable: bool = False  # they can be computed from the files by whoever has the training pictures
 
 
 class Decoder(ABC):
@@ -127,6 +135,14 @@ class Decoder(ABC):
             space -> float32 (n, n_features).
         """
         raise NotImplementedError(f"{type(self).__name__} keeps no decoders")
+
+    def held(self, voxels: Path, decoders: Mapping[str, Path]) -> Holding:  # noqa: ARG002
+        """What files of `predict_kept` hold of the training responses; the worst, where a kind does not say.
+
+        Raises:
+            InputError: a file is missing or wrong.
+        """
+        return Holding(True, "This kind of decoder does not say what its files hold of training responses.")
 
 
 def shared_file(owner: str, name: str) -> str:

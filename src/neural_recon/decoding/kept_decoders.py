@@ -300,6 +300,17 @@ def project(shared: str | Path, responses: np.ndarray) -> np.ndarray:
         return x @ projection[()].astype(np.float32)
 
 
+def holds_responses(shared: str | Path) -> bool:
+    """Whether a file of `write_shared` has the training responses in it: a kernel, unless it is over voxels.
+
+    Raises:
+        InputError: a file that is missing, cut short or not of `write_shared`.
+    """
+    keep = read_parameters(shared).get("keep")
+    with open_hdf5(shared) as file:
+        return "projection" in file and keep != "components"
+
+
 def predict(path: str | Path, shared: str | Path, scores: np.ndarray) -> np.ndarray:
     """Predicted features float32 (n, n_targets) by a kept decoder, of responses that `project` took.
 

@@ -48,10 +48,12 @@ def build(
         "metrics": [(words.metric_short(metric), better(metric)) for metric in metrics],
         # the mean of several subjects first
         "tables": [
-            (who, rows) for who in (MEAN, *subjects) if (rows := _rows(ours[ours["subject"] == who], metrics))
+            (who, rows)
+            for who in (MEAN, *subjects)
+            if (rows := score_rows(ours[ours["subject"] == who], metrics))
         ],
-        "published": _published(scores[scores["source"] != HERE], metrics),
-        "tests": [(subject, _tested(tests[tests["subject"] == subject], metrics)) for subject in subjects],
+        "published": printed_rows(scores[scores["source"] != HERE], metrics),
+        "tests": [(subject, test_rows(tests[tests["subject"] == subject], metrics)) for subject in subjects],
         "pairs": len(tests[["first", "second"]].drop_duplicates()),
         "galleries": shown,
         "totals": images.groupby("subject")["image_id"].nunique().to_dict(),
@@ -62,7 +64,7 @@ def build(
     write_text(output, page.render("recipes.html", content))
 
 
-def _rows(table: pd.DataFrame, metrics: Sequence[str]) -> list[tuple[str, list[dict[str, Any] | None]]]:
+def score_rows(table: pd.DataFrame, metrics: Sequence[str]) -> list[tuple[str, list[dict[str, Any] | None]]]:
     """Recipe by metric; the best of a metric is marked `best`."""
     best = {}
     for metric in metrics:
@@ -78,7 +80,9 @@ def _rows(table: pd.DataFrame, metrics: Sequence[str]) -> list[tuple[str, list[d
     ]
 
 
-def _published(table: pd.DataFrame, metrics: Sequence[str]) -> list[tuple[str, str, str, list[float | None]]]:
+def printed_rows(
+    table: pd.DataFrame, metrics: Sequence[str]
+) -> list[tuple[str, str, str, list[float | None]]]:
     """Line, source, subjects, and the figures of these metrics."""
     rows = []
     for (name, source, subjects), mine in table.groupby(["recipe", "source", "subject"], sort=False):
@@ -87,7 +91,7 @@ def _published(table: pd.DataFrame, metrics: Sequence[str]) -> list[tuple[str, s
     return rows
 
 
-def _tested(
+def test_rows(
     table: pd.DataFrame, metrics: Sequence[str]
 ) -> list[tuple[str, str, list[dict[str, Any] | None]]]:
     """Every two recipes by metric."""

@@ -61,7 +61,7 @@ def _check_weights(config: Config, folder: Path) -> None:
     table = weights.read_table(folder / weights.TABLE)
     for name, kind in space_kinds(config.spaces).items():
         kind.locate(name, config.spaces[name], table)
-    Painting(config, table)
+    Painting(config.generator, table)
     network_weights.locate(config.evaluation.networks, config.evaluation.preset, table)
 
 

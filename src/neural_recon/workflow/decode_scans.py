@@ -2,36 +2,31 @@
 
 import json
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from neural_recon import __version__, decoding, generation
-from neural_recon.config.configuration import Config
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import write_text
 from neural_recon.core.hdf5 import read_hdf5, read_parameters, write_hdf5
-from neural_recon.core.refusals import is_there
 from neural_recon.decoding import kept_voxels
 from neural_recon.features import load as load_space
 from neural_recon.features.space import space_kinds
-from neural_recon.generation.generator import GENERATORS
 from neural_recon.generation.png_files import write_folder, write_sheet
 from neural_recon.models import weights
 from neural_recon.responses.new_scans import new_responses, read_conditions
 from neural_recon.workflow import recording
-from neural_recon.workflow.painting import Painting
+from neural_recon.workflow.subject_decoders import SubjectDecoders
 
 logger = logging.getLogger(__name__)
 
 Zscore = Literal["train", "session"]
 ROWS = 10  # fewer give no mean and spread of a session
 SHEET = 12  # pictures on the sheet, the first ones
-UNCONDITIONAL = Path("generator/unconditional.h5")  # in the results
 
 
 @dataclass(frozen=True)
@@ -115,9 +110,7 @@ def _by_own(rows: np.ndarray) -> np.ndarray:
 
 
 def decode(
-    config: Config,
-    configfile: Path,
-    subject: str,
+    decoders: SubjectDecoders,
     betas: Path,
     zscore: Zscore | None = None,
     average: Path | None = None,
@@ -137,10 +130,9 @@ def decode(
     Raises:
         InputError: one sentence on what is missing or does not fit.
     """
-    results = config.results
-    kept = find_decoders(config, configfile, results, subject)
+    kept, subject = decoders.kept, decoders.subject
     stem = betas.name.removesuffix(".gz").rsplit(".", 1)[0]
-    output = output or results / "decoded" / subject / stem
+    output = output or decoders.results / "decoded" / subject / stem
     used = output.exists() and not (output / "provenance.json").is_file()
     if used and not (output.is_dir() and not any(output.iterdir())):
         raise InputError(
@@ -148,51 +140,45 @@ def decode(
         )
 
     trained = read_parameters(next(iter(kept.values())).voxels)["zscore"]
-    decoder = decoding.load(config.decoder, config.seed)
+    decoder = decoding.load(decoders.decoder, decoders.seed)
     table = weights.read_table(weights.TABLE)
-    kinds, base_name = space_kinds(config.spaces), config.base
-    painting = Painting(config, table)
-    unconditional = results / UNCONDITIONAL if painting.encoders else None
+    kinds, base_name, painting = space_kinds(decoders.spaces), decoders.base, decoders.painting
     begun = recording.begin_command(
         "decode",
         {"subject": subject},
         {"zscore": zscore or trained},
-        config.model_dump(mode="json"),
+        dict(decoders.recorded),
         [output],
         {
             "betas": [betas],
             "average": [average] if average else [],
-            "decoders": [*files_of(kept), *([unconditional] if unconditional else [])],
-            "weights": [
-                *map(Path, kinds[base_name].files(config.spaces[base_name], table) if base_name else []),
-                *map(Path, painting.files),
-            ],
+            "decoders": decoders.files,
+            "weights": decoders.weights_read(),
         },
     )
 
     features: dict[str, np.ndarray] = {}
-    for path in dict.fromkeys(one.voxels for one in kept.values()):
+    for path, mine in decoders.by_voxels().items():
         shared = read_hdf5(path, "x_y_z", "volume", "mean", "std")
         new = new_responses(betas, shared["x_y_z"], kept_voxels.grid(path))
         raw = new.values
         conditions = read_conditions(average, len(raw)) if average else None
         prepared = prepare(raw, shared, trained, zscore or trained, conditions)
         numbers = np.arange(1, len(prepared.names) + 1)
-        mine = {space: one.decoder for space, one in kept.items() if one.voxels == path}
         features |= decoder.predict_kept(path, mine, prepared.rows, numbers)
     for space, values in features.items():
         logger.info("%s: %d rows, %d features", space, *values.shape)
 
-    generator = generation.load(painting.settings, unconditional=unconditional)
+    generator = generation.load(painting.settings, unconditional=decoders.unconditional)
     base = None
     if base_name:
-        located = kinds[base_name].locate(base_name, config.spaces[base_name], table)
+        located = kinds[base_name].locate(base_name, decoders.spaces[base_name], table)
         base = load_space(base_name, located).pictures(features[base_name])
-    final = generator.paint_from(base, features, numbers, config.seed)
+    final = generator.paint_from(base, features, numbers, decoders.seed)
 
     provenance: dict[str, Any] = {
         "neural_recon_version": __version__,
-        "configfile": str(configfile),
+        **decoders.origin,
         "subject": subject,
         "betas": {
             "path": str(betas),
@@ -205,9 +191,9 @@ def decode(
         "zscore": zscore or trained,
         "voxels": {"all": raw.shape[1], "not_finite": prepared.not_finite, "constant": prepared.constant},
         "rows": dict(zip(prepared.names, prepared.trials, strict=True)),
-        "decoders": {space: _parameters(one.decoder) for space, one in kept.items()},
-        "spaces": {name: one.model_dump(mode="json") for name, one in config.spaces.items()},
-        "generator": {**painting.settings.changing, "seed": config.seed},
+        "decoders": {space: parameters(one.decoder) for space, one in kept.items()},
+        "spaces": {name: one.model_dump(mode="json") for name, one in decoders.spaces.items()},
+        "generator": {**painting.settings.changing, "seed": decoders.seed},
         "inputs": [one.model_dump() for one in begun.inputs],
     }
     write_pictures(output, prepared.names, base, final, features, provenance)
@@ -215,49 +201,13 @@ def decode(
     return output
 
 
-class Kept(NamedTuple):
-    """What is kept of one space's decoder (`Decoder.Settings.kept_files`)."""
-
-    voxels: Path
-    decoder: Path
-
-
-def files_of(kept: Mapping[str, Kept]) -> list[Path]:
-    """All files, each once."""
-    return list(dict.fromkeys(path for one in kept.values() for path in one))
-
-
-def _parameters(path: Path) -> dict[str, Any]:
+def parameters(path: Path) -> dict[str, Any]:
     """What a kept decoder says of itself."""
     if path.suffix == ".h5":
         return read_parameters(path)
     from neural_recon.models.checkpoints import read_about  # torch takes seconds
 
     return read_about(path)
-
-
-def find_decoders(config: Config, configfile: Path, results: Path, subject: str) -> dict[str, Kept]:
-    """What is kept of a subject's decoders, by space.
-
-    Raises:
-        InputError: the configuration has no such subject, or a decoder is not there.
-    """
-    if subject not in config.subjects:
-        raise InputError(f"--subject: expected one of {', '.join(config.subjects)}, found {subject}.")
-    folder = results / "decoders" / subject
-    kept = {space: Kept(*(folder / name for name in names)) for space, names in config.kept_files.items()}
-    absent = [path for path in files_of(kept) if not is_there(path, "a decoder")]
-    if absent:
-        setting = "" if getattr(config.decoder, "keep", None) else f"set decoder.keep in {configfile}, then "
-        wanted = absent
-        if GENERATORS.load(config.generator.kind).encoders:
-            wanted = [*wanted, results / UNCONDITIONAL]
-        targets = " ".join(map(str, wanted))
-        raise InputError(
-            f"{absent[0]}: expected a decoder kept for new scans, found none; {setting}run snakemake "
-            f"--configfile {configfile} --cores 2 {targets}."
-        )
-    return kept
 
 
 def write_pictures(

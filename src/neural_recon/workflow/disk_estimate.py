@@ -22,7 +22,8 @@ def estimate(plan: Plan, table: weights.Table) -> dict[str, float]:
     Args:
         table: of weights, for where the models lie that say the sizes of features and pictures.
     """
-    config, painting = plan.config, Painting(plan.config, table)
+    config = plan.config
+    painting = Painting(config.generator, table, config.evaluation.draws)
     values, base = plan.feature_sizes(table)
     try:
         picture = generation.load(painting.settings).side() or base

@@ -276,7 +276,7 @@ def _space(config: Config, name: str, kind: type[Space], table: weights.Table) -
 
 
 def _generator(config: Config, table: weights.Table) -> Model:
-    painting = Painting(config, table)
+    painting = Painting(config.generator, table)
     loaded = generation.load(painting.settings, "meta")
     where = ", ".join(getattr(painting.settings, name) for name in painting.named)
     return where, [*painting.files, *painting.encoders], loaded.prepare
@@ -314,7 +314,7 @@ def check_machine() -> Iterator[Finding]:
 def check_generator_memory(config: Config, table: weights.Table) -> Iterator[Finding]:
     """The weights that painting holds, against the memory of the GPU."""
     try:
-        sizes = memory_estimate.part_sizes(Painting(config, table).files, table)
+        sizes = memory_estimate.part_sizes(Painting(config.generator, table).files, table)
     except InputError:  # of weights that are nowhere, their own check says so
         return
     if sum(sizes) < GB / 10:  # any machine has that much

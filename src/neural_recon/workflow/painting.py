@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from neural_recon.config.configuration import Config
 from neural_recon.generation.controls import Painted, controls
 from neural_recon.generation.generator import GENERATORS, Generator
 from neural_recon.models import weights
@@ -11,6 +10,10 @@ from neural_recon.models import weights
 
 class Painting:
     """The configured generator: its kind, its settings, and the files it depends on.
+
+    Args:
+        settings: the section `generator`.
+        draws: how many of each control picture (`evaluation.draws`).
 
     Attributes:
         kind: its class.
@@ -24,21 +27,19 @@ class Painting:
         InputError: its weights are neither an entry of the `table` nor there.
     """
 
-    def __init__(self, config: Config, table: weights.Table):
-        self.kind: type[Generator] = GENERATORS.load(config.generator.kind)
-        self.controls: list[Painted] = controls(self.kind, config.generator, config.evaluation.draws)
-        painted, encoders = self.kind.parts_read(config.generator)
+    def __init__(self, settings: Generator.Settings, table: weights.Table, draws: int = 1):
+        self.kind: type[Generator] = GENERATORS.load(settings.kind)
+        self.controls: list[Painted] = controls(self.kind, settings, draws)
+        painted, encoders = self.kind.parts_read(settings)
         self.named = {
-            name: value
-            for name in {**painted, **encoders}
-            if (value := getattr(config.generator, name, None))
+            name: value for name in {**painted, **encoders} if (value := getattr(settings, name, None))
         }
         located = {}
         for name, value in self.named.items():
             parts = (*painted.get(name, ()), *encoders.get(name, ()))
             place = weights.locate(f"generator.{name}", value, table, "folder" if parts else "", parts)
             located[name] = str(place)
-        self.settings = config.generator.model_copy(update=located)
+        self.settings = settings.model_copy(update=located)
         self.files = self._files(painted, table)
         self.encoders = self._files(encoders, table)
 

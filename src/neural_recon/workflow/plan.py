@@ -191,7 +191,7 @@ class Plan:
             kind.locate(name, config.spaces[name], table)
             for place in kind.files(config.spaces[name], table):
                 yield f"a file of spaces.{name}", Path(place)
-        painting = Painting(config, table)
+        painting = Painting(config.generator, table)
         for place in (*painting.files, *painting.encoders):
             yield "a part of generator.weights", Path(place)
         named = config.evaluation.networks

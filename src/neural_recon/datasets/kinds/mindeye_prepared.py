@@ -21,7 +21,7 @@ from neural_recon.core.hdf5 import open_hdf5
 from neural_recon.core.refusals import mistake_of
 from neural_recon.datasets import mindeye_files
 from neural_recon.datasets.dataset import Betas, DataSet, Part, Size
-from neural_recon.datasets.kinds.nsd import IMAGES_DESIGNED, TERMS, TYPICAL_VOXELS
+from neural_recon.datasets.kinds.nsd import IMAGES_DESIGNED, NSD, TERMS, TYPICAL_VOXELS
 from neural_recon.datasets.nsd.nsd_tree import N_IMAGES, N_SHARED, SESSIONS, TRIALS_PER_SESSION, read_captions
 from neural_recon.models.weights import HUB, Download
 
@@ -53,6 +53,8 @@ class MindEyePrepared(DataSet):
             None,
             description="NSD's captions (COCO_73k_annots_curated.npy); without them there are no captions.",
         )
+
+    terms = NSD.terms
 
     # --- who saw what
 

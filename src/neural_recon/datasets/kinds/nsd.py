@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from neural_recon.core.errors import InputError
-from neural_recon.datasets.dataset import AXES, Betas, DataSet, Part, PublishedSplit, Size
+from neural_recon.datasets.dataset import AXES, Betas, DataSet, Part, PublishedSplit, Size, Terms
 from neural_recon.datasets.nsd import betas, coco, nsd_tree, shown_objects, tree_checks, volumes, voxels
 from neural_recon.datasets.nsd.nsd_tree import REGIONS, SHARED, TRIALS_PER_SESSION, Tree
 
@@ -91,6 +91,10 @@ class NSD(DataSet):
     n_images = nsd_tree.N_IMAGES
     subjects = tuple(nsd_tree.SESSIONS)
     atlases = REGIONS
+
+    terms = Terms(
+        "Natural Scenes Dataset (Allen et al. 2022)", "NSD's terms and conditions", TERMS, responses=False
+    )
 
     @functools.cached_property
     def tree(self) -> Tree:

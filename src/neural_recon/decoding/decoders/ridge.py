@@ -10,8 +10,15 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from neural_recon.core.kinds import Section
-from neural_recon.decoding.decoder import Decoder, Targets
+from neural_recon.decoding.decoder import Decoder, Holding, Targets
 from neural_recon.decoding.sources import Source, Taken, UnitTokens, unit_blocks
+
+# of any linear decoder: docs/sharing.md has the algebra and the figures
+RECOVERABLE = (
+    "With more features than training images, whoever also has the training pictures can compute their "
+    "features and solve for the responses to them, as they were trained on; so pass the decoder on only to "
+    "those who may have the responses."
+)
 
 
 class CrossValidation(Section):
@@ -162,3 +169,16 @@ class Ridge(Decoder):
 
         scores = kept_decoders.project(voxels, rows)
         return {space: kept_decoders.predict(path, voxels, scores) for space, path in decoders.items()}
+
+    def held(self, voxels: Path, decoders: Mapping[str, Path]) -> Holding:  # noqa: ARG002
+        from neural_recon.decoding.kept_decoders import holds_responses
+
+        responses = holds_responses(voxels)
+        first = (
+            "Ridge regression kept as a kernel: its file of voxels has the z-scored response to every "
+            "training image, as it is."
+            if responses
+            else "Ridge regression without its training rows: voxels' directions and what they predict. No "
+            "response is in the files by itself."
+        )
+        return Holding(responses, f"{first} {RECOVERABLE}", recoverable=True)

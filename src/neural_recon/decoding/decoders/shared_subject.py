@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from neural_recon.core.kinds import Section
-from neural_recon.decoding.decoder import Decoder, Targets
+from neural_recon.decoding.decoder import Decoder, Holding, Targets
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -234,3 +234,10 @@ class SharedSubject(Decoder):
 
         path = next(iter(decoders.values()))
         return predict_rows(path, rows, numbers, list(decoders), self.seed)
+
+    def held(self, voxels: Path, decoders: Mapping[str, Path]) -> Holding:  # noqa: ARG002
+        return Holding(
+            False,
+            "Weights of a network trained step by step. No response is in the files by itself; what networks "
+            "remember of single training trials is not measured here.",
+        )
