@@ -47,7 +47,7 @@ AXES = ["x", "y", "z"]  # columns of a table of voxels that lie in a volume
 class Betas(NamedTuple):
     """The responses of one session."""
 
-    values: np.ndarray  # float32 (n_trials, n_voxels), percent signal change, in the order of the trials
+    values: np.ndarray  # float32 (n_trials, n_voxels), in the data set's unit, in the order of the trials
     parameters: dict[str, Any]  # what is worth noting of where they come from
 
 
@@ -133,6 +133,10 @@ class DataSet(ABC):
             InputError: a file is missing or wrong, or a picture is not there.
         """
 
+    def names(self, image_ids: Sequence[int] | np.ndarray) -> list[str] | None:
+        """What people call images; None: by their numbers."""
+        return None
+
     @property
     def offers(self) -> frozenset[str]:
         """Which of captions, content and noise_ceilings there are."""
@@ -172,8 +176,9 @@ class DataSet(ABC):
         """One row per voxel that is decoded from, in the order of the betas' columns.
 
         Returns:
-            x, y, z (0-based) where voxels lie in a volume, and one column per atlas with the name of the
-            voxel's region, "" where it has none.
+            x, y, z (0-based) where voxels lie in a volume (x alone where they are places in a list, as
+            vertices of a surface may be), and one column per atlas with the name of the voxel's region, ""
+            where it has none.
 
         Raises:
             InputError: a file is missing or wrong.
@@ -198,6 +203,11 @@ class DataSet(ABC):
     def cortex(self, subject: str) -> np.ndarray | None:
         """What maps of voxels are drawn on: a volume of the grid's shape, -1 outside cortex."""
         return None
+
+    @property
+    def unit(self) -> str:
+        """What betas are measured in, for axes of plots and heads of tables."""
+        return "% signal change"
 
     @property
     def tuned(self) -> str:
@@ -244,7 +254,8 @@ class DataSet(ABC):
 
     @abstractmethod
     def files(self, part: Part, subject: str = "", session: int = 0) -> dict[Path, str]:
-        """The files that an answer is read from, and what each is in words ("the mask of subj01").
+        """The files that an answer is read from, and what each is in words ("the mask of subj01"; of a folder
+        "the folder of ...").
 
         The jobs that need the answer have them as inputs, and run again when they hold something else.
         """
