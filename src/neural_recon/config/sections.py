@@ -31,8 +31,10 @@ class Split(Section):
         "the first 37 sessions; clusters: whole clusters of similar images test (`snakemake --cores 2 "
         "clusters` first); repeated: images shown more often; share: a share of all; categories: whole ones.",
     )
-    repetitions: Annotated[int, Field(ge=2)] = Field(
-        2, description="repeated: images shown at least so often in these sessions test."
+    repetitions: Annotated[int, Field(ge=2)] | None = Field(
+        None,
+        description="repeated: images shown at least so often in these sessions test; default: so often as "
+        "sets some apart from what is usual.",
     )
     share: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.1, description="share and categories: so large a share of the images is drawn, by the seed."

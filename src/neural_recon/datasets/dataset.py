@@ -66,6 +66,15 @@ class Size(NamedTuple):
     lists: dict[str, int]  # images of each list of stimuli
 
 
+class Found(NamedTuple):
+    """What a look at a folder found: a first configuration."""
+
+    settings: dict[str, Any]  # of the section dataset
+    subjects: list[str]
+    split: dict[str, Any]  # of the section split
+    notes: dict[str, str]  # by key such as "dataset.units": what was concluded and is to be checked
+
+
 class DataSet(ABC):
     """One data set, as a configuration describes it.
 
@@ -92,6 +101,15 @@ class DataSet(ABC):
         self.settings, self.of = settings, subjects or {}
         # gets what there is to say of headers, which is logged otherwise
         self.notes: list[str] | None = None
+
+    @classmethod
+    def found_in(cls, folder: Path) -> Found:
+        """What reads a folder, by a look at what lies there.
+
+        Raises:
+            InputError: such data sets are configured by hand, or what lies there is none.
+        """
+        raise InputError(f"{folder}: expected a kind of data set that is found by looking, found another.")
 
     # --- who saw what
 

@@ -58,7 +58,7 @@ def test_images(
     design: pd.DataFrame,
     n_images: int,
     name: str,
-    repetitions: int,
+    repetitions: int | None,
     share: float,
     category: str,
     held_out: list[str],
@@ -67,7 +67,8 @@ def test_images(
     """The images that test, int64 (n,), ascending; some of them may not have been shown.
 
     Args:
-        name: repeated: those shown at least `repetitions` times in these sessions. share: drawn from all of
+        name: repeated: those shown at least `repetitions` times in these sessions; None: so often as sets
+            some apart from what is usual. share: drawn from all of
             the data set's images, so that whoever saw an image, it is of the same split. categories: all of
             the categories `held_out`, or, without any, of those drawn until `share` is reached.
         category: the column of the design with an image's category.
@@ -77,7 +78,8 @@ def test_images(
     """
     if name == "repeated":
         counts = design["image_id"].value_counts()
-        return np.sort(counts.index[counts >= repetitions].to_numpy(np.int64))
+        least = repetitions or apart(counts) or np.inf
+        return np.sort(counts.index[counts >= least].to_numpy(np.int64))
     if name == "share":
         drawn = np.random.default_rng([seed, 1]).permutation(n_images)
         return np.sort(drawn[: max(1, round(share * n_images))])
@@ -114,17 +116,31 @@ def recommended(design: pd.DataFrame) -> tuple[dict[str, Any], str]:
     if design["shared"].any():
         return {"name": "all"}, "the data set says which images test"
     counts = design["image_id"].value_counts()
-    usual = int(counts.mode().iloc[0])
-    for least in sorted(set(counts.tolist())):
+    usual, least = int(counts.mode().iloc[0]), apart(counts)
+    if least is not None:
         n_images = int((counts >= least).sum())
-        if least > max(usual, 1) and max(FEW[0], FEW[1] * len(counts)) <= n_images <= MOST * len(counts):
-            why = f"{n_images} of {len(counts)} images were shown at least {least} times, {usual} is usual"
-            return {"name": "repeated", "repetitions": least}, why
+        why = f"{n_images} of {len(counts)} images were shown at least {least} times, {usual} is usual"
+        return {"name": "repeated"}, why
     if usual == 1 and (counts > 1).sum() < FEW[0]:
         why = "images were shown once, so that there is no noise ceiling"
     else:
         why = "no images were shown more often than the others"
     return {"name": "share"}, why
+
+
+def apart(counts: pd.Series) -> int | None:
+    """How often images were shown that make a test set of their own: the least number above the usual one
+    that few enough were shown; None: there is none.
+
+    Args:
+        counts: trials of each image.
+    """
+    usual = int(counts.mode().iloc[0])
+    for least in sorted(set(counts.tolist())):
+        n_images = int((counts >= least).sum())
+        if least > max(usual, 1) and max(FEW[0], FEW[1] * len(counts)) <= n_images <= MOST * len(counts):
+            return int(least)
+    return None
 
 
 def suits(design: pd.DataFrame) -> str:

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from neural_recon.core.errors import InputError
 from neural_recon.core.refusals import FOLDER, all_there, mistake_of
 from neural_recon.datasets import nifti
-from neural_recon.datasets.dataset import AXES, Betas, DataSet, Part
+from neural_recon.datasets.dataset import AXES, Betas, DataSet, Found, Part
 from neural_recon.datasets.table import betas, pictures, places, trial_rows
 from neural_recon.datasets.table.betas import Axes, Opened, Stated, Units
 from neural_recon.datasets.table.places import Places
@@ -105,6 +105,12 @@ class Table(DataSet):
             if taken := {*AXES, *(trial_rows.COLUMNS)} & set(self.regions):
                 raise ValueError(f"regions.{min(taken)}: expected another name, as a column is called so")
             return self
+
+    @classmethod
+    def found_in(cls, folder: Path) -> Found:
+        from neural_recon.datasets.table import look
+
+        return look.look_at(folder)
 
     # --- who saw what
 
@@ -283,7 +289,8 @@ class Table(DataSet):
     # --- files
 
     def files(self, part: Part, subject: str = "", session: int = 0) -> dict[Path, str]:
-        trials = {self.path(self.settings.trials): "the table of trials"}
+        own = self.settings
+        trials = {self.path(own.trials): "the table of trials"}
         stored = self._pictures.suffix in pictures.HDF5
         seen = {self._pictures: "the pictures" if stored else f"{FOLDER}pictures"}
         said = {self.path(self.settings.captions): "the captions"} if self.settings.captions else {}
@@ -295,9 +302,9 @@ class Table(DataSet):
             case "captions":
                 return {**seen, **said}
             case "voxels":
-                labels = [*self.settings.regions.values(), *self.settings.names.values()]
-                regions = {self.path(name, subject): f"the regions of {subject}" for name in labels}
-                return {**self.files("grid", subject), **regions}
+                labels = {self.path(name, subject): f"an atlas of {subject}" for name in own.regions.values()}
+                names = {self.path(name, subject): "a table of regions" for name in own.names.values()}
+                return {**self.files("grid", subject), **labels, **names}
             case "grid" | "cortex" if self.settings.mask:
                 return {self.path(self.settings.mask, subject): f"the mask of {subject}"}
             case "grid" | "cortex":
