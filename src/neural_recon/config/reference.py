@@ -90,7 +90,7 @@ def write_found(path: Path, folder: Path, found: Found, small: bool, recipe: str
     """
     start = read_raw(folder / (SMALL_START if small else START))
     judge = ("classifier", "scenes")  # of the demo's own pictures
-    raw = {
+    raw: dict[str, Any] = {
         "recipe": recipe or start["recipe"],
         "dataset": found.settings,
         "subjects": {name: {} for name in found.subjects},

@@ -295,18 +295,16 @@ def _with_subject(name: str, subjects: Sequence[str]) -> str:
 
 
 def _with_session(pattern: str, sessions: Sequence[str]) -> Iterator[str]:
-    """By the sessions' names as they are, and by the numbers at their ends."""
+    """By the sessions' names as they are, and by the numbers at their ends, with as many digits or fewer."""
     for session in sessions:
         whole = re.sub(rf"(?<![A-Za-z0-9]){re.escape(session)}(?![A-Za-z0-9])", "{session}", pattern)
         if whole != pattern and not session.isdigit():
             yield whole
-        digits = re.search(r"\d+$", session)
-        if digits:
+        if digits := re.search(r"\d+$", session):
             number = re.compile(rf"(ses[a-z]*[-_]?)(0*{int(digits[0])})(?!\d)", re.IGNORECASE)
-            yield from dict.fromkeys(
-                number.sub(lambda at, n=width: f"{at[1]}{{session:0{n or len(at[2])}}}", pattern)
-                for width in (0, 1) if number.search(pattern)
-            )  # fmt: skip
+            if written := number.search(pattern):
+                for width in {len(written[2]), 1}:
+                    yield number.sub(rf"\g<1>{{session:0{width}}}", pattern)
 
 
 def _some(opened: Opened) -> np.ndarray:

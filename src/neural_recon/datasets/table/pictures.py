@@ -9,7 +9,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from neural_recon.core.errors import InputError, quoted
 from neural_recon.core.file_kinds import PICTURE, explained
@@ -19,6 +19,13 @@ from neural_recon.core.tables import read_table
 
 logger = logging.getLogger(__name__)
 
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "BMP",
+    "TIFF",
+    "WEBP",
+)  # whatever the name says: one of PIL's readers starts a program
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 HDF5 = (".h5", ".hdf5")
 WHAT = "the pictures: a folder of them, or an HDF5 file"
@@ -141,15 +148,17 @@ def smallest_side(path: Path) -> int:
 
 def _opened(path: Path) -> Image.Image:
     try:
-        picture = Image.open(path)
+        picture = Image.open(path, formats=FORMATS)
+        turned = picture.getexif().get(ExifTags.Base.Orientation, 1) != 1
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         broken = InputError(f"{path}: expected a picture, found one that cannot be opened ({error}).")
         raise (explained(path, error, "a picture", PICTURE) or broken) from error
-    if picture.mode not in MODES or "transparency" in picture.info:
+    transparent = "transparency" in picture.info
+    if picture.mode not in MODES or transparent or turned:
+        more = " with transparency" if transparent else ", stored turned (EXIF)" if turned else ""
         raise InputError(
-            f"{path}: expected a picture of 8 bits a channel without transparency, found the mode "
-            f"{picture.mode}{' with transparency' if 'transparency' in picture.info else ''}; save it as it "
-            "was shown, as RGB."
+            f"{path}: expected an upright picture of 8 bits a channel without transparency, found the mode "
+            f"{picture.mode}{more}; save it as it was shown, as RGB."
         )
     return picture
 
