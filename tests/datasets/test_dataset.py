@@ -8,6 +8,7 @@ import pytest
 
 from neural_recon.core.errors import InputError
 from neural_recon.datasets.dataset import DataSet
+from neural_recon.datasets.grids import Grid
 
 
 class Plain(DataSet):
@@ -69,3 +70,19 @@ def test_captions_that_it_has_not_are_refused(data):
     assert "captions" not in data.offers
     with pytest.raises(InputError, match="expected captions, found a data set that has none"):
         data.captions([0])
+
+
+def test_voxels_without_a_volume_lie_in_rows_in_their_order(data):
+    places, grid = data.places("anna", pd.DataFrame({"area": ["V1"] * 2500}))
+    assert grid.affine is None
+    assert grid.shape == (3, 1000, 1)
+    assert (np.ravel_multi_index(tuple(places.T), grid.shape) == np.arange(2500)).all()
+
+
+def test_voxels_of_a_volume_lie_where_their_table_says(data):
+    data.grid = lambda _: Grid("mask", (4, 4, 4))
+    places, grid = data.places(
+        "anna", pd.DataFrame({"x": [1, 2], "y": [0, 3], "z": [3, 1], "area": ["", ""]})
+    )
+    assert grid.shape == (4, 4, 4)
+    assert places.tolist() == [[1, 0, 3], [2, 3, 1]]

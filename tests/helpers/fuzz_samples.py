@@ -20,12 +20,13 @@ import torch
 import yaml
 from PIL import Image
 
+from helpers import prepared_mindeye
 from helpers.fuzz_mutations import Mutation, any_bytes, any_text, endless_zeros, hdf5_dataset, png
 from helpers.published_layouts import ROOT, write_vdvae, write_versatile
 from neural_recon import generation
 from neural_recon.config.configuration import read_config
 from neural_recon.core import hdf5, tables
-from neural_recon.datasets import trials, volumes
+from neural_recon.datasets import mindeye_files, trials, volumes
 from neural_recon.datasets.grids import Grid
 from neural_recon.datasets.nsd import coco, nsd_tree
 from neural_recon.datasets.nsd.betas import check_betas, read_betas
@@ -101,6 +102,8 @@ def write_samples(root: Path) -> None:
     annotations = [{"image_id": 10 + k, "caption": f"caption {k}"} for k in range(5)]
     (root / "coco/captions.json").write_text(json.dumps({"annotations": annotations}))
     pd.DataFrame({"nsdId": range(5), "cocoId": range(10, 15)}).to_csv(root / "coco/stimuli.csv")
+
+    prepared_mindeye.write(root / "prepared")
 
     write_vdvae(root / "models")
     (root / "models/hparams.json").write_text(json.dumps(write_vdvae(root / "models")[1]))
@@ -239,6 +242,25 @@ def clip(path: Path) -> None:
     model = loading.load_clip(versatile(path))
     text = model.text(["a cat"])
     assert text.shape == (1, 77, 32)
+
+
+def shown(path: Path) -> None:
+    found = mindeye_files.read_shown(path)
+    assert found.dtype == np.int64
+    assert (found >= [0, 1, 0]).all()
+
+
+def prepared_betas(path: Path) -> None:
+    rows, n_voxels = np.arange(3, 9), prepared_mindeye.VOXELS
+    found = mindeye_files.read_betas(path, rows, n_voxels)
+    assert found.shape == (len(rows), n_voxels)
+    assert np.isfinite(found).all()
+
+
+def prepared_pictures(path: Path) -> None:
+    found = mindeye_files.read_pictures(path, [3, 0, 3])
+    assert found.dtype == np.uint8
+    assert found.shape[::3] == (3, 3)
 
 
 def generator(path: Path) -> None:
@@ -542,6 +564,11 @@ READERS = {
     "stimuli": Reader("tree", ("stimuli.hdf5",), stimuli, (*HDF5, *HDF5, hdf5_sparse)),
     "captions": Reader("tree", ("captions.npy",), captions, (BYTES, BYTES, npy_harm)),
     "COCO": Reader("coco", ("captions.json", "stimuli.csv"), coco_captions, (TEXT, TEXT, json_harm)),
+    "prepared trials": Reader("prepared", ("wds/subj01/train/0.tar",), shown, (BYTES, BYTES, BYTES)),
+    "prepared betas": Reader(
+        "prepared", (prepared_mindeye.betas_file(Path(), "subj01").name,), prepared_betas, HDF5
+    ),
+    "prepared pictures": Reader("prepared", (prepared_mindeye.PICTURES,), prepared_pictures, HDF5),
     "safetensors": Reader("tensors", ("new.safetensors",), tensors, (BYTES, BYTES, safetensors_harm)),
     "torch files": Reader("tensors", ("zip.pth", "old.th"), tensors, (BYTES, BYTES, torch_harm)),
     "VDVAE": Reader("models", ("hparams.json",), vdvae, SETTINGS),

@@ -11,9 +11,10 @@ start(snakemake)
 files, keep = snakemake.input, snakemake.params.keep
 responses = read_hdf5(files.responses, "train", "mean", "std", "voxel")
 kernel, _, _ = read_kernel(files.kernel)
-positions = read_table(files.voxels)[list("xyz")].to_numpy()[responses["voxel"]]
+data = datasets.load(snakemake.config)
+places, grid = data.places(snakemake.wildcards.subject, read_table(files.voxels))
+positions = places[responses["voxel"]]
 zscore = {"zscore": read_parameters(files.responses)["zscore"]}
-grid = datasets.load(snakemake.config).grid(snakemake.wildcards.subject)
 taken = read_taken(files.kernel)
 write_shared(
     snakemake.output.shared, responses, positions, grid.shape, kernel, keep, zscore, grid.affine, taken

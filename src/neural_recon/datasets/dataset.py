@@ -42,6 +42,7 @@ Part = Literal[
     "lists",
 ]
 AXES = ["x", "y", "z"]  # columns of a table of voxels that lie in a volume
+ROW = 1000  # voxels, of those that lie in none
 
 
 class Betas(NamedTuple):
@@ -218,6 +219,19 @@ class DataSet(ABC):
         """The volume that the voxels lie in; None: they lie in none."""
         return None
 
+    def places(self, subject: str, table: pd.DataFrame) -> tuple[np.ndarray, Grid]:
+        """Where the voxels of a table lie, (n_voxels, 3) in C order, and in which grid.
+
+        Without a volume they lie in rows of 1,000: new scans are then taken in the voxels' order.
+        """
+        from neural_recon.datasets.grids import Grid
+
+        grid, n = self.grid(subject), len(table)
+        if grid is not None:
+            return table[AXES].to_numpy(), grid
+        shape = (-(-n // ROW), ROW, 1)
+        return np.stack(np.unravel_index(np.arange(n), shape), axis=1), Grid("", shape)
+
     def cortex(self, subject: str) -> np.ndarray | None:
         """What maps of voxels are drawn on: a volume of the grid's shape, -1 outside cortex."""
         return None
@@ -275,7 +289,8 @@ class DataSet(ABC):
         """The files that an answer is read from, and what each is in words ("the mask of subj01"; of a folder
         "the folder of ...").
 
-        The jobs that need the answer have them as inputs, and run again when they hold something else.
+        The jobs that need the answer have them as inputs, and run again when they hold something else. Of the
+        part "lists", pictures and captions `subject` is the name of a list of stimuli, or empty: of all.
         """
 
     def decisive(self, part: Part) -> dict[str, Any]:

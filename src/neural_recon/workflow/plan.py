@@ -162,9 +162,10 @@ class Plan:
         Args:
             parts: those of `DataSet.files`, and regions: those of all sets.
             names: of the job: subject, or who, a subject or "all"; without either the answers are of all.
-                And session, if one has to.
+                And session, if one has to; of features stimuli, the list that they are of.
         """
-        who, session = names.get("subject") or names.get("who", "all"), int(names.get("session", 0))
+        who = names.get("stimuli") or names.get("subject") or names.get("who", "all")
+        session = int(names.get("session", 0))
         files: dict[Path, str] = {}
         for subject in self.config.subjects if who == "all" else [who]:
             for part in parts:

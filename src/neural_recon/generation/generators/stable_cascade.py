@@ -6,11 +6,12 @@ import functools
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from neural_recon.generation.choice import Choosing, FromDraws
 from neural_recon.generation.diffusion import Diffusion, FromBase
 from neural_recon.generation.generator import Parts
 from neural_recon.models import cascade_files
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
     import torch
 
 
-class StableCascade(Diffusion):
+class StableCascade(Choosing):
     """Stage C from the base image or from noise; its latents guide stage B, and stage A paints those of B.
 
     As MIRAGE (arXiv 2605.17198) runs it, but that a picture never depends on others: its guidance is rescaled
     by the picture's own deviation, where the published code takes that of all pictures of a batch.
     """
 
-    class Settings(FromBase, Diffusion.Settings):
+    class Settings(FromBase, FromDraws, Diffusion.Settings):
         """Stable Cascade from the base image."""
 
         roles: ClassVar[tuple[str, ...]] = ("image", "text", "retrieval")
@@ -41,14 +42,6 @@ class StableCascade(Diffusion):
         )
         image: str = Field(description="The feature space that guides it as CLIP's of the picture.")
         text: str = Field(description="The feature space that guides it as CLIP's text states.")
-        retrieval: str | None = Field(
-            None, description="The feature space, CLIP's image tokens, by whose prediction a draw is chosen."
-        )
-        choose_from: Annotated[int, Field(ge=1)] = Field(
-            1,
-            description="Draws per picture, of which the one is kept whose tokens agree best with the "
-            "predicted retrieval space; 1: no choice; published: 16.",
-        )
         size: Annotated[int, Field(ge=128, multiple_of=128)] = Field(
             1024, description="Side of the pictures in pixels."
         )
@@ -83,15 +76,6 @@ class StableCascade(Diffusion):
             description="Of stages C and B, which overflow in float16; auto is bfloat16 on a GPU and float32 "
             "on the CPU.",
         )
-
-        @model_validator(mode="after")
-        def _chosen_by_something(self) -> Self:
-            if (self.choose_from > 1) != (self.retrieval is not None):
-                raise ValueError(
-                    f"choose_from {self.choose_from} with retrieval {self.retrieval}: a choice takes two "
-                    "draws or more and the space retrieval; set both, or neither"
-                )
-            return self
 
     settings: Settings
     network = "prior"
@@ -238,36 +222,11 @@ class StableCascade(Diffusion):
         last = deque(run, maxlen=1).pop()
         return self.parts["vqgan"].decode(last * SCALE).sample.clamp(0, 1) * 2 - 1
 
-    def paint(
-        self,
-        base: np.ndarray | None,
-        guides: Mapping[str, np.ndarray],
-        image_ids: np.ndarray,
-        seed: int,
-        draw: int = 0,
-    ) -> np.ndarray:
-        """As of every kind; of each picture's `choose_from` draws the one that agrees best with its guide."""
-        among = self.settings.choose_from
-        kept = super().paint(base, guides, image_ids, seed, draw * among)
-        if among == 1:
-            return kept
-        best = self.agreement(kept, guides["retrieval"])
-        for other in range(1, among):
-            pictures = super().paint(base, guides, image_ids, seed, draw * among + other)
-            found = self.agreement(pictures, guides["retrieval"])
-            better = found > best
-            kept[better], best[better] = pictures[better], found[better]
-        return kept
-
     def agreement(self, pictures: np.ndarray, predicted: np.ndarray) -> np.ndarray:
         """Cosines (n,), means over tokens, between pictures' and predicted ones.
 
         Tokens are compared at unit length, as MIRAGE predicts them; in the published code those of pictures
         keep their lengths.
-
-        Args:
-            pictures: uint8 (n, S, S, 3).
-            predicted: (n, tokens * width).
         """
         from neural_recon.models.clip_images import ClipImages
         from neural_recon.models.encoder_parts import pixel_statistics
