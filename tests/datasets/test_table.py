@@ -62,7 +62,7 @@ def test_trials_have_the_labs_names_and_lack_what_has_no_picture(folder, caplog)
     trials = data.trials("P-07", [1])
     names, _ = expected(folder)
     assert trials["image"].tolist() == names.tolist()
-    assert [f"{name}.png" for name in data.names(trials["image_id"])] == names.tolist()
+    assert [f"{name}.png" for name in data.image_names(trials["image_id"])] == names.tolist()
     assert lab.CATCH + 1 not in trials["trial"].tolist()
     assert lab.BLANK + 1 not in trials["trial"].tolist()
     assert trials["rt"].eq(0.5).all()
@@ -177,7 +177,7 @@ def test_vertices_lie_in_no_volume(tmp_path, rng):
 def test_pictures_are_squares_of_one_size(folder):
     data = opened(folder)
     assert data.n_images == len(lab.NAMES)
-    [image_id] = [n for n, name in enumerate(data.names(range(data.n_images))) if name == "dog (1)"]
+    [image_id] = [n for n, name in enumerate(data.image_names(range(data.n_images))) if name == "dog (1)"]
     found = data.pictures([image_id, image_id])
     assert found.shape == (2, 64, 64, 3)
     whole = np.asarray(Image.open(folder / "stimuli/dog (1).png"))

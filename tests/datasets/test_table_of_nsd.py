@@ -99,7 +99,7 @@ def test_scores_are_those_of_the_reader_of_nsd(tree):
     of_nsd = prepared(nsd, with_split(shown, nsd.n_images, lists))
     of_table = prepared(table, with_split(table.trials("subj01", every), table.n_images))
 
-    nsd_ids = np.array([int(name.removeprefix("img_")) for name in table.names(range(table.n_images))])
+    nsd_ids = np.array([int(name.removeprefix("img_")) for name in table.image_names(range(table.n_images))])
     scores = {}
     for name, data, found in (("nsd", nsd, of_nsd), ("table", table, of_table)):
         train, test = small(data, found.train_ids), small(data, found.test_ids)

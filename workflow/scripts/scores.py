@@ -22,7 +22,7 @@ scores = score_subject(
     judge=read_judge(snakemake.input.judge),
 )
 images = scores.image_table()
-names = data.names(images["image_id"])
+names = data.image_names(images["image_id"])
 write_table(snakemake.output.images, images if names is None else images.assign(image=names))
 write_table(snakemake.output.summary, scores.summary_table())
 write_table(snakemake.output.tests, scores.comparisons(params.base_is_final))

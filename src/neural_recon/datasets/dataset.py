@@ -152,7 +152,7 @@ class DataSet(ABC):
             InputError: a file is missing or wrong, or a picture is not there.
         """
 
-    def names(self, image_ids: Sequence[int] | np.ndarray | pd.Series) -> list[str] | None:
+    def image_names(self, image_ids: Sequence[int] | np.ndarray | pd.Series) -> list[str] | None:
         """What people call images; None: by their numbers."""
         return None
 

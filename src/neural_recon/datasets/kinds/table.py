@@ -177,7 +177,7 @@ class Table(DataSet):
     def n_images(self) -> int:
         return len(self._names)
 
-    def names(self, image_ids: Sequence[int] | np.ndarray | pd.Series) -> list[str]:
+    def image_names(self, image_ids: Sequence[int] | np.ndarray | pd.Series) -> list[str]:
         return [self._names[image_id] for image_id in image_ids]
 
     def pictures(self, image_ids: Sequence[int] | np.ndarray, empty_ok: bool = False) -> np.ndarray:  # noqa: ARG002
