@@ -1,8 +1,7 @@
 """Where the voxels of a volume lie, as its header says, and how they come into another volume's axes.
 
 An affine (4, 4) takes voxel indices (x, y, z), from 0, to millimetres to the right, to anterior and to
-superior. A name such as "RAS" says where the three axes run to: to the right, to anterior, to superior, as
-volumes are read here where nothing else is said.
+superior. A name such as "RAS" says where the three axes run to; these are taken where nothing else is said.
 """
 
 from __future__ import annotations
@@ -173,38 +172,43 @@ def place(
     turned = not np.array_equal(orientation, AS_IT_IS)
     before = "" if affine is None else axis_names(affine)
     after = "RAS" if reference is None else axis_names(reference)
+    source = "" if grid is None else grid.source
     found = _turned_shape(orientation, stored)
     if grid is not None and found != tuple(grid.shape):
         so = f" (stored as {stored}, {before})" if turned else ""
         raise InputError(
-            f"{path}: expected {what} {tuple(grid.shape)}, found {found}{so}; it and {grid.source} must be "
-            "of one subject and space."
+            f"{path}: expected {what} {tuple(grid.shape)}, found {found}{so}; it and {source} must be of one "
+            "subject and space."
         )
     remarks = []
     if affine is None:
         remarks.append(
-            f"{path}: its header says nothing of its axes; they are taken to run as "
-            f"{after if grid is None else f'those of {grid.source}'}."
+            f"{path}: its header says nothing of its axes; they are taken to run as those of {source}."
+            if grid is not None
+            else f"{path}: its header says nothing of its axes; they are taken to run as {after}."
         )
-    elif grid is not None and reference is not None:
+    elif reference is not None:
         differs = differences(affine @ _back(orientation, stored), reference)
         if differs and published and not turned:
             remarks.append(
-                f"{path}: its header differs from that of {grid.source} ({'; '.join(differs)}); as its "
-                "shape fits and it is one of the tree's own files it is taken voxel by voxel."
+                f"{path}: its header differs from that of {source} ({'; '.join(differs)}); as its shape fits "
+                "and it is one of the tree's own files it is taken voxel by voxel."
             )
         elif differs:
             if turned:
                 differs.insert(0, f"axes that run to {before} instead of {after}")
             raise InputError(
-                f"{path}: expected a volume on the grid of {grid.source}, found {'; '.join(differs)}; "
-                "resample it to that grid, or, if its voxels are the same and only its header is wrong, save "
-                f"it again with the affine of {grid.source}."
+                f"{path}: expected a volume on the grid of {source}, found {'; '.join(differs)}; resample it "
+                "to that grid, or, if its voxels are the same and only its header is wrong, save it again "
+                f"with the affine of {source}."
             )
     done = ""
     if turned:
-        into = after if grid is None else f"the axes of {grid.source} ({after})"
-        done = f"{path}: stored as {before} (shape {stored}), brought into {into}."
+        done = (
+            f"{path}: stored as {before} (shape {stored}), brought into {after}."
+            if grid is None
+            else f"{path}: stored as {before} (shape {stored}), brought into the axes of {source} ({after})."
+        )
         axes = f"{before} in the file, brought into {after}"
     else:
         axes = f"{before}, as they are" if before else f"not said by the file, taken as {after}"
