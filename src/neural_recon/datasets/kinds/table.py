@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -211,6 +212,12 @@ class Table(DataSet):
     @property
     def unit(self) -> str:
         return betas.UNITS[self.settings.units or "percent"]
+
+    @property
+    def tuned(self) -> str:
+        """GLMsingle's third and fourth models were tuned on repeated trials; names of files say which it is."""
+        name = Path(self.settings.betas).name
+        return name if re.search("TYPE[CD]|GLMDENOISE", name, re.IGNORECASE) else ""
 
     @property
     def _stated(self) -> Stated:

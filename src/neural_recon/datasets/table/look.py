@@ -104,8 +104,8 @@ class Looker:
         if absent:
             self._note(
                 "pictures",
-                f"{len(absent)} images of the trials are not there, such as {absent[0]!r}: put them there, "
-                "or name them in leave_out, under image",
+                f"images of the trials that are not there: {len(absent)}, such as {absent[0]!r}; put them "
+                "there, or name them in leave_out, under image",
             )
         side = pictures.smallest_side(self.folder / self.settings["pictures"])
         self.settings["size"] = max(8, min(side, LARGEST))
