@@ -131,5 +131,5 @@ def test_pictures_that_are_not_there_are_to_be_checked(folder):
     (folder / "stimuli/sun.png").unlink()
     found = Table.found_in(folder)
     assert found.notes["dataset.pictures"].startswith(
-        "1 images of the trials are not there, such as 'sun.png'"
+        "images of the trials that are not there: 1, such as 'sun.png'"
     )

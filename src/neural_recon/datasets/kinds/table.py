@@ -215,7 +215,7 @@ class Table(DataSet):
 
     @property
     def tuned(self) -> str:
-        """GLMsingle's third and fourth models were tuned on repeated trials; names of files say which it is."""
+        """GLMsingle's third and fourth models were tuned on repeated trials; files are named by model."""
         name = Path(self.settings.betas).name
         return name if re.search("TYPE[CD]|GLMDENOISE", name, re.IGNORECASE) else ""
 
