@@ -130,14 +130,21 @@ SCORES = pd.Series(np.r_[np.linspace(1, 0, 20), 0.5], np.arange(100, 121))
     ],
 )
 def test_columns_follow_the_rule(change, wanted):
-    assert paper_figure.choose(SCORES, RULE | change, "higher", "subj01") == wanted
-    lower = paper_figure.choose(-SCORES, RULE | change, "lower", "subj01")
+    assert paper_figure.choose(SCORES, 0 * SCORES, RULE | change, "higher", "subj01") == wanted
+    lower = paper_figure.choose(-SCORES, 0 * SCORES, RULE | change, "lower", "subj01")
     assert lower == wanted
+
+
+def test_equal_scores_are_ordered_by_their_margins():
+    scores = pd.Series([1.0, 1.0, 0.2, 1.0, 0.2], [5, 6, 7, 8, 9])
+    margins = pd.Series([0.1, 0.3, 0.2, np.nan, 0.4], scores.index)
+    found = paper_figure.choose(scores, margins, RULE | {"rule": "evenly", "count": 5}, "higher", "subj01")
+    assert found == {"evenly over the ranks": [6, 5, 8, 9, 7]}
 
 
 def test_columns_chosen_by_hand_must_be_there():
     with pytest.raises(InputError, match="image_ids: expected test images of subj01, found 7"):
-        paper_figure.choose(SCORES, RULE | {"image_ids": [101, 7]}, "higher", "subj01")
+        paper_figure.choose(SCORES, 0 * SCORES, RULE | {"image_ids": [101, 7]}, "higher", "subj01")
 
 
 @pytest.fixture
@@ -150,7 +157,7 @@ def files(tmp_path, rng):
         write_hdf5(paths[name], {"images": images, "image_id": some}, {})
     pictures = rng.integers(1, 255, (130, 20, 20, 3), np.uint8)
     scores = pd.DataFrame({"variant": "decoded", "picture": "final", "metric": "clip_two_way",
-                           "image_id": SCORES.index, "value": SCORES.to_numpy()})  # fmt: skip
+                           "image_id": SCORES.index, "value": SCORES.to_numpy(), "margin": 0.1})  # fmt: skip
     write_table(tmp_path / "images.parquet", scores)
     write_table(tmp_path / "summary.tsv", summary("subj01", 0.5))
     paths |= {"scores": tmp_path / "images.parquet", "summary": tmp_path / "summary.tsv"}
@@ -171,14 +178,18 @@ def test_figure_says_what_it_shows(files, tmp_path):
     pdf = output.pdf.read_bytes()
     assert b"/FontFile2" in pdf  # TrueType, embedded
     assert b"/Type3" not in pdf
-    assert pdf.count(b"/Width 16") == 2 * 9 + 2  # every picture with its own pixels
+    assert pdf.count(b"/Width 16") == 2 * 9  # every picture with its own pixels; no row with holes
     assert pdf.count(b"/Width 20") == 9
-    assert "Rows: the picture seen, the base image, the final image, and where painted" in text
+    assert "Rows: the picture seen, the base image, the final image." in text
     # a recipe of one stage: the base image is none, or the final image itself
     files.base = []
     paper_figure.draw(output, "subj01", files, files.seen, RULE, "native", True)
-    assert "Rows: the picture seen, the final image, and where painted" in output.text.read_text()
-    assert output.pdf.read_bytes().count(b"/Width 16") == 9 + 2
+    assert "Rows: the picture seen, the final image." in output.text.read_text()
+    assert output.pdf.read_bytes().count(b"/Width 16") == 9
+    by_hand = RULE | {"image_ids": [100, 101]}
+    paper_figure.draw(output, "subj01", files, files.seen, by_hand, "native", True)
+    assert "and the generator's picture from the true features" in output.text.read_text()
+    assert output.pdf.read_bytes().count(b"/Width 16") == 2 + 2
     with pytest.raises(
         InputError, match=r"figure.score: expected a score of subj01.*clip_two_way\), found 'x'"
     ):

@@ -324,3 +324,9 @@ def test_presets_bring_both_to_one_size(rng):
     steps = Image.fromarray(images[0]).resize((256, 256), Image.Resampling.BILINEAR)
     steps = np.asarray(steps.resize((425, 425), Image.Resampling.BILINEAR)) / np.float32(255)
     np.testing.assert_array_equal(p[0], steps)
+
+
+def test_margins_are_over_the_mean_correlation_with_the_others():
+    r = np.array([[0.9, 0.1], [0.2, 0.8], [0.1, 0.3]])
+    assert metrics.margins(r, [0, 1]).tolist() == pytest.approx([0.9 - 0.15, 0.8 - 0.2])
+    assert metrics.margins(r, [2, 0]).tolist() == pytest.approx([0.1 - 0.55, 0.1 - 0.55])

@@ -42,6 +42,7 @@ KINDS = {
     "clip_text_states": {},
     "clip_image_embedding": {},
     "clip_image_tokens": {},
+    "clip_patch_tokens": {},
     "autoencoder": {"size": 16},
     "t5_states": {"tokens": 6},
 }
@@ -86,6 +87,7 @@ def test_neighbours_change_nothing(folder, rng, kind):
         ("clip_text_states", "text_encoder"),
         ("clip_image_embedding", "image_encoder"),
         ("clip_image_tokens", "image_encoder"),
+        ("clip_patch_tokens", "image_encoder"),
         ("autoencoder", "vae"),
         ("t5_states", "t5/text_encoder"),
     ],
@@ -273,6 +275,11 @@ def test_only_the_parts_that_are_read_are_fetched(monkeypatch, tmp_path):
         ("clip_image_embedding", "h94/IP-Adapter"): ({"image_encoder": "sdxl_models/image_encoder"}, 2, None),
         ("clip_image_embedding", "kandinsky-community/kandinsky-2-2-prior"): ({}, 3, None),
         ("clip_image_tokens", "stabilityai/stable-cascade-prior"): ({}, 3, (263168, 0)),
+        ("clip_patch_tokens", "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k"): (
+            {"image_encoder": "open_clip_pytorch_model.bin"},
+            2,
+            (425984, 0),
+        ),
         ("t5_states", "PixArt-alpha/PixArt-Sigma-XL-2-1024-MS"): ({"tokens": 20}, 7, (81920, 0)),
     }
     for (kind, name), (settings, files, sizes) in reads.items():

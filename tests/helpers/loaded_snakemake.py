@@ -7,11 +7,15 @@ imports once per test worker and forks for every call; each call is a process of
 import atexit
 import multiprocessing
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from helpers import loaded_jobs
 
 # What the command and the Snakefile import. Nothing of torch: its threads would not survive a fork.
 PRELOADED = [
@@ -43,7 +47,8 @@ def run(arguments: Sequence[str], folder: Path) -> subprocess.CompletedProcess[s
     with tempfile.TemporaryDirectory() as place:
         outputs = [Path(place) / name for name in ("stdout", "stderr")]
         process = context.Process(
-            target=_snakemake, args=(list(arguments), folder, dict(os.environ), *outputs)
+            target=_snakemake,
+            args=(list(arguments), folder, dict(os.environ), loaded_jobs.server(), *outputs),
         )
         process.start()
         process.join()
@@ -52,17 +57,23 @@ def run(arguments: Sequence[str], folder: Path) -> subprocess.CompletedProcess[s
 
 
 def _snakemake(
-    arguments: list[str], folder: Path, environment: dict[str, str], stdout: Path, stderr: Path
+    arguments: list[str], folder: Path, environment: dict[str, str], jobs: str, stdout: Path, stderr: Path
 ) -> None:
     """In the forked process: what the command's own start and end would do."""
     for path, descriptor in ((stdout, 1), (stderr, 2)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
     sys.argv = [str(Path(sys.executable).with_name("snakemake")), *arguments]
     from snakemake.cli import main
+    from snakemake.script import PythonScript
 
+    def execute_script(script: Any, name: str, edit: bool = False) -> None:  # noqa: ARG001
+        words = shlex.join([sys.executable.strip("'"), "-E", "-S", str(loaded_jobs.CLIENT), jobs])
+        script._execute_cmd("{words} {name:q}", words=words, name=name, is_python_script=True)
+
+    PythonScript.execute_script = execute_script
     try:
         main(arguments)
     finally:

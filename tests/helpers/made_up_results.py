@@ -46,7 +46,9 @@ def write_subject(folder, rng, subject, ids, judge=True, controls=True, cv=True,
 
     def add(variant, picture, metric, values, chance):
         who = {"subject": subject, "variant": variant, "picture": picture, "metric": metric}
-        images.append(pd.DataFrame({**who, "image_id": ids[: len(values)], "value": values}))
+        images.append(
+            pd.DataFrame({**who, "image_id": ids[: len(values)], "value": values, "margin": np.nan})
+        )
         half = 1.96 * values.std() / len(values) ** 0.5
         interval = {"ci_low": values.mean() - half, "ci_high": values.mean() + half, "n": len(values)}
         paired = {"shuffled": chance, "shuffled_sd": 0.02, "p": 0.001, "repairings": 1000}

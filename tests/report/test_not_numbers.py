@@ -437,6 +437,6 @@ def test_a_setting_that_is_no_number_is_refused(number):
 
 def test_figures_for_papers_count_images_without_a_score(tmp_path, caplog):
     rows = {"variant": "decoded", "picture": "final", "metric": "ssim", "image_id": [1, 2, 3]}
-    write_table(tmp_path / "s.parquet", pd.DataFrame({**rows, "value": [0.5, np.nan, np.inf]}))
-    assert paper_figure.read_scores(tmp_path / "s.parquet", "subj01", "ssim").index.tolist() == [1]
+    write_table(tmp_path / "s.parquet", pd.DataFrame({**rows, "value": [0.5, np.nan, np.inf], "margin": 0}))
+    assert paper_figure.read_scores(tmp_path / "s.parquet", "subj01", "ssim")[0].index.tolist() == [1]
     assert "subj01: 2 test images without a finite ssim are left out" in caplog.text

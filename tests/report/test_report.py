@@ -328,7 +328,7 @@ def test_first_view_spreads_from_best_to_worst(made):
     text = output.read_text(encoding="utf-8")
     person = results.read(subjects[0], {})
     scores = person.per_image("decoded", "final", "clip_two_way")
-    ranked = gallery.best_first(IDS["subj01"], scores)
+    ranked = gallery.best_first(IDS["subj01"], scores, {})
     shown = first_ids(text, "subj01")
     assert shown == [ranked[k] for k in np.linspace(0, 9, 8).round().astype(int)]
 
@@ -505,7 +505,11 @@ def test_evenly_keeps_both_ends():
 
 
 def test_best_first_puts_the_unscored_last():
-    assert gallery.best_first([4, 1, 2, 3], {1: 0.5, 2: 0.9, 3: 0.5}) == [2, 1, 3, 4]
+    scores = {1: 0.5, 2: 0.9, 3: 0.5}
+    assert gallery.best_first([4, 1, 2, 3], scores, {}) == [2, 1, 3, 4]
+    assert gallery.best_first([4, 1, 2, 3], scores, {1: 0.1, 3: 0.2}) == [2, 3, 1, 4]
+    assert gallery.ties(scores) == ""
+    assert gallery.ties({**scores, 4: 0.9}) == "2 of 4 have the best score, 0.900"
 
 
 def test_thumbnails_are_small_and_true(rng):

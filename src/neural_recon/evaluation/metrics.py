@@ -12,7 +12,7 @@ no such rule: its two constants keep it defined.
 import functools
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Literal
@@ -26,9 +26,9 @@ from neural_recon.evaluation.ssim_variants import Variant, check_pictures, ssim,
 
 __all__ = [
     "PRESETS", "Preset", "Variant", "correlation_distance", "correlation_matrix", "cosine_matrix",
-    "distance_matrix", "identification_matrix", "named_matrix", "pixcorr", "pixcorr_matrix", "resize",
-    "resize_through", "retrieval_matrix", "sized", "ssim", "ssim_matrix", "two_way_identification",
-    "two_way_matrix",
+    "distance_matrix", "identification_matrix", "margins", "named_matrix", "pixcorr", "pixcorr_matrix",
+    "resize", "resize_through", "retrieval_matrix", "sized", "ssim", "ssim_matrix",
+    "two_way_identification", "two_way_matrix",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -195,6 +195,18 @@ def two_way_matrix(r: np.ndarray) -> np.ndarray:
         raise ValueError("r has NaN or infinite values.")
     # not scipy.stats, which takes long to import
     return (pd.DataFrame(r).rank(method="min").to_numpy() - 1) / (len(r) - 1)
+
+
+def margins(r: np.ndarray, own: Sequence[int] | np.ndarray) -> np.ndarray:
+    """How far each picture's r with its own truth lies above its mean r with the others. (n, m) -> (m,).
+
+    It orders pictures that win against all others alike: their two-way identification is 1.
+
+    Args:
+        own: (m,) the row of each picture's truth.
+    """
+    mine = r[own, np.arange(r.shape[1])]
+    return mine - (r.sum(axis=0) - mine) / (len(r) - 1)
 
 
 def identification_matrix(truth: np.ndarray, features: np.ndarray) -> np.ndarray:

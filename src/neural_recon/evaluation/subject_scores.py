@@ -56,6 +56,7 @@ class Scores:
         matrix: np.ndarray,
         chance: tuple[float, float, float, int] | None = None,
         expected: np.ndarray | None = None,
+        margins: np.ndarray | None = None,
     ) -> None:
         """Take up one score.
 
@@ -68,6 +69,7 @@ class Scores:
             chance: mean, sd, p-value and number of re-pairings, where they were computed elsewhere.
             expected: (n,) each truth's mean score with re-paired pictures, likewise; default: its row's mean
                 in the matrix, or the mean of `chance` for all.
+            margins: (n,) what tells images of equal scores apart (`metrics.margins`), where there is any.
         """
         values = matrix if matrix.ndim == 1 else np.diagonal(matrix)
         if chance is None:
@@ -78,6 +80,7 @@ class Scores:
             expected = np.full(len(values), chance[0]) if matrix.ndim == 1 else matrix.mean(axis=1)
         who = {"subject": self.subject, "variant": variant, "picture": picture, "metric": metric}
         scored = {"image_id": image_ids, "value": values.astype(np.float64), "chance": expected}
+        scored["margin"] = np.full(len(values), np.nan) if margins is None else margins
         self.images.append(pd.DataFrame({**who, **scored}))
         self.summary.append(
             {
@@ -191,11 +194,16 @@ class Scores:
         how = METRICS[metric]
         if how.matrix is None:
             raise ValueError(f"{metric} has a method of its own")
-        if rows is None:
+        margins = None
+        if how.matrix is metrics.identification_matrix:
+            r, own = metrics.correlation_matrix(truth, found), np.arange(len(truth)) if rows is None else rows
+            matrix, margins = metrics.two_way_matrix(r)[own], metrics.margins(r, own)
+        elif rows is None or how.rivals:
             matrix = how.matrix(truth, found)
+            matrix = matrix if rows is None else matrix[rows]
         else:
-            matrix = how.matrix(truth, found)[rows] if how.rivals else how.matrix(truth[rows], found)
-        self.add(variant, picture, metric, image_ids, matrix)
+            matrix = how.matrix(truth[rows], found)
+        self.add(variant, picture, metric, image_ids, matrix, margins=margins)
 
     def add_retrieval(
         self, variant: str, picture: str, image_ids: np.ndarray, truth: np.ndarray, found: np.ndarray
@@ -211,7 +219,8 @@ class Scores:
         self.add(variant, picture, "retrieval_brain", image_ids, brain)
 
     def image_table(self) -> pd.DataFrame:
-        """One row a score and image: value, and chance, that truth's mean score with re-paired pictures."""
+        """One row per score and image: value; chance, that truth's mean score with re-paired pictures; and
+        margin (`metrics.margins`), of two-way identification."""
         return pd.concat(self.images, ignore_index=True)
 
     def summary_table(self) -> pd.DataFrame:

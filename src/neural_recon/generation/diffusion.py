@@ -48,6 +48,7 @@ class Diffusion(Generator):
         autoencoder: the part whose latents it predicts.
         any_tokens: it takes any number of tokens, and one where nothing guides stands for as many.
         half: what `precision` auto is on a GPU.
+        purpose: of its random numbers, in their names: two passes over a picture draw different ones.
     """
 
     class Settings(Generator.Settings):
@@ -65,6 +66,7 @@ class Diffusion(Generator):
     autoencoder: ClassVar[str] = "vae"
     any_tokens: ClassVar[bool] = False
     half: ClassVar[str] = "float16"
+    purpose: ClassVar[str] = "reconstruction"
 
     # what a kind says
 
@@ -95,8 +97,8 @@ class Diffusion(Generator):
 
         Args:
             guides: (n, tokens, width) float32 by role.
-            unguided: as `Generator.unconditional` gives them, (1, ...); without roles at guidance scale 1.
-                Else the rows without guidance come first, then those with it.
+            unguided: as `away` gives them; without roles at guidance scale 1. Else the rows without guidance
+                come first, then those with it.
         """
 
     @abstractmethod
@@ -130,6 +132,30 @@ class Diffusion(Generator):
         network, vae = self.config(self.network), self.config(self.autoencoder)
         side = network.get("sample_size") or 64
         return vae.get("latent_channels", 4), side, side
+
+    def start(
+        self,
+        scheduler: Any,
+        latents: torch.Tensor | None,
+        generators: Sequence[torch.Generator],
+        timestep: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """What denoising starts from, (n, C, h, w): latents of base images noised to a timestep, or noise."""
+        from neural_recon.core import random_streams
+        from neural_recon.models import denoising
+
+        shape = self.latent_shape() if latents is None else latents.shape[1:]
+        noise = random_streams.normal(generators, shape).to(self.parts.device)
+        return denoising.start(scheduler, latents, noise, timestep)
+
+    def away(
+        self,
+        guides: Mapping[str, torch.Tensor],  # noqa: ARG002 - of kinds that draw one value for each of theirs
+        unguided: Mapping[str, torch.Tensor],
+        generators: Sequence[torch.Generator],  # noqa: ARG002
+    ) -> Mapping[str, torch.Tensor]:
+        """What guides n images where nothing does: `unguided`, (1, ...), or each image's own, (n, ...)."""
+        return unguided
 
     def guide(self) -> Guide | None:
         """How outputs without and with guidance become one."""
@@ -169,7 +195,7 @@ class Diffusion(Generator):
         _ = self.parts
 
     def both(self, guided: torch.Tensor, unguided: torch.Tensor | None) -> torch.Tensor:
-        """Rows without guidance, (1, ...) for all images, before those with it, on the device."""
+        """Rows without guidance, (1, ...) for all images or (n, ...), before those with it, on the device."""
         import torch
 
         rows = [guided] if unguided is None else [unguided.expand_as(guided), guided]

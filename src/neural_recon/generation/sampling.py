@@ -64,7 +64,7 @@ def sample(
     guide = model.guide()
     none = {name: torch.as_tensor(value, dtype=torch.float32) for name, value in model.unguided().items()}
     given = {role: _tokens(model, role, guides[role], none[role], image_ids) for role in how.guides}
-    purpose = f"reconstruction, draw {draw}" if draw else "reconstruction"
+    purpose = f"{model.purpose}, draw {draw}" if draw else model.purpose
 
     def generators(part: slice, stage: str = "") -> list[torch.Generator]:
         owners = model.noise_ids(image_ids)[part]
@@ -80,15 +80,13 @@ def sample(
         latents = None
         if base is not None and first is not None:
             latents = model.encode(model.enlarged(base[part]), drawing if model.posterior else None)
-        noise = random_streams.normal(
-            drawing, latents.shape[1:] if latents is not None else model.latent_shape()
-        )
-        return denoising.start(scheduler, latents, noise.to(model.parts.device), first).cpu()
+        return model.start(scheduler, latents, drawing, first).cpu()
 
     def denoised(part: slice) -> torch.Tensor:
         scheduler, _, steps = scheduled()
+        guides = {role: rows[part] for role, rows in given.items()}
         away = {name: rows for name, rows in none.items() if guide or name not in how.roles}
-        condition = model.condition({role: rows[part] for role, rows in given.items()}, away)
+        condition = model.condition(guides, model.away(guides, away, generators(part, ", unguided")))
         drawing = generators(part, ", steps")
         run = denoising.denoise(
             model.parts.images(latents[part]),

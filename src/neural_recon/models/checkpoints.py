@@ -13,7 +13,7 @@ import re
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import safetensors
 import safetensors.torch
@@ -34,16 +34,21 @@ def empty(build: Callable[[], Model]) -> Model:
         return build()
 
 
-def read_tensors(path: str | os.PathLike[str], containing: str = "") -> dict[str, torch.Tensor]:
+def read_tensors(
+    path: str | os.PathLike[str], containing: str = "", within: str = ""
+) -> dict[str, torch.Tensor]:
     """The tensors of a safetensors file or a torch file (state dict), mapped from disk where possible.
 
     Of an index (`...index.json`) they are those of all the files that it names.
 
-    Torch files are read with `weights_only=True`, so none of them can run code.
+    Torch files are read with `weights_only=True`, so none of them can run code; where an entry is asked for,
+    objects in the others are not made, whatever they are.
 
     Args:
-        path: `.safetensors`, or `.bin`, `.pt`, `.pth`, `.th`, or an index of such files.
+        path: `.safetensors`, or `.bin`, `.ckpt`, `.pt`, `.pth`, `.th`, or an index of such files.
         containing: what the names have in them; other tensors are left out.
+        within: the entry of a torch file that holds the named tensors, if it has that entry ("state_dict" of
+            Lightning's checkpoints).
 
     Raises:
         InputError: the file is missing, cut short, or holds other things than named tensors.
@@ -65,10 +70,13 @@ def read_tensors(path: str | os.PathLike[str], containing: str = "") -> dict[str
         mapped = zipfile.is_zipfile(path)
         if mapped:
             _check_stored(path)
-        tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        with torch.serialization.safe_globals(_placeholders(path) if within and mapped else []):
+            tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # a broken file raises many kinds
         what = f"a whole file of named tensors ({kind})"
         raise (explained(path, error, what, kind) or _refused_by_torch(path, error)) from error
+    if within and isinstance(tensors, Mapping):
+        tensors = tensors.get(within, tensors)
     if not isinstance(tensors, Mapping) or not all(
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in tensors.items()
     ):
@@ -111,6 +119,24 @@ def _refused_by_torch(path: Path, error: Exception) -> InputError:
         f"{path}: expected a whole file of named tensors, found one that torch refuses ({reason}); fetch "
         "it again, or name another."
     )
+
+
+class _NotMade:
+    """In the place of any object that is no tensor: made of anything, and nothing."""
+
+    def __init__(self, *_: object):
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+
+def _placeholders(path: Path) -> list[Any]:
+    """For torch's reader: what does nothing, for each function or class that it would refuse.
+
+    OneCycleLR's state, for one, asked for `getattr` until torch 2.4.
+    """
+    return [(_NotMade, name) for name in torch.serialization.get_unsafe_globals_in_checkpoint(path)]
 
 
 def _check_stored(path: Path) -> None:

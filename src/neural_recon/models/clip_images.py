@@ -12,19 +12,22 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from PIL import Image
+from torch import nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from neural_recon.models import model_folders
+from neural_recon.models import checkpoints, model_folders, open_clip
 from neural_recon.models.encoder_parts import (
     CLIP_MEAN,
     CLIP_STD,
     configured,
+    fill_encoder,
     load_encoder,
     pixel_statistics,
     whole,
 )
+from neural_recon.models.weights import WEIGHTS
 
-Layer = Literal["last", "penultimate"]
+Layer = Literal["last", "penultimate", "normed"]
 
 
 class ClipImages:
@@ -51,7 +54,7 @@ class ClipImages:
 
     @classmethod
     def from_folder(cls, folder: Path, device: torch.device) -> ClipImages:
-        """The encoder of a folder, with the processor alongside it, if there is one.
+        """The encoder of a folder or of OpenCLIP's file, with the processor alongside it, if there is one.
 
         Raises:
             InputError: a file is missing or not what it must be, or the processor is for another image size.
@@ -75,7 +78,8 @@ class ClipImages:
 
         Args:
             images_uint8: the pictures.
-            layer: the last one, before the norm that only the class token passes; or the one before it.
+            layer: the last one, before the norm that only the class token passes; the one before it; or
+                "normed", the last one with all tokens through that norm.
             unit_length: divide each token by its length.
             batch: pictures that are computed at once.
         """
@@ -110,6 +114,15 @@ class ClipImages:
         scaled = (prepared.astype(np.float32) / 255 - self.mean) / self.std
         return torch.from_numpy(scaled.transpose(0, 3, 1, 2).copy())
 
+    def half_range_pixels(self, images: torch.Tensor) -> torch.Tensor:
+        """The encoder's input (n, 3, S, S) as MindEye2's painter was trained on it (Scotti et al. 2024).
+
+        Pictures (n, 3, H, W) in [0, 1] are resized by `shrunk`, brought to [0.5, 1] as if they were in
+        [-1, 1], then normalised.
+        """
+        mean, std = (torch.from_numpy(values).view(3, 1, 1) for values in (self.mean, self.std))
+        return ((shrunk(images, self.image_size) + 1) / 2 - mean) / std
+
     @torch.no_grad()
     def _embed(self, images: np.ndarray, prepared: bool) -> torch.Tensor:
         model = self.image_encoder
@@ -118,18 +131,52 @@ class ClipImages:
 
     @torch.no_grad()
     def _states(self, images: np.ndarray, layer: Layer, unit_length: bool) -> torch.Tensor:
-        model = self.image_encoder
-        pixels = self.pixels(images).to(model.device, model.dtype)
-        wanted = {"last": -1, "penultimate": -2}[layer]
-        states = model.vision_model(pixel_values=pixels, output_hidden_states=True).hidden_states[wanted]
+        states = self.states_of(self.pixels(images), layer)
         return states / states.norm(dim=-1, keepdim=True) if unit_length else states
+
+    @torch.no_grad()
+    def states_of(self, pixels: torch.Tensor, layer: Layer) -> torch.Tensor:
+        """The states (n, tokens, dim) of a layer, of the encoder's input (n, 3, S, S)."""
+        model = self.image_encoder
+        seen = pixels.to(model.device, model.dtype)
+        output = model.vision_model(pixel_values=seen, output_hidden_states=True)
+        states = output.hidden_states[-2 if layer == "penultimate" else -1]
+        return model.vision_model.post_layernorm(states) if layer == "normed" else states
+
+
+def shrunk(images: torch.Tensor, size: int) -> torch.Tensor:
+    """Pictures (n, 3, H, W) to (n, 3, size, size): bicubic with aligned corners, as kornia's resize.
+
+    Where that is smaller a Gaussian of deviation (factor - 1) / 2 is applied first, cut at two deviations, by
+    kornia's rule an odd number of pixels and three at least, over borders that are mirrored.
+    """
+    factors = [side / size for side in images.shape[2:]]
+    if max(factors) > 1:
+        for axis, factor in enumerate(factors):
+            deviation = max((factor - 1) / 2, 0.001)
+            reach = max(int(4 * deviation), 3) // 2
+            weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / deviation) ** 2)
+            weights = (weights / weights.sum()).to(images).expand(images.shape[1], 1, -1)
+            along = (0, 0, reach, reach) if axis == 0 else (reach, reach, 0, 0)
+            kernel = weights[..., None] if axis == 0 else weights[:, :, None]
+            padded = nn.functional.pad(images, along, mode="reflect")
+            images = nn.functional.conv2d(padded, kernel, groups=images.shape[1])
+    return nn.functional.interpolate(images, (size, size), mode="bicubic", align_corners=True)
 
 
 def load_image_encoder(folder: Path, device: torch.device) -> CLIPVisionModelWithProjection:
-    """CLIP's encoder of pictures in a folder; errors as of `load_encoder`."""
-    return load_encoder(
-        lambda config: CLIPVisionModelWithProjection(configured(CLIPVisionConfig, config)), folder, device
-    )
+    """CLIP's encoder of pictures in a folder, or in a file of OpenCLIP's; errors as of `load_encoder`."""
+
+    def build(config: dict[str, Any]) -> CLIPVisionModelWithProjection:
+        return CLIPVisionModelWithProjection(configured(CLIPVisionConfig, config))
+
+    if folder.suffix not in WEIGHTS:
+        return load_encoder(build, folder, device)
+    config = open_clip.vision_config(folder)
+    with model_folders.described_by(folder.parent / open_clip.CONFIG):
+        model = checkpoints.empty(lambda: build(config))
+    tensors = open_clip.renamed(checkpoints.read_tensors(folder, open_clip.PREFIX))
+    return fill_encoder(model, tensors, folder, device)
 
 
 @torch.no_grad()

@@ -62,7 +62,20 @@ def load_encoder(
         config = model_folders.read_config(folder)
         model = checkpoints.empty(lambda: build(config))
     path = model_folders.find_weights(folder)
-    tensors = renamed(checkpoints.read_tensors(path))
+    return fill_encoder(model, renamed(checkpoints.read_tensors(path)), path, device, dtype)
+
+
+def fill_encoder(
+    model: checkpoints.Model,
+    tensors: Tensors,
+    path: Path,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+) -> checkpoints.Model:
+    """Give a model of transformers, built without storage, its tensors; in evaluation mode.
+
+    Arguments and errors as of `checkpoints.load_tensors`.
+    """
     # older versions of transformers wrote the numbers of the positions; today's models make them
     checkpoints.load_tensors(model, tensors, path, ignored=("position_ids",), dtype=dtype, device=device)
     for module in model.modules():

@@ -108,6 +108,22 @@ class ClipTextStates:
         return output.hidden_states[{"unnormed": -1, "penultimate": -2}[self.layer]]
 
 
+def sdxl_texts(folder: Path, device: torch.device, captions: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Captions as Stable Diffusion XL takes them, by the two encoders of its folder.
+
+    Returns:
+        Both encoders' states before their last layer, (n, tokens, 2048) of the published model, and the
+        second one's embedding, (n, 1280).
+
+    Raises:
+        InputError: a file is missing or not what it must be.
+    """
+    first = ClipTextStates.from_folder(folder, device, layer="penultimate")
+    second = ClipTextStates.from_folder(folder, device, "text_encoder_2", "penultimate", projected=True)
+    text = np.concatenate([first.states(captions), second.states(captions)], axis=2)
+    return text, second.pooled(captions)
+
+
 class T5States:
     """The states of captions' first tokens; a caption that is shorter repeats the state of its end.
 

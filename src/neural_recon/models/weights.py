@@ -46,7 +46,7 @@ class Entry(Row):
     """One model: what `config/weights.yaml` explains."""
 
     what: str
-    source: str = Field(pattern=rf"^({HUB}[^/]+/[^/]+|https?://.+/)$")
+    source: str = Field(pattern=rf"^({HUB}(datasets/)?[^/]+/[^/]+|https?://.+/)$")
     revision: str | None = None
     licence: str
     terms: str | None = None
@@ -169,7 +169,7 @@ def model_files(value: str, table: Table, parts: Sequence[str]) -> list[str]:
 
 
 def _local_files(part: Path) -> list[str]:
-    return [str(part)] if part.suffix in WEIGHTS else part_files(part)
+    return [str(part)] if part.suffix in (*WEIGHTS, ".json") else part_files(part)
 
 
 def files_read(entry: Entry, parts: Collection[str] = ()) -> list[File]:

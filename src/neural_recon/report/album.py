@@ -74,6 +74,11 @@ def build(
                 "scores": {
                     m: _aligned(person.per_image("decoded", "final", m), ids[person.subject]) for m in orders
                 },
+                "margins": {
+                    m: _aligned(margins, ids[person.subject])
+                    for m in orders
+                    if (margins := person.per_image("decoded", "final", m, "margin"))
+                },
             }
             for person in people
         ],
@@ -146,11 +151,12 @@ def _metrics(people: Sequence[Results], first: Sequence[str]) -> list[str]:
     return [*(m for m in first if m in found), *(m for m in dict.fromkeys(found) if m not in first)]
 
 
-def _kinds(people: Sequence[Results]) -> list[dict[str, str]]:
+def _kinds(people: Sequence[Results]) -> list[dict[str, Any]]:
     labels = {"seen": "seen"}
     for person in people:
         labels |= {name: label for name, label, _, _ in gallery.kinds_of(person)}
-    return [{"name": name, "label": label} for name, label in labels.items()]
+    main = ("seen", *gallery.MAIN)
+    return [{"name": name, "label": label, "main": name in main} for name, label in labels.items()]
 
 
 def _aligned(scores: Mapping[int, float], ids: Sequence[int]) -> list[float | None]:

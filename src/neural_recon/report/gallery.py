@@ -3,7 +3,7 @@
 import base64
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ FIRST = 8  # images per subject that are shown at first
 SWAPPED = 6  # images per subject in the section on swapped guides
 TOGETHER = 6  # images that are shown as every subject's responses gave them
 SCORE = ("decoded", "final", HEADLINE)  # what orders them
+MAIN = ("base", "final")  # pictures that a card shows with the one seen; the others when asked for
 THUMBNAIL = 160  # pixels a side at most
 QUALITY = 90
 JUDGED = tuple(compared("names"))  # metrics that are right or wrong
@@ -31,7 +32,7 @@ class Picture:
     """One picture of a card."""
 
     label: str
-    source: str  # data URI; "" where it was not painted
+    source: str  # data URI
     alt: str
 
 
@@ -45,6 +46,7 @@ class Card:
     rank: int  # 1: the best of the subject
     pictures: list[Picture]
     remarks: list[str]
+    more: list[Picture] = field(default_factory=list)  # shown when asked for
 
 
 def encoded(image: np.ndarray, size: int, quality: int) -> str:
@@ -70,9 +72,21 @@ def evenly(n: int, count: int) -> list[int]:
     return sorted(set(np.linspace(0, n - 1, min(count, n)).round().astype(int).tolist())) if n else []
 
 
-def best_first(image_ids: Sequence[int] | np.ndarray, scores: Mapping[int, float]) -> list[int]:
-    """Ids from the best score to the worst, equal ones by id, those without a score last."""
-    return sorted((int(i) for i in image_ids), key=lambda i: (i not in scores, -scores.get(i, 0), i))
+def best_first(
+    image_ids: Sequence[int] | np.ndarray, scores: Mapping[int, float], margins: Mapping[int, float]
+) -> list[int]:
+    """Ids from the best score to the worst, equal ones by their margin and id, those without a score last."""
+    return sorted(
+        (int(i) for i in image_ids),
+        key=lambda i: (i not in scores, -scores.get(i, 0), -margins.get(i, 0), i),
+    )
+
+
+def ties(scores: Mapping[int, float]) -> str:
+    """How many images share the best score, in words; "" where it is one image's alone."""
+    best = max(scores.values(), default=0)
+    n = sum(score == best for score in scores.values())
+    return f"{n} of {len(scores)} have the best score, {best:.3f}" if n > 1 else ""
 
 
 def each_stimulus(stimuli: Pictures, image_ids: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
@@ -113,25 +127,28 @@ def kinds_of(person: Results) -> list[tuple[str, str, Path | str, str]]:
 def first_cards(person: Results, stimuli: Pictures) -> dict[str, Any]:
     """What the gallery shows at first: an even spread over the subject's images by score, best first."""
     scores = person.per_image(*SCORE)
-    ranked = best_first(results.picture_ids(person.files.final), scores)
+    ranked = best_first(results.picture_ids(person.files.final), scores, person.per_image(*SCORE, "margin"))
     ids = [ranked[k] for k in evenly(len(ranked), FIRST)]
     pictures = [("seen", stimuli_of(stimuli, ids))]
     pictures += [(label, small_of(path, ids, data)) for _, label, path, data in kinds_of(person)]
     judged = {m: person.per_image("decoded", "final", m) for m in JUDGED}
+    n_main = 1 + sum(kind in MAIN for kind, *_ in kinds_of(person))
     cards = []
     for i in ids:
         shown = [
-            Picture(label, found.get(i, ""), f"{label}, image id {i}, {person.subject}")
+            Picture(label, found[i], f"{label}, image id {i}, {person.subject}")
             for label, found in pictures
+            if i in found
         ]
         remarks = [f"{m} {'✓' if values[i] > 0.5 else '✗'}" for m, values in judged.items() if i in values]
-        cards.append(Card(person.subject, i, scores.get(i), ranked.index(i) + 1, shown, remarks))
+        rank = ranked.index(i) + 1
+        cards.append(Card(person.subject, i, scores.get(i), rank, shown[:n_main], remarks, shown[n_main:]))
     return {
         "subject": person.subject,
         "cards": cards,
         "total": len(ranked),
         "judged": any(judged.values()),
-        "columns": max((len(card.pictures) for card in cards), default=1),
+        "ties": ties(scores),
     }
 
 
@@ -141,8 +158,9 @@ def shared_cards(people: Sequence[Results], stimuli: Pictures) -> list[Card]:
         return []
     scores = [person.per_image(*SCORE) for person in people]
     common = set.intersection(*(set(results.picture_ids(p.files.final).tolist()) for p in people))
-    mean = {i: sum(s[i] for s in scores) / len(scores) for i in common if all(i in s for s in scores)}
-    ranked = best_first(list(mean), mean)
+    mean = _means(scores, common)
+    margins = _means([person.per_image(*SCORE, "margin") for person in people], common)
+    ranked = best_first(list(mean), mean, margins)
     ids = [ranked[k] for k in evenly(len(ranked), TOGETHER)]
     seen, final = stimuli_of(stimuli, ids), [small_of(person.files.final, ids) for person in people]
     return [
@@ -159,6 +177,11 @@ def shared_cards(people: Sequence[Results], stimuli: Pictures) -> list[Card]:
     ]  # fmt: skip
 
 
+def _means(each: Sequence[Mapping[int, float]], ids: Iterable[int]) -> dict[int, float]:
+    """The mean over people of what all of them have."""
+    return {i: sum(one[i] for one in each) / len(each) for i in ids if all(i in one for one in each)}
+
+
 def swapped_cards(person: Results, stimuli: Pictures) -> dict[str, Any] | None:
     """A few pictures that were painted with another image's guides, and how often the content followed."""
     path = person.files.swapped
@@ -167,8 +190,9 @@ def swapped_cards(person: Results, stimuli: Pictures) -> dict[str, Any] | None:
     guide = dict(
         zip(results.picture_ids(path).tolist(), results.picture_ids(path, "guide_id").tolist(), strict=True)
     )
-    scores = person.per_image("swapped", "final", "guide_two_way")
-    ranked = best_first(list(guide), scores)
+    ranking = ("swapped", "final", "guide_two_way")
+    scores = person.per_image(*ranking)
+    ranked = best_first(list(guide), scores, person.per_image(*ranking, "margin"))
     ids = [ranked[k] for k in evenly(len(ranked), SWAPPED)]
     seen = stimuli_of(stimuli, [*ids, *(guide[i] for i in ids)])
     base, swapped, own = (small_of(p, ids) for p in (person.files.base, path, person.files.final))

@@ -62,8 +62,8 @@ def draw(
     Raises:
         InputError: no score of that name, or an image chosen by hand that is no test image.
     """
-    scores = read_scores(files.scores, subject, figure["score"])
-    groups = choose(scores, figure, better(figure["score"]), subject)
+    scores, margins = read_scores(files.scores, subject, figure["score"])
+    groups = choose(scores, margins, figure, better(figure["score"]), subject)
     ids = [image_id for group in groups.values() for image_id in group]
     rows = {"seen": list(pictures(ids))}
     for label, path in (("base image", files.base), ("final image", files.final)):
@@ -73,8 +73,8 @@ def draw(
         rows[label] = list(select_rows(path, arrays["images"], arrays["image_id"], ids))
     painted = read_hdf5(files.true_features, "images", "image_id")
     images = dict(zip(painted["image_id"].tolist(), painted["images"], strict=True))
-    if not images.keys().isdisjoint(ids):
-        rows["true features"] = [images.get(image_id) for image_id in ids]
+    if images.keys() >= set(ids):  # a control that is painted for some test images
+        rows["true features"] = [images[image_id] for image_id in ids]
     text = caption(subject, scores, groups, figure, preset, simulated, list(rows))
     for path in (output.png, output.pdf):
         suffix = Path(path).suffix
@@ -86,8 +86,8 @@ def draw(
     write_text(output.text, text + "\n")
 
 
-def read_scores(path: str | Path, subject: str, metric: str) -> pd.Series:
-    """image id -> score of the final images, ascending by id.
+def read_scores(path: str | Path, subject: str, metric: str) -> tuple[pd.Series, pd.Series]:
+    """image id -> score of the final images, ascending by id, and what orders equal ones (NaN: nothing does).
 
     Raises:
         InputError: the final images have no such score.
@@ -95,7 +95,8 @@ def read_scores(path: str | Path, subject: str, metric: str) -> pd.Series:
     table = read_table(path)
     every = table[(table["variant"] == "decoded") & (table["picture"] == "final")]
     final = every[np.isfinite(every["value"])]
-    scores = final[final["metric"] == metric].set_index("image_id")["value"].sort_index()
+    of_metric = final[final["metric"] == metric].set_index("image_id").sort_index()
+    scores = of_metric["value"]
     if scores.empty:
         raise InputError(
             f"figure.score: expected a score of {subject}'s final images "
@@ -104,11 +105,13 @@ def read_scores(path: str | Path, subject: str, metric: str) -> pd.Series:
     without = np.count_nonzero(every["metric"] == metric) - len(scores)
     if without:
         logger.warning("%s: %d test images without a finite %s are left out", subject, without, metric)
-    return scores
+    return scores, of_metric["margin"]
 
 
-def choose(scores: pd.Series, figure: Mapping[str, Any], better: str, subject: str) -> dict[str, list[int]]:
-    """The columns' image ids by group, the better first; equal scores in the order of the ids.
+def choose(
+    scores: pd.Series, margins: pd.Series, figure: Mapping[str, Any], better: str, subject: str
+) -> dict[str, list[int]]:
+    """The columns' image ids by group, the better first; equal scores by their margins, then their ids.
 
     Raises:
         InputError: an image chosen by hand that has no score.
@@ -123,7 +126,8 @@ def choose(scores: pd.Series, figure: Mapping[str, Any], better: str, subject: s
     count, n = min(figure["count"], len(scores)), len(scores)
     if figure["rule"] == "first":
         return {"lowest image ids": scores.index[:count].tolist()}
-    ranked = scores.sort_values(ascending=better == "lower", kind="stable").index.tolist()
+    order = np.lexsort((scores.index, -margins.fillna(0), scores if better == "lower" else -scores))
+    ranked = scores.index[order].tolist()
     if figure["rule"] == "evenly":
         places = np.linspace(0, n - 1, count).round().astype(int)
         return {"evenly over the ranks": [ranked[place] for place in places]}
@@ -151,9 +155,12 @@ def caption(
     shown = (
         "Rows: the picture seen, " + ("the base image, " if "base image" in rows else "") + "the final image"
     )
-    ceiling = ", and where painted the generator's picture from the true features."
+    ceiling = ", and the generator's picture from the true features."
     shown += ceiling if "true features" in rows else "."
-    ties = "" if scores.is_unique else " Equal scores stand in the order of their image ids."
+    tied = scores.duplicated(keep=False).sum()
+    ties = f" {tied} images share their score with another; the margin by which a picture's correlation "
+    ties += "with the image seen exceeds those with the others orders them, then the image id."
+    ties = ties if tied else ""
     listed = ", ".join(f"{image_id} ({scores[image_id]:.3f})" for image_id in ids)
     return (
         f"Reconstructions of {subject}{' (simulated responses)' if simulated else ''}. {shown} "
@@ -165,7 +172,7 @@ def caption(
 
 
 def _page(
-    rows: Mapping[str, list[np.ndarray | None]],
+    rows: Mapping[str, list[np.ndarray]],
     groups: Mapping[str, list[int]],
     scores: pd.Series,
     text: str,
@@ -189,11 +196,7 @@ def _page(
                 box = (place / WIDTH, bottom / height, 0.97 * side / WIDTH, 0.97 * side / height)
                 axes = page.add_axes(box)
                 axes.axis("off")
-                picture = pictures[column]
-                if picture is None:
-                    axes.text(0.5, 0.5, "not painted", ha="center", va="center", fontsize=5)
-                else:
-                    axes.imshow(picture, aspect="auto", interpolation=interpolation)
+                axes.imshow(pictures[column], aspect="auto", interpolation=interpolation)
             page.text((place + side / 2) / WIDTH, (below - 0.03) / height,
                       f"{image_id}\n{scores[image_id]:.3f}", ha="center", va="top", fontsize=5.5)  # fmt: skip
             place += side

@@ -115,7 +115,7 @@ def _cards(
     wide = mine.pivot_table(index="image_id", columns="recipe", values=metric)
     mean = {int(i): float(v) for i, v in wide.mean(axis=1).items()}
     signed = {i: -v for i, v in mean.items()} if better(metric) == "lower" else mean
-    ranked = gallery.best_first(mine["image_id"].unique(), signed)
+    ranked = gallery.best_first(mine["image_id"].unique(), signed, {})
     ids = [ranked[k] for k in gallery.evenly(len(ranked), SHOWN)]
     seen = gallery.stimuli_of(pictures, ids)
     painted = {name: gallery.small_of(files[name, subject], ids) for name in names}

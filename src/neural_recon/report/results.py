@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -39,7 +39,7 @@ SUMMARY = [
 ]
 REFITS = ("refits", "refit_score", "refit_mean", "refit_sd", "refit_z", "refit_p")
 TESTS = ["subject", "comparison", "metric", "first", "second", "n", "p"]
-IMAGES = ["variant", "picture", "metric", "image_id", "value"]
+IMAGES = ["variant", "picture", "metric", "image_id", "value", "margin"]
 TARGETS = ["part", "targets", "r", "r_q25", "r_q75", "ceiling", "r2", "r2_ridge", "chance", "above"]
 TARGETS += ["above_re_paired"]
 AMOUNT = [
@@ -109,13 +109,15 @@ class Results:
         """The metrics of which there is any score."""
         return self.summary.loc[self.summary["mean"].notna(), "metric"].unique().tolist()
 
-    def per_image(self, variant: str, picture: str, metric: str) -> dict[int, float]:
-        """image id -> score of one image; images without a number are left out."""
+    def per_image(
+        self, variant: str, picture: str, metric: str, column: Literal["value", "margin"] = "value"
+    ) -> dict[int, float]:
+        """image id -> score of one image, or what orders equal ones; those without a number are left out."""
         frame = self.images
         rows = frame[
             (frame["variant"] == variant) & (frame["picture"] == picture) & (frame["metric"] == metric)
-        ].dropna(subset="value")
-        return dict(zip(rows["image_id"].astype(int), rows["value"].astype(float), strict=True))
+        ].dropna(subset=column)
+        return dict(zip(rows["image_id"].astype(int), rows[column].astype(float), strict=True))
 
 
 def read(files: SubjectFiles, atlases: Mapping[str, Collection[str]]) -> Results:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -25,7 +25,7 @@ class ClipImageEmbedding(Space):
 
     title = "CLIP image embedding"
     part = "embedding"
-    summary = 1
+    summary: ClassVar[int | None] = 1
 
     def __init__(self, name: str, settings: Any, seed: int) -> None:
         from neural_recon.models.clip_images import ClipImages

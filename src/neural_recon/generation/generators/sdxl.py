@@ -102,13 +102,10 @@ class StableDiffusionXL(LatentDiffusion):
         """
         from neural_recon.models.clip_images import load_image_encoder, of_zeros
         from neural_recon.models.loading import choose_device
-        from neural_recon.models.text_states import ClipTextStates
+        from neural_recon.models.text_states import sdxl_texts
 
         how, where = self.settings, choose_device(self.device)
-        folder = Path(how.weights)
-        first = ClipTextStates.from_folder(folder, where, layer="penultimate")
-        second = ClipTextStates.from_folder(folder, where, "text_encoder_2", "penultimate", projected=True)
-        text = np.concatenate([first.states([""]), second.states([""])], axis=2)
+        text, pooled = sdxl_texts(Path(how.weights), where, [""])
         width, plus = self.adapter
         if not plus:
             image = np.zeros((1, 1, width), np.float32)
@@ -120,7 +117,7 @@ class StableDiffusionXL(LatentDiffusion):
                 "generator.image_encoder: expected the weights of the image encoder, which a plus adapter "
                 "needs, found none; name h94/IP-Adapter, or a folder with models/image_encoder."
             )
-        return {"image": image, "text": text, "pooled": second.pooled([""])}
+        return {"image": image, "text": text, "pooled": pooled}
 
     def condition(self, guides: Mapping[str, torch.Tensor], unguided: Mapping[str, torch.Tensor]) -> Any:
         unet = self.parts["unet"]
