@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from neural_recon.datasets.trials import trial_table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+logger = logging.getLogger(__name__)
 
 DRAWN = ("repeated", "share", "categories")  # the names of such splits
 FEW = (4, 0.01)  # a test set has at least so many images, and so large a share
@@ -37,6 +40,7 @@ def with_split(
             they cannot be chosen in that way.
     """
     if drawn:
+        logger.info("test images by split.name %s; %s", drawn["name"], suits(design))
         shown = np.unique(design["image_id"])
         test = test_images(design, n_images, **drawn)
         lists = np.setdiff1d(shown, test), np.intersect1d(shown, test)
