@@ -331,6 +331,7 @@ class Table(DataSet):
     def decisive(self, part: Part) -> dict[str, Any]:
         of: dict[Part, tuple[str, ...]] = {
             "trials": ("leave_out",),
+            "grid": ("dataset", "axes"),
             "voxels": ("dataset", "axes"),
             "betas": ("dataset", "axes", "units", "leave_out"),
             "pictures": ("size",),
