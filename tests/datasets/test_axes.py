@@ -14,7 +14,7 @@ from neural_recon.datasets import volumes
 from neural_recon.datasets.grids import Grid
 from neural_recon.datasets.nsd.betas import check_betas, read_betas
 from neural_recon.datasets.nsd.voxels import read_voxels
-from neural_recon.decoding import kept_decoders
+from neural_recon.decoding import kept_decoders, kept_voxels
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.responses import new_scans
 from neural_recon.responses.preparation import Responses, write_responses
@@ -306,7 +306,7 @@ def kept(tmp_path, rng, positions, **affine):
 def test_a_kept_decoder_knows_its_grid(tmp_path, rng, labels):
     """So that a new scan is compared without the tree."""
     path = kept(tmp_path, rng, np.argwhere(labels == 2), affine=AFFINE)
-    grid = kept_decoders.grid(path)
+    grid = kept_voxels.grid(path)
     assert grid.shape == SHAPE
     np.testing.assert_array_equal(grid.affine, AFFINE)
     scan = save(tmp_path / "scan.nii.gz", np.ones((*SHAPE, 2), np.int16), moved(5))
@@ -320,7 +320,7 @@ def test_a_decoder_of_an_earlier_version_compares_what_it_can(tmp_path, rng, lab
     path = kept(tmp_path, rng, np.argwhere(labels == 2))
     with h5py.File(path, "a") as file:
         del file["affine"]
-    grid = kept_decoders.grid(path)
+    grid = kept_voxels.grid(path)
     assert grid.affine is None
     assert "origin and voxel size of new scans are not compared" in caplog.text
     betas = rng.integers(-900, 900, (*SHAPE, 5)).astype(np.int16)

@@ -110,6 +110,9 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "--config recipes='[brain_diffuser, base_only, guides_only]'": DRY,
     "snakemake --cores 2 compare "
     "--config recipes='[brain_diffuser_small, stable_diffusion_small, kandinsky_small]'": DRY,
+    "snakemake --cores 2 compare --config recipes='[brain_diffuser_small, shared_subject_small]'": Here(
+        "-n", says="shared_finetune"
+    ),
     "snakemake --configfile config/nsd.yaml --config recipe=mine -n": NotRun(
         "names a recipe that the reader adds; guides_only is one that is there"
     ),
@@ -163,6 +166,7 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
         BENCHMARK
     ),
     "python benchmarks/generators.py": NotRun(BENCHMARK),
+    "python benchmarks/shared_subject.py --speed": NotRun(BENCHMARK),
     "python benchmarks/vdvae.py": NotRun(BENCHMARK),
     "OMP_NUM_THREADS=2 python benchmarks/vdvae.py --turns 2": NotRun(BENCHMARK),
 }

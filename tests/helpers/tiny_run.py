@@ -1,6 +1,7 @@
 """A whole run on random weights that takes seconds: for tests that start it many times."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,16 +36,18 @@ CONFIG = {
 }  # fmt: skip
 
 
-def make(folder: Path) -> Path:
+def make(folder: Path, subjects: Sequence[str] = ("subj01",)) -> Path:
     """The workflow in a folder of its own, with small data in NSD's formats and random models."""
+    demo = DEMO.model_copy(update={"subjects": list(subjects)})
     make_project(folder)
     nsd = Tree(root=folder / "nsd", preparation=CONFIG["dataset"]["preparation"])
-    tree.write_experiment(nsd, DEMO)
-    tree.write_stimuli(nsd, DEMO)
-    tree.write_subject(nsd, DEMO, "subj01")
-    tree.write_signals(nsd, DEMO, "subj01")
-    tree.write_betas(nsd, DEMO, "subj01", 1)
-    shared = design.of(DEMO).ids("subj01", np.arange(1, TRAIN + TEST + 1))  # two chunks of features
+    tree.write_experiment(nsd, demo)
+    tree.write_stimuli(nsd, demo)
+    for subject in subjects:
+        tree.write_subject(nsd, demo, subject)
+        tree.write_signals(nsd, demo, subject)
+        tree.write_betas(nsd, demo, subject, 1)
+    shared = design.of(demo).ids("subj01", np.arange(1, TRAIN + TEST + 1))  # two chunks of features
     for name, ids in (("train", shared[:TRAIN]), ("test", shared[TRAIN:])):
         (folder / f"{name}.txt").write_text("".join(f"{image_id}\n" for image_id in ids), encoding="utf-8")
     (folder / "models").mkdir()

@@ -55,6 +55,14 @@ def test_kept_decoders():
     assert disk_estimate.estimate(nsd, TABLE)["decoders"] == 2 * 9_000 * (347_680 + 16_000)
 
 
+def test_networks_take_the_place_of_kernels():
+    nsd = plan("nsd", recipe="mindeye2", subjects={"subj01": {"sessions": 40}})
+    found = disk_estimate.estimate(nsd, TABLE)
+    assert found["kernels"] == 0
+    # the published network has 2.2e9 parameters; three of them, and a checkpoint of three times as much
+    assert found["networks"] == pytest.approx(4 * 2.2e9 * 6, rel=0.1)
+
+
 def test_subjects_share_the_shared_images():
     nsd = plan("nsd", subjects={f"subj0{n}": {"sessions": 40} for n in (1, 2)})
     assert disk_estimate.estimate(nsd, TABLE)["features"] == 2 * 19_000 * 347_680

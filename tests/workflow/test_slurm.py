@@ -192,4 +192,6 @@ def test_profile_names_all_rules_that_ask_for_a_gpu():
     text = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "workflow/rules").rglob("*.smk"))
     rules = re.split(r"^ *rule (?=\w+:)", text, flags=re.M)[1:]
     asking = {rule.partition(":")[0] for rule in rules if re.search(r"^ +gpu=1,", rule, flags=re.M)}
+    copies = re.findall(r"use rule (\w+) as (\w+) with:", text)
+    asking |= {copy for rule, copy in copies if rule in asking}
     assert set(profile["set-resources"]) == asking

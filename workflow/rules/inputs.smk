@@ -90,9 +90,10 @@ def painted_from(*fits):
 def decoder_files(subject):
     """The decoders kept of a subject for new scans, where its kind keeps any and the configuration asks for it."""
     keep = "kept" in OFFERS and CONFIG.decoder.keep
-    shared = {shared_file(owner, "responses") for owner in CONFIG.owners.values()}
-    names = [*sorted(shared), *SPACES] if keep else []
-    return [f"<results>/decoders/{subject}/{name}.h5" for name in names]
+    names = (
+        [name for files in CONFIG.kept_files.values() for name in files] if keep else []
+    )
+    return [f"<results>/decoders/{subject}/{name}" for name in sorted(set(names))]
 
 
 def report_subjects(wildcards):
@@ -110,7 +111,7 @@ def report_files(wildcards):
         "comparison": subjects == sorted(CONFIG.subjects),
         "data_amount": CONFIG.data_amount and "data_amount" in OFFERS,
         "regions": SETS,
-        **dict.fromkeys(OFFERS & {"penalties", "refits", "targets"}, True),
+        **dict.fromkeys(OFFERS & {"losses", "penalties", "refits", "targets"}, True),
     }
     files = report_list.wanted(
         subjects,

@@ -86,3 +86,12 @@ use rule responses as single_trials with:
         responses="<results>/single_trials/{subject}.h5",
     params:
         average=False,
+
+
+# Likewise, each session z-scored by itself, for decoders that learn from several subjects.
+use rule responses as session_trials with:
+    output:
+        responses="<results>/session_trials/{subject}.h5",
+    params:
+        average=False,
+        zscore="session",

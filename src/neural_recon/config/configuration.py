@@ -78,7 +78,7 @@ class Config(Section):
     def _plain_paths(self) -> "Config":
         for key, text in snakemake_paths.texts(self.model_dump()):
             # subject and session in paths are filled in here, path variables in each other by Snakemake
-            known = {"dataset": FILLED_IN, "regions": FILLED_IN, "pathvars": "<"}
+            known = {**dict.fromkeys(("dataset", "decoder", "regions"), FILLED_IN), "pathvars": "<"}
             plain = [re.sub(signs, "", text) for place, signs in known.items() if key.startswith(place)]
             if wrong := snakemake_paths.fault(plain[0] if plain else text):
                 raise ValueError(f"{key}: {wrong} folder or file, or name a link to it")
@@ -115,6 +115,7 @@ class Config(Section):
             raise ValueError(f"spaces.{taken[0]}: expected another name, as something else is called so")
         try:
             self.decoder.check_spaces(list(self.spaces))
+            self.decoder.check_subjects(list(self.subjects))
         except ValueError as error:
             raise ValueError(f"decoder.{error}") from error
         return self
@@ -156,6 +157,11 @@ class Config(Section):
     def owners(self) -> dict[str, str]:
         """With which spaces each shares what it is predicted from (`Decoder.Settings.owners`)."""
         return self.decoder.owners(list(self.spaces), self.responses.average)
+
+    @property
+    def kept_files(self) -> dict[str, tuple[str, str]]:
+        """What is kept of each space for new scans (`Decoder.Settings.kept_files`)."""
+        return self.decoder.kept_files(list(self.spaces), self.responses.average)
 
     @property
     def named_regions(self) -> dict[str, Sequence[str]]:

@@ -9,7 +9,8 @@ alongside it).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
@@ -17,8 +18,11 @@ import numpy as np
 from neural_recon.core.kinds import Kinds, KindSettings
 
 # the penalties tried; refits on shuffled pairs; scores of single features; refits on less data; held-out
-# clusters; checks for traces of the test set; decoders of single regions; decoders kept for new scans
-Analysis = Literal["penalties", "refits", "targets", "data_amount", "clusters", "leaks", "regions", "kept"]
+# clusters; checks for traces of the test set; decoders of single regions; decoders kept for new scans; losses
+# of a training by epoch
+Analysis = Literal[
+    "penalties", "refits", "targets", "data_amount", "clusters", "leaks", "regions", "kept", "losses"
+]
 
 
 class Targets(Protocol):
@@ -36,6 +40,7 @@ class Decoder(ABC):
     Attributes:
         fits: what is predicted per space. Every decoder has "decoded", and "shuffled", the control that is
             fitted on pairs which do not belong together.
+        sentence: what it is, for the report.
         offers: the analyses for which its rule file has rules; the report shows those.
     """
 
@@ -62,6 +67,28 @@ class Decoder(ABC):
             """
             return dict.fromkeys(spaces, "")
 
+        def check_subjects(self, subjects: Collection[str]) -> None:
+            """Raise a ValueError where a setting is of a subject that there is not."""
+
+        def network_bytes(self, n_voxels: int, width: int) -> int:  # noqa: ARG002
+            """About how much of the disk the networks of a subject take, of a kind that trains any.
+
+            Args:
+                width: features of an image in all spaces.
+            """
+            return 0
+
+        def kept_files(self, spaces: Sequence[str], average: bool) -> dict[str, tuple[str, str]]:
+            """Space -> names below `decoders/SUBJECT` of what is kept for new scans: where the voxels lie and
+            what they are z-scored by (`kept_voxels`), and the decoder. Spaces may share either.
+
+            Args:
+                average: as of `owners`.
+            """
+            owners = self.owners(spaces, average)
+            return {space: (shared_file(owners[space], "responses.h5"), f"{space}.h5") for space in spaces}
+
+    sentence: ClassVar[str] = "A decoder per subject and feature space, from voxels to features."
     fits: ClassVar[tuple[str, ...]] = ("decoded", "shuffled")
     offers: ClassVar[frozenset[Analysis]] = frozenset()
 
@@ -84,6 +111,22 @@ class Decoder(ABC):
         Returns:
             float32 (n_test, n_features).
         """
+
+    def predict_kept(
+        self, voxels: Path, decoders: Mapping[str, Path], rows: np.ndarray, numbers: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Features of new scans, of a kind that offers "kept".
+
+        Args:
+            voxels: the file of `Settings.kept_files` that these spaces share.
+            decoders: space -> its decoder's file.
+            rows: float32 (n, n_voxels), z-scored.
+            numbers: (n,) of the rows; what is drawn follows from them and the seed.
+
+        Returns:
+            space -> float32 (n, n_features).
+        """
+        raise NotImplementedError(f"{type(self).__name__} keeps no decoders")
 
 
 def shared_file(owner: str, name: str) -> str:

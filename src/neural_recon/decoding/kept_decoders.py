@@ -35,7 +35,7 @@ from neural_recon.core.hdf5 import (
 )
 from neural_recon.core.refusals import refusal
 from neural_recon.datasets.grids import Grid
-from neural_recon.decoding import ridge
+from neural_recon.decoding import kept_voxels, ridge
 from neural_recon.decoding.cross_validation import centred_columns, sample_columns
 from neural_recon.decoding.kernel import Fit, GramKernel, Kernel
 from neural_recon.decoding.sources import EVERYTHING, Taken, unit_parts
@@ -119,11 +119,7 @@ def write_shared(
             of unit length, the `centre` to take off (their mean; that of z-scored rows is zero).
     """
     train = taken(responses["train"])
-    arrays: dict[str, np.ndarray] = {
-        "x_y_z": positions.astype(np.int16),
-        **Grid("", volume, affine).arrays(),
-    }
-    arrays |= {name: responses[name].astype(np.float32) for name in ("mean", "std")}
+    arrays = kept_voxels.arrays(responses, positions, Grid("", volume, affine))
     if keep == "components":
         arrays["eigenvalues"], vectors = kernel.components(train)
         arrays["projection"] = vectors.astype(np.float16)
@@ -136,25 +132,6 @@ def write_shared(
     # a decoder repeats it: files of two runs are not to be mixed
     digest = hashlib.sha256(np.ascontiguousarray(train).data).hexdigest()
     write_hdf5(path, arrays, {**parameters, "keep": keep, "responses_sha256": digest})
-
-
-def grid(shared: str | Path) -> Grid:
-    """Where the voxels of a subject's kept decoders lie: what a new scan is compared with.
-
-    Raises:
-        InputError: a file that is missing, cut short or not of `write_shared`.
-    """
-    with open_hdf5(shared) as file:
-        has_affine = "affine" in file  # versions before wrote none
-    arrays = read_hdf5(shared, "volume", *(["affine"] if has_affine else []))
-    found = Grid.of_arrays(f"the decoder {shared}", arrays["volume"], arrays.get("affine", np.zeros((4, 4))))
-    if found.affine is None:
-        logger.warning(
-            "%s: where the decoder's voxels lie is not known, so origin and voxel size of new scans are not "
-            "compared.",
-            shared,
-        )
-    return found
 
 
 def coefficient_blocks(

@@ -7,6 +7,8 @@ what a model leaves out is never read.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import pickle
 import re
@@ -90,6 +92,21 @@ def read_tensors(
                 f"{path}: expected plain numbers in {name}, found {tensor.layout} {tensor.dtype}."
             )
     return {name: tensor for name, tensor in tensors.items() if containing in name}
+
+
+def read_about(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a safetensors file says of its tensors: values that are JSON, by name; others are left out.
+
+    Raises:
+        InputError: the file is missing or cut short.
+    """
+    read_tensors(path, "\0")  # none of them; a sentence where it is no such file
+    found = {}
+    with safetensors.safe_open(path, framework="pt") as file:
+        for name, text in (file.metadata() or {}).items():
+            with contextlib.suppress(ValueError):
+                found[name] = json.loads(text)
+    return found
 
 
 def _described(content: object) -> str:

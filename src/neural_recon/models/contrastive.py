@@ -125,14 +125,14 @@ def _cross_entropy(logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     return -(logits.log_softmax(-1) * wanted).sum(-1).mean()
 
 
-def mixing_epochs(epochs: int) -> int:
+def mixing_epochs(epochs: int, share: float = MIXING_SHARE) -> int:
     """How many epochs mix, before SoftCLIP takes over."""
-    return int(MIXING_SHARE * epochs)
+    return int(share * epochs)
 
 
-def soft_temperatures(epochs: int) -> list[float]:
+def soft_temperatures(epochs: int, share: float = MIXING_SHARE) -> list[float]:
     """SoftCLIP's temperature in each epoch after those that mix, on half a cosine."""
-    n = epochs - mixing_epochs(epochs)
+    n = epochs - mixing_epochs(epochs, share)
     first, last = TEMPERATURES
     places = (math.cos(math.pi * k / max(n - 1, 1)) for k in range(n))
     return [last + (first - last) / 2 * (1 + place) for place in places]

@@ -41,7 +41,7 @@ class NetworkSizes:
     """
 
     hidden: int = 4096
-    tokens: int = 256
+    tokens: int = 256  # 0: none, and no projector
     width: int = 1664  # of a token
     backbone: Literal["published", "residual"] = "published"
     blocks: int = 4
@@ -66,10 +66,11 @@ MINDEYE1 = NetworkSizes(
 class Outputs(NamedTuple):
     """What the network makes of a batch: rows in the order of the subjects, then of their trials."""
 
-    tokens: torch.Tensor  # (n, tokens, width), the prior's condition
-    projected: torch.Tensor  # (n, tokens, width), compared with CLIP's tokens
+    tokens: torch.Tensor | None  # (n, tokens, width), the prior's condition
+    projected: torch.Tensor | None  # (n, tokens, width), compared with CLIP's tokens
     low_level: torch.Tensor | None  # (n, 4, side, side)
     auxiliary: torch.Tensor | None  # (n, maps' side ** 2, teacher)
+    features: torch.Tensor  # (n, sequence * hidden), what the heads read
 
 
 class SubjectMaps(nn.Module):
@@ -146,20 +147,23 @@ class Backbone(nn.Module):
             )
         )
         inputs = sizes.sequence * sizes.hidden
-        self.backbone_linear = nn.Linear(inputs, sizes.tokens * sizes.width)
-        self.clip_proj = _projector(sizes.width, sizes.projector)
+        if sizes.tokens:
+            self.backbone_linear = nn.Linear(inputs, sizes.tokens * sizes.width)
+            self.clip_proj = _projector(sizes.width, sizes.projector)
         if sizes.low_level:
             self.low_level = LowLevelHead(inputs, sizes.low_level)
 
     def forward(self, rows: torch.Tensor) -> Outputs:
         """(n, sequence, hidden) of the subjects' maps -> the network's outputs."""
         features = self.trunk(rows).flatten(1)
-        tokens = self.backbone_linear(features).unflatten(1, (self.sizes.tokens, self.sizes.width))
-        projected = self.clip_proj(tokens)
-        if not self.sizes.low_level:
-            return Outputs(tokens, projected, None, None)
-        own = self.sizes.low_level.blocks > 0
-        return Outputs(tokens, projected, *self.low_level(rows.flatten(1) if own else features))
+        tokens = projected = latents = auxiliary = None
+        if self.sizes.tokens:
+            tokens = self.backbone_linear(features).unflatten(1, (self.sizes.tokens, self.sizes.width))
+            projected = self.clip_proj(tokens)
+        if self.sizes.low_level:
+            own = self.sizes.low_level.blocks > 0
+            latents, auxiliary = self.low_level(rows.flatten(1) if own else features)
+        return Outputs(tokens, projected, latents, auxiliary, features)
 
 
 class SharedSubjectNetwork(nn.Module):

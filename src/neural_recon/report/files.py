@@ -15,7 +15,7 @@ class SubjectFiles:
     A field says where below the results: with {space}, {table} or {region} it is a mapping from these to
     files; and, second, what a configuration must have for it: a control's variant, or one of "base" images,
     "comparison" (all subjects' figures, and published ones), "regions", and a decoder's "data_amount",
-    "penalties", "refits" and "targets".
+    "losses", "penalties", "refits" and "targets".
     """
 
     subject: str
@@ -44,6 +44,8 @@ class SubjectFiles:
         default_factory=dict
     )
     data_amount: Annotated[Path | None, "data_amount/{subject}.tsv", "data_amount"] = None
+    # of a training, by epoch
+    losses: Annotated[Path | None, "losses/{subject}.tsv", "losses"] = None
     # pictures: base images; reconstructions and their controls; training images for each test image
     base: Annotated[Path | None, "base_images/{subject}/decoded.h5", "base"] = None
     final: Annotated[Path, "reconstructions/{subject}/decoded.h5"]

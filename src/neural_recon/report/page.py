@@ -11,6 +11,7 @@ import jinja2
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import write_text
 from neural_recon.datasets.dataset import DataSet
+from neural_recon.decoding.decoder import DECODERS, Decoder
 from neural_recon.evaluation.registry import better
 from neural_recon.generation.generator import GENERATORS
 from neural_recon.report import (
@@ -102,6 +103,7 @@ def build(
         "data_amount": amount.less_data(people),
         "controls": controls.section(people, tuned),
         "decoder": tables.decoder(people),
+        "decoder_said": _decoder_said(configuration),
         "quality": [entry for entry in (_quality(person, output) for person in people) if entry],
         "maps": [entry for entry in (_map(person, data) for person in people) if entry],
         "simulated": words.simulated(
@@ -135,6 +137,12 @@ def _stages(painting: Mapping[str, Any]) -> tuple[bool, bool]:
         return True, True
     roles = GENERATORS.load(painting["kind"]).Settings.roles
     return painting.get("base") is not None, bool(roles)
+
+
+def _decoder_said(configuration: Mapping[str, Any]) -> str:
+    """What the decoder is, in a sentence; without a configuration, that it is one."""
+    kind = (configuration.get("decoder") or {}).get("kind")
+    return (DECODERS.load(kind) if kind else Decoder).sentence
 
 
 def render(template: str, content: Mapping[str, Any]) -> str:

@@ -147,6 +147,35 @@ def _dot(axes: Axes, row: pd.Series, y: float, step: float, subject: int, colour
     )  # fmt: skip
 
 
+def loss_curves(tables: Mapping[str, pd.DataFrame]) -> str | None:
+    """A decoder's total loss over the epochs: a panel per training, a line per subject.
+
+    Args:
+        tables: subject -> table training, epoch, images (training or held out), loss, value.
+
+    Returns:
+        None without any table.
+    """
+    if not tables:
+        return None
+    trainings = list(dict.fromkeys(name for table in tables.values() for name in table["training"]))
+    with matplotlib.rc_context({**STYLE, "ytick.major.size": 3}):
+        figure = Figure(figsize=(max(3.5 * len(trainings), 4.5), 2.9), layout="constrained")
+        panels = figure.subplots(1, len(trainings), squeeze=False)[0]
+        for axes, training in zip(panels, trainings, strict=True):
+            for k, (subject, table) in enumerate(tables.items()):
+                total = table[(table["training"] == training) & (table["loss"] == "total")]
+                for images, style in (("training", "-"), ("held out", "--")):
+                    mine = total[total["images"] == images]
+                    label = subject if images == "training" else None
+                    axes.plot(mine["epoch"], mine["value"], style, color=f"C{k}", lw=1.4, label=label)
+            axes.set(title=training, xlabel="epoch")
+            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        panels[0].set_ylabel("loss")
+        panels[0].legend()
+        return uri(figure)
+
+
 def alpha_curves(curves: Mapping[str, Mapping[str, pd.DataFrame]]) -> str | None:
     """Cross-validated R^2 over the ridge penalty: a panel a feature space, a line per subject or group of it.
 

@@ -64,6 +64,9 @@ CONTROLS = {
 ALPHA = ["group", "features", "alpha", "fold", "score", "chosen"]
 
 
+LOSSES = ["training", "epoch", "images", "loss", "value"]
+
+
 @dataclass(frozen=True)
 class Results:
     """One subject's tables, read and checked; pictures stay on disk."""
@@ -76,6 +79,7 @@ class Results:
     targets: dict[str, pd.DataFrame]
     refits: dict[str, pd.DataFrame]
     data_amount: pd.DataFrame | None
+    losses: pd.DataFrame | None
     controls: dict[str, pd.DataFrame]
     data: dict[str, int | float]  # trials, images, repetitions
     dropped: dict[str, int]  # reason -> voxels
@@ -140,6 +144,7 @@ def read(files: SubjectFiles, atlases: Mapping[str, Collection[str]]) -> Results
         targets={space: table(path, TARGETS) for space, path in files.targets.items()},
         refits={space: table(path, REFIT_COLUMNS) for space, path in files.refits.items()},
         data_amount=None if files.data_amount is None else table(files.data_amount, AMOUNT),
+        losses=None if files.losses is None else table(files.losses, LOSSES),
         controls={name: table(path, CONTROLS[name]) for name, path in files.controls.items()},
         data={
             "training images": len(np.unique(responses["train_ids"])),

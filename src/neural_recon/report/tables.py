@@ -170,6 +170,7 @@ def decoder(people: Sequence[Results]) -> dict[str, Any]:
         (f"voxels dropped: {r}", [_fact(person.dropped.get(r, 0)) for person in people]) for r in reasons
     ]
     return {
+        "losses": plots.loss_curves({p.subject: p.losses for p in people if p.losses is not None}),
         "curves": plots.alpha_curves({person.subject: person.alphas for person in people}),
         "penalties": penalties.rows(people),
         "ceilings": plots.noise_ceilings({person.subject: person.ceilings for person in people}),

@@ -231,14 +231,15 @@ def notes(
         ))  # fmt: skip
     calibration = decoder.get("calibration")
     alphas = set((decoder.get("alpha") or {}).values())
-    penalty = "the penalty alpha is cross-validated within them" if alphas == {"cv"} else (
-        "the penalty alpha is fixed by the configuration" if "cv" not in alphas else
-        "the penalty alpha is fixed by the configuration or cross-validated within them"
+    penalty = "; the penalty alpha is cross-validated within them" if alphas == {"cv"} else (
+        "; the penalty alpha is fixed by the configuration" if "cv" not in alphas else
+        "; the penalty alpha is fixed by the configuration or cross-validated within them"
     )  # fmt: skip
     found.append((
         "Training and test",
-        f"Decoder, mean and standard deviation of the responses come from the training images; {penalty}. "
-        "Of the voxels selected only those without data in some session are left out.",
+        "Decoder, mean and standard deviation of the responses come from the training images"
+        f"{penalty if alphas else ''}. Of the voxels selected only those without data in some session are "
+        "left out.",
     ))  # fmt: skip
     if calibration == "train":
         found.append((
@@ -256,7 +257,7 @@ def notes(
     elif calibration == "none":
         found.append((
             "No calibration",
-            "Predictions are used as the ridge regression gives them: shrunk towards the training mean. No "
+            "Predictions are used as the decoder gives them: shrunk towards the training mean. No "
             "statistic of the test set enters.",
         ))  # fmt: skip
     if tuned:

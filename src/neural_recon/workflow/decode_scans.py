@@ -2,21 +2,21 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from neural_recon import __version__, generation
+from neural_recon import __version__, decoding, generation
 from neural_recon.config.configuration import Config
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import write_text
 from neural_recon.core.hdf5 import read_hdf5, read_parameters, write_hdf5
 from neural_recon.core.refusals import is_there
-from neural_recon.decoding import kept_decoders
-from neural_recon.decoding.decoder import shared_file
+from neural_recon.decoding import kept_voxels
 from neural_recon.features import load as load_space
 from neural_recon.features.space import space_kinds
 from neural_recon.generation.generator import GENERATORS
@@ -147,8 +147,8 @@ def decode(
             f"{output}: expected a new or empty folder, or one of an earlier decode; name another."
         )
 
-    shared_files = {space: kept[name] for space, name in shared_by(config).items()}
-    trained = read_parameters(next(iter(shared_files.values())))["zscore"]
+    trained = read_parameters(next(iter(kept.values())).voxels)["zscore"]
+    decoder = decoding.load(config.decoder, config.seed)
     table = weights.read_table(weights.TABLE)
     kinds, base_name = space_kinds(config.spaces), config.base
     painting = Painting(config, table)
@@ -162,7 +162,7 @@ def decode(
         {
             "betas": [betas],
             "average": [average] if average else [],
-            "decoders": [*kept.values(), *([unconditional] if unconditional else [])],
+            "decoders": [*files_of(kept), *([unconditional] if unconditional else [])],
             "weights": [
                 *map(Path, kinds[base_name].files(config.spaces[base_name], table) if base_name else []),
                 *map(Path, painting.files),
@@ -171,23 +171,24 @@ def decode(
     )
 
     features: dict[str, np.ndarray] = {}
-    for path in dict.fromkeys(shared_files.values()):
+    for path in dict.fromkeys(one.voxels for one in kept.values()):
         shared = read_hdf5(path, "x_y_z", "volume", "mean", "std")
-        new = new_responses(betas, shared["x_y_z"], kept_decoders.grid(path))
+        new = new_responses(betas, shared["x_y_z"], kept_voxels.grid(path))
         raw = new.values
         conditions = read_conditions(average, len(raw)) if average else None
         prepared = prepare(raw, shared, trained, zscore or trained, conditions)
-        scores = kept_decoders.project(path, prepared.rows)
-        for space in (space for space, one in shared_files.items() if one == path):
-            features[space] = kept_decoders.predict(kept[space], path, scores)
-            logger.info("%s: %d rows, %d features", space, *features[space].shape)
+        numbers = np.arange(1, len(prepared.names) + 1)
+        mine = {space: one.decoder for space, one in kept.items() if one.voxels == path}
+        features |= decoder.predict_kept(path, mine, prepared.rows, numbers)
+    for space, values in features.items():
+        logger.info("%s: %d rows, %d features", space, *values.shape)
 
     generator = generation.load(painting.settings, unconditional=unconditional)
     base = None
     if base_name:
         located = kinds[base_name].locate(base_name, config.spaces[base_name], table)
         base = load_space(base_name, located).pictures(features[base_name])
-    final = generator.paint_from(base, features, np.arange(1, len(prepared.names) + 1), config.seed)
+    final = generator.paint_from(base, features, numbers, config.seed)
 
     provenance: dict[str, Any] = {
         "neural_recon_version": __version__,
@@ -204,7 +205,7 @@ def decode(
         "zscore": zscore or trained,
         "voxels": {"all": raw.shape[1], "not_finite": prepared.not_finite, "constant": prepared.constant},
         "rows": dict(zip(prepared.names, prepared.trials, strict=True)),
-        "decoders": {space: read_parameters(kept[space]) for space in config.spaces},
+        "decoders": {space: _parameters(one.decoder) for space, one in kept.items()},
         "spaces": {name: one.model_dump(mode="json") for name, one in config.spaces.items()},
         "generator": {**painting.settings.changing, "seed": config.seed},
         "inputs": [one.model_dump() for one in begun.inputs],
@@ -214,13 +215,29 @@ def decode(
     return output
 
 
-def shared_by(config: Config) -> dict[str, str]:
-    """The name of the file below a subject's decoders that each space shares with others, without .h5."""
-    return {space: shared_file(owner, "responses") for space, owner in config.owners.items()}
+class Kept(NamedTuple):
+    """What is kept of one space's decoder (`Decoder.Settings.kept_files`)."""
+
+    voxels: Path
+    decoder: Path
 
 
-def find_decoders(config: Config, configfile: Path, results: Path, subject: str) -> dict[str, Path]:
-    """The kept decoders of a subject, by space, and what they share (`shared_by`).
+def files_of(kept: Mapping[str, Kept]) -> list[Path]:
+    """All files, each once."""
+    return list(dict.fromkeys(path for one in kept.values() for path in one))
+
+
+def _parameters(path: Path) -> dict[str, Any]:
+    """What a kept decoder says of itself."""
+    if path.suffix == ".h5":
+        return read_parameters(path)
+    from neural_recon.models.checkpoints import read_about  # torch takes seconds
+
+    return read_about(path)
+
+
+def find_decoders(config: Config, configfile: Path, results: Path, subject: str) -> dict[str, Kept]:
+    """What is kept of a subject's decoders, by space.
 
     Raises:
         InputError: the configuration has no such subject, or a decoder is not there.
@@ -228,13 +245,13 @@ def find_decoders(config: Config, configfile: Path, results: Path, subject: str)
     if subject not in config.subjects:
         raise InputError(f"--subject: expected one of {', '.join(config.subjects)}, found {subject}.")
     folder = results / "decoders" / subject
-    kept = {name: folder / f"{name}.h5" for name in (*shared_by(config).values(), *config.spaces)}
-    absent = [path for path in kept.values() if not is_there(path, "a decoder")]
+    kept = {space: Kept(*(folder / name for name in names)) for space, names in config.kept_files.items()}
+    absent = [path for path in files_of(kept) if not is_there(path, "a decoder")]
     if absent:
         setting = "" if getattr(config.decoder, "keep", None) else f"set decoder.keep in {configfile}, then "
-        wanted = [folder / f"{space}.h5" for space in config.spaces]
+        wanted = absent
         if GENERATORS.load(config.generator.kind).encoders:
-            wanted.append(results / UNCONDITIONAL)
+            wanted = [*wanted, results / UNCONDITIONAL]
         targets = " ".join(map(str, wanted))
         raise InputError(
             f"{absent[0]}: expected a decoder kept for new scans, found none; {setting}run snakemake "

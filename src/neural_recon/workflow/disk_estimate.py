@@ -53,13 +53,18 @@ def estimate(plan: Plan, table: weights.Table) -> dict[str, float]:
         total["betas"] += (
             4 * n_voxels * (trials + sum(n + test + test_trials for n in {train, *rows.values()}))
         )
-        for n in rows.values():  # of spaces with regions of their own too much
+        if networks := config.decoder.network_bytes(n_voxels, values):
+            total["networks"] = total.get("networks", 0) + networks
+            total["betas"] += 4 * n_voxels * trials  # once more, each session z-scored by itself
+        for n in () if networks else rows.values():  # of spaces with regions of their own too much
             side = min(n, n_voxels)
             # float64, images by images; with fewer voxels than images their covariance, and the responses
             total["kernels"] += 8 * (side * (side + test) + (n * side if n_voxels < n else 0))
         # float32: the decoder's under two calibrations, and the shuffled control's
         total["predictions"] += 4 * 3 * test * values
-        if getattr(config.decoder, "keep", None):  # float16; components are fewer than images
+        if (
+            getattr(config.decoder, "keep", None) and not networks
+        ):  # float16; components are fewer than images
             total["decoders"] = total.get("decoders", 0) + 2 * train * (values + n_voxels)
         # 8 bits: base images of four variants; reconstructions in chunks and together; PNG of both; controls;
         # training images as baselines

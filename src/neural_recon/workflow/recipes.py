@@ -18,8 +18,8 @@ from neural_recon.core.errors import InputError
 
 FOLDER = "compare"  # below the results
 # What no recipe changes, below the results: made once, by the rules of the configuration's own run.
-SHARED = ("betas/", "clusters/", "content.parquet", "quality/", "responses/", "single_trials/", "trials/",
-          "voxels/")  # fmt: skip
+SHARED = ("betas/", "clusters/", "content.parquet", "quality/", "responses/", "session_trials/",
+          "single_trials/", "trials/", "voxels/")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
@@ -124,6 +125,7 @@ class Ridge(Decoder):
             )
 
     settings: Settings
+    sentence = "One ridge regression per subject and feature space, from voxels to features."
     fits = ("decoded", "shuffled", "recalibrated")
     offers = frozenset(
         {"penalties", "refits", "targets", "data_amount", "clusters", "leaks", "regions", "kept"}
@@ -148,3 +150,15 @@ class Ridge(Decoder):
         alpha = chosen_alpha(curve) if given == "cv" else given
         blocks = predict_blocks(kernel, targets, alpha, how.calibration, self.seed)
         return together(unit_blocks(blocks, targets.parts) if source.unit else blocks)
+
+    def predict_kept(
+        self,
+        voxels: Path,
+        decoders: Mapping[str, Path],
+        rows: np.ndarray,
+        numbers: np.ndarray,  # noqa: ARG002
+    ) -> dict[str, np.ndarray]:
+        from neural_recon.decoding import kept_decoders
+
+        scores = kept_decoders.project(voxels, rows)
+        return {space: kept_decoders.predict(path, voxels, scores) for space, path in decoders.items()}

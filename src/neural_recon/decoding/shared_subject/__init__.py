@@ -1,0 +1,1 @@
+"""One network trained on several subjects: its data, training, checkpoints and predictions."""

@@ -1,0 +1,169 @@
+"""Features predicted by a trained network: of test images from their trials, and of new scans."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from neural_recon.core.errors import InputError
+from neural_recon.core.hdf5 import write_hdf5
+from neural_recon.decoding.decoder import Targets
+from neural_recon.decoding.decoders.shared_subject import SharedSubject
+from neural_recon.decoding.ridge import shuffled_images
+from neural_recon.decoding.shared_subject import weights
+from neural_recon.decoding.shared_subject.data import Trained
+from neural_recon.decoding.shared_subject.network import Layout, Network
+from neural_recon.models.loading import choose_device
+
+BATCH = 32  # images at a time
+
+
+def predicted(
+    network: Network,
+    rows: np.ndarray,
+    which: np.ndarray,
+    image_ids: np.ndarray,
+    seed: int,
+    batch: int = BATCH,
+) -> dict[str, np.ndarray]:
+    """Features of images from rows of responses, float32 (n, width) by space.
+
+    The network's outputs of an image's rows are averaged; what is drawn is drawn once per image.
+
+    Args:
+        network: of one subject.
+        rows: float32 (n_rows, n_voxels), z-scored.
+        which: (n_rows,) the image of each row, an index into
+        image_ids: (n,); with the seed they fix what is drawn, whatever is computed alongside it.
+
+    Raises:
+        InputError: rows of another number of voxels.
+    """
+    ((subject, n_voxels),) = network.layout.voxels.items()
+    if rows.shape[1] != n_voxels:
+        raise InputError(
+            f"{subject}: expected responses of the {n_voxels} voxels that its network was trained with, "
+            f"found {rows.shape[1]}; train it again with these voxels."
+        )
+    device = next(network.parameters()).device
+    found: dict[str, list[np.ndarray]] = {space: [] for space in network.heads}
+    for start in range(0, len(image_ids), batch):
+        ids = image_ids[start : start + batch]
+        mine = np.flatnonzero((which >= start) & (which < start + len(ids)))
+        one_of = torch.from_numpy(which[mine] - start).to(device)
+        counts = torch.bincount(one_of, minlength=len(ids))
+        with torch.no_grad():
+            outputs = network({subject: torch.from_numpy(rows[mine]).to(device)})
+            averages = {name: _averages(values, one_of, counts) for name, values in outputs.items()}
+            for space, values in network.features(averages, ids, seed).items():
+                found[space].append(values.float().flatten(1).cpu().numpy())
+    return {space: np.concatenate(parts) for space, parts in found.items()}
+
+
+def _averages(values: torch.Tensor, one_of: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    sums = torch.zeros((len(counts), *values.shape[1:]), device=values.device)
+    sums.index_add_(0, one_of, values.float())
+    return sums / counts.reshape(-1, *[1] * (values.dim() - 1))
+
+
+def predict_rows(
+    path: str | Path, rows: np.ndarray, numbers: np.ndarray, spaces: Collection[str], seed: int
+) -> dict[str, np.ndarray]:
+    """Features of rows of responses, each an image of its own, by a stored network.
+
+    Args:
+        numbers: (n,) of the rows, for what is drawn.
+        spaces: those that are wanted.
+    """
+    network = weights.read(path, choose_device())
+    found = predicted(network, rows, np.arange(len(rows)), numbers, seed)
+    return {space: values for space, values in found.items() if space in spaces}
+
+
+def test_rows(data: dict[str, np.ndarray], test_trials: str) -> tuple[np.ndarray, np.ndarray]:
+    """What the network sees of the test images: rows of responses, and which image each belongs to."""
+    if test_trials == "average":
+        return data["test"], np.arange(len(data["test_ids"]))
+    return data["trials"], np.searchsorted(data["test_ids"], data["trial_ids"])
+
+
+def calibrate(network: Network, trained: Trained, held: np.ndarray, seed: int) -> None:
+    """Give regressed features the mean and spread of the training images', by predictions of held-out ones.
+
+    Predictions are shrunk towards the mean; pictures painted from them would be faint.
+    """
+    images = np.flatnonzero(held)
+    trials = np.flatnonzero(held[trained.image])
+    which = np.searchsorted(images, trained.image[trials])
+    found = predicted(network, trained.responses[trials], which, images, seed)
+    for space in network.regressed:
+        values = (torch.from_numpy(found[space]) - network.of(space, "mean").cpu()) / network.of(
+            space, "std"
+        ).cpu()
+        rest = trained.features[space][~held].astype(np.float32)
+        wanted = (torch.from_numpy(rest) - network.of(space, "mean").cpu()) / network.of(space, "std").cpu()
+        spread = values.std(dim=0)
+        scale = torch.where(spread > 0, wanted.std(dim=0) / spread, torch.ones(()))
+        network.of(space, "scale").copy_(scale)
+        network.of(space, "offset").copy_(wanted.mean(dim=0) - values.mean(dim=0) * scale)
+
+
+def predict_alone(
+    settings: SharedSubject.Settings,
+    seed: int,
+    space: str,
+    train: np.ndarray,
+    targets: Targets,
+    test: np.ndarray,
+    images: np.ndarray,
+) -> np.ndarray:
+    """Train on one subject and space, and predict test rows; arguments as of `Decoder.predict`."""
+    from neural_recon.decoding.shared_subject.training import Course
+    from neural_recon.decoding.shared_subject.training import train as fit
+
+    _, first, which = np.unique(images, return_index=True, return_inverse=True)
+    features = np.asarray(targets[:, :])[first]
+    parts = {space: [int(width) for width in targets.parts]}
+    one = Trained("subject", train, which, {space: features}, parts)
+    alone = settings.model_copy(update={"heads": {k: v for k, v in settings.heads.items() if k == space}})
+    network = weights.made(Layout.of(alone, parts, {"subject": train.shape[1]}), seed)
+    network.set_statistics({space: [features]})
+    how = settings.finetune
+    with tempfile.TemporaryDirectory() as folder:
+        fit(
+            network, [one], alone, Course("alone", how.epochs, how.batch, seed), Path(folder, "checkpoint.pt")
+        )
+    rows = np.arange(len(test))
+    return predicted(network, test, rows, rows, seed)[space]
+
+
+def write_predictions(
+    network: str | Path,
+    fit: str,
+    paths: Sequence[str | Path],
+    data: dict[str, np.ndarray],
+    train_ids: np.ndarray,
+    test_trials: str,
+    seed: int,
+) -> None:
+    """Write what a stored network predicts of the test images: `predictions` float32 (n_test, width),
+    `image_id` (n_test,), and `paired_id` (n_train,), whose features each training trial was trained on.
+
+    Args:
+        fit: "decoded" or "shuffled".
+        paths: `predictions/SUBJECT/SPACE/FIT.h5` of all spaces and fits; those of this fit are written.
+        data: of the file of single trials: test, test_ids, trials, trial_ids.
+        train_ids: (n_train,) the images of the training trials.
+    """
+    rows, which = test_rows(data, test_trials)
+    found = predicted(weights.read(network, choose_device()), rows, which, data["test_ids"], seed)
+    paired = shuffled_images(train_ids, seed) if fit == "shuffled" else train_ids
+    for path in map(Path, paths):
+        if path.stem == fit:
+            arrays = {"predictions": found[path.parent.name], "image_id": data["test_ids"]}
+            parameters = {"pairs": fit, "seed": seed, "test_trials": test_trials}
+            write_hdf5(path, {**arrays, "paired_id": paired}, parameters)

@@ -1,0 +1,98 @@
+"""A decoder of several subjects from predictions to scores, on tiny data of two subjects."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers import documented, made_once, tiny_run
+from helpers.workflow import snakemake, stale
+
+from neural_recon.config.configuration import Config, resolve
+from neural_recon.core.errors import InputError
+from neural_recon.core.hdf5 import read_hdf5
+from neural_recon.workflow.decode_scans import decode
+
+pytestmark = pytest.mark.slow
+
+PEOPLE = ("subj01", "subj02")
+CONFIG = {
+    **tiny_run.CONFIG,
+    "subjects": {one: {"sessions": 1, "format": "hdf5"} for one in PEOPLE},
+    "decoder": {
+        "kind": "shared_subject",
+        "heads": {"vision": "prior"},
+        "hidden": 16,
+        "blocks": 1,
+        "prior": {"depth": 1, "heads": 2, "head_width": 4, "steps": 3},
+        "projector": 8,
+        "pretrain": {"epochs": 2, "batch": 8},
+        "finetune": {"sessions": 1, "epochs": 2, "batch": 8},
+        "shuffled_epochs": 1,
+        "validation": {"share": 0.2},
+        "calibration": "train",
+        "keep": True,
+    },
+}
+
+
+def make(folder: Path) -> None:
+    tiny_run.make(folder, PEOPLE)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("shared") / "project"
+    made_once.copied(tmp_path_factory, make, folder)
+    done = snakemake(folder, config=CONFIG)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_two_subjects_run_to_scores_and_page(project):
+    results = project / "results"
+    for subject in PEOPLE:
+        summary = pd.read_csv(results / f"scores/{subject}/summary.tsv", sep="\t")
+        features = summary[summary["metric"] == "two_way"].set_index(["picture", "variant"])["mean"]
+        assert {(s, v) for s in tiny_run.CONFIG["spaces"] for v in ("decoded", "shuffled")} <= set(
+            features.index
+        )
+        for space in tiny_run.CONFIG["spaces"]:
+            found, control = (
+                read_hdf5(results / f"predictions/{subject}/{space}/{fit}.h5")
+                for fit in ("decoded", "shuffled")
+            )
+            assert np.isfinite(found["predictions"]).all()
+            assert not np.array_equal(found["predictions"], control["predictions"])
+            assert not (found["paired_id"] == control["paired_id"]).any()
+        losses = pd.read_csv(results / f"losses/{subject}.tsv", sep="\t")
+        epochs = losses.groupby("training")["epoch"].max().to_dict()
+        assert epochs == {"pre-training": 2, "fine-tuning": 2, "shuffled pairs": 1}
+    assert not list(results.rglob("*.checkpoint.pt"))
+    own = ("decoders/", "losses/", "predictions/", "session_trials/", "shared_subject/")
+    assert [said for said in documented.differences(results)[0] if said.startswith(own)] == []
+    assert stale(project, CONFIG) == {}
+
+
+def test_new_scans_are_decoded_by_the_network(project, monkeypatch):
+    results, subject = project / "results", PEOPLE[0]
+    trials = pd.read_parquet(results / f"trials/{subject}.parquet")
+    voxel = read_hdf5(results / f"session_trials/{subject}.h5", "voxel")["voxel"]
+    betas = read_hdf5(results / f"betas/{subject}/session01.h5", "betas")["betas"][:, voxel]
+    np.save(project / "new.npy", betas)
+    test = np.flatnonzero(trials["split"] == "test")
+    shown = trials["image_id"].to_numpy()[test]
+    table = pd.DataFrame({"trial": test + 1, "condition": [f"i{image}" for image in shown]})
+    table.to_csv(project / "average.tsv", sep="\t", index=False)
+    monkeypatch.chdir(project)
+    config = Config.model_validate(resolve(CONFIG, project))
+    folder = decode(config, Path("config.yaml"), subject, Path("new.npy"), average=Path("average.tsv"))
+    found = read_hdf5(folder / "features.h5")
+    run = read_hdf5(results / f"predictions/{subject}/text/decoded.h5", "predictions", "image_id")
+    rows = [run["image_id"].tolist().index(int(name[1:])) for name in found["name"]]
+    expected = run["predictions"][rows] - run["predictions"].mean(axis=0)
+    ours = found["text"].astype(np.float32) - run["predictions"].mean(axis=0)
+    assert np.corrcoef(ours.ravel(), expected.ravel())[0, 1] > 0.8
+    (results / f"decoders/{subject}/scans.h5").unlink()
+    with pytest.raises(InputError, match=r"scans\.h5: expected a decoder kept .* run snakemake .*scans\.h5"):
+        decode(config, Path("config.yaml"), subject, Path("new.npy"))
