@@ -20,8 +20,8 @@ from PIL import Image
 
 from neural_recon.core import errors, hdf5, texts
 from neural_recon.core.errors import InputError
-from neural_recon.datasets import trials
-from neural_recon.datasets.nsd import betas, coco, nsd_tree, volumes
+from neural_recon.datasets import trials, volumes
+from neural_recon.datasets.nsd import betas, coco, nsd_tree
 from neural_recon.decoding import penalty_table
 from neural_recon.evaluation.picture_files import picture_files, read_picture
 from neural_recon.features.feature_files import FeatureTable, write_chunk

@@ -10,8 +10,8 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
 from neural_recon.core.errors import InputError
 from neural_recon.core.hdf5 import read_hdf5
+from neural_recon.datasets import volumes
 from neural_recon.datasets.grids import Grid
-from neural_recon.datasets.nsd import volumes
 from neural_recon.datasets.nsd.betas import check_betas, read_betas
 from neural_recon.datasets.nsd.voxels import read_voxels
 from neural_recon.decoding import kept_decoders, kept_voxels
@@ -269,7 +269,7 @@ def test_a_mask_without_axes_has_nsds(tmp_path, labels, caplog):
     path = save(tmp_path / "nsdgeneral.nii.gz", labels, sform=False, qform=False)
     grid = volumes.read_grid(path)
     assert grid.affine is None
-    assert "its header says nothing of its axes; they are taken to be NSD's (RAS)." in caplog.text
+    assert "its header says nothing of its axes; they are taken to run as RAS." in caplog.text
     # nothing to compare origin and voxel size with, but left and right are known
     nibabel.save(turned(nibabel.Nifti1Image(labels, AFFINE), "LAS"), tmp_path / "mine.nii.gz")
     np.testing.assert_array_equal(volumes.read_labels(tmp_path / "mine.nii.gz", grid), labels)

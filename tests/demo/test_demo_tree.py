@@ -11,7 +11,8 @@ import scipy.io
 
 from neural_recon.config.sections import Demo
 from neural_recon.core.errors import InputError
-from neural_recon.datasets.nsd import nsd_tree, volumes
+from neural_recon.datasets import volumes
+from neural_recon.datasets.nsd import nsd_tree
 from neural_recon.datasets.nsd.betas import read_betas
 from neural_recon.datasets.nsd.nsd_tree import Tree
 from neural_recon.demo import brain, design, tree

@@ -72,6 +72,23 @@ def by_metric(summary: pd.DataFrame) -> pd.DataFrame:
     return summary.set_index("metric")
 
 
+def test_pictures_of_a_lab_go_by_their_own_names(tmp_path, seen, found):
+    names = ["Café.png", "dog (1).png", "3.png", "a.b.png", "Zebra.png"]
+    write(tmp_path / "found", found, names)
+    write(tmp_path / "seen", [*seen, seen[0]], [*names, "never decoded.png"])
+    summary, images = evaluate_folder(tmp_path / "found", tmp_path / "seen", "native", numbers="alike")
+    expected = {
+        Path(name).stem: pearsonr(a.ravel(), b.ravel())[0]
+        for name, a, b in zip(names, seen, found, strict=True)
+    }
+    scores = images[images["metric"] == "pixcorr"].set_index("image")["value"].to_dict()
+    assert scores == pytest.approx(expected, abs=1e-6)
+    assert (summary["questioned"] == "").all()
+    write(tmp_path / "other", found, ["cat.png", *names[1:]])
+    with pytest.raises(InputError, match=r"cat.png: expected the name of a stimulus, found none"):
+        evaluate_folder(tmp_path / "other", tmp_path / "seen", "native", numbers="alike")
+
+
 @pytest.mark.parametrize(
     ("preset", "method", "truth_sizes", "sizes", "channel_axis"),
     [

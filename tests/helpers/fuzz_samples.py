@@ -26,9 +26,9 @@ from helpers.published_layouts import ROOT, write_vdvae, write_versatile
 from neural_recon import generation
 from neural_recon.config.configuration import read_config
 from neural_recon.core import hdf5, tables
-from neural_recon.datasets import mindeye_files, trials
+from neural_recon.datasets import mindeye_files, trials, volumes
 from neural_recon.datasets.grids import Grid
-from neural_recon.datasets.nsd import coco, nsd_tree, volumes
+from neural_recon.datasets.nsd import coco, nsd_tree
 from neural_recon.datasets.nsd.betas import check_betas, read_betas
 from neural_recon.decoding import kept_decoders, penalty_table, ridge_files
 from neural_recon.decoding.kernel import Kernel

@@ -15,7 +15,8 @@ from helpers.workflow import SMALL, make_project, snakemake
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import write_text
 from neural_recon.core.hdf5 import read_hdf5, write_hdf5
-from neural_recon.datasets.nsd import nsd_tree, volumes
+from neural_recon.datasets import volumes
+from neural_recon.datasets.nsd import nsd_tree
 from neural_recon.generation.png_files import write_folder
 from neural_recon.workflow.verify import verify
 

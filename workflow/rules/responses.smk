@@ -11,6 +11,7 @@ rule trials:
         runtime=growing(10),
     params:
         data=data_state("trials"),
+        drawn=PLAN.drawn_split,
         sessions=lambda wildcards: CONFIG.sessions(wildcards.subject),
     script:
         "../scripts/trials.py"

@@ -12,5 +12,5 @@ files = snakemake.input
 regions = read_table(files.regions).fillna({"atlas": ""})  # of all voxels
 found = Quality(read_sessions(files.sessions), regions, read_table(files.voxels))
 subject = snakemake.wildcards.subject
-cortex = datasets.load(snakemake.config).cortex(subject)
-build(snakemake.output.page, subject, found, cortex, snakemake.params.demo)
+data = datasets.load(snakemake.config)
+build(snakemake.output.page, subject, found, data.cortex(subject), snakemake.params.demo, data.unit)

@@ -9,11 +9,11 @@ from neural_recon.models.loading import choose_device
 from neural_recon.workflow.jobs import start
 
 start(snakemake)
-params = snakemake.params
+params, data = snakemake.params, datasets.load(snakemake.config)
 scores = score_subject(
     snakemake.wildcards.subject,
     snakemake.input,
-    datasets.load(snakemake.config).pictures,
+    data.pictures,
     PresetNetworks(params.evaluation["preset"], params.networks, where=choose_device()),
     params.evaluation,
     params.seed,
@@ -21,6 +21,8 @@ scores = score_subject(
     params.retrieved,
     judge=read_judge(snakemake.input.judge),
 )
-write_table(snakemake.output.images, scores.image_table())
+images = scores.image_table()
+names = data.image_names(images["image_id"])
+write_table(snakemake.output.images, images if names is None else images.assign(image=names))
 write_table(snakemake.output.summary, scores.summary_table())
 write_table(snakemake.output.tests, scores.comparisons(params.base_is_final))

@@ -2,7 +2,8 @@
 
 from neural_recon import datasets
 from neural_recon.core.tables import write_table
-from neural_recon.datasets.trials import read_lists, trial_table
+from neural_recon.datasets.splits import with_split
+from neural_recon.datasets.trials import read_lists
 from neural_recon.workflow.jobs import start
 
 start(snakemake)
@@ -10,4 +11,4 @@ files, params = snakemake.input, snakemake.params
 data = datasets.load(snakemake.config)
 shown = data.trials(snakemake.wildcards.subject, params.sessions)
 lists = read_lists(files.train, files.test, files.clusters)
-write_table(snakemake.output.trials, trial_table(shown, data.n_images, *lists))
+write_table(snakemake.output.trials, with_split(shown, data.n_images, lists, params.drawn))

@@ -107,15 +107,42 @@ def demo(
 
 @config_app.command()
 def write(
-    path: Annotated[Path, typer.Argument(help="The new file (.yaml); none is overwritten.")],
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="The new file (.yaml), none is overwritten; with --dataset the folder to look at."
+        ),
+    ],
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="A kind of data set that is found by looking, as table; without it NSD."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The new file, with --dataset; default: config/FOLDER.yaml.")
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="The recipe, with --dataset.")] = None,
+    small: Annotated[
+        bool,
+        typer.Option("--small", help="With --dataset: the small models that come along, for a first look."),
+    ] = False,
 ) -> None:
-    """Write a configuration for NSD with every key, its meaning, what it may be and its default."""
-    from neural_recon.config.reference import write_template
+    """Write a configuration with every key, its meaning, what it may be and its default."""
+    from neural_recon.config.reference import write_found, write_template
+    from neural_recon.datasets.dataset import DATA_SETS
 
-    write_template(path, Path.cwd())
-    typer.echo(
-        f"{path}: edit the lines marked EDIT; then neural-recon config validate {shlex.quote(str(path))}"
-    )
+    if dataset is None:
+        write_template(path, Path.cwd())
+        typer.echo(
+            f"{path}: edit the lines marked EDIT; then neural-recon config validate {shlex.quote(str(path))}"
+        )
+        return
+    found = DATA_SETS.load(dataset).found_in(path)
+    output = output or Path("config") / f"{path.resolve().name}.yaml"
+    write_found(output, Path.cwd(), found, small, recipe)
+    for key, note in found.notes.items():
+        typer.echo(f"{key}: {note}")
+    then = f"neural-recon doctor --configfile {shlex.quote(str(output))}"
+    typer.echo(f"{output}: check the lines marked CHECK; then {then}")
 
 
 @config_app.command()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def evaluate(
     reconstructions: Annotated[
-        Path, typer.Option(help="Folder of pictures (png, jpg) named by NSD id: 00123.png or 123.png.")
+        Path, typer.Option(help="Folder of pictures (png, jpg) named by image id: 00123.png or 123.png.")
     ],
     stimuli: Annotated[
         Path, typer.Option(help="Folder of what was seen, named alike; or NSD's stimuli (HDF5), or its tree.")
@@ -55,10 +55,10 @@ def evaluate(
     ] = None,
     name: Annotated[str | None, typer.Option(help="The method's name; default: the folder's.")] = None,
     names: Annotated[
-        Literal["ids", "ids_from_1"] | None,
+        Literal["ids", "ids_from_1", "alike"] | None,
         typer.Option(
-            help="What numbers as names are: NSD ids from 0, or from 1. Default: from 0, and questioned "
-            "where they look like positions in a list."
+            help="What names are: NSD ids from 0, or from 1; or alike, any names that both folders share. "
+            "Default: from 0, and questioned where they look like positions in a list."
         ),
     ] = None,
     ids: Annotated[

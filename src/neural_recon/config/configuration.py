@@ -6,6 +6,7 @@ published decoder); what the configuration itself says of them wins.
 
 import difflib
 import functools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args
@@ -38,6 +39,7 @@ from neural_recon.features.space import SPACES, Space, base_space, space_kinds
 from neural_recon.generation.generator import GENERATORS, Generator
 
 SIMULATED = Terms("the demo's simulated subjects", "MIT", responses=True)
+FILLED_IN = r"\{subject\}|\{session(:0\d)?\}"  # in paths of a data set
 # of a subject: part of names of files
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
@@ -76,9 +78,9 @@ class Config(Section):
     @model_validator(mode="after")
     def _plain_paths(self) -> "Config":
         for key, text in snakemake_paths.texts(self.model_dump()):
-            # the subject in the path of a mask or a model is filled in here, path variables by Snakemake
-            known = {**dict.fromkeys(("dataset", "decoder", "regions"), "{subject}"), "pathvars": "<"}
-            plain = [text.replace(sign, "") for place, sign in known.items() if key.startswith(place)]
+            # subject and session in paths are filled in here, path variables in each other by Snakemake
+            known = {**dict.fromkeys(("dataset", "decoder", "regions"), FILLED_IN), "pathvars": "<"}
+            plain = [re.sub(signs, "", text) for place, signs in known.items() if key.startswith(place)]
             if wrong := snakemake_paths.fault(plain[0] if plain else text):
                 raise ValueError(f"{key}: {wrong} folder or file, or name a link to it")
         return self

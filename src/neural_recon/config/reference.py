@@ -26,9 +26,11 @@ from neural_recon.config.configuration import (
 from neural_recon.config.recipe_files import RECIPE
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import write_text
+from neural_recon.datasets.dataset import Found
 
 SCHEMA, README = Path("workflow/schemas/config.schema.json"), Path("config/README.md")
 START = Path("config/nsd.yaml")  # whose values a new configuration begins with
+SMALL_START = Path("config/demo.yaml")  # the same with small models
 WIDTH = 100
 HEAD = """\
 # A configuration of neural-recon for the Natural Scenes Dataset: every key with its meaning, what it may be
@@ -37,6 +39,15 @@ HEAD = """\
 #     neural-recon config validate {path}
 #     neural-recon doctor --configfile {path}
 #     snakemake --configfile {path} --cores 8 -n
+# Sections behind "# " are filled by the recipe, with the values shown. To set one of these otherwise, take
+# the "# " away from its line and from the names of the sections above it.
+"""
+FOUND_HEAD = """\
+# A configuration of neural-recon for data that were looked at: every key with its meaning, what it may be
+# and its default.
+# Look at the lines marked CHECK: what they say was concluded from looks. Then, in the project's folder:
+#     neural-recon doctor --configfile {path}
+#     snakemake --configfile {path} --cores 8
 # Sections behind "# " are filled by the recipe, with the values shown. To set one of these otherwise, take
 # the "# " away from its line and from the names of the sections above it.
 """
@@ -63,6 +74,35 @@ def write_template(path: Path, folder: Path) -> None:
     Raises:
         InputError: the file exists or does not end in .yaml, or `folder` is not the project's.
     """
+    _write(path, folder, read_raw(folder / START), HEAD, None)
+
+
+def write_found(path: Path, folder: Path, found: Found, small: bool, recipe: str | None = None) -> None:
+    """Write a commented configuration for a data set that was looked at, what is to be checked marked.
+
+    Args:
+        path, folder: as of `write_template`.
+        small: with the small models that come along, for a first look.
+        recipe: instead of that of the configuration that it begins with.
+
+    Raises:
+        InputError: as of `write_template`, or the recipe needs what the data set lacks.
+    """
+    start = read_raw(folder / (SMALL_START if small else START))
+    judge = ("classifier", "scenes")  # of the demo's own pictures
+    raw: dict[str, Any] = {
+        "recipe": recipe or start["recipe"],
+        "dataset": found.settings,
+        "subjects": {name: {} for name in found.subjects},
+        "split": found.split,
+        "evaluation": {key: value for key, value in start["evaluation"].items() if key not in judge},
+    }
+    _write(path, folder, raw, FOUND_HEAD, found.notes)
+
+
+def _write(
+    path: Path, folder: Path, raw: Mapping[str, Any], head: str, notes: Mapping[str, str] | None
+) -> None:
     if path.suffix not in (".yaml", ".yml"):
         raise InputError(f"{path}: expected a name that ends in .yaml.")
     if path.exists():
@@ -73,17 +113,20 @@ def write_template(path: Path, folder: Path) -> None:
         raise InputError(f"{path}: expected an existing folder, found no {path.parent}; make it first.")
     name = re.sub(r"[^\w.-]", "_", path.stem)  # braces would be wildcards
     places = {key: f"{key}/{name}" for key in ("results", "logs", "benchmarks")}
-    values = resolve({**read_raw(folder / START), "pathvars": places}, folder)
-    lines = [HEAD.format(path=shlex.quote(str(path))).rstrip()]
+    values = resolve({**raw, "pathvars": places}, folder)
+    lines = [head.format(path=shlex.quote(str(path))).rstrip()]
     for key, value in values.items():
-        part = _key(Config, key, value, key not in RECIPE, values["dataset"]["kind"])
+        to_edit = notes is None and key not in RECIPE
+        part = _key(Config, key, value, to_edit, values["dataset"]["kind"], notes or {})
         lines += ["", *(f"# {line}" if key in RECIPE else line for line in part)] if part else []
     write_text(path, "\n".join(lines) + "\n")
 
 
-def _key(model: type[BaseModel], name: str, value: Any, to_edit: bool, data: str) -> list[str]:
+def _key(
+    model: type[BaseModel], name: str, value: Any, to_edit: bool, data: str, notes: Mapping[str, str]
+) -> list[str]:
     """The lines of a key and of all below it, comments above each; `data` is the kind of the data set, which
-    its subjects do not repeat."""
+    its subjects do not repeat, and `notes` say by key what is to be checked."""
     field = model.model_fields[name]
     section = section_of(field)
     if section is None:
@@ -92,14 +135,16 @@ def _key(model: type[BaseModel], name: str, value: Any, to_edit: bool, data: str
         if field.is_required() and to_edit:
             text = f"EDIT: {text}"
         default = "required" if field.is_required() else f"default: {_plain(field.get_default())}"
-        return [*_comment(text), f"# [{_allowed(schema)}; {default}]", f"{name}: {_plain(value)}"]
+        check = _comment(f"CHECK: {notes[name]}.") if name in notes else []
+        return [*_comment(text), *check, f"# [{_allowed(schema)}; {default}]", f"{name}: {_plain(value)}"]
     if value is None:
         return []  # the demo: nobody's data
     kinds = kinds_of(field)
+    below = {key.removeprefix(f"{name}."): text for key, text in notes.items() if key.startswith(f"{name}.")}
 
     def keys(settings: Mapping[str, Any]) -> list[str]:
         of = kinds.section(settings.get("kind", data)) if kinds else section
-        return [line for key, one in settings.items() for line in _key(of, key, one, to_edit, data)]
+        return [line for key, one in settings.items() for line in _key(of, key, one, to_edit, data, below)]
 
     if name not in NAMES:
         about = (section.__doc__ or "").splitlines()[0]

@@ -23,13 +23,26 @@ class Clusters(Section):
 
 
 class Split(Section):
-    """Which images train and which test; without lists the shared images test."""
+    """Which images train and which test; without lists the data set's own test images."""
 
-    name: Literal["all", "published", "clusters"] = Field(
+    name: Literal["all", "published", "clusters", "repeated", "share", "categories"] = Field(
         "all",
-        description="all: the shared images test; published: the same of the first 37 sessions; clusters: "
-        "whole clusters of similar images test (`snakemake --cores 2 clusters` first).",
+        description="all: the data set's own test images (NSD's are the shared ones); published: the same of "
+        "the first 37 sessions; clusters: whole clusters of similar images test (`snakemake --cores 2 "
+        "clusters` first); repeated: images shown more often; share: a share of all; categories: whole ones.",
     )
+    repetitions: Annotated[int, Field(ge=2)] | None = Field(
+        None,
+        description="repeated: images shown at least so often in these sessions test; default: so often as "
+        "sets some apart from what is usual.",
+    )
+    share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.1, description="share and categories: so large a share of the images is drawn, by the seed."
+    )
+    category: str = Field(
+        "category", description="categories: the column of the trials with an image's category."
+    )
+    held_out: list[str] = Field([], description="categories: those that test; none: drawn.")
     train: str | None = Field(None, description="File with the training images' image ids, one a line.")
     test: str | None = Field(None, description="File with the test images' image ids, one a line.")
     clusters: Clusters = Clusters()

@@ -21,6 +21,7 @@ PICTURE, TEXT, JSON, HDF5, NUMPY, PARQUET, MATLAB, NIFTI = (
     "picture", "text", "json", "hdf5", "numpy", "parquet", "matlab", "nifti",
 )  # fmt: skip
 TORCH, SAFETENSORS = "torch", "safetensors"
+OBJECTS = "objects"  # of Python, pickled in a .npy file
 EMPTY, UNKNOWN = "empty", ""
 WITHOUT_CONTENT = (EMPTY, "zeros", "page", "lfs", "annex")  # nothing to convert: the file never came
 
@@ -164,7 +165,7 @@ def _numpy(head: bytes) -> Look:
     except (ValueError, SyntaxError, KeyError, TypeError, MemoryError, RecursionError):
         return Look(NUMPY, "a .npy file without a header that reads")
     if "O" in descr:
-        return Look("objects", f"an object array {shape}, pickled Python objects that could run code")
+        return Look(OBJECTS, f"an object array {shape}, pickled Python objects that could run code")
     return Look(NUMPY, f"a .npy file of {descr} {shape}")
 
 

@@ -31,6 +31,7 @@ _BY_KIND = {
 _OF_CONTENT = {0, errno.EINVAL, errno.ERANGE, errno.EILSEQ, errno.EDOM}
 _RIGHTS = {errno.EACCES, errno.EPERM}
 _BUSY = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK, errno.EBUSY, errno.ETXTBSY}
+FOLDER = "the folder of "  # what is expected is one
 FULL = {errno.ENOSPC, errno.EDQUOT}
 _AWAY = {
     errno.EIO, errno.ESTALE, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH,
@@ -162,15 +163,15 @@ def kind_of(path: str | os.PathLike[str], what: str = "a file") -> Literal["file
 
 
 def is_there(path: str | os.PathLike[str], what: str = "a file") -> bool:
-    """Whether there is a file, if the system lets one know.
+    """Whether there is a file, or, where `what` begins with `FOLDER`, a folder, if the system lets one know.
 
     Raises:
-        InputError: as of `kind_of`, or there is a folder.
+        InputError: as of `kind_of`, or there is a folder instead of a file.
     """
     kind = kind_of(path, what)
-    if kind == "folder":
+    if kind == "folder" and not what.startswith(FOLDER):
         raise _odd(Path(path), what, "a folder; name the file, or put it there")
-    return kind == "file"
+    return kind in ("file", "folder")
 
 
 def require_file(
@@ -329,7 +330,7 @@ def _disk(path: Path) -> Path:
 def all_there(paths: Iterable[str | Path]) -> bool:
     """Whether all files are there; what is not is said elsewhere."""
     try:
-        return all(map(is_there, paths))
+        return all(kind_of(path, "a file") in ("file", "folder") for path in paths)
     except InputError:
         return False
 

@@ -48,7 +48,7 @@ ROW = 1000  # voxels, of those that lie in none
 class Betas(NamedTuple):
     """The responses of one session."""
 
-    values: np.ndarray  # float32 (n_trials, n_voxels), percent signal change, in the order of the trials
+    values: np.ndarray  # float32 (n_trials, n_voxels), in the data set's unit, in the order of the trials
     parameters: dict[str, Any]  # what is worth noting of where they come from
 
 
@@ -74,6 +74,15 @@ class Terms(NamedTuple):
     licence: str = "unknown"  # of the data, in a few words
     address: str = ""  # where the terms are read
     responses: bool = False  # whether responses may be passed on
+
+
+class Found(NamedTuple):
+    """What a look at a folder found: a first configuration."""
+
+    settings: dict[str, Any]  # of the section dataset
+    subjects: list[str]
+    split: dict[str, Any]  # of the section split
+    notes: dict[str, str]  # by key such as "dataset.units": what was concluded and is to be checked
 
 
 class DataSet(ABC):
@@ -102,6 +111,15 @@ class DataSet(ABC):
         self.settings, self.of = settings, subjects or {}
         # gets what there is to say of headers, which is logged otherwise
         self.notes: list[str] | None = None
+
+    @classmethod
+    def found_in(cls, folder: Path) -> Found:
+        """What reads a folder, by a look at what lies there.
+
+        Raises:
+            InputError: such data sets are configured by hand, or what lies there is none.
+        """
+        raise InputError(f"{folder}: expected a kind of data set that is found by looking, found another.")
 
     # --- who saw what
 
@@ -148,6 +166,10 @@ class DataSet(ABC):
             InputError: a file is missing or wrong, or a picture is not there.
         """
 
+    def image_names(self, image_ids: Sequence[int] | np.ndarray | pd.Series) -> list[str] | None:
+        """What people call images; None: by their numbers."""
+        return None
+
     @property
     def offers(self) -> frozenset[str]:
         """Which of captions, content and noise_ceilings there are."""
@@ -187,8 +209,9 @@ class DataSet(ABC):
         """One row per voxel that is decoded from, in the order of the betas' columns.
 
         Returns:
-            x, y, z (0-based) where voxels lie in a volume, and one column per atlas with the name of the
-            voxel's region, "" where it has none.
+            x, y, z (0-based) where voxels lie in a volume (x alone where they are places in a list, as
+            vertices of a surface may be), and one column per atlas with the name of the voxel's region, ""
+            where it has none.
 
         Raises:
             InputError: a file is missing or wrong.
@@ -226,6 +249,11 @@ class DataSet(ABC):
     def cortex(self, subject: str) -> np.ndarray | None:
         """What maps of voxels are drawn on: a volume of the grid's shape, -1 outside cortex."""
         return None
+
+    @property
+    def unit(self) -> str:
+        """What betas are measured in, for axes of plots and heads of tables."""
+        return "% signal change"
 
     @property
     def tuned(self) -> str:
@@ -272,7 +300,8 @@ class DataSet(ABC):
 
     @abstractmethod
     def files(self, part: Part, subject: str = "", session: int = 0) -> dict[Path, str]:
-        """The files that an answer is read from, and what each is in words ("the mask of subj01").
+        """The files that an answer is read from, and what each is in words ("the mask of subj01"; of a folder
+        "the folder of ...").
 
         The jobs that need the answer have them as inputs, and run again when they hold something else. Of the
         part "lists", pictures and captions `subject` is the name of a list of stimuli, or empty: of all.

@@ -1,7 +1,7 @@
 """Where the voxels of a volume lie, as its header says, and how they come into another volume's axes.
 
 An affine (4, 4) takes voxel indices (x, y, z), from 0, to millimetres to the right, to anterior and to
-superior. A name such as "RAS" says where the three axes run to: so do those of NSD's volumes.
+superior. A name such as "RAS" says where the three axes run to; these are taken where nothing else is said.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ AS_IT_IS = np.array([[0, 1], [1, 1], [2, 1]], float)  # nibabel's orientation th
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """The voxels that all volumes of a subject share: those of the mask, in NSD's axes."""
+    """The voxels that all volumes of a subject share: those of the mask, in the axes RAS."""
 
     source: str  # the file it is from, for messages
     shape: tuple[int, ...]
@@ -153,7 +153,7 @@ def place(
         path: of the file, for messages.
         shape: the file's own, (x, y, z).
         affine: what its header says, if anything.
-        grid: None: NSD's axes (RAS), of whatever grid.
+        grid: None: the axes RAS, of whatever grid.
         published: one of the NSD tree's own files. Where such a header names other places for axes that run
             alike the file is taken as it lies, with a remark: its shape and its name say what it is.
         what: was expected, for the message on another shape.
@@ -172,7 +172,7 @@ def place(
     turned = not np.array_equal(orientation, AS_IT_IS)
     before = "" if affine is None else axis_names(affine)
     after = "RAS" if reference is None else axis_names(reference)
-    source = "NSD's volumes" if grid is None else grid.source
+    source = "" if grid is None else grid.source
     found = _turned_shape(orientation, stored)
     if grid is not None and found != tuple(grid.shape):
         so = f" (stored as {stored}, {before})" if turned else ""
@@ -185,7 +185,7 @@ def place(
         remarks.append(
             f"{path}: its header says nothing of its axes; they are taken to run as those of {source}."
             if grid is not None
-            else f"{path}: its header says nothing of its axes; they are taken to be NSD's ({after})."
+            else f"{path}: its header says nothing of its axes; they are taken to run as {after}."
         )
     elif reference is not None:
         differs = differences(affine @ _back(orientation, stored), reference)
@@ -204,7 +204,11 @@ def place(
             )
     done = ""
     if turned:
-        done = f"{path}: stored as {before} (shape {stored}), brought into the axes of {source} ({after})."
+        done = (
+            f"{path}: stored as {before} (shape {stored}), brought into {after}."
+            if grid is None
+            else f"{path}: stored as {before} (shape {stored}), brought into the axes of {source} ({after})."
+        )
         axes = f"{before} in the file, brought into {after}"
     else:
         axes = f"{before}, as they are" if before else f"not said by the file, taken as {after}"

@@ -26,7 +26,8 @@ def trial_table(
 ) -> pd.DataFrame:
     """Add the column `split` ("train", "test" or "unused") to a table of `DataSet.trials`.
 
-    Without lists the shared images are the test set and the others train, as the published decoders do it.
+    Without lists the shared images are the test set and the others train, as the published decoders do it; of
+    a data set that says itself which images train, in a column `split`, only these.
     With a list exactly its images make up that split; with one list only, the other split keeps its default
     less the listed images.
 
@@ -62,6 +63,8 @@ def trial_table(
                 f"train and test ids: expected no image in both, found {both.size}, the first {both[0]}."
             )
     default = {"train": ~design["shared"].to_numpy(), "test": design["shared"].to_numpy()}
+    if "split" in design:
+        default["train"] = (design["split"] == "train").to_numpy()
     chosen = {name: default[name] if given is None else np.isin(ids, given) for name, given in lists.items()}
     for name, other in (("train", "test"), ("test", "train")):
         if lists[name] is None:

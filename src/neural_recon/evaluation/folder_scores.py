@@ -8,6 +8,7 @@ Files of other kinds, hidden ones and subfolders are passed over.
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -67,8 +68,8 @@ def evaluate_folder(
         clip: folder with CLIP's image encoder, such as Versatile Diffusion's; default: that in `folder`.
         folder: of the networks' weights, under their published names, there or one folder below. What is not
             there is not measured.
-        numbers: what numbers as names are, in both folders: NSD ids from 0 or from 1. Default: from 0, and
-            questioned where they look like positions.
+        numbers: what numbers as names are, in both folders: NSD ids from 0 or from 1; alike: names of any
+            kind that both folders share. Default: from 0, and questioned where they look like positions.
         ids: they are positions instead, in the folder of pictures alone: the file that lists each position's
             NSD id, or a published script (`picture_names.PUBLISHED`).
         lists: further lists of test images, given where the stimuli lie: they are tried as what positions
@@ -94,7 +95,7 @@ def evaluate_folder(
         )
     image_ids = np.array(sorted(files))
     name = name or Path(reconstructions).resolve().name
-    shown = FolderStimuli(stimuli, numbers)
+    shown = FolderStimuli(stimuli, replace(naming, positions=None))
     shown.check(image_ids)
     rule = metrics.PRESETS[preset]
     own = () if rule.picture_sizes else (one_size(files),)
@@ -117,21 +118,28 @@ def evaluate_folder(
     summary = scores.summary_table().drop(columns=["subject", "variant", "picture"])
     pixcorr = summary[summary["metric"] == "pixcorr"].iloc[0].to_dict()
     same_names = shown.files is not None and set(shown.files) == set(files)
-    summary["questioned"] = question(
-        pixcorr,
-        files,
-        naming,
-        same_names,
-        pictures,
-        shown.small,
-        lambda: {
-            reading.words: reading
-            for reading in (*published_lists(shown.design, len(files)), *lists(shown.path))
-        },
-        shown.shared(),
-        shown.files is not None,
+    # names that are shared mean the same in both folders
+    summary["questioned"] = (
+        ""
+        if naming.shared
+        else question(
+            pixcorr,
+            files,
+            naming,
+            same_names,
+            pictures,
+            shown.small,
+            lambda: {
+                reading.words: reading
+                for reading in (*published_lists(shown.design, len(files)), *lists(shown.path))
+            },
+            shown.shared(),
+            shown.files is not None,
+        )
     )
     images = scores.image_table()[["metric", "image_id", "value"]]
+    if naming.shared:
+        images["image"] = [naming.shared[i] for i in images["image_id"]]
     for table in (summary, images):
         table.insert(0, "method", name)
         table.insert(1, "preset", preset)
@@ -148,6 +156,8 @@ def naming_of(
     reconstructions: Path, stimuli: Path, numbers: Numbers | None, ids: str | Path | None
 ) -> Naming:
     """What the names of the pictures are, as it was said."""
+    if numbers == "alike" and ids is None:
+        return Naming(numbers, shared=tuple(sorted({path.stem for path in picture_paths(stimuli)})))
     if ids is None:
         return Naming(numbers)
     if numbers is not None:

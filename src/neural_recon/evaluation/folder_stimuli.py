@@ -13,7 +13,7 @@ from neural_recon.datasets.nsd import nsd_tree
 from neural_recon.evaluation import metrics
 from neural_recon.evaluation.name_questions import SMALL
 from neural_recon.evaluation.picture_files import picture_files, read_picture, read_pictures
-from neural_recon.evaluation.picture_names import Naming, Numbers
+from neural_recon.evaluation.picture_names import Naming
 
 NAMES = "; names are NSD ids, counted from 0, unless --names or --ids says what else they are"
 BLOCK = 64  # pictures read at a time
@@ -22,7 +22,7 @@ BLOCK = 64  # pictures read at a time
 class FolderStimuli:
     """What was seen, by NSD id: NSD's HDF5, or a folder of pictures."""
 
-    def __init__(self, stimuli: Path, numbers: Numbers | None):
+    def __init__(self, stimuli: Path, naming: Naming):
         self.path = stimuli_file(stimuli)
         kind = kind_of(self.path, "stimuli")
         if kind == "nothing":
@@ -30,7 +30,7 @@ class FolderStimuli:
                 f"{self.path}: expected a folder of stimuli, or the stimuli's HDF5 file of an NSD tree, "
                 "found neither."
             )
-        self.files = None if kind == "file" else picture_files(self.path, Naming(numbers))
+        self.files = None if kind == "file" else picture_files(self.path, naming)
         self.design = design_of(stimuli)
         self.seen: dict[int, np.ndarray | None] = {}  # of `small`
 

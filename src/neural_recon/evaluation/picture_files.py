@@ -45,13 +45,13 @@ def picture_files(folder: Path, naming: Naming | None = None) -> dict[int, Path]
     for path, image in naming.images(paths).items():
         other = files.setdefault(image, path)
         if other != path:
-            alike = other.stem.isdigit() and path.stem.isdigit()
+            alike = naming.numbers == "alike" or (other.stem.isdigit() and path.stem.isdigit())
             raise InputError(
                 f"{folder}: expected one picture of image {image}, found {other.name} and {path.name}"
                 f"{'' if alike else ' (NSD’s own names count from 1, ids from 0)'}."
             )
     own = sum(not path.stem.isdigit() for path in paths)
-    if 0 < own < len(paths):
+    if 0 < own < len(paths) and naming.numbers != "alike":
         logger.warning(
             "%s: names of two kinds, %d of NSD's own, which count from 1, and %d ids, which count from %d.",
             folder, own, len(paths) - own, naming.first,
@@ -73,8 +73,8 @@ def picture_paths(folder: Path) -> list[Path]:
     if not paths:
         found = f"only others such as {others[0].name}: save them as PNG" if others else "none"
         raise InputError(
-            f"{folder}: expected pictures ({', '.join(SUFFIXES)}) named by NSD id, such as 00123.png, "
-            f"found {found}."
+            f"{folder}: expected pictures ({', '.join(SUFFIXES)}), such as 00123.png of the image 123, found "
+            f"{found}."
         )
     if others:
         logger.warning(

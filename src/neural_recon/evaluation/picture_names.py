@@ -17,7 +17,7 @@ from neural_recon.core.errors import InputError
 from neural_recon.datasets.nsd import nsd_tree
 from neural_recon.datasets.trials import read_ids
 
-Numbers = Literal["ids", "ids_from_1"]
+Numbers = Literal["ids", "ids_from_1", "alike"]
 
 SHARED = re.compile(r"shared(\d{1,5})_nsd(\d{1,6})", re.I | re.A)
 NSD_NUMBER = re.compile(r"(?:.*[^a-z])?nsd[_-]?(\d{1,6})(?:[^\d].*)?", re.I | re.A)
@@ -38,14 +38,17 @@ class Naming:
     """What numbers as names are.
 
     Attributes:
-        numbers: NSD ids, counted from 0 or from 1; None: nobody said so, and they are taken as from 0.
+        numbers: NSD ids, counted from 0 or from 1; alike: no numbers, but names that pictures and stimuli
+            share; None: nobody said so, and they are taken as from 0.
         positions: (n,) the NSD id (0-based) of each position in a list, where numbers are such positions.
         source: where that list is from, for messages.
+        shared: alike: the names of the stimuli, whose places among these stand for ids.
     """
 
     numbers: Numbers | None = None
     positions: np.ndarray | None = None
     source: str = ""
+    shared: tuple[str, ...] = ()
 
     @property
     def first(self) -> int:
@@ -53,11 +56,13 @@ class Naming:
         return int(self.numbers == "ids_from_1")
 
     def images(self, paths: list[Path]) -> dict[Path, int]:
-        """The NSD id, 0-based, of each picture.
+        """The NSD id, 0-based, of each picture; of names that are alike the place of its name.
 
         Raises:
             InputError: a name that is no number and not NSD's own, or a number out of range.
         """
+        if self.numbers == "alike":
+            return {path: self._alike(path) for path in paths}
         if self.positions is None:
             return {path: self._image(path) for path in paths}
         numbers = {path: self._position(path) for path in paths}
@@ -71,6 +76,13 @@ class Naming:
                     f"images, found {path.stem!r}; give the list that the pictures were made from."
                 )
         return {path: int(self.positions[number - first]) for path, number in numbers.items()}
+
+    def _alike(self, path: Path) -> int:
+        if path.stem not in self.shared:
+            raise InputError(
+                f"{path}: expected the name of a stimulus, found none that is called so; rename it."
+            )
+        return self.shared.index(path.stem)
 
     def _position(self, path: Path) -> int:
         number = plain_number(path)

@@ -21,13 +21,20 @@ LOOKS = {  # marker, face and edge of a session
     "wrong": ("X", "#D55E00", "#D55E00"),
 }
 FIGURES = {
-    "mean": "mean response\n(% signal change)",
-    "spread": "spread, SD over\ntrials (% signal change)",
+    "mean": "mean response\n({unit})",
+    "spread": "spread, SD over\ntrials ({unit})",
     "agreement": "agreement with\nother sessions (r)",
 }
 
 
-def build(output: str | Path, subject: str, found: Quality, cortex: np.ndarray | None, demo: bool) -> None:
+def build(
+    output: str | Path,
+    subject: str,
+    found: Quality,
+    cortex: np.ndarray | None,
+    demo: bool,
+    unit: str = "% signal change",
+) -> None:
     """Write the page: one HTML file without anything outside it.
 
     Args:
@@ -36,18 +43,20 @@ def build(output: str | Path, subject: str, found: Quality, cortex: np.ndarray |
         found: of `quality.examine`.
         cortex: as of `DataSet.cortex`; None: without the map.
         demo: whether the subject is simulated.
+        unit: of the responses, as of `DataSet.unit`.
     """
     sessions, voxels = found.sessions, found.voxels
     figures = sessions[["agreement", "agreement_z", "reading_r", "reading_z", "mean", "spread"]]
     content = {
         "subject": subject,
         "demo": demo,
+        "unit": unit,
         "sentence": session_verdicts.sentence(sessions),
         "state": state(sessions),
         "advice": session_verdicts.advice(sessions, subject),
         "sessions": [{**row, "look": kind(row["verdict"])} for row in sessions.to_dict("records")],
         "dashes": bool(figures.isna().any(axis=None)),
-        "session_plot": session_plot(sessions),
+        "session_plot": session_plot(sessions, unit),
         "regions": found.regions.to_dict("records"),
         "names": _names(found.regions),
         "reliability": reliability_plot(found),
@@ -102,8 +111,8 @@ def unmeasured(voxels: pd.DataFrame) -> str:
     )
 
 
-def session_plot(sessions: pd.DataFrame) -> str:
-    """A panel each for mean, spread and agreement; a dot a session."""
+def session_plot(sessions: pd.DataFrame, unit: str) -> str:
+    """A panel each for mean, spread and agreement; a dot per session."""
     x = np.arange(len(sessions))
     with matplotlib.rc_context({**plots.STYLE, "ytick.major.size": 3}):
         figure = Figure(figsize=(min(11, 4.5 + 0.2 * len(x)), 5.6), layout="constrained")
@@ -127,7 +136,7 @@ def session_plot(sessions: pd.DataFrame) -> str:
             axes.plot(
                 x[out], values[out], "o", mfc="none", mec=plots.INK, ms=12, label="stands out", zorder=2
             )
-            axes.set_ylabel(label, fontsize=9)
+            axes.set_ylabel(label.format(unit=unit), fontsize=9)
             axes.axhline(0, color=plots.GREY, lw=0.8, zorder=1)  # small differences look small
             axes.margins(y=0.12)
             axes.yaxis.set_major_locator(MaxNLocator(4))

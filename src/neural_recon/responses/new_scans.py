@@ -13,7 +13,8 @@ from neural_recon.core.file_kinds import HDF5, MATLAB, NUMPY, look
 from neural_recon.core.refusals import refusal, require_file
 from neural_recon.core.tables import read_table
 from neural_recon.datasets.grids import Grid
-from neural_recon.datasets.nsd.betas import doubtful_units, open_betas, read_betas, units_of
+from neural_recon.datasets.nsd.betas import open_betas, read_betas, units_of
+from neural_recon.datasets.units import doubtful_units
 
 logger = logging.getLogger(__name__)
 

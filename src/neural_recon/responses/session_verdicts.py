@@ -113,7 +113,7 @@ def advice(sessions: pd.DataFrame, subject: str) -> str:
     if not bad:
         return ""
     if len(wrong) == 1 and len(bad) == len(sessions):
-        return "betas and nsd_expdesign.mat do not belong together, fetch both again"
+        return "betas and the table of who saw what do not belong together, get or write both again"
     them = "it" if len(bad) == 1 else "them"
     return f"fetch {them} again or leave {them} out (subjects.{subject}.sessions)"
 

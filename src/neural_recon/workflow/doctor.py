@@ -189,6 +189,9 @@ def _refused(path: Path, what: str) -> str:
     """Why a file cannot be read; nothing where it can."""
     try:
         require_file(path, what)
+        if path.is_dir():
+            next(path.iterdir(), None)
+            return ""
         with path.open("rb") as file:
             file.read(1)
     except InputError as error:

@@ -43,7 +43,8 @@ def export(
 
     Raises:
         InputError: decoders, scores or records are missing; the decoders hold training responses, which the
-            data set's terms do not allow to pass on, or give them back without that yes; a kind is somebody's own module; or there is an output.
+            data set's terms do not allow to pass on, or give them back without that yes; a kind is somebody's
+            own module; or there is an output.
     """
     if output.exists():
         raise InputError(f"{output}: expected a name that nothing has yet, found one; name another folder.")

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from neural_recon.evaluation.folder_scores import PresetName, evaluate_folder, n
 from neural_recon.evaluation.folder_stimuli import design_of, stimuli_file
 from neural_recon.evaluation.name_questions import WRITE_LIST, Reading
 from neural_recon.evaluation.picture_files import picture_files
-from neural_recon.evaluation.picture_names import PUBLISHED, Naming, Numbers
+from neural_recon.evaluation.picture_names import PUBLISHED, Numbers
 from neural_recon.models import weights
 from neural_recon.workflow import recording
 from neural_recon.workflow.plan import Plan
@@ -83,11 +84,12 @@ def _files_read(
     ids: str | Path | None,
 ) -> dict[str, list[Path]]:
     """The files that `evaluate_folder` reads when it is called so, by what they are to it."""
-    pictures = picture_files(reconstructions, naming_of(reconstructions, stimuli, numbers, ids))
+    naming = naming_of(reconstructions, stimuli, numbers, ids)
+    pictures = picture_files(reconstructions, naming)
     seen, design = stimuli_file(stimuli), design_of(stimuli)
     shown = [seen]
     if seen.is_dir():
-        every = picture_files(seen, Naming(numbers))
+        every = picture_files(seen, replace(naming, positions=None))
         shown = [every[i] for i in pictures if i in every]
     networks = network_weights.in_folder(preset, folder, clip)
     return {

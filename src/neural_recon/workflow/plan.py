@@ -9,7 +9,7 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,8 @@ from neural_recon.config.configuration import Config
 from neural_recon.core.errors import InputError
 from neural_recon.core.refusals import is_there
 from neural_recon.datasets.dataset import DATA_SETS, DataSet, Part
-from neural_recon.datasets.trials import read_lists, trial_table
+from neural_recon.datasets.splits import DRAWN, with_split
+from neural_recon.datasets.trials import read_lists
 from neural_recon.evaluation import network_weights
 from neural_recon.features.space import space_kinds
 from neural_recon.models import weights
@@ -63,9 +64,9 @@ class Plan:
         """
         split, design = self.config.split, self.data.trials(subject, self.config.sessions(subject))
         files = self.split_files(subject)
-        train, test = read_lists(**files)
+        listed = read_lists(**files)
         try:
-            table = trial_table(design, self.data.n_images, train, test)
+            table = with_split(design, self.data.n_images, listed, self.drawn_split)
         except InputError as error:
             lists = ", ".join(str(path) for path in files.values() if path)
             raise InputError(f"{lists or subject}: {error}") from error
@@ -78,6 +79,16 @@ class Plan:
                 f"found {len(ids)} in these sessions; add sessions or change the ids."
             )
         return table
+
+    @property
+    def drawn_split(self) -> dict[str, Any]:
+        """What chooses test images where the split's name does, as arguments of `splits.test_images`."""
+        if self.config.split.name not in DRAWN:
+            return {}
+        return {
+            **self.config.split.model_dump(include={"name", "repetitions", "share", "category", "held_out"}),
+            "seed": self.config.seed,
+        }
 
     def split_files(self, subject: str) -> dict[str, str | Path | None]:
         """What the split is read from, as arguments of `trials.read_lists`."""

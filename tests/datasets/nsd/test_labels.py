@@ -9,7 +9,7 @@ import pytest
 from helpers.places import SHARED
 
 from neural_recon.core.errors import InputError
-from neural_recon.datasets.nsd import volumes
+from neural_recon.datasets import volumes
 
 SHAPE = (5, 6, 7)
 

@@ -15,7 +15,8 @@ from PIL import Image
 
 from neural_recon.config.configuration import Config, resolve
 from neural_recon.core.errors import InputError
-from neural_recon.datasets.nsd import betas, nsd_tree, volumes
+from neural_recon.datasets import volumes
+from neural_recon.datasets.nsd import betas, nsd_tree
 from neural_recon.datasets.nsd.betas import read_betas
 from neural_recon.workflow.plan import Plan
 

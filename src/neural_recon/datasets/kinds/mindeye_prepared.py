@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 SOURCE = f"{HUB}datasets/pscotti/mindeyev2"
 REGION = "nsdgeneral"  # which all voxels are of
+UNIT = "z-score of the session"  # of the betas
 PICTURES = "coco_images_224_float16.hdf5"
 PICTURE_BYTES = 2 * 3 * 224**2
 
@@ -149,6 +150,10 @@ class MindEyePrepared(DataSet):
 
     # --- responses
 
+    @property
+    def unit(self) -> str:
+        return UNIT
+
     def voxels(self, subject: str) -> pd.DataFrame:
         import pandas as pd
 
@@ -159,7 +164,7 @@ class MindEyePrepared(DataSet):
     def betas(self, subject: str, session: int, table: pd.DataFrame) -> Betas:
         path, rows = self._betas(subject), self.trials(subject, [session])["row"].to_numpy()
         values = mindeye_files.read_betas(path, rows, len(table))
-        return Betas(values, {"source": str(path), "unit": "z-score of the session"})
+        return Betas(values, {"source": str(path), "unit": UNIT})
 
     # --- files
 

@@ -11,8 +11,9 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from neural_recon.core.errors import InputError
+from neural_recon.datasets import volumes
 from neural_recon.datasets.dataset import AXES, Betas, DataSet, Part, PublishedSplit, Size, Terms
-from neural_recon.datasets.nsd import betas, coco, nsd_tree, shown_objects, tree_checks, volumes, voxels
+from neural_recon.datasets.nsd import betas, coco, nsd_tree, shown_objects, tree_checks, voxels
 from neural_recon.datasets.nsd.nsd_tree import REGIONS, SHARED, TRIALS_PER_SESSION, Tree
 
 if TYPE_CHECKING:

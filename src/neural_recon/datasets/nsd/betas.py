@@ -13,6 +13,7 @@ from neural_recon.core.hdf5 import dataset, open_hdf5
 from neural_recon.core.refusals import is_there
 from neural_recon.datasets import nifti
 from neural_recon.datasets.grids import Grid, Placement, place
+from neural_recon.datasets.units import doubtful_units
 
 logger = logging.getLogger(__name__)
 
@@ -21,9 +22,6 @@ BETA_SCALE = 300  # int16 units in one percent signal change
 HDF5 = (".hdf5", ".h5")  # endings of betas in that format
 
 MOST_TRIALS = 40 * 750  # of a subject's whole experiment
-
-# The median of |response| over a mask's voxels is 1 to 3 %. Beyond these it is likely in other units.
-TYPICAL = (0.02, 30)  # % signal change
 
 _BLOCK_BYTES = 64 * 2**20
 
@@ -193,19 +191,6 @@ def check_betas(
         betas.placement.say(logger, notes)
 
 
-def doubtful_units(path: str | Path, values: np.ndarray, units: str) -> str:
-    """A sentence where responses are too large or too small for percent signal change, else nothing."""
-    some = np.abs(values[:: max(1, len(values) // 20)])
-    some = some[np.isfinite(some) & (some > 0)]
-    median = float(np.median(some)) if some.size else 0.0
-    if not some.size or TYPICAL[0] <= median <= TYPICAL[1]:
-        return ""
-    return (
-        f"{path}: the median response is {median:.3g} % signal change (taken: {units}), 1 to 3 would be "
-        "usual; are they in other units?"
-    )
-
-
 def _check_axes(path: str | Path, shape: tuple[int, ...]) -> None:
     if len(shape) != 4:
         raise InputError(f"{path}: expected betas (x, y, z, trials), found the shape {tuple(shape)}.")
@@ -226,19 +211,8 @@ def _read_betas_nifti(betas: Betas, places: np.ndarray, volume: tuple[int, ...])
     # where the file has the masked voxels: its data are never turned as a whole
     voxels = np.ravel_multi_index(tuple(placement.indices(places).T), placement.stored, order="F")
     values = np.empty((betas.n_trials, len(voxels)), np.float32)
-    content = bytearray(int(np.prod(placement.stored)) * image.dtype.itemsize)
-    stored = np.frombuffer(content, image.dtype)
-    try:
-        # One pass from front to end: slices of a gzipped dataobj would each start again from the beginning.
-        with nifti.stream(betas.path) as stream:
-            stream.read(image.offset)
-            for trial, row in enumerate(values, start=1):
-                if stream.readinto(content) < len(content):
-                    raise EOFError(f"the data end in volume {trial}")
-                row[:] = betas.percent(stored[voxels])
-            nifti.check_end(stream)
-    except nifti.BROKEN as error:
-        raise nifti.damaged(betas.path, error) from error
+    for row, stored in zip(values, nifti.each_volume(image), strict=True):
+        row[:] = betas.percent(stored[voxels])
     return values
 
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from neural_recon.core.errors import InputError
 from neural_recon.core.refusals import all_there, mistake_of
-from neural_recon.datasets.nsd import betas, nsd_tree, volumes
+from neural_recon.datasets import volumes
+from neural_recon.datasets.nsd import betas, nsd_tree
 
 if TYPE_CHECKING:
     from neural_recon.datasets.kinds.nsd import NSD

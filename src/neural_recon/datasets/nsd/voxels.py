@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from neural_recon.core.errors import InputError
-from neural_recon.datasets.nsd import nsd_tree, volumes
+from neural_recon.datasets import volumes
+from neural_recon.datasets.nsd import nsd_tree
 
 logger = logging.getLogger(__name__)
 

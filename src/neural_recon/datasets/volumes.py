@@ -1,4 +1,4 @@
-"""Volumes of an NSD tree: masks, atlases and noise ceilings, in NSD's orientation (x, y, z).
+"""Volumes of voxels: masks, labels of regions and noise ceilings, as (x, y, z) in the orientation RAS.
 
 x runs from left to right, y from posterior to anterior, z from inferior to superior. What a NIfTI header
 says of its axes is used: a file that is stored otherwise is brought into these, or into those of the
@@ -24,7 +24,7 @@ FULL_SCALE = 255  # what some programs write for 1 in a mask
 
 
 def read_grid(path: str | Path, notes: list[str] | None = None) -> Grid:
-    """Where the voxels of a subject's mask lie, in NSD's axes; only the header is read.
+    """Where the voxels of a subject's mask lie, in the axes RAS; only the header is read.
 
     Args:
         notes: gets what there is to say of the header, which is logged otherwise.
@@ -45,7 +45,7 @@ def read_labels(
     """Read a label volume (x, y, z) as integers, in the axes of `grid`.
 
     Args:
-        grid: of the subject's mask, which the file must be on (`grids.place`); None: NSD's axes.
+        grid: of the subject's mask, which the file must be on (`grids.place`); None: RAS.
         published: one of the NSD tree's own files.
         notes: gets what there is to say of the header, which is logged otherwise.
 
@@ -60,7 +60,7 @@ def read_labels(
 
 
 def read_mask(path: str | Path, values: Sequence[int] = (1,), notes: list[str] | None = None) -> np.ndarray:
-    """Read where a label volume carries one of `values`: bool (x, y, z) in NSD's axes.
+    """Read where a label volume carries one of `values`: bool (x, y, z) in the axes RAS.
 
     Raises:
         InputError: as of `read_labels`, or no voxel carries any of the values.

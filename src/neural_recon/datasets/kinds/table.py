@@ -1,0 +1,389 @@
+"""A lab's own data: a table of trials, single-trial betas, pictures; masks, regions, captions if any."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from neural_recon.core.errors import InputError
+from neural_recon.core.refusals import FOLDER, all_there, mistake_of
+from neural_recon.datasets import nifti
+from neural_recon.datasets.dataset import AXES, Betas, DataSet, Found, Part
+from neural_recon.datasets.table import betas, pictures, places, trial_rows
+from neural_recon.datasets.table.betas import Axes, Opened, Stated, Units
+from neural_recon.datasets.table.places import Places
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from neural_recon.datasets.grids import Grid
+
+logger = logging.getLogger(__name__)
+
+SHARED = "shared"
+
+
+class Table(DataSet):
+    """A lab's own data: a table of trials, betas, pictures."""
+
+    class Settings(DataSet.Settings):
+        """Where the lab's files lie; paths are relative to the folder."""
+
+        folder: str = Field(description="The lab's folder.")
+        trials: str = Field(
+            "trials.tsv",
+            description="TSV with one row per trial: subject, session, trial, image; and split, if any.",
+        )
+        betas: str = Field(
+            description="Single-trial responses: a path with {subject} and {session} as the table of trials "
+            "has them; {session:02} is the number at the end with two digits. Without a session one file has "
+            "all of a subject's trials. NIfTI, HDF5 (GLMsingle's too), .mat of v7.3, .npy."
+        )
+        dataset: str | None = Field(
+            None,
+            description="Name of the betas in HDF5; default: betasmd (GLMsingle's), betas, or the only one.",
+        )
+        axes: Axes | None = Field(
+            None, description="Axes of arrays, where neither shape nor whoever wrote them tells."
+        )
+        units: Units | None = Field(
+            None,
+            description="Of the betas: percent (signal change), percent_x300 (NSD's integers), zscored, or "
+            "arbitrary; default: as GLMsingle's files have them, percent, and of others it must be stated.",
+        )
+        pickles: bool = Field(
+            False,
+            description="Whether .npy files of pickled objects, as GLMsingle's are, may be opened, which "
+            "runs code of whoever wrote them.",
+        )
+        mask: str | None = Field(
+            None,
+            description="Voxels above 0 are decoded from: NIfTI or .npy, {subject} is filled in; default: "
+            "all that vary.",
+        )
+        regions: dict[str, str] = Field(
+            {}, description="Atlas -> its labels, NIfTI or .npy; {subject} is filled in."
+        )
+        names: dict[str, str] = Field(
+            {}, description="Atlas -> TSV of the names of its labels: label, name; default: by number."
+        )
+        pictures: str = Field(
+            "pictures",
+            description="Folder of pictures, or an HDF5 file with them, uint8 (n, height, width, 3), and "
+            "their names; without names images are numbered from 0.",
+        )
+        size: int = Field(
+            425,
+            ge=8,
+            le=2048,
+            description="Side of the pictures, in pixels: the square in the middle of each, resized.",
+        )
+        captions: str | None = Field(
+            None,
+            description="TSV with the columns image and caption, one row per caption; trials of images "
+            "without one are left out.",
+        )
+        leave_out: dict[str, list[str]] = Field(
+            {},
+            description="Column of the trials -> values: such trials, as catch trials, are left out; so are "
+            "those without an image.",
+        )
+
+        @model_validator(mode="after")
+        def _names_of_atlases(self) -> Table.Settings:
+            for atlas in self.names:
+                if atlas not in self.regions:
+                    raise ValueError(f"names.{atlas}: there is no such atlas in regions")
+            if taken := {*AXES, *(trial_rows.COLUMNS)} & set(self.regions):
+                raise ValueError(f"regions.{min(taken)}: expected another name, as a column is called so")
+            return self
+
+    @classmethod
+    def found_in(cls, folder: Path) -> Found:
+        from neural_recon.datasets.table import look
+
+        return look.look_at(folder)
+
+    # --- who saw what
+
+    def path(self, name: str, subject: str = "", session: str = "") -> Path:
+        """A file of the lab's folder."""
+        return Path(self.settings.folder) / trial_rows.filled_in(name, subject, session)
+
+    @functools.cached_property
+    def _rows(self) -> pd.DataFrame:
+        """As of `trial_rows.read_rows`; the names of its images must be pictures'."""
+        path = self.path(self.settings.trials)
+        return trial_rows.read_rows(path, self.settings.leave_out)
+
+    @functools.cached_property
+    def _names(self) -> list[str]:
+        return pictures.picture_names(self._pictures)
+
+    @functools.cached_property
+    def _ids(self) -> dict[str, int]:
+        """The image id of every name in the table of trials."""
+        asked = sorted(set(self._rows["image"]) - {""})
+        found = pictures.image_ids(self._names, asked)
+        if absent := [name for name in asked if name not in found]:
+            raise InputError(
+                f"{self.path(self.settings.trials)}: expected images that are in {self._pictures}, found "
+                f"{len(absent)} that are not, such as {absent[0]!r}; put them there, correct the names, or "
+                "leave their trials out (dataset.leave_out)."
+            )
+        return found
+
+    @property
+    def subjects(self) -> list[str]:
+        return list(dict.fromkeys(self._rows["subject"]))
+
+    def _sessions(self, subject: str) -> dict[int, str]:
+        return trial_rows.sessions_of(self._rows, subject)
+
+    def sessions(self, subject: str) -> list[int]:
+        return sorted(self._sessions(subject))
+
+    def trials(self, subject: str, sessions: Sequence[int]) -> pd.DataFrame:
+        """As of every data set, with the other columns of the table; image is the lab's own name.
+
+        The images that test are those of the column split, if there is one.
+        """
+        rows = self._of(subject)
+        rows = rows[rows["session"].isin(list(sessions))]
+        # a table of several sessions in the order asked for
+        rows = rows.iloc[np.argsort(rows["session"].map(list(sessions).index), kind="stable")]
+        return trial_rows.own_trials(rows, self._ids, self._without_caption)
+
+    def _of(self, subject: str) -> pd.DataFrame:
+        if subject not in self.subjects:
+            raise InputError(f"subject: expected one of {', '.join(self.subjects)}, found {subject!r}.")
+        return self._rows[self._rows["subject"] == subject]
+
+    # --- pictures
+
+    @property
+    def _pictures(self) -> Path:
+        return self.path(self.settings.pictures)
+
+    @property
+    def n_images(self) -> int:
+        return len(self._names)
+
+    def image_names(self, image_ids: Sequence[int] | np.ndarray | pd.Series) -> list[str]:
+        return [self._names[image_id] for image_id in image_ids]
+
+    def pictures(self, image_ids: Sequence[int] | np.ndarray, empty_ok: bool = False) -> np.ndarray:  # noqa: ARG002
+        return pictures.read_pictures(self._pictures, image_ids, self.settings.size)
+
+    @property
+    def offers(self) -> frozenset[str]:
+        return frozenset({"captions"} if self.settings.captions else ())
+
+    @functools.cached_property
+    def _captions(self) -> dict[int, list[str]]:
+        return dict(pictures.read_captions(self.path(self.settings.captions), self._names))
+
+    @property
+    def _without_caption(self) -> set[int]:
+        return set(self._ids.values()) - set(self._captions) if self.settings.captions else set()
+
+    def captions(self, image_ids: Sequence[int] | np.ndarray, empty_ok: bool = False) -> list[list[str]]:
+        if not self.settings.captions:
+            return super().captions(image_ids, empty_ok)
+        absent = [image_id for image_id in image_ids if image_id not in self._captions]
+        if absent and not empty_ok:
+            raise InputError(
+                f"{self.path(self.settings.captions)}: expected captions for every image, found none for "
+                f"{self._names[absent[0]]!r} and {len(absent) - 1} more."
+            )
+        return [self._captions.get(int(image_id), []) for image_id in image_ids]
+
+    # --- responses
+
+    @property
+    def unit(self) -> str:
+        return betas.UNITS[self.settings.units or "percent"]
+
+    @property
+    def tuned(self) -> str:
+        """GLMsingle's third and fourth models were tuned on repeated trials; files are named by model."""
+        name = Path(self.settings.betas).name
+        return name if re.search("TYPE[CD]|GLMDENOISE", name, re.IGNORECASE) else ""
+
+    @property
+    def _stated(self) -> Stated:
+        own = self.settings
+        return Stated(own.units, own.dataset, own.axes, own.pickles)
+
+    def _session(self, subject: str, session: int) -> Path:
+        return self.path(self.settings.betas, subject, self._sessions(subject)[session])
+
+    def _expected(self, subject: str, session: int) -> dict[int, np.ndarray]:
+        """As of `trial_rows.expected_counts`."""
+        rows = self._of(subject)
+        if "{session" in self.settings.betas:
+            rows = rows[rows["session"] == session]
+        return trial_rows.expected_counts(rows, session)
+
+    def _first(self, subject: str) -> int:
+        """The first session that is used."""
+        chosen = (self.of.get(subject) or self.Subject()).sessions
+        return min(chosen) if isinstance(chosen, list) else self.sessions(subject)[0]
+
+    @functools.cache  # noqa: B019 - every session asks
+    def _places(self, subject: str) -> Places:
+        """Of the mask, or of the first session."""
+        if self.settings.mask:
+            return places.of_mask(self.path(self.settings.mask, subject), self.notes)
+        session = self._first(subject)
+        opened = self._open(subject, session)
+        if opened.image is not None:
+            return Places.of_volume(opened.path, opened.image, self.notes)
+        return Places.of_array(opened.path, opened.space)
+
+    @functools.cache  # noqa: B019 - a session may have to be read
+    def _inside(self, subject: str) -> np.ndarray:
+        """The voxels that are decoded from: bool, in the grid's axes."""
+        found = self._places(subject)
+        if self.settings.mask:
+            return places.mask_of(self.path(self.settings.mask, subject), found)
+        opened = self._open(subject, self._first(subject))
+        inside = betas.varying(opened, found, self._stated)
+        logger.info("%s: %d of %d voxels vary and are taken", opened.path, inside.sum(), inside.size)
+        return inside
+
+    def _open(self, subject: str, session: int) -> Opened:
+        spaces: list[tuple[int, ...]] = []
+        if self.settings.mask:  # what it says holds of all sessions
+            spaces = [self._places(subject).shape, (int(self._inside(subject).sum()),)]
+        expected = self._expected(subject, session)
+        return betas.open_betas(self._session(subject, session), self._stated, expected, spaces)
+
+    def voxels(self, subject: str) -> pd.DataFrame:
+        return places.voxel_table(
+            self._inside(subject),
+            self._places(subject),
+            {atlas: self.path(name, subject) for atlas, name in self.settings.regions.items()},
+            {atlas: self.path(name, subject) for atlas, name in self.settings.names.items()},
+        )
+
+    def betas(self, subject: str, session: int, table: pd.DataFrame) -> Betas:
+        opened = self._open(subject, session)
+        numbers = self.trials(subject, [session])["trial"].to_numpy()
+        wanted = self._expected(subject, session)[opened.n_trials][numbers - 1]
+        chosen = table[[axis for axis in AXES if axis in table]].to_numpy()
+        values = betas.read_betas(opened, self._places(subject), chosen, wanted, self._stated)
+        about = {"source": str(opened.path), "stored": opened.in_words(), "unit": betas.UNITS[opened.units]}
+        return Betas(values, about)
+
+    def grid(self, subject: str) -> Grid | None:
+        return self._places(subject).grid
+
+    def cortex(self, subject: str) -> np.ndarray | None:
+        """Nothing is known of cortex: voxels are drawn on white, where the header says how they lie."""
+        grid = self.grid(subject)
+        return None if grid is None or grid.affine is None else np.full(grid.shape, -1)
+
+    # --- files
+
+    def files(self, part: Part, subject: str = "", session: int = 0) -> dict[Path, str]:
+        own = self.settings
+        trials = {self.path(own.trials): "the table of trials"}
+        stored = self._pictures.suffix in pictures.HDF5
+        seen = {self._pictures: "the pictures" if stored else f"{FOLDER}pictures"}
+        said = {self.path(self.settings.captions): "the captions"} if self.settings.captions else {}
+        match part:
+            case "trials":
+                return {**trials, **seen, **said}
+            case "pictures" | "lists":
+                return seen
+            case "captions":
+                return {**seen, **said}
+            case "voxels":
+                labels = {self.path(name, subject): f"an atlas of {subject}" for name in own.regions.values()}
+                names = {self.path(name, subject): "a table of regions" for name in own.names.values()}
+                return {**self.files("grid", subject), **labels, **names}
+            case "grid" | "cortex" if self.settings.mask:
+                return {self.path(self.settings.mask, subject): f"the mask of {subject}"}
+            case "grid" | "cortex":
+                return self._betas_file(subject, self._first(subject))
+            case "betas":
+                return {**self.files("grid", subject), **trials, **self._betas_file(subject, session)}
+        return {}
+
+    def _betas_file(self, subject: str, session: int) -> dict[Path, str]:
+        what = (
+            f"session {session} of {subject}"
+            if "{session" in self.settings.betas
+            else f"the betas of {subject}"
+        )
+        return {self._session(subject, session): what}
+
+    def decisive(self, part: Part) -> dict[str, Any]:
+        of: dict[Part, tuple[str, ...]] = {
+            "trials": ("leave_out",),
+            "grid": ("dataset", "axes"),
+            "voxels": ("dataset", "axes"),
+            "betas": ("dataset", "axes", "units", "leave_out"),
+            "pictures": ("size",),
+        }
+        return {name: getattr(self.settings, name) for name in of.get(part, ())}
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.settings.folder)
+
+    # --- before a run
+
+    def mistakes(self, used: Sequence[np.ndarray]) -> Iterator[str]:
+        for ids in used[:1] if self.settings.pictures.endswith(pictures.HDF5) else used:
+            found = list(mistake_of(partial(pictures.check_pictures, self._pictures, ids), [self._pictures]))
+            yield from found
+            if found:
+                return
+
+    def subject_mistakes(
+        self,
+        subject: str,
+        sessions: Sequence[int],
+        regions: Iterable[str],  # noqa: ARG002 - they are labels, which are read with the voxels
+        ncsnr: bool,  # noqa: ARG002
+        thorough: bool,
+    ) -> Iterator[str]:
+        rows = self._of(subject)
+        if self.notes is not None:
+            captionless = rows[rows["image"].map(self._ids).isin(list(self._without_caption))]
+            self.notes.append(f"{self.path(self.settings.trials)}: {trial_rows.left_out(rows, captionless)}")
+        if not all_there(self.files("grid", subject)):
+            return
+        for session in sessions:
+            files = self._betas_file(subject, session)
+            found = list(mistake_of(partial(self._look, subject, session), files))
+            yield from found
+            if thorough and not found:
+                yield from mistake_of(partial(self.betas, subject, session, self.voxels(subject)), files)
+
+    def _look(self, subject: str, session: int) -> None:
+        """Look at a session without reading it."""
+        opened = self._open(subject, session)
+        if opened.image is not None:
+            nifti.check_whole(opened.image)
+            found = nifti.placed(
+                opened.image, opened.shape, self.grid(subject), what="betas of the mask's volume"
+            )
+            found.say(logger, self.notes)
+
+    def n_voxels(self, subject: str) -> int:
+        """Of the mask, or as many as there are places."""
+        if self.settings.mask:
+            return int(self._inside(subject).sum())
+        return math.prod(self._places(subject).shape)

@@ -1,0 +1,1 @@
+"""A lab's own data set: a table of trials, betas per session, pictures; imports `core` and `datasets`."""

@@ -1,0 +1,347 @@
+"""What lies in a lab's folder: the settings that read it, and what had to be concluded from looks.
+
+Nothing here is needed to read data: it writes a first configuration, whose notes a person checks.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neural_recon.core.errors import InputError
+from neural_recon.core.tables import read_table
+from neural_recon.datasets import nifti, splits
+from neural_recon.datasets.dataset import Found
+from neural_recon.datasets.table import betas, pictures, places, trial_rows
+from neural_recon.datasets.table.betas import Opened, Stated, Units
+from neural_recon.datasets.table.places import Places
+from neural_recon.datasets.units import TYPICAL, typical_size
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OF_BETAS = (*betas.NIFTI, *betas.HDF5, betas.MATLAB, betas.NPY)
+OF_LABELS = (*places.NIFTI, places.NPY)
+NO_PICTURE = ("catch", "blank", "null", "fixation", "rest")  # values of a column that say so
+LARGEST = 425  # pixels; NSD's pictures, which published decoders are made for
+SAMPLE = 200  # voxels that units are concluded from
+ANY = Stated(units="arbitrary")  # to look at a file without reading it
+
+
+class Looker:
+    """A lab's folder, with what was found so far."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.settings: dict[str, Any] = {"kind": "table", "folder": str(folder)}
+        self.notes: dict[str, str] = {}
+        self.tables = {path: _columns(path) for path in self._files((".tsv",))}
+
+    def _files(self, endings: tuple[str, ...]) -> list[Path]:
+        found = (path for path in sorted(self.folder.rglob("*")) if path.name.lower().endswith(endings))
+        return [path for path in found if path.is_file() and not path.name.startswith(".")]
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
+
+    def _note(self, key: str, text: str) -> None:
+        self.notes[f"dataset.{key}"] = text
+
+    def trials(self) -> pd.DataFrame:
+        """The table of trials, and which of them show no picture.
+
+        Raises:
+            InputError: there is none, or several.
+        """
+        found = [path for path, names in self.tables.items() if set(trial_rows.COLUMNS) <= names]
+        found = [path for path in found if path.name == "trials.tsv"] or found
+        if len(found) != 1:
+            said = ", ".join(map(self._name, found)) or "none"
+            raise InputError(
+                f"{self.folder}: expected {trial_rows.WHAT}, as trials.tsv, found {said}; write one row "
+                "per trial."
+            )
+        self.settings["trials"] = self._name(found[0])
+        rows = trial_rows.read_rows(found[0], {})
+        for name in rows.columns.drop([*trial_rows.COLUMNS, "session_name", "trial", "blank"]):
+            if rows[name].dtype.kind in "OTU" or str(rows[name].dtype).startswith("str"):
+                values = [value for value in rows[name].unique() if str(value).lower() in NO_PICTURE]
+                if values:
+                    self.settings.setdefault("leave_out", {})[name] = values
+        if left := self.settings.get("leave_out"):
+            text = "; ".join(f"{', '.join(values)} in the column {name}" for name, values in left.items())
+            self._note("leave_out", f"taken for trials without a picture to decode: {text}")
+        return trial_rows.read_rows(found[0], left or {})
+
+    def pictures(self, rows: pd.DataFrame) -> Mapping[str, int]:
+        """Where the pictures of the table lie, their image ids and their size.
+
+        Raises:
+            InputError: none of them lies anywhere.
+        """
+        asked = sorted(set(rows["image"]) - {""})
+        best: tuple[int, int] = (0, 0)
+        known: Mapping[str, int] = {}
+        for place in self._picture_places():
+            try:
+                ids = pictures.image_ids(pictures.picture_names(place), asked)
+            except InputError:
+                continue
+            if (len(ids), len(place.parts)) > best:
+                best, known = (len(ids), len(place.parts)), ids
+                self.settings["pictures"] = self._name(place)
+        if not known:
+            raise InputError(
+                f"{self.folder}: expected the pictures that {self.settings['trials']} names, such as "
+                f"{asked[0]!r}, in a folder or an HDF5 file, found none; put them there."
+            )
+        absent = [name for name in asked if name not in known]
+        if absent:
+            self._note(
+                "pictures",
+                f"images of the trials that are not there: {len(absent)}, such as {absent[0]!r}; put them "
+                "there, or name them in leave_out, under image",
+            )
+        side = pictures.smallest_side(self.folder / self.settings["pictures"])
+        self.settings["size"] = max(8, min(side, LARGEST))
+        self._note(
+            "size", f"the shortest side of any picture is {side} pixels; pictures are cropped to squares"
+        )
+        return known
+
+    def _picture_places(self) -> list[Path]:
+        files = self._files(pictures.SUFFIXES)
+        folders = {parent for file in files for parent in file.parents if parent.is_relative_to(self.folder)}
+        return [*sorted(folders), *self._files(pictures.HDF5)]
+
+    def captions(self) -> None:
+        """A table of captions, if there is one."""
+        found = [path for path, names in self.tables.items() if {"image", "caption"} <= names]
+        if found:
+            self.settings["captions"] = self._name(found[0])
+        else:
+            self._note("captions", "none found: recipes that read captions cannot be used")
+
+    def betas(self, rows: pd.DataFrame) -> Opened | None:
+        """The pattern of the files of betas, and one of them, if it opens.
+
+        Raises:
+            InputError: no file opens as betas of the trials.
+        """
+        pairs = list(rows[["subject", "session_name", "session"]].drop_duplicates().itertuples(index=False))
+        found: dict[str, tuple[int, Opened | None]] = {}
+        seen: set[tuple[Path, ...]] = set()
+        refused = ""
+        for pattern in patterns(map(self._name, self._files(OF_BETAS)), pairs):
+            filled = tuple(self._filled(pattern, pair.subject, pair.session_name) for pair in pairs)
+            there = [pair for pair, path in zip(pairs, filled, strict=True) if path.is_file()]
+            if not there or filled in seen:  # another name of the same files
+                continue
+            seen.add(filled)
+            first = there[0]
+            mine = rows[rows["subject"] == first.subject]
+            if "{session" in pattern:
+                mine = mine[mine["session"] == first.session]
+            counts = trial_rows.expected_counts(mine, first.session)
+            try:
+                path = self._filled(pattern, first.subject, first.session_name)
+                found[pattern] = len(there), betas.open_betas(path, ANY, counts)
+            except InputError as error:
+                if "pickle" in str(error):
+                    found[pattern] = 0, None
+                elif not refused or "trials" in str(error):
+                    refused = str(error)
+        if not found:
+            more = f" ({refused.rstrip('.')})" if refused else ""
+            raise InputError(
+                f"{self.folder}: expected files of betas, one per session or subject, with the subject's "
+                f"name in their path, found none that opens as such{more}."
+            )
+        # GLMsingle's files of four models: the last is the whole of it
+        pattern = max(found, key=lambda one: (found[one][0], "TYPED" in one, -len(one)))
+        n_there, opened = found[pattern]
+        self.settings["betas"] = pattern
+        remarks = [f"also there: {', '.join(sorted(set(found) - {pattern}))}"] if len(found) > 1 else []
+        if opened is None:
+            remarks.append("pickled: set pickles to true if these files are your own")
+        elif n_there < len(pairs):
+            remarks.append(f"{len(pairs) - n_there} of {len(pairs)} sessions of the trials have no such file")
+        if remarks:
+            self._note("betas", "; ".join(remarks))
+        return opened
+
+    def _filled(self, pattern: str, subject: str, session: str = "") -> Path:
+        return self.folder / trial_rows.filled_in(pattern, subject, session)
+
+    def units(self, opened: Opened) -> None:
+        """What one file's numbers look like."""
+        if opened.name in betas.GLMSINGLE:
+            self.settings["units"] = "percent"
+            return
+        units, why = units_of(_some(opened), opened.dtype)
+        self.settings["units"] = units
+        self._note("units", f"not said by the files: {why}. Set what they are")
+
+    def regions(self, opened: Opened, subjects: Sequence[str]) -> None:
+        """Mask and labels of regions: whole numbers in the space of the betas, the same for every subject."""
+        space = _space(opened)
+        masks, labels = [], {}
+        names = map(self._name, self._files(OF_LABELS))
+        for pattern in dict.fromkeys(_with_subject(name, subjects) for name in names):
+            if pattern == self.settings["betas"] or "{session" in pattern:
+                continue
+            if not all(self._filled(pattern, subject).is_file() for subject in subjects):
+                continue
+            try:
+                inside = places.mask_of(self._filled(pattern, subjects[0]), space)
+            except InputError:
+                continue  # another space, or a map of other values
+            stem = Path(pattern).name.partition(".")[0].replace("{subject}", "")
+            if re.search("mask|brain", stem, re.IGNORECASE):
+                masks.append((int(inside.sum()), pattern))
+            else:
+                atlas = re.sub(r"[^A-Za-z0-9]+", "_", stem).strip("_").lower() or "regions"
+                labels[atlas] = pattern
+        if masks:
+            self.settings["mask"] = min(masks)[1]
+            if len(masks) > 1:
+                self._note("mask", f"the smallest of several: {', '.join(sorted(name for _, name in masks))}")
+        else:
+            self._note("mask", "none found: all voxels that vary are decoded from")
+        if labels:
+            self.settings["regions"] = labels
+            called = {
+                atlas: self._name(path) for atlas in labels for path, names in self.tables.items()
+                if names & set(places.LABELS) and names & set(places.NAMES) and atlas in path.stem.lower()
+            }  # fmt: skip
+            self.settings["names"] = called
+            bare = sorted(set(labels) - set(called))
+            if bare:
+                self._note("names", f"no table of names found for {', '.join(bare)}: called by number")
+
+    def split(self, rows: pd.DataFrame, ids: Mapping[str, int]) -> dict[str, Any]:
+        """The split that suits all subjects."""
+        found = []
+        for _, mine in rows[rows["image"].isin(list(ids))].groupby("subject", sort=False):
+            found.append(splits.recommended(trial_rows.own_trials(mine, ids)))
+        names = {settings["name"] for settings, _ in found}
+        differ: tuple[dict[str, Any], str] = (
+            {"name": "share"},
+            "subjects differ in whether images were repeated",
+        )
+        settings, why = found[0] if len(names) == 1 else differ
+        self.notes["split.name"] = why
+        return settings
+
+
+def look_at(folder: Path) -> Found:
+    """The settings that read a lab's folder.
+
+    Raises:
+        InputError: there is no table of trials, no picture or no file of betas that goes with it.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: expected a lab's folder, found none.")
+    looker = Looker(folder)
+    rows = looker.trials()
+    ids = looker.pictures(rows)
+    looker.captions()
+    subjects = list(dict.fromkeys(rows["subject"]))
+    opened = looker.betas(rows)
+    if opened is not None:
+        looker.units(opened)
+        looker.regions(opened, subjects)
+    return Found(looker.settings, subjects, looker.split(rows, ids), looker.notes)
+
+
+def _columns(path: Path) -> set[str]:
+    """The columns of a table, none of a file that is none."""
+    try:
+        return set(map(str, read_table(path, nrows=0)))
+    except InputError:
+        return set()
+
+
+def patterns(names: Iterable[str], pairs: Sequence[Any]) -> list[str]:
+    """What paths of betas may be called, with {subject} and {session} in the place of what they are of.
+
+    Args:
+        names: of files.
+        pairs: with subject, session_name and session.
+    """
+    subjects = list(dict.fromkeys(pair.subject for pair in pairs))
+    sessions = list(dict.fromkeys(pair.session_name for pair in pairs))
+    found: dict[str, None] = {}
+    for name in names:
+        pattern = _with_subject(name, subjects)
+        if "{subject}" in pattern or len(subjects) == 1:
+            found.update(dict.fromkeys([*_with_session(pattern, sessions), pattern]))
+    return list(found)
+
+
+def _with_subject(name: str, subjects: Sequence[str]) -> str:
+    for subject in sorted(subjects, key=len, reverse=True):
+        # a number is a subject's where it stands behind that word: sub-1, not ses-1
+        before = r"(?i:(?<=sub[-_])|(?<=sub)|(?<=subj))" if subject.isdigit() else "(?<![A-Za-z0-9])"
+        pattern = re.sub(rf"{before}{re.escape(subject)}(?![A-Za-z0-9])", "{subject}", name)
+        if pattern != name:
+            return pattern
+    return name
+
+
+def _with_session(pattern: str, sessions: Sequence[str]) -> Iterator[str]:
+    """By the sessions' names as they are, and by the numbers at their ends, with as many digits or fewer."""
+    for session in sessions:
+        whole = re.sub(rf"(?<![A-Za-z0-9]){re.escape(session)}(?![A-Za-z0-9])", "{session}", pattern)
+        if whole != pattern and not session.isdigit():
+            yield whole
+        if digits := re.search(r"\d+$", session):
+            number = re.compile(rf"(ses[a-z]*[-_]?)(0*{int(digits[0])})(?!\d)", re.IGNORECASE)
+            if written := number.search(pattern):
+                for width in {len(written[2]), 1}:
+                    yield number.sub(rf"\g<1>{{session:0{width}}}", pattern)
+
+
+def _some(opened: Opened) -> np.ndarray:
+    """All trials of a file at some voxels that vary, (n_trials, n)."""
+    size = math.prod(opened.shape)
+    chosen = np.sort(np.random.default_rng(0).permutation(size)[: 50 * SAMPLE])
+    values = np.empty((opened.n_trials, len(chosen)), np.float32)
+    if opened.image is not None:
+        for row, stored in zip(values, nifti.each_volume(opened.image), strict=True):
+            row[:] = opened.convert(stored[chosen])
+    else:
+        for trials, columns, block in betas.blocks(opened, ANY):
+            inside = np.flatnonzero((chosen >= columns.start) & (chosen < columns.stop))
+            values[trials, inside] = block[:, chosen[inside] - columns.start]
+    there = np.isfinite(values).all(axis=0) & (values.max(axis=0) > values.min(axis=0))
+    return values[:, np.flatnonzero(there)[:SAMPLE]]
+
+
+def units_of(values: np.ndarray, dtype: np.dtype) -> tuple[Units, str]:
+    """What responses (n_trials, n_voxels) of some voxels look like, and why."""
+    if not values.size:
+        return "arbitrary", "no voxel varies"
+    spread = values.std(axis=0)
+    if (np.abs(spread - 1) < 0.1).all() and (np.abs(values.mean(axis=0)) < 0.1).all():
+        return "zscored", "every voxel has mean 0 and standard deviation 1, as z-scores have"
+    median = typical_size(values)
+    if dtype.kind == "i" and TYPICAL[0] <= median / 300 <= TYPICAL[1]:
+        return (
+            "percent_x300",
+            f"integers with a median size of {median:.3g}, as percent signal change x 300 has",
+        )
+    if TYPICAL[0] <= median <= TYPICAL[1]:
+        return "percent", f"their median size is {median:.3g}, as percent signal change has"
+    return "arbitrary", f"their median size is {median:.3g}, unlike percent signal change"
+
+
+def _space(opened: Opened) -> Places:
+    if opened.image is not None:
+        return Places.of_volume(opened.path, opened.image, [])
+    return Places.of_array(opened.path, opened.space)

@@ -1,0 +1,135 @@
+"""A look at a lab's folder: which files are what, and what is left for a person to check."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from helpers import made_up_lab as lab
+
+from neural_recon.core.errors import InputError
+from neural_recon.datasets.kinds.table import Table
+from neural_recon.datasets.table import look
+from neural_recon.datasets.table.trial_rows import filled_in
+
+
+def empty(folder: Path, pattern: str) -> None:
+    for path in folder.glob(pattern):
+        path.unlink()
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    lab.write(tmp_path)
+    return tmp_path
+
+
+def test_everything_that_lies_there_is_found(folder):
+    found = Table.found_in(folder)
+    assert found.subjects == list(lab.SESSIONS)
+    assert found.settings == {
+        "kind": "table",
+        "folder": str(folder),
+        "trials": "trials.tsv",
+        "betas": "derivatives/{subject}/{subject}_{session}_betas.nii.gz",
+        "units": "percent",
+        "mask": "derivatives/{subject}/{subject}_brain-mask.nii.gz",
+        "regions": {"visual": "derivatives/{subject}/{subject}_visual.nii.gz"},
+        "names": {"visual": "derivatives/visual.tsv"},
+        "pictures": "stimuli",
+        "size": 64,
+        "captions": "captions.tsv",
+        "leave_out": {"trial_type": ["catch"]},
+    }
+    assert found.split == {"name": "repeated"}
+    assert set(found.notes) == {"dataset.leave_out", "dataset.size", "dataset.units", "split.name"}
+    data = Table(Table.Settings.model_validate(found.settings))
+    assert data.betas("anna", 1, data.voxels("anna")).values.shape == (38, 40)
+    assert data.tuned == ""
+
+
+def test_glmsingles_fourth_model_is_taken_with_its_units(folder):
+    empty(folder, "derivatives/*/*betas*")
+    for subject, sessions in lab.SESSIONS.items():
+        for name in ("TYPEB_FITHRF", "TYPED_FITHRF_GLMDENOISE_RR"):
+            (folder / f"glm/{subject}").mkdir(parents=True, exist_ok=True)
+            with h5py.File(folder / f"glm/{subject}/{name}.hdf5", "w") as file:
+                file["betasmd"] = np.random.default_rng(0).normal(size=(*lab.SHAPE, 42 * len(sessions)))
+    found = Table.found_in(folder)
+    assert found.settings["betas"] == "glm/{subject}/TYPED_FITHRF_GLMDENOISE_RR.hdf5"
+    assert found.settings["units"] == "percent"
+    assert "dataset.units" not in found.notes
+    assert found.notes["dataset.betas"] == "also there: glm/{subject}/TYPEB_FITHRF.hdf5"
+    assert Table(Table.Settings.model_validate(found.settings)).tuned == "TYPED_FITHRF_GLMDENOISE_RR.hdf5"
+
+
+@pytest.mark.parametrize(
+    ("subjects", "sessions", "name"),
+    [
+        (["01", "02"], ["1", "2", "10"], "sub-{0}/ses-{1:02d}/sub-{0}_ses-{1:02d}_betas.nii.gz"),
+        (["CSI1", "CSI2"], ["ses-01", "ses-02"], "{0}_GLMbetas-TYPED_ses-{1:02d}.nii.gz"),
+        (["sub-01", "sub-02"], ["things01", "things02"], "betas_vol/{0}/ses-things{1:02d}/{0}_betas.nii.gz"),
+        (["1", "2"], ["1", "2"], "subj{0}_session{1}.h5"),
+    ],
+)
+def test_names_of_files_become_a_pattern(subjects, sessions, name):
+    pairs = [
+        SimpleNamespace(subject=subject, session_name=session, session=n)
+        for subject in subjects
+        for n, session in enumerate(sessions, start=1)
+    ]
+    number = {session: int("".join(filter(str.isdigit, session))) for session in sessions}
+    there = {name.format(pair.subject, number[pair.session_name]) for pair in pairs}
+    found = look.patterns(sorted(there), pairs)
+    assert there in [
+        {filled_in(pattern, pair.subject, pair.session_name) for pair in pairs} for pattern in found
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "units"),
+    [
+        (lambda x: 2 * x, "percent"),
+        (lambda x: np.round(600 * x).astype(np.int16), "percent_x300"),
+        (lambda x: (x - x.mean(0)) / x.std(0), "zscored"),
+        (lambda x: 900 * x, "arbitrary"),
+    ],
+)
+def test_units_are_concluded_from_size_and_spread(rng, values, units):
+    made = values(rng.normal(0.3, rng.uniform(0.5, 2, 30), (400, 30)))
+    assert look.units_of(made.astype(np.float32), made.dtype)[0] == units
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda folder: (folder / "trials.tsv").unlink(), "expected a table of trials, with the columns"),
+        (lambda folder: empty(folder, "stimuli/*"), "expected the pictures that trials.tsv names"),
+        (lambda folder: empty(folder, "derivatives/*/*betas*"), "expected files of betas"),
+        (
+            lambda folder: (
+                pd.read_csv(folder / "trials.tsv", sep="\t")
+                .iloc[:-3]
+                .to_csv(folder / "trials.tsv", sep="\t", index=False)
+            ),
+            None,  # the last session of the last person alone is wrong, as doctor says
+        ),
+    ],
+)
+def test_what_cannot_be_found_is_one_sentence(folder, spoil, said):
+    spoil(folder)
+    if said is None:
+        assert Table.found_in(folder).settings["betas"]
+        return
+    with pytest.raises(InputError, match=said):
+        Table.found_in(folder)
+
+
+def test_pictures_that_are_not_there_are_to_be_checked(folder):
+    (folder / "stimuli/sun.png").unlink()
+    found = Table.found_in(folder)
+    assert found.notes["dataset.pictures"].startswith(
+        "images of the trials that are not there: 1, such as 'sun.png'"
+    )
