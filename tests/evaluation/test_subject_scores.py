@@ -113,7 +113,16 @@ def test_tables(scores, rng):
     for variant, matrix in matrices.items():
         scores.add(variant, "base", "pixcorr", IDS, matrix)
     images, summary = scores.image_table(), scores.summary_table()
-    assert list(images) == ["subject", "variant", "picture", "metric", "image_id", "value", "chance"]
+    assert list(images) == [
+        "subject",
+        "variant",
+        "picture",
+        "metric",
+        "image_id",
+        "value",
+        "chance",
+        "margin",
+    ]
     chance = images.loc[images["variant"] == "decoded", "chance"]
     np.testing.assert_allclose(chance, matrices["decoded"].mean(axis=1))
     assert len(images) == 80

@@ -16,6 +16,10 @@ NEEDS = {
         "base_images", "control_pictures", "features",
         "reconstruct", "region_decoders", "region_pictures", "scores", "unconditional",
     ),
+    # the networks that they train have diffusers' decoder among their heads
+    ("torch", "transformers", "diffusers", "scipy.stats", "huggingface_hub"): (
+        "shared_finetune", "shared_predict", "shared_pretrain", "shared_published", "shared_scans",
+    ),
     ("matplotlib",): ("figure", "quality_page", "recipes", "report"),
     ("boto3",): ("fetch_nsd",),
     ("huggingface_hub",): ("fetch_file",),
