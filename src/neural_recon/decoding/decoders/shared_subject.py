@@ -105,6 +105,7 @@ class SharedSubject(Decoder):
         backbone: Literal["residual", "published"] = Field(
             "residual",
             description="MindEye1's residual blocks, or MindEye2's as released, which in effect do nothing.",
+            json_schema_extra={"released": "published"},
         )
         hidden: Positive = Field(4096, description="Width of the space that subjects share.")
         blocks: Positive = 4
@@ -125,6 +126,7 @@ class SharedSubject(Decoder):
             "offset",
             description="Partners of mixed trials within each subject; published: those of later subjects "
             "point at the first, as released.",
+            json_schema_extra={"released": "published"},
         )
         losses: Losses = Losses()
         validation: Validation = Validation()

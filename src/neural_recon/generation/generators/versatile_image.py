@@ -45,6 +45,7 @@ class VersatileImage(Choosing, LatentDiffusion):
             "pixels",
             description="How the autoencoder gets the base image: in [-1, 1], as it was trained, or by "
             "CLIP's means and deviations (published).",
+            json_schema_extra={"released": "clip"},
         )
 
     settings: Settings
