@@ -42,7 +42,7 @@ def reader(way: str, folder: Path, trials: int) -> Callable[[], np.ndarray]:
     if way == USUAL:
         return lambda: usual(folder)
     from neural_recon.datasets.nsd.betas import read_betas
-    from neural_recon.datasets.nsd.volumes import read_mask
+    from neural_recon.datasets.volumes import read_mask
 
     session = folder / f"session.{OURS[way]}"
     return lambda: read_betas(session, read_mask(folder / "mask.nii.gz"), trials)
