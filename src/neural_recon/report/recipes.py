@@ -101,9 +101,12 @@ def test_rows(
 
 
 def _missing(table: pd.DataFrame) -> list[tuple[str, str]]:
-    """What no recipe has a number of, and why."""
+    """What no recipe has a number of, and why: the names of metrics for each reason."""
     rows = table[table["not_measured"].fillna("") != ""].drop_duplicates("metric")
-    return [(words.metric_title(row["metric"]), row["not_measured"]) for row in rows.to_dict("records")]
+    reasons: dict[str, list[str]] = {}
+    for row in rows.to_dict("records"):
+        reasons.setdefault(row["not_measured"], []).append(words.metric_title(row["metric"]))
+    return [(", ".join(names), why) for why, names in reasons.items()]
 
 
 def _cards(
