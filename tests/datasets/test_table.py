@@ -250,3 +250,8 @@ def test_sessions_by_other_names_are_numbered(tmp_path):
 def test_session_numbers_have_as_many_digits_as_asked(folder):
     data = opened(folder, betas="{subject}_{session:02}_{session:03}_{session}.h5")
     assert list(data.files("betas", "anna", 1))[-1].name == "anna_01_001_ses-01.h5"
+
+
+def test_whose_responses_may_be_passed_on_is_the_labs_to_say(folder):
+    assert not opened(folder).terms.responses
+    assert opened(folder, share_responses=True).terms.responses

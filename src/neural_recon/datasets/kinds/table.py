@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from neural_recon.core.errors import InputError
 from neural_recon.core.refusals import FOLDER, all_there, mistake_of
 from neural_recon.datasets import nifti
-from neural_recon.datasets.dataset import AXES, Betas, DataSet, Found, Part
+from neural_recon.datasets.dataset import AXES, Betas, DataSet, Found, Part, Terms
 from neural_recon.datasets.table import betas, pictures, places, trial_rows
 from neural_recon.datasets.table.betas import Axes, Opened, Stated, Units
 from neural_recon.datasets.table.places import Places
@@ -98,6 +98,12 @@ class Table(DataSet):
             "those without an image.",
         )
 
+        share_responses: bool = Field(
+            False,
+            description="Whether responses may be passed on, and so decoders that hold them or give them "
+            "back (`neural-recon export`).",
+        )
+
         @model_validator(mode="after")
         def _names_of_atlases(self) -> Table.Settings:
             for atlas in self.names:
@@ -106,6 +112,10 @@ class Table(DataSet):
             if taken := {*AXES, *(trial_rows.COLUMNS)} & set(self.regions):
                 raise ValueError(f"regions.{min(taken)}: expected another name, as a column is called so")
             return self
+
+    @property
+    def terms(self) -> Terms:
+        return Terms(f"the lab's own, in {self.settings.folder}", responses=self.settings.share_responses)
 
     @classmethod
     def found_in(cls, folder: Path) -> Found:
