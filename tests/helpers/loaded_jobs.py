@@ -24,6 +24,14 @@ from pathlib import Path
 CLIENT = Path(__file__).with_name("job_client.py")
 
 
+def read_at_import() -> dict[str, str]:
+    """The variables that libraries read when they are imported, and not again."""
+    return {name: value for name, value in os.environ.items() if name.startswith("HF_")}
+
+
+AT_START = read_at_import()
+
+
 @functools.cache
 def server() -> str:
     """The socket of this process's server, which ends with it."""

@@ -46,9 +46,10 @@ def run(arguments: Sequence[str], folder: Path) -> subprocess.CompletedProcess[s
     context.set_forkserver_preload(PRELOADED)
     with tempfile.TemporaryDirectory() as place:
         outputs = [Path(place) / name for name in ("stdout", "stderr")]
+        jobs = loaded_jobs.server() if loaded_jobs.read_at_import() == loaded_jobs.AT_START else ""
         process = context.Process(
             target=_snakemake,
-            args=(list(arguments), folder, dict(os.environ), loaded_jobs.server(), *outputs),
+            args=(list(arguments), folder, dict(os.environ), jobs, *outputs),
         )
         process.start()
         process.join()
@@ -73,7 +74,8 @@ def _snakemake(
         words = shlex.join([sys.executable.strip("'"), "-E", "-S", str(loaded_jobs.CLIENT), jobs])
         script._execute_cmd("{words} {name:q}", words=words, name=name, is_python_script=True)
 
-    PythonScript.execute_script = execute_script
+    if jobs:
+        PythonScript.execute_script = execute_script
     try:
         main(arguments)
     finally:
