@@ -176,7 +176,7 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
         BENCHMARK
     ),
     "python benchmarks/generators.py": NotRun(BENCHMARK),
-    "OMP_NUM_THREADS=1 python benchmarks/shared_subject.py": NotRun(BENCHMARK),
+    "OMP_NUM_THREADS=2 python benchmarks/shared_subject.py": NotRun(BENCHMARK),
     "python benchmarks/shared_subject.py --speed": NotRun(BENCHMARK),
     "python benchmarks/vdvae.py": NotRun(BENCHMARK),
     "OMP_NUM_THREADS=2 python benchmarks/vdvae.py --turns 2": NotRun(BENCHMARK),
