@@ -4,8 +4,9 @@
     python benchmarks/shared_subject.py --speed [--hidden 4096 1024] [--people 4]      # on a GPU
     python benchmarks/shared_subject.py --small     # on made-up people, without a run: whether it runs
 
-The first after the demo and single trials of both subjects (results/session_trials/SUBJECT.h5): two-way identification of the test images by
-predicted features, of the decoders of one subject that were fitted on its first sessions only.
+The first after the demo and `snakemake results/session_trials/SUBJECT.h5` of both subjects: two-way
+identification of the test images by predicted features, of the decoders of one subject that were fitted on
+its first sessions only.
 
 - others first: the recipe's network, trained on the other subjects' sessions before.
 - alone: the same network, from new weights.
