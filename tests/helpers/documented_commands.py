@@ -110,6 +110,9 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "--config recipes='[brain_diffuser, base_only, guides_only]'": DRY,
     "snakemake --cores 2 compare "
     "--config recipes='[brain_diffuser_small, stable_diffusion_small, kandinsky_small]'": DRY,
+    "snakemake --configfile config/released/demo.yaml --cores 2 compare --config recipes='["
+    "config/released/takagi_small.yaml, config/released/takagi_painting.yaml, "
+    "config/released/takagi_released.yaml]'": Here("-n", says="takagi_released__ridge_space_kernel"),
     "snakemake --cores 2 compare --config recipes='[brain_diffuser_small, shared_subject_small]'": Here(
         "-n", says="shared_finetune"
     ),
