@@ -18,6 +18,7 @@ from torch import nn
 from neural_recon.core import random_streams
 from neural_recon.generation import sampling
 from neural_recon.generation.diffusion import Diffusion
+from neural_recon.generation.generator import Inputs
 from neural_recon.models import denoising
 
 IDS = np.array([31, 7])
@@ -123,7 +124,7 @@ def stages(
             patched.setattr(denoising, name, recorded(getattr(denoising, name), key))
         patched.setattr(denoising, "denoise", denoise)
         flat = {role: np.asarray(rows).reshape(len(rows), -1) for role, rows in guides.items()}
-        sampling.sample(generator, base, flat, image_ids, seed=0)
+        sampling.sample(generator, Inputs(base, flat, image_ids, seed=0, draw=0))
     assert not waiting
     first, steps = found.pop("timesteps")
     arrays = {name: torch.stack(rows) if isinstance(rows, list) else rows for name, rows in found.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 import numpy as np
@@ -11,6 +10,7 @@ from pydantic import Field, model_validator
 
 from neural_recon.core.kinds import Section
 from neural_recon.generation.diffusion import Diffusion
+from neural_recon.generation.generator import Inputs
 
 
 class FromDraws(Section):
@@ -49,23 +49,18 @@ class Choosing(Diffusion):
             predicted: of the space `retrieval`, (n, tokens * width).
         """
 
-    def paint(
-        self,
-        base: np.ndarray | None,
-        guides: Mapping[str, np.ndarray],
-        image_ids: np.ndarray,
-        seed: int,
-        draw: int = 0,
-    ) -> np.ndarray:
-        """As of every kind; of each picture's `choose_from` draws the one that agrees best with its guide."""
+    def pictures(self, inputs: Inputs) -> np.ndarray:
+        """Of each picture's `choose_from` draws the one that agrees best with its guide."""
         among = self.settings.choose_from
-        kept = super().paint(base, guides, image_ids, seed, draw * among)
+        first = inputs.draw * among
+        kept = super().pictures(inputs._replace(draw=first))
         if among == 1:
             return kept
-        best = self.agreement(kept, guides["retrieval"])
-        for other in range(1, among):
-            pictures = super().paint(base, guides, image_ids, seed, draw * among + other)
-            found = self.agreement(pictures, guides["retrieval"])
+        wanted = inputs.guides["retrieval"]
+        best = self.agreement(kept, wanted)
+        for draw in range(first + 1, first + among):
+            pictures = super().pictures(inputs._replace(draw=draw))
+            found = self.agreement(pictures, wanted)
             better = found > best
             kept[better], best[better] = pictures[better], found[better]
         return kept

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from neural_recon.core.kinds import Section
-from neural_recon.generation.generator import Generator
+from neural_recon.generation.generator import Generator, Inputs
 from neural_recon.models.denoising import Guide, classifier_free, steps_run
 from neural_recon.models.model_folders import picture_size, read_config
 
@@ -133,20 +133,15 @@ class Diffusion(Generator):
         side = network.get("sample_size") or 64
         return vae.get("latent_channels", 4), side, side
 
-    def start(
-        self,
-        scheduler: Any,
-        latents: torch.Tensor | None,
-        generators: Sequence[torch.Generator],
-        timestep: torch.Tensor | None,
-    ) -> torch.Tensor:
-        """What denoising starts from, (n, C, h, w): latents of base images noised to a timestep, or noise."""
+    def noise(self, generators: Sequence[torch.Generator], shape: Sequence[int]) -> torch.Tensor:
+        """What the start is noised with, (n, *shape), from each image's own generator."""
         from neural_recon.core import random_streams
-        from neural_recon.models import denoising
 
-        shape = self.latent_shape() if latents is None else latents.shape[1:]
-        noise = random_streams.normal(generators, shape).to(self.parts.device)
-        return denoising.start(scheduler, latents, noise, timestep)
+        return random_streams.normal(generators, shape)
+
+    def blank(self, generators: Sequence[torch.Generator]) -> torch.Tensor | None:  # noqa: ARG002
+        """Latents (n, C, h, w) that are noised where there is no base image; None: it starts from noise."""
+        return None
 
     def away(
         self,
@@ -175,6 +170,12 @@ class Diffusion(Generator):
     def noise_ids(self, image_ids: np.ndarray) -> np.ndarray:
         """Whose noise each image gets: its own."""
         return image_ids
+
+    def pictures(self, inputs: Inputs) -> np.ndarray:
+        """What `paint` gives of checked inputs: the pictures of one pass of the loop."""
+        from neural_recon.generation.sampling import sample
+
+        return sample(self, inputs)
 
     # what all kinds have
 
@@ -212,10 +213,8 @@ class Diffusion(Generator):
         seed: int,
         draw: int = 0,
     ) -> np.ndarray:
-        from neural_recon.generation.sampling import sample
-
         self.check(base, guides)
-        return sample(self, base, guides, image_ids, seed, draw)
+        return self.pictures(Inputs(base, guides, image_ids, seed, draw))
 
     def config(self, part: str) -> dict[str, Any]:
         """The configuration of a part, without loading it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -164,6 +164,16 @@ class Generator(ABC):
         Raises:
             InputError: an input is missing or of another model, or what came out is no picture.
         """
+
+
+class Inputs(NamedTuple):
+    """The arguments of `Generator.paint`, for what hands them on."""
+
+    base: np.ndarray | None
+    guides: Mapping[str, np.ndarray]
+    image_ids: np.ndarray
+    seed: int
+    draw: int
 
 
 GENERATORS = Kinds("a generator", Generator, "neural_recon.generation.generators")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from neural_recon.generation.diffusion import FromBase, LatentDiffusion
+from neural_recon.generation.generator import Inputs
 from neural_recon.models.model_folders import picture_size
 
 if TYPE_CHECKING:
@@ -60,12 +61,13 @@ class Refiner(LatentDiffusion):
         text, pooled = sdxl_texts(Path(self.settings.weights), choose_device(self.device), captions)
         return {"text": text, "pooled": pooled[:, None]}
 
-    def refine(
-        self, pictures: np.ndarray, captions: Sequence[str], image_ids: np.ndarray, seed: int, draw: int
-    ) -> np.ndarray:
-        """Pictures uint8 (n, H, W, 3) refined under a caption each, uint8 (n, size, size, 3)."""
+    def refine(self, pictures: np.ndarray, captions: Sequence[str], inputs: Inputs) -> np.ndarray:
+        """Pictures uint8 (n, H, W, 3) refined under a caption each, uint8 (n, size, size, 3).
+
+        `inputs` are what they were painted from: their ids, seed and draw hold here, too.
+        """
         guides = {role: rows.reshape(len(rows), -1) for role, rows in self.texts(captions).items()}
-        return self.paint(pictures, guides, image_ids, seed, draw)
+        return self.pictures(inputs._replace(base=pictures, guides=guides))
 
     def condition(self, guides: Mapping[str, torch.Tensor], unguided: Mapping[str, torch.Tensor]) -> Any:
         import torch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from neural_recon.models import denoising
 
 if TYPE_CHECKING:
     from neural_recon.generation.diffusion import Diffusion
+    from neural_recon.generation.generator import Inputs
     from neural_recon.models.model_parts import ModelParts
 
 logger = logging.getLogger(__name__)
@@ -39,21 +40,15 @@ def enlarge(images: np.ndarray, size: int) -> torch.Tensor:
     return torch.from_numpy(resized(images, size)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def sample(
-    model: Diffusion,
-    base: np.ndarray | None,
-    guides: Mapping[str, np.ndarray],
-    image_ids: np.ndarray,
-    seed: int,
-    draw: int = 0,
-) -> np.ndarray:
+def sample(model: Diffusion, inputs: Inputs) -> np.ndarray:
     """Paint pictures by a diffusion model, one seeded CPU generator per image.
 
     All images are encoded, then all denoised, then all decoded, so that a part of the model that must move
     (memory "low") moves once. Where memory runs out, a stage resumes in smaller batches.
 
-    Arguments, result and errors as of `Generator.paint`.
+    Inputs, result and errors as of `Generator.paint`.
     """
+    base, guides, image_ids, seed, draw = inputs
     n, how = len(image_ids), model.settings
     strength = 1.0 if base is None else getattr(how, "strength", 1.0)
     if base is not None and (base.dtype != np.uint8 or base.ndim != 4 or base.shape[::3] != (n, 3)):
@@ -76,11 +71,13 @@ def sample(
 
     def noised(part: slice) -> torch.Tensor:
         drawing = generators(part)
-        scheduler, first, _ = scheduled()
-        latents = None
-        if base is not None and first is not None:
-            latents = model.encode(model.enlarged(base[part]), drawing if model.posterior else None)
-        return model.start(scheduler, latents, drawing, first).cpu()
+        scheduler, first, steps = scheduled()
+        if base is None or first is None:
+            latents, first = model.blank(drawing), steps[0]
+        else:
+            latents = model.encode(model.enlarged(base[part]), drawing if model.posterior else None).cpu()
+        noise = model.noise(drawing, model.latent_shape() if latents is None else latents.shape[1:])
+        return denoising.start(scheduler, latents, noise, first)
 
     def denoised(part: slice) -> torch.Tensor:
         scheduler, _, steps = scheduled()

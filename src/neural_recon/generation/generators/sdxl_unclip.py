@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from neural_recon.generation.diffusion import FromBase, LatentDiffusion
+from neural_recon.generation.generator import Inputs
 from neural_recon.generation.refinement import Refiner
 from neural_recon.models.denoising import steps_run
 
@@ -172,24 +173,20 @@ class SDXLUnclip(LatentDiffusion):
         """A token of zeros, in whose place `away` draws."""
         return {"image": np.zeros((1, 1, self.widths()["image"]), np.float32)}
 
-    def start(
-        self,
-        scheduler: Any,
-        latents: torch.Tensor | None,
-        generators: Sequence[torch.Generator],
-        timestep: torch.Tensor | None,
-    ) -> torch.Tensor:
-        """As of every kind, with offset noise; without a base image from normal draws in its place."""
+    def blank(self, generators: Sequence[torch.Generator]) -> torch.Tensor:
+        """Normal draws, as published."""
         from neural_recon.core import random_streams
-        from neural_recon.models import denoising
 
-        if latents is None or timestep is None:
-            latents = random_streams.normal(generators, self.latent_shape()).to(self.parts.device)
-            timestep = scheduler.timesteps[0]
-        noise = random_streams.normal(generators, latents.shape[1:])
+        return random_streams.normal(generators, self.latent_shape())
+
+    def noise(self, generators: Sequence[torch.Generator], shape: Sequence[int]) -> torch.Tensor:
+        """As of every kind, and offset noise."""
+        from neural_recon.core import random_streams
+
+        noise = super().noise(generators, shape)
         if self.settings.offset_noise:
             noise = noise + self.settings.offset_noise * random_streams.normal(generators, (1, 1, 1))
-        return denoising.start(scheduler, latents, noise.to(latents.device), timestep)
+        return noise
 
     def away(
         self,
@@ -225,27 +222,20 @@ class SDXLUnclip(LatentDiffusion):
     def decode(self, latents: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:
         return (super().decode(latents, generators) * CONTRAST + LIFT).clamp(0, 1) * 2 - 1
 
-    def paint(
-        self,
-        base: np.ndarray | None,
-        guides: Mapping[str, np.ndarray],
-        image_ids: np.ndarray,
-        seed: int,
-        draw: int = 0,
-    ) -> np.ndarray:
-        """As of every kind; then the refiner's pass, and the blend with the base image where there is one."""
+    def pictures(self, inputs: Inputs) -> np.ndarray:
+        """Then the refiner's pass, and the blend with the base image where there is one."""
         from neural_recon.generation.sampling import resized
 
         how = self.settings
-        pictures = super().paint(base, guides, image_ids, seed, draw)
+        pictures = super().pictures(inputs)
         if how.refiner:
             reduced = resized(pictures, how.refiner_from) if how.refiner_from else pictures
-            captions = self.captions(guides["image"], image_ids)
-            pictures = self.refiner.refine(reduced, captions, image_ids, seed, draw)
+            captions = self.captions(inputs.guides["image"], inputs.image_ids)
+            pictures = self.refiner.refine(reduced, captions, inputs)
         if how.blend:
             pictures = resized(pictures, BLENDED)
-            if base is not None:
-                mixed = (1 - how.blend) * pictures + how.blend * resized(base, BLENDED)
+            if inputs.base is not None:
+                mixed = (1 - how.blend) * pictures + how.blend * resized(inputs.base, BLENDED)
                 pictures = mixed.round().astype(np.uint8)
         return pictures
 
