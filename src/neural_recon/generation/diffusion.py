@@ -25,12 +25,17 @@ if TYPE_CHECKING:
 
     from neural_recon.models.model_parts import ModelParts
 
+# settings of several kinds, each with its own default
+Strength = Annotated[float, Field(gt=0, le=1, description="Share of the noise steps run.")]
+GuidanceScale = Annotated[float, Field(ge=1, description="Classifier-free guidance.")]
+Steps = Annotated[int, Field(ge=1, le=1000, description="Steps at strength 1.")]
+
 
 class FromBase(Section):
     """Settings of kinds that start from base images, alongside those of `Diffusion`."""
 
     base: str = Field(description="The feature space whose pictures it starts from.")
-    strength: Annotated[float, Field(gt=0, le=1)] = Field(0.75, description="Share of the noise steps run.")
+    strength: Strength = 0.75
 
     @model_validator(mode="after")
     def _at_least_one_step(self) -> Self:
@@ -57,8 +62,8 @@ class Diffusion(Generator):
         weights: str = Field(
             description="The model: a name in config/weights.yaml, or a folder in the diffusers layout."
         )
-        guidance_scale: Annotated[float, Field(ge=1)] = Field(7.5, description="Classifier-free guidance.")
-        steps: Annotated[int, Field(ge=1, le=1000)] = Field(50, description="Steps at strength 1.")
+        guidance_scale: GuidanceScale = 7.5
+        steps: Steps = 50
 
     settings: Settings
     draws = True

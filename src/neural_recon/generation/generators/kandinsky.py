@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from neural_recon.generation.diffusion import Diffusion, FromBase
+from neural_recon.generation.diffusion import Diffusion, FromBase, GuidanceScale
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +37,7 @@ class Kandinsky(Diffusion):
         image_encoder: str = Field(
             description="The weights with the image encoder: a name in config/weights.yaml, or a folder."
         )
-        guidance_scale: Annotated[float, Field(ge=1)] = Field(4.0, description="Classifier-free guidance.")
+        guidance_scale: GuidanceScale = 4.0
 
     settings: Settings
     autoencoder = "movq"

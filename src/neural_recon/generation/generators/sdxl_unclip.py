@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from neural_recon.generation.diffusion import FromBase, LatentDiffusion
+from neural_recon.generation.diffusion import FromBase, GuidanceScale, LatentDiffusion, Strength
 from neural_recon.generation.generator import Inputs
 from neural_recon.generation.refinement import Refiner
 from neural_recon.models.denoising import steps_run
@@ -52,13 +52,13 @@ class SDXLUnclip(LatentDiffusion):
         base: str | None = Field(  # type: ignore[assignment]  # it may do without
             None, description="The feature space whose pictures it starts from; published: none."
         )
-        strength: Annotated[float, Field(gt=0, le=1)] = Field(
+        strength: Strength = Field(
             1.0, description="Share of the noise steps run; 1: from noise alone (published)."
         )
         size: Annotated[int, Field(ge=64, multiple_of=32)] = Field(
             768, description="Side of the pictures in pixels."
         )
-        guidance_scale: Annotated[float, Field(ge=1)] = Field(5.0, description="Classifier-free guidance.")
+        guidance_scale: GuidanceScale = 5.0
         steps: Annotated[int, Field(ge=1, le=999)] = Field(38, description="Steps at strength 1.")
         unconditional: Literal["gaussian", "zeros"] = Field(
             "gaussian",
@@ -73,7 +73,7 @@ class SDXLUnclip(LatentDiffusion):
             description="A Stable Diffusion XL that goes over each picture under a caption: a name in "
             "config/weights.yaml, or a folder in the diffusers layout; default: none.",
         )
-        refiner_guidance_scale: Annotated[float, Field(ge=1)] = Field(5.0, description="Of the refiner.")
+        refiner_guidance_scale: GuidanceScale = Field(5.0, description="Of the refiner.")
         refiner_steps: Annotated[int, Field(ge=1, le=999)] = Field(
             25, description="Of the refiner, at strength 1."
         )

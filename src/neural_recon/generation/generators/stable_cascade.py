@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from neural_recon.generation.choice import Choosing, FromDraws
-from neural_recon.generation.diffusion import Diffusion, FromBase
+from neural_recon.generation.diffusion import Diffusion, FromBase, GuidanceScale, Steps, Strength
 from neural_recon.generation.generator import Parts
 from neural_recon.models import cascade_files
 
@@ -49,16 +49,14 @@ class StableCascade(Choosing):
             20.0, description="PIL's factor for the enlarged base image; 1 leaves it."
         )
         contrast: Annotated[float, Field(ge=0)] = Field(1.5, description="Then the same for its contrast.")
-        strength: Annotated[float, Field(gt=0, le=1)] = Field(
-            0.7, description="Share of the noise steps run."
-        )
+        strength: Strength = 0.7
         text_strength: Annotated[float, Field(ge=0, le=1)] = Field(
             0.5, description="Weight of text; the image embedding has the rest."
         )
-        guidance_scale: Annotated[float, Field(ge=1)] = Field(4.0, description="Of stage C.")
-        steps: Annotated[int, Field(ge=1, le=1000)] = Field(20, description="Of stage C, at strength 1.")
-        stage_b_guidance_scale: Annotated[float, Field(ge=1)] = Field(1.1, description="Of stage B.")
-        stage_b_steps: Annotated[int, Field(ge=1, le=1000)] = Field(10, description="Of stage B.")
+        guidance_scale: GuidanceScale = Field(4.0, description="Of stage C.")
+        steps: Steps = Field(20, description="Of stage C, at strength 1.")
+        stage_b_guidance_scale: GuidanceScale = Field(1.1, description="Of stage B.")
+        stage_b_steps: Steps = Field(10, description="Of stage B.")
         rho: Annotated[float, Field(ge=0, le=1)] = Field(
             0.7,
             description="Share of guidance that is rescaled to the guided output's deviation, per picture.",

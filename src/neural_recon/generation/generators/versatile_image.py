@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from neural_recon.features.spaces.versatile_vision import VersatileVision
 from neural_recon.generation.choice import Choosing, FromDraws
-from neural_recon.generation.diffusion import FromBase, LatentDiffusion
+from neural_recon.generation.diffusion import FromBase, GuidanceScale, LatentDiffusion, Steps, Strength
 from neural_recon.models.denoising import STABLE_DIFFUSION
 
 if TYPE_CHECKING:
@@ -36,11 +36,9 @@ class VersatileImage(Choosing, LatentDiffusion):
         roles: ClassVar[tuple[str, ...]] = ("vision", "retrieval")
 
         vision: str = Field(description="The feature space that guides it as CLIP's of the picture.")
-        strength: Annotated[float, Field(gt=0, le=1)] = Field(
-            0.85, description="Share of the noise steps run."
-        )
-        guidance_scale: Annotated[float, Field(ge=1)] = Field(3.5, description="Classifier-free guidance.")
-        steps: Annotated[int, Field(ge=1, le=1000)] = Field(20, description="UniPC's steps at strength 1.")
+        strength: Strength = 0.85
+        guidance_scale: GuidanceScale = 3.5
+        steps: Steps = Field(20, description="UniPC's steps at strength 1.")
         base_scaling: Literal["pixels", "clip"] = Field(
             "pixels",
             description="How the autoencoder gets the base image: in [-1, 1], as it was trained, or by "
