@@ -11,7 +11,8 @@ For each kind of generator and each variant, in a process of its own: seconds pe
 - fast, low: the generator in these two memory modes; its autoencoder is always in float32.
 
 Settings are those of the kind's recipe; `--steps` is the full schedule of all kinds, of which each runs the
-share that its recipe says. Versatile Diffusion is measured by benchmarks/diffusion.py.
+share that its recipe says. Versatile Diffusion with both flows is measured by benchmarks/diffusion.py.
+`sdxl_unclip` is not measured: no pipeline of diffusers runs its network.
 
 No time is estimated beforehand. What bounds a run is `--images`: each kind paints these twice, with one batch
 of each before they are timed, and in memory mode low two images at most: by default about twenty pictures per

@@ -35,6 +35,15 @@ def stable_diffusion(generator: Any, parts: Mapping[str, Any]) -> Paint:
     )
 
 
+def versatile_image(generator: Any, parts: Mapping[str, Any]) -> Paint:
+    """Stable Diffusion's, whose network takes tokens of a picture as those of a caption: that of Versatile
+    Diffusion's image flow in diffusers takes neither embeddings nor a base image."""
+    paint = stable_diffusion(generator, {"unet": parts["image_unet"], "vae": parts["vae"]})
+    return lambda pictures, guides, none: paint(
+        pictures, {"text": guides["vision"]}, {"text": none["vision"]}
+    )
+
+
 def sdxl(generator: Any, parts: Mapping[str, Any]) -> Paint:
     """One picture per call: of a batch the adapter's attention mixes the pictures, without an error."""
     from diffusers import StableDiffusionXLImg2ImgPipeline
@@ -175,7 +184,8 @@ def stable_cascade(generator: Any, parts: Mapping[str, Any]) -> Paint:
 
 
 PIPELINES: Mapping[str, Callable[[Any, Mapping[str, Any]], Paint]] = {
-    made.__name__: made for made in (stable_diffusion, sdxl, kandinsky, pixart, stable_cascade)
+    made.__name__: made
+    for made in (stable_diffusion, versatile_image, sdxl, kandinsky, pixart, stable_cascade)
 }
 ONE_BY_ONE = ("sdxl", "stable_cascade")
 

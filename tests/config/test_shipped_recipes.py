@@ -39,6 +39,17 @@ def test_the_released_way_differs_from_the_recipe_in_every_key_that_the_page_nam
         assert theirs.decoder.source(name) == (tuple(usual.decoder.regions_of(name)), False, True, False)
 
 
+def test_recipes_measured_on_the_demo_differ_by_what_the_page_names(released):
+    def recipe(name, **changes):
+        found = resolved({"recipe": str(ROOT / f"config/released/takagi_{name}.yaml"), **changes})
+        return found.spaces, found.decoder, found.generator
+
+    own = {section: released[section] for section in ("spaces", "decoder", "generator")}
+    assert recipe("released") == recipe("small", **own)
+    painting = {"spaces": {"z": {"pixels": "truncated"}}, "generator": own["generator"]}
+    assert recipe("painting") == recipe("small", **painting) != recipe("small")
+
+
 def test_the_recipe_names_each_released_way(released):
     text = (ROOT / "config/recipes/takagi.yaml").read_text(encoding="utf-8")
     comments = " ".join(re.findall(r"#(.*)", text))

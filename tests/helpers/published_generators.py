@@ -83,6 +83,13 @@ def stable_diffusion(small: bool) -> Layout:
     return Layout("stable_diffusion", parts, {"text": (1, TOKENS, unet["cross_attention_dim"])})
 
 
+def versatile_image(small: bool) -> Layout:
+    """Versatile Diffusion without its text flow."""
+    unet = published_layouts.configurations(small)["image_unet"][1]
+    parts = {"image_unet": (UNet2DConditionModel, unet), "vae": _autoencoder(small)}
+    return Layout("mindeye1", parts, {"vision": (1, 257, unet["cross_attention_dim"])})
+
+
 def sdxl(small: bool) -> Layout:
     """Stable Diffusion XL base 1.0, with the plain adapter for bigG's embedding."""
     text, pooled, embedding, time = (64, 32, 32, 8) if small else (2048, 1280, 1280, 256)
@@ -205,5 +212,6 @@ def stable_cascade(small: bool) -> Layout:
 
 
 LAYOUTS: Mapping[str, Callable[[bool], Layout]] = {
-    layout.__name__: layout for layout in (stable_diffusion, sdxl, kandinsky, pixart, stable_cascade)
+    layout.__name__: layout
+    for layout in (stable_diffusion, versatile_image, sdxl, kandinsky, pixart, stable_cascade)
 }

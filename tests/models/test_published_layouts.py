@@ -63,6 +63,7 @@ def test_from_weights_to_pictures(folder, rng):
     ("kind", "parameters", "gibibytes"),
     [
         ("stable_diffusion", {"unet": 859_520_964, "vae": 83_653_863}, 1.8),
+        ("versatile_image", {"image_unet": 859_520_964, "vae": 83_653_863}, 1.8),
         ("sdxl", {"unet": 2_567_463_684 + SDXL_ADAPTER, "vae": 83_653_863}, 5.6),
         ("kandinsky", {"unet": 1_253_057_288, "movq": 67_832_495}, 2.5),
         ("pixart", {"transformer": 610_856_096, "vae": 83_653_863}, 1.3),
