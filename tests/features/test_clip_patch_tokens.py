@@ -74,7 +74,7 @@ def test_the_space_prepares_as_released_and_leaves_the_class_token_out(folder, r
 
 
 @pytest.mark.parametrize("side", [256, 224])
-def test_the_released_preparation(reference, side):
+def test_pictures_are_prepared_as_released(reference, side):
     with np.load(reference / "mindeye2/clip_preprocess.npz") as file:
         arrays = dict(file)
     seed = torch.from_numpy(arrays["seed16"])

@@ -54,7 +54,7 @@ def eps(unet, x, t, context):
         return unet(x, t, encoder_hidden_states=context, added_cond_kwargs=added).sample
 
 
-def test_the_unet(arrays, weights, monkeypatch):
+def test_the_unet_gives_the_published_output(arrays, weights, monkeypatch):
     unet = loaded(weights).parts["unet"]
     told(unet, arrays["unet.y"], monkeypatch)
     x, t, context = (torch.from_numpy(arrays[f"unet.{name}"]) for name in ("x", "t", "context"))
@@ -80,7 +80,7 @@ def test_the_denoiser_takes_the_nearest_level_of_the_training(arrays, weights, m
     np.testing.assert_allclose(schedule.sigmas[place], quantized, rtol=1e-5)
 
 
-def test_noise_levels(arrays):
+def test_noise_levels_are_the_published_ones(arrays):
     schedule = LegacyEuler()
     levels = ((1 - schedule.alphas_cumprod) / schedule.alphas_cumprod) ** 0.5  # sigmas
     np.testing.assert_allclose(levels, arrays["sigmas_table_1000"], rtol=1e-6)
@@ -104,7 +104,7 @@ def test_sizes_are_told_as_published(arrays, weights):
 
 
 @torch.no_grad()
-def test_the_autoencoder(arrays, weights):
+def test_the_autoencoder_encodes_and_decodes_as_published(arrays, weights):
     vae = loaded(weights).parts["vae"]
     moments = vae.encode(torch.from_numpy(arrays["vae.x"])).latent_dist.parameters
     runs.assert_close(moments.numpy(), arrays["vae.moments"], 1e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -51,6 +52,10 @@ class Refiner(LatentDiffusion):
 
     def unguided(self) -> dict[str, np.ndarray]:
         """What it is guided away from."""
+        return self._negative
+
+    @functools.cached_property
+    def _negative(self) -> dict[str, np.ndarray]:  # once, as the text encoders are loaded for it
         return self.texts([self.settings.negative_prompt])
 
     def texts(self, captions: Sequence[str]) -> dict[str, np.ndarray]:
