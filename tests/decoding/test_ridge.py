@@ -11,7 +11,7 @@ from helpers.ridge_problems import ridge_problem, scikit_ridge
 
 from neural_recon.core.backends import NumPy, SpentError, Torch
 from neural_recon.core.hdf5 import read_parameters
-from neural_recon.core.random_streams import shuffled_pairs
+from neural_recon.core.random_streams import shuffled_images, shuffled_pairs
 from neural_recon.decoding import kernel, ridge
 from neural_recon.decoding.cross_validation import cross_validate
 from neural_recon.decoding.kernel import Fit, Kernel
@@ -163,7 +163,7 @@ def test_images_that_are_all_different_are_no_repetitions(rng):
 
 def test_shuffled_images_keep_repetitions_together():
     ids = np.array([30, 10, 30, 20, 10])
-    found = ridge.shuffled_images(ids, 0)
+    found = shuffled_images(ids, 0)
     assert not np.any(found == ids)
     assert found[0] == found[2] != found[1] == found[4]
     assert set(found) == {10, 20, 30}

@@ -140,7 +140,23 @@ def test_a_training_killed_at_any_step_ends_with_the_same_weights(world, tmp_pat
     pd.testing.assert_frame_equal(losses, again)
 
 
-def test_a_checkpoint_of_another_training_is_passed_over(world, tmp_path):
+def test_a_training_that_stopped_early_stays_so(world, tmp_path):
+    """Killed after its last checkpoint, before its network was stored."""
+    how = settings(
+        finetune={"epochs": 30, "batch": 40},
+        learning_rate=0.1,
+        mixing=0,
+        validation={"share": 0.2, "stop": "early", "patience": 2},
+    )
+    one, *_ = world.person("anna", 20)
+    stopped, losses = runs.finetune(how, one, 3, tmp_path / "checkpoint.pt")
+    assert losses["epoch"].max() < 30
+    resumed, again = runs.finetune(how, one, 3, tmp_path / "checkpoint.pt")
+    assert same(stopped, resumed)
+    pd.testing.assert_frame_equal(losses, again)
+
+
+def test_a_checkpoint_of_another_training_is_ignored(world, tmp_path):
     how = settings(**SHORT)
     one, *_ = world.person("anna", 20)
     fresh, _ = runs.finetune(how, one, 4, tmp_path / "fresh.pt")

@@ -1,14 +1,20 @@
 # Which files, parameters and resources a job gets: functions of its wildcards.
 def growing(first):
-    """A resource that doubles with every attempt: on a cluster, what ran out of memory or time asks for more."""
-    return lambda wildcards, attempt: first * 2 ** (attempt - 1)
+    """A resource that doubles with every attempt: on a cluster, what ran out of memory or time asks for more.
+
+    `first` is a number, or a function of the wildcards.
+    """
+    return lambda wildcards, attempt: (
+        (first(wildcards) if callable(first) else first) * 2 ** (attempt - 1)
+    )
 
 
 def growing_with(weights_of, rest):
-    """Main memory in MB of a job that loads weights; doubles as all that grows."""
-    return lambda wildcards, attempt: (
-        memory_estimate.megabytes(weights_of(wildcards), WEIGHTS, rest)
-        * 2 ** (attempt - 1)
+    """Main memory in MB of a job that loads weights, growing."""
+    return growing(
+        lambda wildcards: memory_estimate.megabytes(
+            weights_of(wildcards), WEIGHTS, rest
+        )
     )
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from neural_recon import decoding
 from neural_recon.core.hdf5 import read_hdf5, write_hdf5
-from neural_recon.decoding.ridge import shuffled_images
+from neural_recon.core.random_streams import shuffled_images
 from neural_recon.features.feature_files import FeatureTable
 from neural_recon.workflow.jobs import start
 

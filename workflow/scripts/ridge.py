@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from neural_recon.core.random_streams import shuffled_images
 from neural_recon.core.tables import write_table
 from neural_recon.decoding.penalty_table import cross_validated_curve, fixed_curve, read_chosen
-from neural_recon.decoding.ridge import shuffled_images
 from neural_recon.decoding.ridge_files import read_kernel, read_taken, write_predictions
 from neural_recon.decoding.sources import Source, feature_table
 from neural_recon.workflow.jobs import start

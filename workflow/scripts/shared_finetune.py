@@ -19,4 +19,4 @@ one = read_trained(
 network, losses = runs.finetune(
     how, one, params.seed, runs.checkpoint_of(output.network), files.start or None, params.control
 )
-runs.store(network, losses, output.network, output.losses, how)
+runs.store(network, losses, output.network, output.losses, params.decoder)

@@ -18,4 +18,4 @@ people = [
     for k, subject in enumerate(params.subjects)
 ]
 network, losses = runs.pretrain(how, people, params.seed, runs.checkpoint_of(output.network))
-runs.store(network, losses, output.network, output.losses, how)
+runs.store(network, losses, output.network, output.losses, params.decoder)

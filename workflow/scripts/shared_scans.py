@@ -9,7 +9,6 @@ from neural_recon.workflow.jobs import start
 start(snakemake)
 files = snakemake.input
 responses = read_hdf5(files.responses, "mean", "std", "voxel")
-positions = read_table(files.voxels)[list("xyz")].to_numpy()[responses["voxel"]]
-grid = datasets.load(snakemake.config).grid(snakemake.wildcards.subject)
-arrays = kept_voxels.arrays(responses, positions, grid)
+data, voxels = datasets.load(snakemake.config), read_table(files.voxels)
+arrays = kept_voxels.of_subject(data, snakemake.wildcards.subject, voxels, responses)
 write_hdf5(snakemake.output.scans, arrays, {"zscore": read_parameters(files.responses)["zscore"]})

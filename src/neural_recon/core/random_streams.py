@@ -23,6 +23,13 @@ def shuffled_pairs(n: int, seed: int | Sequence[int]) -> np.ndarray:
             return permutation
 
 
+def shuffled_images(ids: np.ndarray, seed: int | Sequence[int]) -> np.ndarray:
+    """Each row's image replaced by another of them (n,), for a fit on pairs that do not belong together;
+    repetitions of an image get the same other one."""
+    images, which = np.unique(ids, return_inverse=True)
+    return images[shuffled_pairs(len(images), seed)][which]
+
+
 def generator(run_seed: int, image_id: int, purpose: str) -> torch.Generator:
     """A CPU generator for one image and one purpose of a run.
 

@@ -107,7 +107,8 @@ class Decoder(ABC):
     def predict(
         self, space: str, train: np.ndarray, targets: Targets, test: np.ndarray, images: np.ndarray
     ) -> np.ndarray:
-        """Fit on training responses, and predict the features of others.
+        """Fit on training responses, and predict the features of others; a kind whose rules fit otherwise
+        may raise a NotImplementedError.
 
         Args:
             space: the recipe's name of the features.

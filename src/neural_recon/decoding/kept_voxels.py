@@ -1,15 +1,36 @@
 """Where the voxels of a kept decoder lie, and what new scans are z-scored by."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from neural_recon.core.hdf5 import open_hdf5, read_hdf5
 from neural_recon.datasets.grids import Grid
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from neural_recon.datasets.dataset import DataSet
+
 logger = logging.getLogger(__name__)
+
+
+def of_subject(
+    data: DataSet, subject: str, table: pd.DataFrame, responses: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """The `arrays` of a subject of a data set, whose voxels need not lie in a volume.
+
+    Args:
+        table: of the subject's voxels.
+        responses: as of `arrays`, and `voxel` (p,), their rows of the table.
+    """
+    places, grid = data.places(subject, table)
+    return arrays(responses, places[responses["voxel"]], grid)
 
 
 def arrays(responses: Mapping[str, np.ndarray], positions: np.ndarray, grid: Grid) -> dict[str, np.ndarray]:

@@ -11,7 +11,7 @@ float64, the product with Y float32. Responses come z-scored from the caller.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -20,7 +20,6 @@ import numpy as np
 from neural_recon.core import backends
 from neural_recon.core.backends import Backend
 from neural_recon.core.background import ahead
-from neural_recon.core.random_streams import shuffled_pairs
 from neural_recon.decoding.kernel import Fit, Kernel
 
 logger = logging.getLogger(__name__)
@@ -238,13 +237,6 @@ def calibration_error(n_images: int) -> dict[str, float]:
     taken = min(n_images, CALIBRATION_IMAGES)
     rest = np.sqrt(1 - taken / n_images)  # correction for drawing without replacement
     return {"mean": float(rest / np.sqrt(taken)), "spread": float(rest / np.sqrt(2 * taken))}
-
-
-def shuffled_images(ids: np.ndarray, seed: int | Sequence[int]) -> np.ndarray:
-    """Each row's image replaced by another of them (n,), for a refit on pairs that do not belong together;
-    repetitions of an image get the same other one."""
-    images, which = np.unique(ids, return_inverse=True)
-    return images[shuffled_pairs(len(images), seed)][which]
 
 
 def check_alphas(alphas: np.ndarray) -> None:

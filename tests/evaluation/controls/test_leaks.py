@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from neural_recon.core.errors import InputError
+from neural_recon.core.random_streams import shuffled_images
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.decoding.penalty_table import cross_validated_curve, fixed_curve
-from neural_recon.decoding.ridge import predict, shuffled_images
+from neural_recon.decoding.ridge import predict
 from neural_recon.evaluation.controls import leaks
 from neural_recon.responses.preparation import prepare
 

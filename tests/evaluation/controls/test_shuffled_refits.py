@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from helpers.ridge_problems import ridge_problem, scikit_ridge
 
+from neural_recon.core.random_streams import shuffled_images
 from neural_recon.decoding import ridge
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.evaluation import metrics
@@ -42,7 +43,7 @@ def test_refits_are_those_of_a_decoder_fitted_anew_on_shuffled_features(rng, n, 
                 metrics.two_way_identification(true, plain).mean(), abs=0.02
             )
     # the first refit is the control that is painted
-    np.testing.assert_array_equal(pairs_of(ids, 4, 1), ridge.shuffled_images(ids, 4))
+    np.testing.assert_array_equal(pairs_of(ids, 4, 1), shuffled_images(ids, 4))
     assert not np.array_equal(pairs_of(ids, 4, 2), pairs_of(ids, 4, 3))
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from neural_recon.core.kinds import Section
-from neural_recon.decoding.decoder import Decoder, Holding, Targets
+from neural_recon.decoding.decoder import Decoder, Holding
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -18,6 +18,14 @@ Positive = Annotated[int, Field(ge=1)]
 # low_level: latents of an autoencoder; regression: any other features, by a linear map
 Head = Literal["prior", "projector", "low_level", "regression"]
 ONCE: tuple[Head, ...] = ("prior", "projector", "low_level")
+Training = Literal["pretrain", "finetune", "shuffled"]
+# settings that no weights depend on, and those that only later trainings look at
+NOT_TRAINED_BY = {"checkpoint_every", "keep", "published", "test_trials"}
+LATER: dict[Training, set[str]] = {
+    "pretrain": {"calibration", "finetune", "shuffled_epochs"},
+    "finetune": {"shuffled_epochs"},
+    "shuffled": set(),
+}
 
 
 class Prior(Section):
@@ -189,6 +197,10 @@ class SharedSubject(Decoder):
             # of the others, the decoder and the control, float32; and the checkpoint of one in training
             return 4 * one * (3 + 3)
 
+        def trained_by(self, training: Training) -> dict[str, Any]:
+            """The settings that the weights of a training depend on, as plain values."""
+            return self.model_dump(mode="json", exclude=NOT_TRAINED_BY | LATER[training])
+
         def head(self, space: str) -> Head:
             """How a space is predicted."""
             return self.heads.get(space, "regression")
@@ -214,16 +226,9 @@ class SharedSubject(Decoder):
     )
     offers = frozenset({"kept", "losses"})
 
-    def predict(
-        self, space: str, train: np.ndarray, targets: Targets, test: np.ndarray, images: np.ndarray
-    ) -> np.ndarray:
-        """One space of one subject by a network of its own, without other subjects.
-
-        The rules train one network for all spaces.
-        """
-        from neural_recon.decoding.shared_subject.prediction import predict_alone
-
-        return predict_alone(self.settings, self.seed, space, train, targets, test, images)
+    def predict(self, *_: object, **__: object) -> np.ndarray:
+        """Not by space: the rules train one network for all (`decoding.shared_subject.runs`)."""
+        raise NotImplementedError(f"{type(self).__name__} trains one network for all spaces, by its rules")
 
     def predict_kept(
         self,

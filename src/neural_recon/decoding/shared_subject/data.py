@@ -13,8 +13,8 @@ import pandas as pd
 
 from neural_recon.core.errors import InputError
 from neural_recon.core.hdf5 import read_hdf5
+from neural_recon.core.random_streams import shuffled_images
 from neural_recon.core.tables import read_table
-from neural_recon.decoding.ridge import shuffled_images
 from neural_recon.features.feature_files import FeatureTable
 
 logger = logging.getLogger(__name__)
@@ -134,7 +134,7 @@ def read_trained(
         trials: table of the subject's trials.
         features: by space, the chunks of features.
         sessions: how many of the first sessions; "all" of them.
-        shuffled: a seed: images get each other's features, for the control (`ridge.shuffled_images`).
+        shuffled: a seed: images get each other's features (`shuffled_images`), for the control.
 
     Raises:
         InputError: as of `used_rows`, and of files that are no such files.

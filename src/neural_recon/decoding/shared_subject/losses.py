@@ -66,7 +66,7 @@ def losses(
         weighted.append(weight * value)
 
     for space in network.regressed:
-        true = (features[space] - network.of(space, "mean")) / network.of(space, "std")
+        true = network.standardised(space, features[space])
         true = contrastive.mixed(true, mixing) if mixing else true
         add(space, how.losses.regression, functional.mse_loss(outputs[space].float(), true))
     # as published, these have the targets of unmixed trials

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from neural_recon.models.low_level import LowLevelSizes
 from neural_recon.models.prior_transformer import PriorSizes
 from neural_recon.models.shared_subject import NetworkSizes, SharedSubjectNetwork
 
-PROJECTED, AUXILIARY = "projected ", "auxiliary "  # among outputs; no space has such a name
+PROJECTED = "projected "  # among outputs; no space has such a name
 CHANNELS = 4  # of an autoencoder's latents
 NOISE = "diffusion prior"  # purpose of an image's random numbers
 
@@ -49,9 +49,6 @@ class Layout:
         sizes = settings.model_dump(mode="json", include=SIZES)
         heads = {space: settings.head(space) for space in parts}
         return cls({**sizes, "heads": heads}, {k: list(v) for k, v in parts.items()}, dict(voxels))
-
-    def plain(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 SIZES = {"backbone", "hidden", "blocks", "prior", "projector", "low_level"}
@@ -84,8 +81,8 @@ class Network(nn.Module):
     def forward(self, voxels: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """{subject: (n, voxels)} -> what the heads make of the rows, in the subjects' order.
 
-        By space, its own (of the prior's space the condition), and "projected" and "auxiliary" where there
-        are any. Outputs of an image's repetitions may be averaged before `features`.
+        By space, its own (of the prior's space the condition), and "projected" where there is a prior.
+        Outputs of an image's repetitions may be averaged before `features`.
         """
         made = self.shared(voxels)
         found = {space: self.regressions[f"of_{space}"](made.features) for space in self.regressed}
@@ -96,8 +93,7 @@ class Network(nn.Module):
         ):
             if space := self.space(head):
                 found[space] = values
-        others = {PROJECTED: made.projected, AUXILIARY: made.auxiliary}
-        return found | {name: values for name, values in others.items() if values is not None}
+        return found if made.projected is None else found | {PROJECTED: made.projected}
 
     def features(
         self, outputs: Mapping[str, torch.Tensor], image_ids: np.ndarray, seed: int
@@ -125,6 +121,11 @@ class Network(nn.Module):
     def of(self, space: str, name: str) -> torch.Tensor:
         """A buffer of a regression head."""
         return self.get_buffer(f"{name}_of_{space}")
+
+    def standardised(self, space: str, features: torch.Tensor) -> torch.Tensor:
+        """Features (n, width) of a regression head, float32, z-scored as the head learns them."""
+        mean, std = self.of(space, "mean"), self.of(space, "std")
+        return (features.to(mean) - mean) / std
 
     def set_statistics(self, features: Mapping[str, Sequence[np.ndarray]]) -> None:
         """Mean and std of regressed features, over the training images of all subjects."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -11,12 +10,10 @@ import torch
 
 from neural_recon.core.errors import InputError
 from neural_recon.core.hdf5 import write_hdf5
-from neural_recon.decoding.decoder import Targets
-from neural_recon.decoding.decoders.shared_subject import SharedSubject
-from neural_recon.decoding.ridge import shuffled_images
+from neural_recon.core.random_streams import shuffled_images
 from neural_recon.decoding.shared_subject import weights
 from neural_recon.decoding.shared_subject.data import Trained
-from neural_recon.decoding.shared_subject.network import Layout, Network
+from neural_recon.decoding.shared_subject.network import Network
 from neural_recon.models.loading import choose_device
 
 BATCH = 32  # images at a time
@@ -37,7 +34,7 @@ def predicted(
     Args:
         network: of one subject.
         rows: float32 (n_rows, n_voxels), z-scored.
-        which: (n_rows,) the image of each row, an index into
+        which: (n_rows,) the image of each row, an index into `image_ids`.
         image_ids: (n,); with the seed they fix what is drawn, whatever is computed alongside it.
 
     Raises:
@@ -60,7 +57,7 @@ def predicted(
             outputs = network({subject: torch.from_numpy(rows[mine]).to(device)})
             averages = {name: _averages(values, one_of, counts) for name, values in outputs.items()}
             for space, values in network.features(averages, ids, seed).items():
-                found[space].append(values.float().flatten(1).cpu().numpy())
+                found[space].append(values.flatten(1).cpu().numpy())
     return {space: np.concatenate(parts) for space, parts in found.items()}
 
 
@@ -101,44 +98,12 @@ def calibrate(network: Network, trained: Trained, held: np.ndarray, seed: int) -
     which = np.searchsorted(images, trained.image[trials])
     found = predicted(network, trained.responses[trials], which, images, seed)
     for space in network.regressed:
-        values = (torch.from_numpy(found[space]) - network.of(space, "mean").cpu()) / network.of(
-            space, "std"
-        ).cpu()
-        rest = trained.features[space][~held].astype(np.float32)
-        wanted = (torch.from_numpy(rest) - network.of(space, "mean").cpu()) / network.of(space, "std").cpu()
+        values = network.standardised(space, torch.from_numpy(found[space]))
+        wanted = network.standardised(space, torch.from_numpy(trained.features[space][~held]))
         spread = values.std(dim=0)
-        scale = torch.where(spread > 0, wanted.std(dim=0) / spread, torch.ones(()))
+        scale = torch.where(spread > 0, wanted.std(dim=0) / spread, 1.0)
         network.of(space, "scale").copy_(scale)
         network.of(space, "offset").copy_(wanted.mean(dim=0) - values.mean(dim=0) * scale)
-
-
-def predict_alone(
-    settings: SharedSubject.Settings,
-    seed: int,
-    space: str,
-    train: np.ndarray,
-    targets: Targets,
-    test: np.ndarray,
-    images: np.ndarray,
-) -> np.ndarray:
-    """Train on one subject and space, and predict test rows; arguments as of `Decoder.predict`."""
-    from neural_recon.decoding.shared_subject.training import Course
-    from neural_recon.decoding.shared_subject.training import train as fit
-
-    _, first, which = np.unique(images, return_index=True, return_inverse=True)
-    features = np.asarray(targets[:, :])[first]
-    parts = {space: [int(width) for width in targets.parts]}
-    one = Trained("subject", train, which, {space: features}, parts)
-    alone = settings.model_copy(update={"heads": {k: v for k, v in settings.heads.items() if k == space}})
-    network = weights.made(Layout.of(alone, parts, {"subject": train.shape[1]}), seed)
-    network.set_statistics({space: [features]})
-    how = settings.finetune
-    with tempfile.TemporaryDirectory() as folder:
-        fit(
-            network, [one], alone, Course("alone", how.epochs, how.batch, seed), Path(folder, "checkpoint.pt")
-        )
-    rows = np.arange(len(test))
-    return predicted(network, test, rows, rows, seed)[space]
 
 
 def write_predictions(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -77,9 +78,13 @@ def checkpoint_of(network: str | Path) -> Path:
 
 
 def store(
-    network: Network, table: pd.DataFrame, path: str | Path, losses: str | Path, how: SharedSubject.Settings
+    network: Network,
+    table: pd.DataFrame,
+    path: str | Path,
+    losses: str | Path,
+    parameters: Mapping[str, Any],
 ) -> None:
-    """Write a network and its losses; its checkpoint is not needed any more."""
-    weights.write(path, network, how.model_dump(mode="json"))
+    """Write a network and its losses; its checkpoint is removed."""
+    weights.write(path, network, parameters)
     write_table(losses, table)
     checkpoint_of(path).unlink(missing_ok=True)

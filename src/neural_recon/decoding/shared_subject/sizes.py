@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from neural_recon.decoding.decoders.shared_subject import SharedSubject
+from neural_recon.decoding.decoders.shared_subject import Finetuning, Pretraining, SharedSubject
 
 RATE = 3e13  # floating-point operations a second, of a GPU in half precision at these sizes
 MB = 1_000_000
@@ -27,10 +27,9 @@ def estimate(
     how: SharedSubject.Settings,
     people: Mapping[str, tuple[int, int]],
     width: int,
-    epochs: int,
-    batch: int,
+    stage: Pretraining | Finetuning,
 ) -> dict[str, int]:
-    """Main memory in MB, and minutes.
+    """Main memory in MB (`mem_mb`), and minutes (`runtime`), of one of its two trainings.
 
     Args:
         people: subject -> trials and voxels.
@@ -42,9 +41,9 @@ def estimate(
     maps = how.hidden * sum(voxels for _, voxels in people.values())
     trials = sum(n for n, _ in people.values())
     arrays = sum(2 * 4 * n * voxels for n, voxels in people.values()) + 2 * trials * width
-    steps = epochs * max(1, max(n for n, _ in people.values()) // batch)
+    steps = stage.epochs * max(1, max(n for n, _ in people.values()) // stage.batch)
     # forward, and twice as much backward
-    operations = 6 * steps * batch * (shared + maps // len(people) + tokens * prior)
+    operations = 6 * steps * stage.batch * (shared + maps // len(people) + tokens * prior)
     return {
         "mem_mb": 4000 + (BYTES * (shared + prior + maps) + arrays) // MB,
         "runtime": 20 + int(2 * operations / RATE / 60),

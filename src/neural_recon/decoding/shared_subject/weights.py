@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,11 @@ def made(layout: Layout, seed: int) -> Network:
 
 
 def write(path: str | Path, network: Network, parameters: Mapping[str, Any]) -> None:
-    """Store a network: its tensors, float32, and as metadata its layout and `parameters` (JSON)."""
+    """Store a network: its tensors, float32, and as metadata (JSON) its layout and the `parameters` that it
+    was trained by."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     about = {
-        "layout": json.dumps(network.layout.plain()),
+        "layout": json.dumps(asdict(network.layout)),
         "parameters": json.dumps(dict(parameters), sort_keys=True),
         "neural_recon_version": __version__,
     }

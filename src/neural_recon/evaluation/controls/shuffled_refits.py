@@ -17,9 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from neural_recon.core.random_streams import shuffled_images
 from neural_recon.decoding.cross_validation import column_runs, sample_columns
 from neural_recon.decoding.kernel import Kernel
-from neural_recon.decoding.ridge import Calibration, Solution, Targets, shuffled_images, together
+from neural_recon.decoding.ridge import Calibration, Solution, Targets, together
 from neural_recon.decoding.target_scores import chance_level, standardised
 from neural_recon.evaluation import metrics
 from neural_recon.evaluation.controls.refit_null import COLUMNS, DECODER, PAINTED
