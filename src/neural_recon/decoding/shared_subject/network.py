@@ -23,7 +23,7 @@ from neural_recon.models.low_level import LowLevelSizes
 from neural_recon.models.prior_transformer import PriorSizes
 from neural_recon.models.shared_subject import NetworkSizes, SharedSubjectNetwork
 
-PROJECTED, AUXILIARY = "projected ", "auxiliary "  # among outputs; no space has such a name
+PROJECTED = "projected "  # among outputs; no space has such a name
 CHANNELS = 4  # of an autoencoder's latents
 NOISE = "diffusion prior"  # purpose of an image's random numbers
 
@@ -84,8 +84,8 @@ class Network(nn.Module):
     def forward(self, voxels: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """{subject: (n, voxels)} -> what the heads make of the rows, in the subjects' order.
 
-        By space, its own (of the prior's space the condition), and "projected" and "auxiliary" where there
-        are any. Outputs of an image's repetitions may be averaged before `features`.
+        By space, its own (of the prior's space the condition), and "projected" where there is a prior.
+        Outputs of an image's repetitions may be averaged before `features`.
         """
         made = self.shared(voxels)
         found = {space: self.regressions[f"of_{space}"](made.features) for space in self.regressed}
@@ -96,8 +96,7 @@ class Network(nn.Module):
         ):
             if space := self.space(head):
                 found[space] = values
-        others = {PROJECTED: made.projected, AUXILIARY: made.auxiliary}
-        return found | {name: values for name, values in others.items() if values is not None}
+        return found if made.projected is None else found | {PROJECTED: made.projected}
 
     def features(
         self, outputs: Mapping[str, torch.Tensor], image_ids: np.ndarray, seed: int

@@ -46,7 +46,7 @@ class Course:
 
 @dataclass
 class State:
-    """What a checkpoint holds beside the weights and the optimiser."""
+    """What a checkpoint holds besides the weights and the optimiser."""
 
     epoch: int  # epochs done
     history: list[dict[str, Any]]  # rows of the table of losses
@@ -67,8 +67,8 @@ def train(
 
     Args:
         network: as it starts.
-        checkpoint: written every `checkpoint_every` epochs, removed by who has stored the weights.
-        extra: what else the result depends on: a checkpoint of another training is passed over.
+        checkpoint: written every `checkpoint_every` epochs, removed by whoever has stored the weights.
+        extra: what else the result depends on: a checkpoint of another training is ignored.
 
     Returns:
         Losses: `training` (the course's name), `epoch` (from 1), `images` (training or held out), `loss` (its
@@ -95,7 +95,11 @@ def train(
     mixing_epochs = contrastive.mixing_epochs(course.epochs, how.mixing)
     early = how.validation.stop == "early"
 
-    while state.epoch < course.epochs:
+    def ended() -> bool:
+        waited = state.epoch - state.least_epoch
+        return state.epoch >= course.epochs or (bool(state.best) and waited >= how.validation.patience)
+
+    while not ended():
         sums: dict[str, float] = defaultdict(float)
         for step in range(state.epoch * steps, (state.epoch + 1) * steps):
             moment = Moment(state.epoch, course.epochs, course.seed, step)
@@ -112,13 +116,10 @@ def train(
             if early and state.epoch > mixing_epochs and total < state.least:
                 state.least, state.least_epoch = total, state.epoch
                 state.best = {k: v.detach().cpu().clone() for k, v in network.state_dict().items()}
-        done = early and state.best and state.epoch - state.least_epoch >= how.validation.patience
-        if done or state.epoch % how.checkpoint_every == 0:
+        if ended() or state.epoch % how.checkpoint_every == 0:
             _write(checkpoint, parts, state, digest)
-        if done:
-            logger.info("no smaller loss on held-out images since epoch %d", state.least_epoch)
-            break
     if state.best:
+        logger.info("the least loss on held-out images is of epoch %d", state.least_epoch)
         network.load_state_dict(state.best)
     network.eval()
     return pd.DataFrame(state.history)
@@ -226,8 +227,9 @@ def _enough_memory() -> Iterator[None]:
 
 
 def _digest(people: Sequence[Trained], how: SharedSubject.Settings, course: Course, extra: str) -> str:
-    settings = how.model_dump(mode="json", exclude={"checkpoint_every", "keep", "test_trials"})
-    text = json.dumps([settings, vars(course), [one.digest() for one in people], extra], sort_keys=True)
+    text = json.dumps(
+        [how.trained_by("shuffled"), vars(course), [one.digest() for one in people], extra], sort_keys=True
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 
