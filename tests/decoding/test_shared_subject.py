@@ -4,12 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers.places import ROOT
 
+from neural_recon.config.recipe_files import read_recipe
 from neural_recon.core.errors import InputError
 from neural_recon.decoding.decoders.shared_subject import SharedSubject
 from neural_recon.decoding.shared_subject import prediction, runs, training, weights
 from neural_recon.decoding.shared_subject.data import Order, Trained
+from neural_recon.decoding.shared_subject.network import Layout, Network
 from neural_recon.evaluation.metrics import two_way_identification
+from neural_recon.models import checkpoints
 
 LATENT, IMAGES, TEST, TOKENS, WIDTH, SIDE = 6, 60, 24, 3, 8, 4
 TEXT = [WIDTH] * TOKENS
@@ -298,6 +302,18 @@ def test_settings_that_do_not_fit_are_refused():
     assert how.pretrained(["anna", "bert"]) == {"anna": ["bert"]}  # bert has nobody to learn from
     assert settings().pretrained(["anna", "bert", "carl"])["bert"] == ["anna", "carl"]
     assert settings(pretrain={"subjects": "none"}).pretrained(["anna", "bert"]) == {}
+
+
+def test_mindeye1s_recipe_has_about_the_published_number_of_parameters():
+    recipe = read_recipe("mindeye1", ROOT)
+    how = SharedSubject.Settings.model_validate(recipe["decoder"])
+    layout = Layout.of(how, {"vision": [768] * 257, "latents": [64**2] * 4}, {"subj01": 15724})
+    network = checkpoints.empty(lambda: Network(layout)).shared
+    parts = network.ridge, network.backbone.trunk, network.backbone.backbone_linear
+    assert sum(p.numel() for part in parts for p in part.parameters()) == pytest.approx(940e6, rel=0.01)
+    outputs = network({"subj01": torch.empty(2, 15724, device="meta")})
+    assert outputs.tokens.shape == (2, 257, 768)
+    assert outputs.low_level.shape == (2, 4, 64, 64)
 
 
 def test_a_fitted_model_of_the_authors_takes_the_place_of_training(world, tmp_path):

@@ -6,7 +6,7 @@ import torch
 
 from neural_recon.core import random_streams
 from neural_recon.models.diffusion_prior import DiffusionPrior, Draws, schedule
-from neural_recon.models.prior_transformer import MINDEYE1_PRIOR, PriorSizes
+from neural_recon.models.prior_transformer import PriorSizes
 from neural_recon.models.published_checkpoints import renamed
 from neural_recon.models.shared_subject import NetworkSizes
 
@@ -153,6 +153,6 @@ def test_a_scaled_prior_is_trained_on_scaled_targets_and_gives_targets():
 
 def test_mindeye1s_prior_takes_its_tokens():
     with torch.device("meta"):
-        prior = DiffusionPrior(MINDEYE1_PRIOR)
+        prior = DiffusionPrior(PriorSizes(tokens=257, width=768, heads=12, head_width=64, scaled=True))
         rows = torch.empty(2, 257, 768)
         assert prior.net(rows, torch.zeros(2, dtype=torch.int64), rows).shape == (2, 257, 768)

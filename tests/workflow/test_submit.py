@@ -74,6 +74,28 @@ def test_other_pictures_are_handed_in_with_what_their_maker_says(tmp_path):
     assert found.pictures_sha256 == submit(tmp_path / "ours.json").pictures_sha256
 
 
+def test_pictures_scored_by_their_names_have_the_data_set_s_ids(tmp_path, monkeypatch):
+    who = {"method": "theirs", "preset": "brain_diffuser", "metric": "ssim"}
+    write_table(tmp_path / "theirs.tsv", pd.DataFrame([{**who, "shuffled": 0.2, "questioned": None,
+                                                        "version": "0.1.0"}]))  # fmt: skip
+    scores = {
+        "image_id": range(TEST),
+        "value": np.linspace(0.3, 0.4, TEST),
+        "image": [f"cat {i}" for i in IDS],
+    }
+    write_table(tmp_path / "theirs.parquet", pd.DataFrame({**who, **scores}))
+    given = ("--pictures", tmp_path / "theirs.tsv")
+    monkeypatch.setattr(NSD, "image_names", lambda _, ids: [f"cats/cat {i}" for i in ids])
+    found = submit(tmp_path / "theirs.json", *given)
+    assert found.image_ids == IDS
+    assert found.scores["ssim"].values == pytest.approx(scores["value"])
+    for names, count in (lambda _, ids: [f"{i % 2}/cat {i // 2}" for i in ids], 2), (lambda *_: None, 0):
+        monkeypatch.setattr(NSD, "image_names", names)
+        with pytest.raises(InputError, match=rf"found 'cat {TRAIN}', the name of {count}; name the pictures"):
+            command_line.app(["submit", "--subject", "subj01", "--configfile", kept_run.CONFIG,
+                              str(tmp_path / "none.json"), *map(str, given)])  # fmt: skip
+
+
 def test_mistakes_are_one_sentence(run, tmp_path):
     given = ["submit", "--configfile", kept_run.CONFIG]
     for arguments, message in (

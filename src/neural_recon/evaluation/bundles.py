@@ -21,8 +21,8 @@ from neural_recon.core.kinds import Section
 from neural_recon.core.texts import read_json
 from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation import recipe_scores, statistics
-from neural_recon.evaluation.folder_scores import PresetName
 from neural_recon.evaluation.leak_statement import LeakStatement
+from neural_recon.evaluation.metrics import PresetName
 from neural_recon.evaluation.registry import METRICS, better
 
 VERSION: Final = 1
@@ -119,13 +119,14 @@ class Bundle(Section):
     def comparable(self) -> Comparable:
         """What must be the same of two results for their scores to compare."""
         given = self.repetitions
-        same = isinstance(given, list) and len(set(given)) == 1
-        repetitions = float(given[0]) if isinstance(given, list) and same else given
+        repetitions = tuple(given) if isinstance(given, list) else given
+        if isinstance(repetitions, tuple) and len(set(repetitions)) == 1:
+            repetitions = float(repetitions[0])
         return Comparable(
             self.preset,
             tuple(self.image_ids),
             self.pictures_sha256,
-            tuple(repetitions) if isinstance(repetitions, list) else repetitions,
+            repetitions,
             self.simulated,
         )
 

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -39,15 +38,13 @@ from neural_recon.models.loading import choose_device
 
 logger = logging.getLogger(__name__)
 
-PresetName = Literal["brain_diffuser", "mindeye2", "native"]
-
 SEED, REPAIRINGS = 0, 1000
 
 
 def evaluate_folder(
     reconstructions: Path,
     stimuli: Path,
-    preset: PresetName,
+    preset: metrics.PresetName,
     name: str | None = None,
     clip: Path | None = None,
     folder: Path = weights.MODELS,
@@ -156,10 +153,9 @@ def naming_of(
     reconstructions: Path, stimuli: Path, numbers: Numbers | None, ids: str | Path | None
 ) -> Naming:
     """What the names of the pictures are, as it was said."""
-    if numbers == "alike" and ids is None:
-        return Naming(numbers, shared=tuple(sorted({path.stem for path in picture_paths(stimuli)})))
     if ids is None:
-        return Naming(numbers)
+        alike = {path.stem for path in picture_paths(stimuli)} if numbers == "alike" else ()
+        return Naming(numbers, shared=tuple(sorted(alike)))
     if numbers is not None:
         raise InputError("--ids says that names are positions, --names that they are ids: give one of them.")
     return read_positions(ids, design_of(stimuli), len(picture_paths(Path(reconstructions))))

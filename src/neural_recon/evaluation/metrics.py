@@ -25,9 +25,9 @@ from threadpoolctl import ThreadpoolController
 from neural_recon.evaluation.ssim_variants import Variant, check_pictures, ssim, ssim_matrix, unit
 
 __all__ = [
-    "PRESETS", "Preset", "Variant", "correlation_distance", "correlation_matrix", "cosine_matrix",
-    "distance_matrix", "identification_matrix", "margins", "named_matrix", "pixcorr", "pixcorr_matrix",
-    "resize", "resize_through", "retrieval_matrix", "sized", "ssim", "ssim_matrix",
+    "PRESETS", "Preset", "PresetName", "Variant", "correlation_distance", "correlation_matrix",
+    "cosine_matrix", "distance_matrix", "identification_matrix", "margins", "named_matrix", "pixcorr",
+    "pixcorr_matrix", "resize", "resize_through", "retrieval_matrix", "sized", "ssim", "ssim_matrix",
     "two_way_identification", "two_way_matrix",
 ]  # fmt: skip
 
@@ -38,6 +38,7 @@ THREADS = min(os.cpu_count() or 1, 8)
 CANDIDATES, DRAWS = 300, 30  # of retrieval (Scotti et al., 2023)
 
 
+PresetName = Literal["brain_diffuser", "mindeye2", "native"]
 Side = Literal["truth", "picture"]
 
 

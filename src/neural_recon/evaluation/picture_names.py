@@ -62,7 +62,7 @@ class Naming:
             InputError: a name that is no number and not NSD's own, or a number out of range.
         """
         if self.numbers == "alike":
-            return {path: self._alike(path) for path in paths}
+            return self._alike(paths)
         if self.positions is None:
             return {path: self._image(path) for path in paths}
         numbers = {path: self._position(path) for path in paths}
@@ -77,12 +77,14 @@ class Naming:
                 )
         return {path: int(self.positions[number - first]) for path, number in numbers.items()}
 
-    def _alike(self, path: Path) -> int:
-        if path.stem not in self.shared:
-            raise InputError(
-                f"{path}: expected the name of a stimulus, found none that is called so; rename it."
-            )
-        return self.shared.index(path.stem)
+    def _alike(self, paths: list[Path]) -> dict[Path, int]:
+        places = {name: place for place, name in enumerate(self.shared)}
+        for path in paths:
+            if path.stem not in places:
+                raise InputError(
+                    f"{path}: expected the name of a stimulus, found none that is called so; rename it."
+                )
+        return {path: places[path.stem] for path in paths}
 
     def _position(self, path: Path) -> int:
         number = plain_number(path)

@@ -224,7 +224,7 @@ class Scores:
         return pd.concat(self.images, ignore_index=True)
 
     def summary_table(self) -> pd.DataFrame:
-        """One row a score, with interval (95 %, over images) and chance.
+        """One row per score, with interval (95 %, over images) and chance.
 
         `better` is "higher" or "lower"; `not_measured` the reason of a row without numbers, else empty. With
         `add_refits` the columns it brings follow, empty for other scores.

@@ -20,8 +20,7 @@ from neural_recon.core.refusals import require_file
 from neural_recon.models import checkpoints, model_folders
 from neural_recon.models.encoder_parts import configured, fill_encoder
 
-# of the captioner's folder, all that is read
-CONFIG, WEIGHTS, TOKENIZER = FILES = ("config.json", "model.safetensors", "tokenizer.json")
+WEIGHTS, TOKENIZER = "model.safetensors", "tokenizer.json"  # of the captioner's folder
 LONGEST = 20  # tokens of a caption, as published
 ENCODER = "git.image_encoder."
 

@@ -9,15 +9,19 @@ import math
 
 import torch
 
-S = 0.008  # of the cosine (Nichol & Dhariwal 2021)
+S = 0.008  # of the cosine
 LEAST, MOST = 1e-4, 1 - 1e-4  # alpha-bar
 AT_ZERO = torch.cos(torch.tensor(S / (1 + S) * math.pi / 2)) ** 2
 
 
+def cosine(places: torch.Tensor) -> torch.Tensor:
+    """alpha-bar at places from 0 to 1 (noise), not divided by its value at 0 (Nichol & Dhariwal 2021)."""
+    return torch.cos((places + S) / (1 + S) * torch.pi * 0.5).clamp(0, 1) ** 2
+
+
 def log_snr(places: torch.Tensor, shift: float) -> torch.Tensor:
     """log(alpha-bar / (1 - alpha-bar)) at places in [0, 1]; with a shift above 1 there is more noise."""
-    cosine = torch.cos((places + S) / (1 + S) * torch.pi * 0.5).clamp(0, 1) ** 2
-    bars = (cosine / AT_ZERO).clamp(LEAST, MOST)
+    bars = (cosine(places) / AT_ZERO).clamp(LEAST, MOST)
     limit = math.log(MOST / LEAST)
     return ((bars / (1 - bars)).log() - 2 * math.log(shift)).clamp(-limit, limit)
 

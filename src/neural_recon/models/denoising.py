@@ -1,7 +1,7 @@
-"""The one sampling loop of every diffusion model here: which noise levels are run, and how.
+"""The one sampling loop of every diffusion model that paints: which noise levels are run, and how.
 
 Networks and schedulers come from their owners; schedulers are those of diffusers, or have the same methods.
-Nothing of torch is imported before a loop runs.
+Nothing of torch is imported before a loop runs. The prior of tokens has its own samplers (`diffusion_prior`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 # Stable Diffusion's noise and DDIM over it (Rombach et al. 2022), which Versatile Diffusion shares: what a
 # folder's scheduler configuration leaves open is so.
+LEAST_VARIANCE, MOST_VARIANCE = 0.00085, 0.012  # added at the first and the last of the levels
 STABLE_DIFFUSION = {
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
+    "beta_start": LEAST_VARIANCE,
+    "beta_end": MOST_VARIANCE,
     "beta_schedule": "scaled_linear",
     "clip_sample": False,
     "set_alpha_to_one": False,

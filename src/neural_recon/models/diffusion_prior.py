@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from neural_recon.core.random_streams import normal
+from neural_recon.models.cosine_schedule import cosine
 from neural_recon.models.prior_transformer import PriorNetwork, PriorSizes
 
 
@@ -50,7 +50,7 @@ def schedule(timesteps: int) -> Schedule:
     """The cosine schedule (Nichol & Dhariwal 2021)."""
     with torch.device("cpu"):
         places = torch.linspace(0, timesteps, timesteps + 1, dtype=torch.float64) / timesteps
-        bars = torch.cos((places + 0.008) / 1.008 * math.pi / 2) ** 2
+        bars = cosine(places)
         betas = (1 - bars[1:] / bars[:-1]).clamp(0, 0.999)
         products = torch.cumprod(1 - betas, 0)
         previous = functional.pad(products[:-1], (1, 0), value=1.0)
@@ -90,7 +90,6 @@ class DiffusionPrior(nn.Module):
         predicted = self.net(noisy, times, condition, keep_brain, keep_image)
         return functional.mse_loss(predicted, scaled), predicted / self.scale
 
-    @torch.no_grad()
     def sample(
         self, condition: torch.Tensor, generators: Sequence[torch.Generator], steps: int = 20
     ) -> torch.Tensor:

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from diffusers import EulerDiscreteScheduler
 
+from neural_recon.models.denoising import LEAST_VARIANCE, MOST_VARIANCE
+
 LEVELS = 1000  # that the network was trained on
-LOWEST, HIGHEST = 0.00085, 0.012  # of the variances added, whose roots are at equal distances
 
 
 class LegacyEuler(EulerDiscreteScheduler):  # type: ignore[misc]
@@ -22,7 +23,7 @@ class LegacyEuler(EulerDiscreteScheduler):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__(num_train_timesteps=LEVELS)
         # in double precision, as published: diffusers multiplies a thousand numbers in single precision
-        betas = np.linspace(LOWEST**0.5, HIGHEST**0.5, LEVELS) ** 2
+        betas = np.linspace(LEAST_VARIANCE**0.5, MOST_VARIANCE**0.5, LEVELS) ** 2
         self.alphas_cumprod = torch.from_numpy(np.cumprod(1 - betas))
 
     def set_timesteps(self, num_inference_steps: int, *_: Any, **__: Any) -> None:

@@ -1,8 +1,10 @@
 """From a hidden row to the latents of a blurry picture, as MindEye2 and MindEye1 decode them.
 
-A linear map makes a small stack of maps, a VAE's decoder of diffusers enlarges it, and beside the decoder a
-branch of 1 x 1 convolutions predicts a convolutional teacher's maps, for a loss alone. Names of parameters
-are those of MindEye2's released code (MedARC-AI/MindEyeV2).
+A linear map makes a small stack of maps, a VAE's decoder of diffusers enlarges it, and alongside the decoder
+a branch of 1 x 1 convolutions predicts a convolutional teacher's maps. These are for a loss of the published
+training that no training here has (`convnext_teacher`): published checkpoints have the branch, and it stays
+as it was drawn in networks that are trained here. Names of parameters are those of MindEye2's released code
+(MedARC-AI/MindEyeV2).
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from torch import nn
 class LowLevelSizes:
     """Sizes of a low-level head; as they are here, MindEye2's: 4 x 28 x 28.
 
-    The latents' side is `side` times 2 for each decoder width after the first.
+    The latents are 4 x s x s, where s is `side` times 2 for each decoder width after the first.
     """
 
     maps: int = 64
@@ -31,18 +33,12 @@ class LowLevelSizes:
     bias: bool = True
     dropout: float = 0.3  # of the maps
 
-    @property
-    def latent_side(self) -> int:
-        return self.side * 2 ** (len(self.decoder) - 1)
-
 
 MINDEYE2_LOW_LEVEL = LowLevelSizes()
-# 4 x 64 x 64, behind a network of its own (Scotti et al. 2023)
-MINDEYE1_LOW_LEVEL = LowLevelSizes(side=16, decoder=(64, 128, 256), blocks=4, bias=False, dropout=0.0)
 
 
 class LowLevel(NamedTuple):
-    latents: torch.Tensor  # (n, 4, latent_side, latent_side)
+    latents: torch.Tensor  # (n, 4, s, s)
     auxiliary: torch.Tensor  # (n, side * side, teacher)
 
 
@@ -86,7 +82,7 @@ class LowLevelHead(nn.Module):
         sizes: of all else.
     """
 
-    def __init__(self, width: int, sizes: LowLevelSizes = MINDEYE2_LOW_LEVEL):
+    def __init__(self, width: int, sizes: LowLevelSizes):
         super().__init__()
         maps, teacher = sizes.maps, sizes.teacher
         self.sizes = sizes

@@ -8,6 +8,9 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 
+WARM_UP = 2  # epochs until the highest rate
+FIRST, LAST = 25, 1000  # the highest rate is FIRST times the first one, and that is LAST times the last one
+
 
 @dataclass(frozen=True)
 class OneCycle:
@@ -15,9 +18,6 @@ class OneCycle:
 
     rate: float = 3e-4  # the highest
     decay: float = 0.01
-    warm_up: float = 2.0  # epochs until the highest rate
-    first: float = 25.0  # the highest rate is so many times the first
-    last: float = 1000.0  # and the first so many times the last
 
 
 def parameter_groups(network: nn.Module, decay: float) -> list[dict[str, object]]:
@@ -44,8 +44,8 @@ def optimizer_and_schedule(
         optimizer,
         max_lr=settings.rate,
         total_steps=epochs * steps_per_epoch,
-        pct_start=min(1.0, settings.warm_up / epochs),
-        div_factor=settings.first,
-        final_div_factor=settings.last,
+        pct_start=min(1.0, WARM_UP / epochs),
+        div_factor=FIRST,
+        final_div_factor=LAST,
     )
     return optimizer, schedule

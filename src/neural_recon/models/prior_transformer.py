@@ -40,7 +40,6 @@ class PriorSizes:
 
 
 MINDEYE2_PRIOR = PriorSizes()
-MINDEYE1_PRIOR = PriorSizes(tokens=257, width=768, heads=12, head_width=64, scaled=True)
 
 
 class Norm(nn.Module):

@@ -59,12 +59,9 @@ def load(path: Path, dtype: torch.dtype, device: torch.device) -> tuple[UNet2DCo
     Raises:
         InputError: the file is missing, or does not hold these two.
     """
+    tensors = checkpoints.read_tensors(path, within="state_dict")
     unet, autoencoder = (
-        {
-            name.removeprefix(part): tensor
-            for name, tensor in checkpoints.read_tensors(path, part, within="state_dict").items()
-            if name.startswith(part)
-        }
+        {name.removeprefix(part): tensor for name, tensor in tensors.items() if name.startswith(part)}
         for part in (UNET, AUTOENCODER)
     )
     try:

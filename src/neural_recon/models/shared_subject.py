@@ -19,14 +19,8 @@ import torch
 from torch import nn
 
 from neural_recon.models.diffusion_prior import DiffusionPrior
-from neural_recon.models.low_level import (
-    MINDEYE1_LOW_LEVEL,
-    MINDEYE2_LOW_LEVEL,
-    LowLevelHead,
-    LowLevelSizes,
-    ResidualBlocks,
-)
-from neural_recon.models.prior_transformer import MINDEYE1_PRIOR, MINDEYE2_PRIOR, PriorSizes
+from neural_recon.models.low_level import MINDEYE2_LOW_LEVEL, LowLevelHead, LowLevelSizes, ResidualBlocks
+from neural_recon.models.prior_transformer import MINDEYE2_PRIOR, PriorSizes
 
 DROPOUT = 0.15  # of the mixers and of the residual blocks
 ENTRY_DROPOUT = 0.5  # of the residual backbone's entry
@@ -53,14 +47,6 @@ class NetworkSizes:
 
 
 MINDEYE2 = NetworkSizes()
-MINDEYE1 = NetworkSizes(
-    tokens=257,
-    width=768,
-    backbone="residual",
-    projector=2048,
-    low_level=MINDEYE1_LOW_LEVEL,
-    prior=MINDEYE1_PRIOR,
-)
 
 
 class Outputs(NamedTuple):
@@ -69,7 +55,7 @@ class Outputs(NamedTuple):
     tokens: torch.Tensor | None  # (n, tokens, width), the prior's condition
     projected: torch.Tensor | None  # (n, tokens, width), compared with CLIP's tokens
     low_level: torch.Tensor | None  # (n, 4, side, side)
-    auxiliary: torch.Tensor | None  # (n, maps' side ** 2, teacher)
+    auxiliary: torch.Tensor | None  # (n, maps' side ** 2, teacher); no training here uses it
     features: torch.Tensor  # (n, sequence * hidden), what the heads read
 
 

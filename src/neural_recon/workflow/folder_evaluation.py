@@ -14,8 +14,9 @@ from neural_recon.config.configuration import Config
 from neural_recon.core.errors import InputError
 from neural_recon.datasets.trials import read_ids
 from neural_recon.evaluation import network_weights
-from neural_recon.evaluation.folder_scores import PresetName, evaluate_folder, naming_of, write_scores
+from neural_recon.evaluation.folder_scores import evaluate_folder, naming_of, write_scores
 from neural_recon.evaluation.folder_stimuli import design_of, stimuli_file
+from neural_recon.evaluation.metrics import PresetName
 from neural_recon.evaluation.name_questions import WRITE_LIST, Reading
 from neural_recon.evaluation.picture_files import picture_files
 from neural_recon.evaluation.picture_names import PUBLISHED, Numbers
