@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import typer
 import yaml
+from helpers import made_up_lab
 from helpers.places import ROOT
 from typer.testing import CliRunner
 
@@ -350,6 +351,47 @@ def test_no_file_is_overwritten(neural_recon, tmp_path, name, message):
     assert (status, out, said.count("\n")) == (1, "", 1)
     assert message in said
     assert {path.name: path.read_text("utf-8") for path in tmp_path.rglob("*.*")} == {"there.yaml": "mine"}
+
+
+def test_a_folder_is_looked_at_whatever_it_and_its_subjects_are_called(neural_recon, tmp_path):
+    """Numbers and words that YAML takes for others, and a space; a second run overwrites nothing."""
+    lab, path = tmp_path / "our lab", tmp_path / "the lab.yaml"
+    table = made_up_lab.write(lab)
+    for old, new in (names := {"P-07": "01", "anna": "2", "sub_3x": "on"}).items():
+        folder = (lab / f"derivatives/{old}").rename(lab / f"derivatives/sub-{new}")
+        for file in folder.iterdir():
+            file.rename(folder / file.name.replace(old, f"sub-{new}"))
+    table.assign(subject=table["subject"].map(names)).to_csv(lab / "trials.tsv", sep="\t", index=False)
+    arguments = ("config", "write", "--dataset", "table", "--small", "--output", path, lab)
+    status, out, said = neural_recon(*arguments)
+    assert (status, said) == (0, "")
+    assert out.endswith(f"then neural-recon doctor --configfile '{path}'\n")
+    assert list(configuration.read_config(path, ROOT).subjects) == ["01", "2", "on"]
+    status, out, said = neural_recon(*arguments)
+    assert (status, out) == (1, "")
+    exists = "expected a new file, found one that exists; name another, or delete it first."
+    assert said == f"error: {path}: {exists}\n"
+    _, out, _ = neural_recon("doctor", "--configfile", path)
+    assert f"--configfile '{path}'" in out.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["new.yaml", "--small"], "expected --output, --recipe and --small with --dataset alone, found none"),
+        (["--dataset", "table", "."], ".: expected a table of trials, with the columns subject, session"),
+        (["--dataset", "table", "gone"], "gone: expected a lab's folder, found none; name the folder"),
+        (
+            ["--dataset", "nsd", "."],
+            "expected a kind of data set that is found by looking, found one",
+        ),
+    ],
+)
+def test_nothing_is_written_of_what_cannot_be_looked_at(neural_recon, tmp_path, arguments, message):
+    status, out, said = neural_recon("config", "write", *arguments, folder=tmp_path)
+    assert (status, out, said.count("\n")) == (1, "", 1)
+    assert message in said
+    assert not list(tmp_path.rglob("*.yaml"))
 
 
 def test_valid_configuration_is_summed_up(neural_recon):

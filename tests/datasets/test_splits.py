@@ -65,6 +65,12 @@ def test_what_cannot_be_chosen_is_one_sentence(how, said):
     assert said in str(error.value)
 
 
+def test_trials_without_a_picture_leave_nothing_to_choose_from():
+    for drawn in ({}, {**HOW, "name": "share"}):
+        with pytest.raises(InputError, match="expected some with a picture in these sessions, found none"):
+            splits.with_split(design([]), 20, drawn=drawn)
+
+
 def test_a_data_set_without_test_images_is_told_what_suits_it():
     shown = design([*range(20), *[1, 2, 3, 4, 5] * 3])
     with pytest.raises(InputError, match=r"none of its own.*split: {name: repeated} \(5 of 20 images"):

@@ -14,20 +14,6 @@ from PIL import Image
 from neural_recon.core.errors import InputError
 from neural_recon.datasets.kinds.table import Table
 
-BETAS = "derivatives/{subject}/{subject}_{session}_betas.nii.gz"
-SETTINGS = {
-    "kind": "table",
-    "betas": BETAS,
-    "units": "percent",
-    "mask": "derivatives/{subject}/{subject}_brain-mask.nii.gz",
-    "regions": {"visual": "derivatives/{subject}/{subject}_visual.nii.gz"},
-    "names": {"visual": "derivatives/visual.tsv"},
-    "pictures": "stimuli",
-    "size": 64,
-    "captions": "captions.tsv",
-    "leave_out": {"trial_type": ["catch"]},
-}
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
@@ -37,7 +23,7 @@ def folder(tmp_path_factory) -> Path:
 
 
 def opened(folder: Path, **changes) -> Table:
-    settings = {name: value for name, value in {**SETTINGS, **changes}.items() if value is not None}
+    settings = {name: value for name, value in {**lab.SETTINGS, **changes}.items() if value is not None}
     return Table(Table.Settings.model_validate({**settings, "folder": str(folder)}))
 
 
@@ -149,6 +135,14 @@ def test_no_pickle_is_opened_without_a_yes(tmp_path):
         opened(tmp_path, **changes | {"pickles": False})._open("anna", 1)
 
 
+def test_an_array_cut_short_is_no_pickle(tmp_path, rng):
+    lab.write(tmp_path)
+    np.save(tmp_path / "anna.npy", rng.normal(size=(42, 60)).astype(np.float32))
+    (tmp_path / "anna.npy").write_bytes((tmp_path / "anna.npy").read_bytes()[:-40])
+    with pytest.raises(InputError, match=r"anna.npy: expected a whole array as numpy.save writes it"):
+        opened(tmp_path, betas="anna.npy", mask=None)._open("anna", 1)
+
+
 def test_units_are_never_guessed(folder):
     with pytest.raises(InputError, match=r"expected dataset.units, as these betas .float32. do not say"):
         opened(folder, units=None)._open("anna", 1)
@@ -245,6 +239,27 @@ def test_sessions_by_other_names_are_numbered(tmp_path):
     data = opened(tmp_path, betas="{session}/{subject}.nii.gz")
     assert data.sessions("sub_3x") == [1, 2, 3]
     assert list(data.files("betas", "sub_3x", 3))[-1] == tmp_path / "a year later/sub_3x.nii.gz"
+
+
+def test_numbers_too_long_for_a_session_are_none(tmp_path):
+    table = lab.write(tmp_path)
+    names = table["session"].str.replace("ses-", "ses-20240101120000000000")
+    table.assign(session=names).to_csv(tmp_path / "trials.tsv", sep="\t", index=False)
+    assert opened(tmp_path).sessions("sub_3x") == [1, 2, 3]
+
+
+def test_an_atlas_by_another_name_makes_the_voxels_again(folder):
+    """Of the same files: they say nothing of what the configuration calls them."""
+    renamed = opened(folder, regions={"areas": lab.SETTINGS["regions"]["visual"]}, names={})
+    assert renamed.decisive("voxels") != opened(folder).decisive("voxels")
+
+
+def test_trials_without_any_picture_are_one_sentence(tmp_path):
+    lab.write(tmp_path).assign(image="n/a").to_csv(tmp_path / "trials.tsv", sep="\t", index=False)
+    with pytest.raises(
+        InputError, match=r"trials.tsv: expected names of pictures in the column image, found"
+    ):
+        opened(tmp_path).trials("anna", [1])
 
 
 def test_session_numbers_have_as_many_digits_as_asked(folder):

@@ -18,6 +18,19 @@ NO_CAPTION = "boat"
 SHAPE = (5, 4, 3)
 AFFINE = np.array([[2.0, 0, 0, -5], [0, 2, 0, -4], [0, 0, 2, -3], [0, 0, 0, 1]])
 CATCH, BLANK = 5, 9  # their places in a session, from 0
+# the section dataset that reads the folder, but for the folder
+SETTINGS = {
+    "kind": "table",
+    "betas": "derivatives/{subject}/{subject}_{session}_betas.nii.gz",
+    "units": "percent",
+    "mask": "derivatives/{subject}/{subject}_brain-mask.nii.gz",
+    "regions": {"visual": "derivatives/{subject}/{subject}_visual.nii.gz"},
+    "names": {"visual": "derivatives/visual.tsv"},
+    "pictures": "stimuli",
+    "size": 64,
+    "captions": "captions.tsv",
+    "leave_out": {"trial_type": ["catch"]},
+}
 
 
 def session_rows(rng: np.random.Generator, subject: str, session: str) -> pd.DataFrame:

@@ -131,6 +131,11 @@ def write(
     from neural_recon.datasets.dataset import DATA_SETS
 
     if dataset is None:
+        if output or recipe or small:
+            raise InputError(
+                "config write: expected --output, --recipe and --small with --dataset alone, found none; add "
+                "it, or leave them out."
+            )
         write_template(path, Path.cwd())
         typer.echo(
             f"{path}: edit the lines marked EDIT; then neural-recon config validate {shlex.quote(str(path))}"

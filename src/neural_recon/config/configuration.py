@@ -32,7 +32,7 @@ from neural_recon.core.errors import InputError, mistakes, quoted
 from neural_recon.core.kinds import Kinds, Section
 from neural_recon.core.refusals import is_there
 from neural_recon.core.texts import read_yaml
-from neural_recon.datasets.dataset import DATA_SETS, SUBJECTS, DataSet, Terms
+from neural_recon.datasets.dataset import DATA_SETS, NAME, SUBJECTS, DataSet, Terms
 from neural_recon.decoding.decoder import DECODERS, Decoder
 from neural_recon.evaluation.registry import HEADLINE, measured
 from neural_recon.features.space import SPACES, Space, base_space, space_kinds
@@ -40,8 +40,7 @@ from neural_recon.generation.generator import GENERATORS, Generator
 
 SIMULATED = Terms("the demo's simulated subjects", "MIT", responses=True)
 FILLED_IN = r"\{subject\}|\{session(:0\d)?\}"  # in paths of a data set
-# of a subject: part of names of files
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 
 
 class Config(Section):

@@ -33,21 +33,12 @@ START = Path("config/nsd.yaml")  # whose values a new configuration begins with
 SMALL_START = Path("config/demo.yaml")  # the same with small models
 WIDTH = 100
 HEAD = """\
-# A configuration of neural-recon for the Natural Scenes Dataset: every key with its meaning, what it may be
+# A configuration of neural-recon for {data}: every key with its meaning, what it may be
 # and its default.
-# Look at the lines marked EDIT, which have no default. Then, in the project's folder:
+# Look at the lines marked {marked}. Then, in the project's folder:
 #     neural-recon config validate {path}
 #     neural-recon doctor --configfile {path}
 #     snakemake --configfile {path} --cores 8 -n
-# Sections behind "# " are filled by the recipe, with the values shown. To set one of these otherwise, take
-# the "# " away from its line and from the names of the sections above it.
-"""
-FOUND_HEAD = """\
-# A configuration of neural-recon for data that were looked at: every key with its meaning, what it may be
-# and its default.
-# Look at the lines marked CHECK: what they say was concluded from looks. Then, in the project's folder:
-#     neural-recon doctor --configfile {path}
-#     snakemake --configfile {path} --cores 8
 # Sections behind "# " are filled by the recipe, with the values shown. To set one of these otherwise, take
 # the "# " away from its line and from the names of the sections above it.
 """
@@ -74,7 +65,7 @@ def write_template(path: Path, folder: Path) -> None:
     Raises:
         InputError: the file exists or does not end in .yaml, or `folder` is not the project's.
     """
-    _write(path, folder, read_raw(folder / START), HEAD, None)
+    _write(path, folder, read_raw(folder / START), None)
 
 
 def write_found(path: Path, folder: Path, found: Found, small: bool, recipe: str | None = None) -> None:
@@ -97,12 +88,11 @@ def write_found(path: Path, folder: Path, found: Found, small: bool, recipe: str
         "split": found.split,
         "evaluation": {key: value for key, value in start["evaluation"].items() if key not in judge},
     }
-    _write(path, folder, raw, FOUND_HEAD, found.notes)
+    _write(path, folder, raw, found.notes)
 
 
-def _write(
-    path: Path, folder: Path, raw: Mapping[str, Any], head: str, notes: Mapping[str, str] | None
-) -> None:
+def _write(path: Path, folder: Path, raw: Mapping[str, Any], notes: Mapping[str, str] | None) -> None:
+    """With notes these are marked; without, what has to be edited."""
     if path.suffix not in (".yaml", ".yml"):
         raise InputError(f"{path}: expected a name that ends in .yaml.")
     if path.exists():
@@ -114,7 +104,12 @@ def _write(
     name = re.sub(r"[^\w.-]", "_", path.stem)  # braces would be wildcards
     places = {key: f"{key}/{name}" for key in ("results", "logs", "benchmarks")}
     values = resolve({**raw, "pathvars": places}, folder)
-    lines = [head.format(path=shlex.quote(str(path))).rstrip()]
+    data, marked = (
+        ("the Natural Scenes Dataset", "EDIT, which have no default")
+        if notes is None
+        else ("data that were looked at", "CHECK: what they say was concluded from looks")
+    )
+    lines = [HEAD.format(data=data, marked=marked, path=shlex.quote(str(path))).rstrip()]
     for key, value in values.items():
         to_edit = notes is None and key not in RECIPE
         part = _key(Config, key, value, to_edit, values["dataset"]["kind"], notes or {})
@@ -156,7 +151,7 @@ def _key(
         kind = settings.get("kind", "")
         kept = [line for line in keys(settings) if kind not in explained or not line.startswith("#")]
         explained.add(kind)
-        lines += _indented([f"{who}:", *_indented(kept)])
+        lines += _indented([f"{_plain(who)}:", *_indented(kept)])
     return lines
 
 

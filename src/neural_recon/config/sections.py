@@ -29,15 +29,16 @@ class Split(Section):
         "all",
         description="all: the data set's own test images (NSD's are the shared ones); published: the same of "
         "the first 37 sessions; clusters: whole clusters of similar images test (`snakemake --cores 2 "
-        "clusters` first); repeated: images shown more often; share: a share of all; categories: whole ones.",
+        "clusters` first); repeated: images shown more often; share: a share of all; categories: whole "
+        "categories.",
     )
     repetitions: Annotated[int, Field(ge=2)] | None = Field(
         None,
-        description="repeated: images shown at least so often in these sessions test; default: so often as "
+        description="repeated: images shown at least this often in these sessions test; default: as often as "
         "sets some apart from what is usual.",
     )
     share: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.1, description="share and categories: so large a share of the images is drawn, by the seed."
+        0.1, description="share and categories: the share of the images that is drawn, by the seed."
     )
     category: str = Field(
         "category", description="categories: the column of the trials with an image's category."

@@ -43,6 +43,7 @@ Part = Literal[
 ]
 AXES = ["x", "y", "z"]  # columns of a table of voxels that lie in a volume
 ROW = 1000  # voxels, of those that lie in none
+NAME = "[A-Za-z0-9][A-Za-z0-9_-]*"  # of a subject: part of names of files
 
 
 class Betas(NamedTuple):
@@ -119,7 +120,10 @@ class DataSet(ABC):
         Raises:
             InputError: such data sets are configured by hand, or what lies there is none.
         """
-        raise InputError(f"{folder}: expected a kind of data set that is found by looking, found another.")
+        raise InputError(
+            f"{folder}: expected a kind of data set that is found by looking, found one that is not; begin "
+            "with neural-recon config write FILE.yaml."
+        )
 
     # --- who saw what
 

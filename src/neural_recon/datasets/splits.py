@@ -39,6 +39,8 @@ def with_split(
         InputError: as of `trial_table`; or the data set has no test images of its own and none are chosen, or
             they cannot be chosen in that way.
     """
+    if design.empty:
+        raise InputError("trials: expected some with a picture in these sessions, found none; add sessions.")
     if drawn:
         logger.info("test images by split.name %s; %s", drawn["name"], suits(design))
         shown = np.unique(design["image_id"])
@@ -71,10 +73,10 @@ def test_images(
     """The images that test, int64 (n,), ascending; some of them may not have been shown.
 
     Args:
-        name: repeated: those shown at least `repetitions` times in these sessions; None: so often as sets
-            some apart from what is usual. share: drawn from all of
-            the data set's images, so that whoever saw an image, it is of the same split. categories: all of
-            the categories `held_out`, or, without any, of those drawn until `share` is reached.
+        name: repeated: those shown at least `repetitions` times in these sessions; None: as often as sets
+            some apart from what is usual. share: drawn from all of the data set's images, so that whoever saw
+            an image, it is of the same split. categories: all of the categories `held_out`, or, without any,
+            of those drawn until `share` is reached.
         category: the column of the design with an image's category.
 
     Raises:
@@ -133,8 +135,8 @@ def recommended(design: pd.DataFrame) -> tuple[dict[str, Any], str]:
 
 
 def apart(counts: pd.Series) -> int | None:
-    """How often images were shown that make a test set of their own: the least number above the usual one
-    that few enough were shown; None: there is none.
+    """How often images were shown at least that make a test set of their own: the smallest number above the
+    usual one that neither too many nor too few reach; None: there is none.
 
     Args:
         counts: trials of each image.

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from neural_recon.core.arrays import open_array
 from neural_recon.core.errors import InputError
-from neural_recon.core.file_kinds import HDF5, MATLAB, NUMPY, look
-from neural_recon.core.refusals import refusal, require_file
+from neural_recon.core.file_kinds import HDF5, MATLAB, OBJECTS, look
+from neural_recon.core.refusals import require_file
 from neural_recon.core.tables import read_table
 from neural_recon.datasets.grids import Grid
 from neural_recon.datasets.nsd.betas import open_betas, read_betas, units_of
@@ -85,7 +86,14 @@ def _way_out(path: Path) -> str:
 
 def _read_array(path: Path, positions: np.ndarray, grid: Grid) -> New:
     """Responses of a `.npy` file; nothing pickled is ever loaded."""
-    array = _open_array(path)
+    if look(path).kind == OBJECTS:
+        raise InputError(
+            f"{path}: expected an array of numbers, found pickled Python objects, such as GLMsingle's "
+            "TYPED_....npy, which are not opened here as they could run any program; where you trust the "
+            "file, take the responses out of it: numpy.save('betasmd.npy', "
+            "numpy.load(FILE, allow_pickle=True).item()['betasmd'])."
+        )
+    array = open_array(path)
     units, percent = units_of(path, array.dtype)
     p = len(positions)
     if array.ndim == 2 and array.shape[1] == p and len(array):
@@ -113,29 +121,6 @@ def _cure(shape: tuple[int, ...], p: int, volume: tuple[int, ...]) -> str:
     if len(shape) == 4 and shape[::-1][:3] == volume:
         return "; save it with its axes reversed: betas.T"
     return ""
-
-
-def _open_array(path: Path) -> np.ndarray:
-    """The array of a `.npy` file, still on disk."""
-    require_file(path, "an array (.npy)")
-    try:
-        return np.lib.format.open_memmap(path, mode="r")
-    except Exception as error:  # a broken header raises many kinds
-        if (said := refusal(path, error, "an array (.npy)")) is not None:
-            raise said from error
-        found = look(path)
-        if found.kind == "objects":
-            raise InputError(
-                f"{path}: expected an array of numbers, found pickled Python objects, such as GLMsingle's "
-                "TYPED_....npy, which are not opened here as they could run any program; where you trust the "
-                "file, take the responses out of it: numpy.save('betasmd.npy', "
-                "numpy.load(FILE, allow_pickle=True).item()['betasmd'])."
-            ) from error
-        reason = str(error) if found.kind == NUMPY else found.text
-        raise InputError(
-            f"{path}: expected a whole array as numpy.save writes it, found another kind of file, or one "
-            f"that is cut short ({reason}); write it again."
-        ) from error
 
 
 def _read_rows(path: Path, n_voxels: int) -> np.ndarray:

@@ -6,6 +6,7 @@ Every check runs, whatever the others found, so that one look shows all there is
 import contextlib
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -376,14 +377,11 @@ def _by_file_system(folders: Iterable[Path]) -> dict[Path, list[Path]]:
 def next_step(findings: list[Finding], configfile: Path) -> str:
     """The next command to type, or what to fix first."""
     wrong = {finding.topic for finding in findings if finding.state == "wrong"}
-    again = "neural-recon doctor" + ("" if configfile == DEFAULT else f" --configfile {configfile}")
+    named = f" --configfile {shlex.quote(str(configfile))}"
+    again = "neural-recon doctor" + ("" if configfile == DEFAULT else named)
     if not wrong:
         cores = os.cpu_count()
-        return (
-            "make demo"
-            if configfile == DEFAULT
-            else f"snakemake --configfile {configfile} --cores {cores} -n"
-        )
+        return "make demo" if configfile == DEFAULT else f"snakemake{named} --cores {cores} -n"
     advice = {
         "configuration": "fix the configuration (config/README.md has every key)",
         "data": "put the files where dataset names them, or have them fetched (README.md, Real data)",

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SHARED = "shared"
-
 
 class Table(DataSet):
     """A lab's own data: a table of trials, betas, pictures."""
@@ -331,18 +329,15 @@ class Table(DataSet):
         return {}
 
     def _betas_file(self, subject: str, session: int) -> dict[Path, str]:
-        what = (
-            f"session {session} of {subject}"
-            if "{session" in self.settings.betas
-            else f"the betas of {subject}"
-        )
+        alone = "{session" in self.settings.betas
+        what = f"session {session} of {subject}" if alone else f"the betas of {subject}"
         return {self._session(subject, session): what}
 
     def decisive(self, part: Part) -> dict[str, Any]:
         of: dict[Part, tuple[str, ...]] = {
             "trials": ("leave_out",),
             "grid": ("dataset", "axes"),
-            "voxels": ("dataset", "axes"),
+            "voxels": ("dataset", "axes", "regions", "names"),
             "betas": ("dataset", "axes", "units", "leave_out"),
             "pictures": ("size",),
         }
@@ -355,7 +350,7 @@ class Table(DataSet):
     # --- before a run
 
     def mistakes(self, used: Sequence[np.ndarray]) -> Iterator[str]:
-        for ids in used[:1] if self.settings.pictures.endswith(pictures.HDF5) else used:
+        for ids in used:
             found = list(mistake_of(partial(pictures.check_pictures, self._pictures, ids), [self._pictures]))
             yield from found
             if found:

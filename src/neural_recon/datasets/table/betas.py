@@ -17,12 +17,13 @@ from typing import Any, Literal
 import h5py
 import numpy as np
 
+from neural_recon.core.arrays import open_array
 from neural_recon.core.errors import InputError
-from neural_recon.core.file_kinds import NUMPY, OBJECTS, explained
+from neural_recon.core.file_kinds import OBJECTS, look
 from neural_recon.core.hdf5 import dataset, open_hdf5
-from neural_recon.core.refusals import is_there, require_file
+from neural_recon.core.refusals import is_there
 from neural_recon.datasets import nifti
-from neural_recon.datasets.table.places import Places
+from neural_recon.datasets.table.places import NIFTI, NPY, Places
 from neural_recon.datasets.units import doubtful_units
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ UNITS: Mapping[Units, str] = {
 }
 Axes = Literal["x,y,z,trials", "trials,z,y,x", "trials,x,y,z", "voxels,trials", "trials,voxels"]
 AXES: tuple[Axes, ...] = ("x,y,z,trials", "trials,z,y,x", "trials,x,y,z", "voxels,trials", "trials,voxels")
-HDF5, MATLAB, NPY, NIFTI = (".hdf5", ".h5"), ".mat", ".npy", (".nii", ".nii.gz")
+HDF5, MATLAB = (".hdf5", ".h5"), ".mat"
 # what GLMsingle calls single-trial betas, older versions of MATLAB's included: percent signal change
 GLMSINGLE = ("betasmd", "modelmd")
 NAMES = (*GLMSINGLE, "betas")
@@ -186,13 +187,8 @@ def _hdf5_array(path: Path, file: h5py.File, name: str | None) -> tuple[h5py.Dat
 
 
 def _numpy_array(path: Path, stated: Stated) -> tuple[np.ndarray, str]:
-    require_file(path, "a session's betas")
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False), ""
-    except ValueError as error:
-        said = explained(path, error, "a session's betas", NUMPY, OBJECTS)
-        if said is not None:
-            raise said from error
+    if look(path).kind != OBJECTS:
+        return open_array(path, "a session's betas"), ""
     if not stated.pickles:
         raise InputError(
             f"{path}: expected an array, found Python objects (a pickle, as GLMsingle's .npy is), which run "
@@ -248,7 +244,7 @@ def axes_of(
         n_trials, space = _parted(shape, axes)
         # all voxels on one axis is how GLMsingle keeps responses without a volume
         flat = (math.prod(space),) if math.prod(space) == max(space) else space
-        if n_trials in counts and (not spaces or space in spaces or flat in spaces):
+        if n_trials in counts and 0 not in space and (not spaces or space in spaces or flat in spaces):
             found.append(axes)
     if not spaces and len({axes.startswith("trials") for axes in found}) == 1:
         found = found[:1]  # any order of x, y and z is as good: nothing else says where a voxel lies

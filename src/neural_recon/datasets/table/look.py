@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neural_recon.core import file_kinds
 from neural_recon.core.errors import InputError
 from neural_recon.core.tables import read_table
 from neural_recon.datasets import nifti, splits
@@ -25,8 +26,8 @@ from neural_recon.datasets.units import TYPICAL, typical_size
 if TYPE_CHECKING:
     import pandas as pd
 
-OF_BETAS = (*betas.NIFTI, *betas.HDF5, betas.MATLAB, betas.NPY)
 OF_LABELS = (*places.NIFTI, places.NPY)
+OF_BETAS = (*OF_LABELS, *betas.HDF5, betas.MATLAB)
 NO_PICTURE = ("catch", "blank", "null", "fixation", "rest")  # values of a column that say so
 LARGEST = 425  # pixels; NSD's pictures, which published decoders are made for
 SAMPLE = 200  # voxels that units are concluded from
@@ -69,14 +70,15 @@ class Looker:
         self.settings["trials"] = self._name(found[0])
         rows = trial_rows.read_rows(found[0], {})
         for name in rows.columns.drop([*trial_rows.COLUMNS, "session_name", "trial", "blank"]):
-            if rows[name].dtype.kind in "OTU" or str(rows[name].dtype).startswith("str"):
-                values = [value for value in rows[name].unique() if str(value).lower() in NO_PICTURE]
-                if values:
-                    self.settings.setdefault("leave_out", {})[name] = values
-        if left := self.settings.get("leave_out"):
-            text = "; ".join(f"{', '.join(values)} in the column {name}" for name, values in left.items())
-            self._note("leave_out", f"taken for trials without a picture to decode: {text}")
-        return trial_rows.read_rows(found[0], left or {})
+            values = [value for value in rows[name].unique() if str(value).lower() in NO_PICTURE]
+            if values:
+                self.settings.setdefault("leave_out", {})[name] = values
+        left = self.settings.get("leave_out")
+        if not left:
+            return rows
+        text = "; ".join(f"{', '.join(values)} in the column {name}" for name, values in left.items())
+        self._note("leave_out", f"taken for trials without a picture to decode: {text}")
+        return trial_rows.read_rows(found[0], left)
 
     def pictures(self, rows: pd.DataFrame) -> Mapping[str, int]:
         """Where the pictures of the table lie, their image ids and their size.
@@ -127,14 +129,14 @@ class Looker:
         else:
             self._note("captions", "none found: recipes that read captions cannot be used")
 
-    def betas(self, rows: pd.DataFrame) -> Opened | None:
-        """The pattern of the files of betas, and one of them, if it opens.
+    def betas(self, rows: pd.DataFrame) -> tuple[list[str], Opened | None]:
+        """The pattern of the files of betas: which subjects have any, and one of them, if it opens.
 
         Raises:
             InputError: no file opens as betas of the trials.
         """
         pairs = list(rows[["subject", "session_name", "session"]].drop_duplicates().itertuples(index=False))
-        found: dict[str, tuple[int, Opened | None]] = {}
+        found: dict[str, tuple[list[str], Opened | None]] = {}  # a subject per session
         seen: set[tuple[Path, ...]] = set()
         refused = ""
         for pattern in patterns(map(self._name, self._files(OF_BETAS)), pairs):
@@ -148,13 +150,15 @@ class Looker:
             if "{session" in pattern:
                 mine = mine[mine["session"] == first.session]
             counts = trial_rows.expected_counts(mine, first.session)
+            path = self._filled(pattern, first.subject, first.session_name)
+            of = [pair.subject for pair in there]
+            if file_kinds.look(path).kind == file_kinds.OBJECTS:
+                found[pattern] = of, None
+                continue
             try:
-                path = self._filled(pattern, first.subject, first.session_name)
-                found[pattern] = len(there), betas.open_betas(path, ANY, counts)
+                found[pattern] = of, betas.open_betas(path, ANY, counts)
             except InputError as error:
-                if "pickle" in str(error):
-                    found[pattern] = 0, None
-                elif not refused or "trials" in str(error):
+                if not refused or "trials" in str(error):
                     refused = str(error)
         if not found:
             more = f" ({refused.rstrip('.')})" if refused else ""
@@ -162,18 +166,28 @@ class Looker:
                 f"{self.folder}: expected files of betas, one per session or subject, with the subject's "
                 f"name in their path, found none that opens as such{more}."
             )
+
         # GLMsingle's files of four models: the last is the whole of it
-        pattern = max(found, key=lambda one: (found[one][0], "TYPED" in one, -len(one)))
-        n_there, opened = found[pattern]
+        def rank(one: str) -> tuple[int, bool, int]:
+            of, opened = found[one]
+            return len(of) if opened is not None else 0, "TYPED" in one, -len(one)
+
+        pattern = max(found, key=rank)
+        of, opened = found[pattern]
         self.settings["betas"] = pattern
         remarks = [f"also there: {', '.join(sorted(set(found) - {pattern}))}"] if len(found) > 1 else []
         if opened is None:
-            remarks.append("pickled: set pickles to true if these files are your own")
-        elif n_there < len(pairs):
-            remarks.append(f"{len(pairs) - n_there} of {len(pairs)} sessions of the trials have no such file")
+            remarks.append(
+                "pickled, so that no mask was looked for: set pickles to true if these files are your own"
+            )
+        if len(of) < len(pairs):
+            remarks.append(f"{len(pairs) - len(of)} of {len(pairs)} sessions of the trials have no such file")
+        subjects = list(dict.fromkeys(of))
+        if absent := [name for name in rows["subject"].unique() if name not in subjects]:
+            remarks.append(f"subjects left out, as they have none: {', '.join(absent)}")
         if remarks:
             self._note("betas", "; ".join(remarks))
-        return opened
+        return subjects, opened
 
     def _filled(self, pattern: str, subject: str, session: str = "") -> Path:
         return self.folder / trial_rows.filled_in(pattern, subject, session)
@@ -201,7 +215,7 @@ class Looker:
                 inside = places.mask_of(self._filled(pattern, subjects[0]), space)
             except InputError:
                 continue  # another space, or a map of other values
-            stem = Path(pattern).name.partition(".")[0].replace("{subject}", "")
+            stem = re.sub(r"(?i:sub[a-z]*[-_]?)?\{subject\}", "", Path(pattern).name.partition(".")[0])
             if re.search("mask|brain", stem, re.IGNORECASE):
                 masks.append((int(inside.sum()), pattern))
             else:
@@ -246,17 +260,17 @@ def look_at(folder: Path) -> Found:
         InputError: there is no table of trials, no picture or no file of betas that goes with it.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: expected a lab's folder, found none.")
+        raise InputError(f"{folder}: expected a lab's folder, found none; name the folder with its files.")
     looker = Looker(folder)
     rows = looker.trials()
     ids = looker.pictures(rows)
     looker.captions()
-    subjects = list(dict.fromkeys(rows["subject"]))
-    opened = looker.betas(rows)
+    subjects, opened = looker.betas(rows)
     if opened is not None:
         looker.units(opened)
         looker.regions(opened, subjects)
-    return Found(looker.settings, subjects, looker.split(rows, ids), looker.notes)
+    split = looker.split(rows[rows["subject"].isin(subjects)], ids)
+    return Found(looker.settings, subjects, split, looker.notes)
 
 
 def _columns(path: Path) -> set[str]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from neural_recon.core.arrays import open_array
 from neural_recon.core.errors import InputError
-from neural_recon.core.refusals import is_there
+from neural_recon.core.hdf5 import NUMBERS
 from neural_recon.core.tables import read_table
 from neural_recon.datasets import nifti, volumes
 from neural_recon.datasets.dataset import AXES
@@ -110,10 +111,13 @@ def _whole_numbers(path: Path, places: Places) -> np.ndarray:
         # what is odd about the mask's own header was said already
         return volumes.read_labels(path, places.grid, notes=[] if path == places.source else None)
     values = _array(path)
-    if values.shape != places.shape and values.size != math.prod(places.shape):
+    if values.size != math.prod(places.shape):
         raise InputError(
             f"{path}: expected the shape {places.shape} of {places.source}, found {values.shape}."
         )
+    kind = values.dtype.kind
+    if kind not in NUMBERS or (kind == "f" and not (values == np.round(values)).all()):
+        raise InputError(f"{path}: expected whole numbers, found {values.dtype}; save labels as integers.")
     return places.in_grid(values.reshape(places.shape).astype(np.int64))
 
 
@@ -123,21 +127,7 @@ def _array(path: Path) -> np.ndarray:
             f"{path}: expected a mask or labels in NIfTI ({', '.join(NIFTI)}) or NumPy's format ({NPY}), "
             "found another ending."
         )
-    if not is_there(path, "a mask or labels"):
-        raise InputError(
-            f"{path}: expected a mask or labels, found no such file; is the section dataset right?"
-        )
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise InputError(
-            f"{path}: expected an array of numbers, found what does not open ({error})."
-        ) from error
-    if values.dtype.kind not in "biuf" or (
-        values.dtype.kind == "f" and not (values == np.round(values)).all()
-    ):
-        raise InputError(f"{path}: expected whole numbers, found {values.dtype}; save labels as integers.")
-    return values
+    return open_array(path, "a mask or labels")
 
 
 def voxel_table(

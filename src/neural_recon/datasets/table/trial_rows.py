@@ -12,6 +12,7 @@ import numpy as np
 
 from neural_recon.core.errors import InputError, quoted
 from neural_recon.core.tables import read_table
+from neural_recon.datasets.dataset import NAME
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +21,6 @@ logger = logging.getLogger(__name__)
 
 COLUMNS = ("subject", "session", "image")  # what a table must have
 WHAT = "a table of trials, with the columns subject, session, trial and image"
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # of a subject: part of names of files
 EMPTY = ["", "n/a", "N/A", "NA", "NaN", "nan", "None"]  # no picture
 
 
@@ -52,7 +52,7 @@ def read_rows(path: str | Path, leave_out: Mapping[str, Collection[str]]) -> pd.
         if absent.size:
             raise InputError(f"{path}, line {absent[0] + 2}: expected a {name}, found none.")
     for name in table["subject"].unique():
-        if not NAME.fullmatch(name):
+        if not re.fullmatch(NAME, name):
             raise InputError(
                 f"{path}: expected names of subjects of letters, digits, - and _, as files are called by "
                 f"them, found {quoted(name)}; rename it."
@@ -65,6 +65,11 @@ def read_rows(path: str | Path, leave_out: Mapping[str, Collection[str]]) -> pd.
             )
         table.loc[table[name].isin([str(value) for value in values]), "image"] = ""
     table.loc[table["blank"], "image"] = ""
+    if (table["image"] == "").all():
+        raise InputError(
+            f"{path}: expected names of pictures in the column image, found none in the trials that are not "
+            "left out; write the picture that was shown into each row."
+        )
     table["session_name"] = table["session"]
     table["session"] = _session_numbers(path, table)
     table = _ordered(path, table)
@@ -77,17 +82,14 @@ def read_rows(path: str | Path, leave_out: Mapping[str, Collection[str]]) -> pd.
 
 
 def _session_numbers(path: str | Path, table: pd.DataFrame) -> np.ndarray:
-    """The number at the end of each session's name, if these differ within every subject; else the sessions
-    are numbered per subject as they come."""
-    pairs = table[["subject", "session_name"]].drop_duplicates()
-    at_the_end = pairs["session_name"].str.extract(r"(\d+)$")[0]
+    """The number at the end of each session's name, if all have one and these differ within every subject;
+    else the sessions are numbered per subject as they come."""
+    at_the_end = table["session_name"].str.extract(r"(?<!\d)(\d{1,9})$")[0]  # one of more digits is a date
     if at_the_end.notna().all():
-        numbers = at_the_end.astype(np.int64)
-        if (numbers > 0).all() and not pairs.assign(number=numbers).duplicated(["subject", "number"]).any():
-            found = dict(zip(pairs.itertuples(index=False, name=None), numbers.tolist(), strict=True))
-            return np.array(
-                [found[pair] for pair in zip(table["subject"], table["session_name"], strict=True)]
-            )
+        found = table[["subject", "session_name"]].assign(number=at_the_end.astype(np.int64))
+        shared = found.drop_duplicates().duplicated(["subject", "number"]).any()
+        if (found["number"] > 0).all() and not shared:
+            return found["number"].to_numpy()
     logger.info("%s: sessions are numbered as they come, per subject", path)
     return (
         table.groupby("subject", sort=False)["session_name"]
