@@ -118,16 +118,14 @@ class Bundle(Section):
     @property
     def comparable(self) -> Comparable:
         """What must be the same of two results for their scores to compare."""
-        given = self.repetitions
-        same = isinstance(given, list) and len(set(given)) == 1
-        repetitions = float(given[0]) if isinstance(given, list) and same else given
-        return Comparable(
-            self.preset,
-            tuple(self.image_ids),
-            self.pictures_sha256,
-            tuple(repetitions) if isinstance(repetitions, list) else repetitions,
-            self.simulated,
-        )
+        repetitions: float | tuple[int, ...] | None
+        if isinstance(self.repetitions, list):
+            same = len(set(self.repetitions)) == 1
+            repetitions = float(self.repetitions[0]) if same else tuple(self.repetitions)
+        else:
+            repetitions = self.repetitions
+        ids = tuple(self.image_ids)
+        return Comparable(self.preset, ids, self.pictures_sha256, repetitions, self.simulated)
 
 
 class Comparable(NamedTuple):
