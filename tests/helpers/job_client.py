@@ -14,7 +14,7 @@ def main() -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.connect(place)
         variables = [f"{name}={value}" for name, value in os.environ.items()]
-        message = "\0".join([script, os.getcwd(), *variables]).encode() + b"\0\0"  # noqa: PTH109 (pathlib is slow to import)
+        message = os.fsencode("\0".join([script, os.getcwd(), *variables]))  # noqa: PTH109 (pathlib is slow to import)
         socket.send_fds(server, [len(message).to_bytes(8, "big")], [0, 1, 2])
         server.sendall(message)
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -60,10 +60,8 @@ def serve(place: str) -> None:
 
     for module in pkgutil.walk_packages(neural_recon.__path__, "neural_recon."):
         importlib.import_module(module.name)
-    for lazily in (
-        "diffusers",
-        "transformers",
-    ):  # what jobs import of them, they load when it is first asked for
+    # what jobs import of them, they load when it is first asked for
+    for lazily in ("diffusers", "transformers"):
         importlib.import_module(lazily)
     gc.collect()
     gc.freeze()  # or collections of the forks would copy all of this
@@ -89,8 +87,11 @@ def _attend(client: socket.socket) -> None:
     head, descriptors, _, _ = socket.recv_fds(client, 8, 3)
     size, message = int.from_bytes(head, "big"), b""
     while len(message) < size:
-        message += client.recv(size - len(message))
-    script, folder, *variables = message.decode().removesuffix("\0\0").split("\0")
+        part = client.recv(size - len(message))
+        if not part:  # the client was killed
+            os._exit(1)
+        message += part
+    script, folder, *variables = os.fsdecode(message).split("\0")
     job = os.fork()
     if job == 0:
         client.close()

@@ -62,7 +62,7 @@ def test_tables_have_what_the_page_has(written):
 
 def test_published_figures_of_the_same_preset_and_images_are_alongside_real_data_only(tmp_path, monkeypatch):
     assert "its paper (2023)" in hand_in(tmp_path, bundle("one", "subj01")).read_text(encoding="utf-8")
-    monkeypatch.setattr(board, "published_beside", lambda preset, n: _beside(preset, n))
+    monkeypatch.setattr(board, "published_beside", _beside)
     real = hand_in(tmp_path, bundle("one", "subj01")).read_text(encoding="utf-8")
     assert "published: made up" in real
     simulated = hand_in(tmp_path, bundle("one", "subj01", simulated=True)).read_text(encoding="utf-8")

@@ -9,6 +9,7 @@ from helpers.made_up_results import draw, write_stimuli
 
 from neural_recon.core.hdf5 import write_hdf5
 from neural_recon.report import failures
+from neural_recon.report.files import SubjectFiles
 from neural_recon.report.results import Results
 
 IDS = list(range(20))
@@ -17,13 +18,6 @@ GAPS = {
     ("decoded", "final"): np.full(20, 0.6),
     ("true_features", "final"): np.linspace(0.9, 0.61, 20),
 }
-
-
-@dataclasses.dataclass
-class Files:
-    base: object
-    final: object
-    true_features: object
 
 
 @pytest.fixture
@@ -37,9 +31,9 @@ def person(tmp_path, rng):
     for path in paths.values():
         write_hdf5(path, {"image_id": np.array(IDS), "images": draw(rng, len(IDS), 32, 8)}, {})
     empty = {field.name: None for field in dataclasses.fields(Results)}
-    found = Results(**{**empty, "images": pd.concat(rows, ignore_index=True), "files": Files(**paths)})
-    object.__setattr__(found.files, "subject", "subj01")
-    return found
+    no_files = {field.name: None for field in dataclasses.fields(SubjectFiles)}
+    files = SubjectFiles(**{**no_files, **paths, "subject": "subj01"})
+    return Results(**{**empty, "images": pd.concat(rows, ignore_index=True), "files": files})
 
 
 @pytest.fixture

@@ -74,26 +74,27 @@ def test_other_pictures_are_handed_in_with_what_their_maker_says(tmp_path):
     assert found.pictures_sha256 == submit(tmp_path / "ours.json").pictures_sha256
 
 
-def test_pictures_scored_by_their_names_have_the_data_set_s_ids(tmp_path, monkeypatch):
+def test_pictures_scored_by_name_are_those_of_the_data_set(tmp_path, monkeypatch):
+    """Scores by name have places in a folder as ids, which are none of the data set."""
     who = {"method": "theirs", "preset": "brain_diffuser", "metric": "ssim"}
-    write_table(tmp_path / "theirs.tsv", pd.DataFrame([{**who, "shuffled": 0.2, "questioned": None,
-                                                        "version": "0.1.0"}]))  # fmt: skip
-    scores = {
-        "image_id": range(TEST),
-        "value": np.linspace(0.3, 0.4, TEST),
-        "image": [f"cat {i}" for i in IDS],
-    }
-    write_table(tmp_path / "theirs.parquet", pd.DataFrame({**who, **scores}))
+    summary = pd.DataFrame([{**who, "shuffled": 0.2, "questioned": None, "version": "0.1.0"}])
+    images = pd.DataFrame({**who, "image_id": [0, 1, 2], "value": [0.1, 0.2, 0.3], "image": ["c", "a", "b"]})
+    write_table(tmp_path / "theirs.tsv", summary)
+    write_table(tmp_path / "theirs.parquet", images)
     given = ("--pictures", tmp_path / "theirs.tsv")
-    monkeypatch.setattr(NSD, "image_names", lambda _, ids: [f"cats/cat {i}" for i in ids])
-    found = submit(tmp_path / "theirs.json", *given)
-    assert found.image_ids == IDS
-    assert found.scores["ssim"].values == pytest.approx(scores["value"])
-    for names, count in (lambda _, ids: [f"{i % 2}/cat {i // 2}" for i in ids], 2), (lambda *_: None, 0):
-        monkeypatch.setattr(NSD, "image_names", names)
-        with pytest.raises(InputError, match=rf"found 'cat {TRAIN}', the name of {count}; name the pictures"):
-            command_line.app(["submit", "--subject", "subj01", "--configfile", kept_run.CONFIG,
-                              str(tmp_path / "none.json"), *map(str, given)])  # fmt: skip
+    with pytest.raises(
+        InputError, match=r"theirs.parquet: expected image ids, as this data set has no names"
+    ):
+        command_line.app(["submit", "--subject", "subj01", "--configfile", kept_run.CONFIG,
+                          str(tmp_path / "one.json"), *map(str, given)])  # fmt: skip
+    names = ["x", "few/a", "few/b", "more/c"]
+    monkeypatch.setattr(NSD, "n_images", len(names))
+    monkeypatch.setattr(NSD, "image_names", lambda _, ids: [names[i] for i in ids])
+    found = submit(tmp_path / "one.json", *given)
+    assert (found.image_ids, found.scores["ssim"].values) == ([1, 2, 3], [0.2, 0.3, 0.1])
+    names[3] = "y"
+    with pytest.raises(InputError, match=r"expected names of images of the data set .*found 'c'"):
+        submit(tmp_path / "two.json", *given)
 
 
 def test_mistakes_are_one_sentence(run, tmp_path):
@@ -102,6 +103,10 @@ def test_mistakes_are_one_sentence(run, tmp_path):
         (["--subject", "subj02", "one.json"], "--subject: expected one of subj01"),
         (["--subject", "subj01", "one.txt"], r"one.txt: expected a name that ends in .json"),
         (["--subject", "subj01", "--sessions", "3", "one.json"], "with --pictures alone"),
+        (
+            ["--subject", "subj01", "--name", "n" * 81, "one.json"],
+            "can be handed in, found name: .*at most 80",
+        ),
         (["--subject", "subj01", "--pictures", "none.tsv", "one.json"], "none.tsv: expected a table"),
     ):
         with pytest.raises(InputError, match=message):

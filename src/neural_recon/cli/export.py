@@ -16,7 +16,7 @@ def export(
     recoverable: Annotated[
         bool,
         typer.Option(
-            "--recoverable", help="Yes, although training responses can be computed from the decoders."
+            "--recoverable", help="Export although training responses can be computed from the decoders."
         ),
     ] = False,
 ) -> None:

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
-from neural_recon.core.errors import InputError
+from neural_recon.core.errors import InputError, first_mistake
 
 
 def submit(
@@ -40,16 +41,21 @@ def submit(
 
     if output.suffix != ".json":
         raise InputError(f"{output}: expected a name that ends in .json; name the file so.")
+    if pictures is None and (sessions or repetitions or statement):
+        raise InputError(
+            "submit: expected --sessions, --repetitions and --statement with --pictures alone, as a run "
+            "knows them; leave them out."
+        )
     config = read_config(configfile, Path.cwd())
-    if pictures is None:
-        if sessions or repetitions or statement:
-            raise InputError(
-                "submit: expected --sessions, --repetitions and --statement with --pictures alone, as a run "
-                "knows them; leave them out."
-            )
-        bundle = submission.of_run(config, configfile, subject, name)
-    else:
-        bundle = submission.of_pictures(config, pictures, subject, name, sessions, repetitions, statement)
+    try:
+        if pictures is None:
+            bundle = submission.of_run(config, configfile, subject, name)
+        else:
+            bundle = submission.of_pictures(config, pictures, subject, name, sessions, repetitions, statement)
+    except ValidationError as error:
+        raise InputError(
+            f"submit: expected a result that can be handed in, found {first_mistake(error)}; change that."
+        ) from error
     bundles.write(output, bundle)
     n, metrics = len(bundle.image_ids), len(bundle.scores)
     typer.echo(

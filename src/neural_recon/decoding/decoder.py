@@ -75,6 +75,14 @@ class Decoder(ABC):
             """
             return dict.fromkeys(spaces, "")
 
+        def responses_of(self, space: str, average: bool) -> str:  # noqa: ARG002
+            """Which responses a space is predicted from: the folder of the results they lie in.
+
+            Args:
+                average: as of `owners`.
+            """
+            return "responses"
+
         def check_subjects(self, subjects: Collection[str]) -> None:
             """Raise a ValueError where a setting is of a subject that there is not."""
 

@@ -155,8 +155,7 @@ def _kinds(people: Sequence[Results]) -> list[dict[str, Any]]:
     labels = {"seen": "seen"}
     for person in people:
         labels |= {name: label for name, label, _, _ in gallery.kinds_of(person)}
-    main = ("seen", *gallery.MAIN)
-    return [{"name": name, "label": label, "main": name in main} for name, label in labels.items()]
+    return [{"name": name, "label": label, "main": name in gallery.MAIN} for name, label in labels.items()]
 
 
 def _aligned(scores: Mapping[int, float], ids: Sequence[int]) -> list[float | None]:

@@ -57,7 +57,7 @@ def _group(number: int, group: Group) -> dict[str, Any]:
     tests = {who: recipes.test_rows(group.tests[group.tests["subject"] == who], metrics) for who in subjects}
     return {
         "number": number,
-        "datasets": ", ".join(sorted({bundle.dataset for bundle in group.bundles})),
+        "datasets": _datasets(group),
         "preset": group.key.preset,
         "images": len(group.key.image_ids),
         "repetitions": group.key.repeated,
@@ -71,17 +71,21 @@ def _group(number: int, group: Group) -> dict[str, Any]:
         },
         "published": [] if group.key.simulated else recipes.printed_rows(beside, metrics),
         "tests": [(who, rows) for who, rows in tests.items() if rows],
-        "pairs": {who: len(rows) for who, rows in tests.items()},
     }
 
 
 def _mark(bundle: Bundle) -> dict[str, Any]:
     """What is put to a result's name in tables of scores."""
-    badges = [{"text": bundle.leaks.badge, "state": STATES.get(bundle.leaks.badge, "note")}]
+    badges = [_badge(bundle)]
     if bundle.questioned:
         badges.append({"text": "questioned", "state": "wrong"})
     sessions, images = bundle.sessions or "unknown", bundle.training_images or "unknown"
     return {"badges": badges, "note": f"sessions: {sessions}; training images: {images}"}
+
+
+def _badge(bundle: Bundle) -> dict[str, str]:
+    text = bundle.leaks.badge
+    return {"text": text, "state": STATES.get(text, "note")}
 
 
 def _about(bundle: Bundle) -> dict[str, Any]:
@@ -95,8 +99,7 @@ def _about(bundle: Bundle) -> dict[str, Any]:
         "recipe": f"recipe {recipe.name}, sha256 {recipe.sha256[:12]}" if recipe else "",
         "sessions": bundle.sessions,
         "training_images": bundle.training_images,
-        "badge": bundle.leaks.badge,
-        "state": STATES.get(bundle.leaks.badge, "note"),
+        "badge": _badge(bundle),
         "leaks": bundle.leaks.text,
         "questioned": bundle.questioned,
         "versions": "; ".join(f"{name} {version}" for name, version in bundle.versions.items()),
@@ -104,7 +107,7 @@ def _about(bundle: Bundle) -> dict[str, Any]:
 
 
 def _table(number: int, group: Group) -> pd.DataFrame:
-    """The scores of a group as people and programs read them, with what each result rests on."""
+    """The scores of a group, one row per result and metric, with the data that each result rests on."""
     described = {(one.name, one.subject): one for one in group.bundles}
     rows = []
     for row in group.scores.to_dict("records"):
@@ -120,6 +123,10 @@ def _tests(number: int, group: Group) -> pd.DataFrame:
 
 
 def _key(number: int, group: Group) -> dict[str, Any]:
-    datasets = ", ".join(sorted({bundle.dataset for bundle in group.bundles}))
     key = group.key
-    return dict(zip(GROUP, [number, datasets, key.preset, len(key.image_ids), key.repeated], strict=True))
+    values = [number, _datasets(group), key.preset, len(key.image_ids), key.repeated]
+    return dict(zip(GROUP, values, strict=True))
+
+
+def _datasets(group: Group) -> str:
+    return ", ".join(sorted({bundle.dataset for bundle in group.bundles}))

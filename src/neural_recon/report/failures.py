@@ -13,27 +13,36 @@ from neural_recon.report.words import number
 SHOWN = 10  # images per subject and gap
 
 
+# kinds of pictures of `gallery.kinds_of` -> variant and picture of their scores
+SCORED = {
+    "base": ("decoded", "base"),
+    "final": ("decoded", "final"),
+    "true_features": ("true_features", "final"),
+}
+
+
 class Gap(NamedTuple):
-    """What is taken from what, each a (variant, picture), and in words."""
+    """What is taken from what, each a key of `SCORED`, and in words."""
 
     title: str
     said: str
-    more: tuple[str, str]
-    less: tuple[str, str]
+    more: str
+    less: str
 
 
 GAPS = (
     Gap(
         "Worse than its base image",
-        "the final image scores lower than the base image it was painted from: guides led astray",
-        ("decoded", "base"),
-        ("decoded", "final"),
+        "the final image scores lower than the base image that it was painted from",
+        "base",
+        "final",
     ),
     Gap(
         "Below its ceiling",
-        "true features paint it well and decoded ones do not: what fails is the decoder, not the generator",
-        ("true_features", "final"),
-        ("decoded", "final"),
+        "the image from true features scores higher, so that what is lost is lost in decoding, not in the "
+        "generator",
+        "true_features",
+        "final",
     ),
 )
 
@@ -44,19 +53,19 @@ def section(people: Sequence[Results], stimuli: Pictures) -> list[dict[str, Any]
 
 
 def _entry(person: Results, gap: Gap, stimuli: Pictures) -> dict[str, Any] | None:
-    more, less = (person.per_image(*pair, HEADLINE) for pair in (gap.more, gap.less))
+    pair = (gap.more, gap.less)
+    scores = {kind: person.per_image(*SCORED[kind], HEADLINE) for kind in pair}
+    more, less = scores.values()
     both = {image_id: more[image_id] - less[image_id] for image_id in more if image_id in less}
     widest = sorted((i for i in both if both[i] > 0), key=lambda i: (-both[i], i))[:SHOWN]
     if not widest:
         return None
-    files = person.files
-    paths = {("decoded", "base"): files.base, ("decoded", "final"): files.final,
-             ("true_features", "final"): files.true_features}  # fmt: skip
-    labels = {("decoded", "base"): "base image", ("decoded", "final"): "final image",
-              ("true_features", "final"): "true features"}  # fmt: skip
     seen = gallery.stimuli_of(stimuli, widest)
-    made = {pair: gallery.small_of(paths[pair], widest) for pair in (gap.more, gap.less)}
-    scores = {gap.more: more, gap.less: less}
+    made = {
+        kind: (label, gallery.small_of(path, widest, data))
+        for kind, label, path, data in gallery.kinds_of(person)
+        if kind in pair
+    }
     return {
         "subject": person.subject,
         "title": gap.title,
@@ -69,11 +78,11 @@ def _entry(person: Results, gap: Gap, stimuli: Pictures) -> dict[str, Any] | Non
                 [Picture("seen", seen[i], f"seen, image id {i}")]
                 + [
                     Picture(
-                        f"{labels[pair]} {number(scores[pair][i])}",
-                        made[pair].get(i, ""),
-                        f"{labels[pair]}, image id {i}, {person.subject}",
+                        f"{label} {number(scores[kind][i])}",
+                        found.get(i, ""),
+                        f"{label}, image id {i}, {person.subject}",
                     )
-                    for pair in made
+                    for kind, (label, found) in ((kind, made[kind]) for kind in pair)
                 ],
                 [],
             )

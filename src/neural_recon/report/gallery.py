@@ -21,7 +21,7 @@ FIRST = 8  # images per subject that are shown at first
 SWAPPED = 6  # images per subject in the section on swapped guides
 TOGETHER = 6  # images that are shown as every subject's responses gave them
 SCORE = ("decoded", "final", HEADLINE)  # what orders them
-MAIN = ("base", "final")  # pictures that a card shows with the one seen; the others when asked for
+MAIN = ("seen", "base", "final")  # pictures that a card shows at once; the others with a click
 THUMBNAIL = 160  # pixels a side at most
 QUALITY = 90
 JUDGED = tuple(compared("names"))  # metrics that are right or wrong
@@ -32,7 +32,7 @@ class Picture:
     """One picture of a card."""
 
     label: str
-    source: str  # data URI
+    source: str  # data URI; "" where it was not painted
     alt: str
 
 
@@ -46,7 +46,7 @@ class Card:
     rank: int  # 1: the best of the subject
     pictures: list[Picture]
     remarks: list[str]
-    more: list[Picture] = field(default_factory=list)  # shown when asked for
+    more: list[Picture] = field(default_factory=list)  # shown with a click
 
 
 def encoded(image: np.ndarray, size: int, quality: int) -> str:
@@ -80,6 +80,14 @@ def best_first(
         (int(i) for i in image_ids),
         key=lambda i: (i not in scores, -scores.get(i, 0), -margins.get(i, 0), i),
     )
+
+
+def ranked_by(
+    person: Results, score: tuple[str, str, str], image_ids: Sequence[int] | np.ndarray
+) -> tuple[dict[int, float], list[int]]:
+    """A subject's scores by image, and these images from the best to the worst."""
+    scores = person.per_image(*score)
+    return scores, best_first(image_ids, scores, person.per_image(*score, "margin"))
 
 
 def ties(scores: Mapping[int, float]) -> str:
@@ -126,23 +134,24 @@ def kinds_of(person: Results) -> list[tuple[str, str, Path | str, str]]:
 
 def first_cards(person: Results, stimuli: Pictures) -> dict[str, Any]:
     """What the gallery shows at first: an even spread over the subject's images by score, best first."""
-    scores = person.per_image(*SCORE)
-    ranked = best_first(results.picture_ids(person.files.final), scores, person.per_image(*SCORE, "margin"))
+    scores, ranked = ranked_by(person, SCORE, results.picture_ids(person.files.final))
     ids = [ranked[k] for k in evenly(len(ranked), FIRST)]
-    pictures = [("seen", stimuli_of(stimuli, ids))]
-    pictures += [(label, small_of(path, ids, data)) for _, label, path, data in kinds_of(person)]
+    pictures = [("seen", "seen", stimuli_of(stimuli, ids))]
+    pictures += [(kind, label, small_of(path, ids, data)) for kind, label, path, data in kinds_of(person)]
     judged = {m: person.per_image("decoded", "final", m) for m in JUDGED}
-    n_main = 1 + sum(kind in MAIN for kind, *_ in kinds_of(person))
     cards = []
     for i in ids:
-        shown = [
-            Picture(label, found[i], f"{label}, image id {i}, {person.subject}")
-            for label, found in pictures
-            if i in found
-        ]
+        main, more = (
+            [
+                Picture(label, found[i], f"{label}, image id {i}, {person.subject}")
+                for kind, label, found in pictures
+                if i in found and (kind in MAIN) == at_once
+            ]
+            for at_once in (True, False)
+        )
         remarks = [f"{m} {'✓' if values[i] > 0.5 else '✗'}" for m, values in judged.items() if i in values]
         rank = ranked.index(i) + 1
-        cards.append(Card(person.subject, i, scores.get(i), rank, shown[:n_main], remarks, shown[n_main:]))
+        cards.append(Card(person.subject, i, scores.get(i), rank, main, remarks, more))
     return {
         "subject": person.subject,
         "cards": cards,
@@ -190,9 +199,7 @@ def swapped_cards(person: Results, stimuli: Pictures) -> dict[str, Any] | None:
     guide = dict(
         zip(results.picture_ids(path).tolist(), results.picture_ids(path, "guide_id").tolist(), strict=True)
     )
-    ranking = ("swapped", "final", "guide_two_way")
-    scores = person.per_image(*ranking)
-    ranked = best_first(list(guide), scores, person.per_image(*ranking, "margin"))
+    scores, ranked = ranked_by(person, ("swapped", "final", "guide_two_way"), list(guide))
     ids = [ranked[k] for k in evenly(len(ranked), SWAPPED)]
     seen = stimuli_of(stimuli, [*ids, *(guide[i] for i in ids)])
     base, swapped, own = (small_of(p, ids) for p in (person.files.base, path, person.files.final))

@@ -46,7 +46,7 @@ class Card:
     """All that the card says.
 
     Attributes:
-        numbers: training images and trials, test images and their mean repetitions, by name.
+        numbers: of images, trials and repetitions (`results.amount`).
         scores: `scores/SUBJECT/summary.tsv`.
         weights: place in the project and sha256.
         files: name and bytes of the kept files.
@@ -103,12 +103,7 @@ def _head(card: Card, final: pd.DataFrame) -> dict[str, Any]:
     return {
         **licence,
         "library_name": "neural-recon",
-        "tags": [
-            "fmri",
-            "brain-decoding",
-            "image-reconstruction",
-            *(["simulated"] if card.simulated else []),
-        ],
+        "tags": [*TAGS, *(["simulated"] if card.simulated else [])],
         "model-index": [
             {
                 "name": f"{card.recipe}, {card.subject}",
@@ -138,7 +133,8 @@ def _introduction(card: Card) -> list[str]:
         _list(
             f"data: {card.terms.name}, {card.subject}, sessions {_ranges(card.sessions)}",
             f"training: {n['training images']:,.0f} images, {n['training trials']:,.0f} trials",
-            f"test: {n['test images']:,.0f} images of {n['repetitions']:.3g} repetitions on average",
+            f"test: {n['test images']:,.0f} images of {n['repetitions per test image']:.3g} "
+            "repetitions on average",
             f"voxels: {card.voxels:,}, in {where}; z-scored "
             + ("by the training images" if card.zscore == "train" else "session by session"),
             f"decoder: {card.decoder}; generator: {card.generator}",

@@ -72,7 +72,8 @@ def _amount(person: Results) -> str:
     data = person.data
     return (
         f"{person.subject}: {data['test images']:,} test images × "
-        f"{data['repetitions a test image']:.3g} repetitions, decoder from {data['training images']:,} images"
+        f"{data['repetitions per test image']:.3g} repetitions, decoder from "
+        f"{data['training images']:,} images"
     )
 
 

@@ -18,6 +18,7 @@ from neural_recon.core.tables import read_table
 from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.registry import better
 from neural_recon.features.feature_files import select_rows
+from neural_recon.report.results import IMAGES
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
@@ -75,7 +76,7 @@ def draw(
     images = dict(zip(painted["image_id"].tolist(), painted["images"], strict=True))
     if images.keys() >= set(ids):  # a control that is painted for some test images
         rows["true features"] = [images[image_id] for image_id in ids]
-    text = caption(subject, scores, groups, figure, preset, simulated, list(rows))
+    text = caption(subject, scores, margins, groups, figure, preset, simulated, list(rows))
     for path in (output.png, output.pdf):
         suffix = Path(path).suffix
         # no time of writing: the same pictures make the same file
@@ -92,7 +93,7 @@ def read_scores(path: str | Path, subject: str, metric: str) -> tuple[pd.Series,
     Raises:
         InputError: the final images have no such score.
     """
-    table = read_table(path)
+    table = read_table(path, IMAGES)
     every = table[(table["variant"] == "decoded") & (table["picture"] == "final")]
     final = every[np.isfinite(every["value"])]
     of_metric = final[final["metric"] == metric].set_index("image_id").sort_index()
@@ -141,13 +142,14 @@ def choose(
 def caption(
     subject: str,
     scores: pd.Series,
+    margins: pd.Series,
     groups: Mapping[str, list[int]],
     figure: Mapping[str, Any],
     preset: str,
     simulated: bool,
     rows: Sequence[str],
 ) -> str:
-    """What stands below the figure: who, which rows, which columns by which rule, and their scores."""
+    """The text below the figure: who, which rows, which columns by which rule, and their scores."""
     ids = [image_id for group in groups.values() for image_id in group]
     how = "chosen by hand" if figure["image_ids"] else f"{RULES[figure['rule']]} by {figure['score']}"
     if figure["rule"] == "first" and not figure["image_ids"]:
@@ -157,10 +159,14 @@ def caption(
     )
     ceiling = ", and the generator's picture from the true features."
     shown += ceiling if "true features" in rows else "."
-    tied = scores.duplicated(keep=False).sum()
-    ties = f" {tied} images share their score with another; the margin by which a picture's correlation "
-    ties += "with the image seen exceeds those with the others orders them, then the image id."
-    ties = ties if tied else ""
+    ties, tied = "", scores.duplicated(keep=False).sum()
+    ranked = figure["rule"] != "first" and not figure["image_ids"]
+    if ranked and tied:
+        by_margin = (
+            "the margin by which a picture's correlation with the image seen exceeds those with the others, "
+            "then " if margins.notna().any() else ""
+        )  # fmt: skip
+        ties = f" {tied} images share their score with another and are ordered by {by_margin}the image id."
     listed = ", ".join(f"{image_id} ({scores[image_id]:.3f})" for image_id in ids)
     return (
         f"Reconstructions of {subject}{' (simulated responses)' if simulated else ''}. {shown} "

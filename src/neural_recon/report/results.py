@@ -134,7 +134,6 @@ def read(files: SubjectFiles, atlases: Mapping[str, Collection[str]]) -> Results
         files.responses,
         "train_ids", "test_ids", "train_repetitions", "test_repetitions", "voxel", "noise_ceiling",
     )  # fmt: skip
-    training, test = responses["train_repetitions"], responses["test_repetitions"]
     return Results(
         files=files,
         summary=_summary(files.summary),
@@ -146,14 +145,7 @@ def read(files: SubjectFiles, atlases: Mapping[str, Collection[str]]) -> Results
         data_amount=None if files.data_amount is None else table(files.data_amount, AMOUNT),
         losses=None if files.losses is None else table(files.losses, LOSSES),
         controls={name: table(path, CONTROLS[name]) for name, path in files.controls.items()},
-        data={
-            "training images": len(np.unique(responses["train_ids"])),
-            "training trials": int(training.sum()),
-            "repetitions a training image": float(training.sum() / len(np.unique(responses["train_ids"]))),
-            "test images": len(responses["test_ids"]),
-            "test trials": int(test.sum()),
-            "repetitions a test image": float(test.mean()),
-        },
+        data=amount(responses),
         dropped={str(k): int(v) for k, v in read_parameters(files.responses).get("dropped", {}).items()},
         kept=len(responses["voxel"]),
         without_ceiling=int(np.count_nonzero(~np.isfinite(responses["noise_ceiling"]))),
@@ -168,6 +160,20 @@ def read(files: SubjectFiles, atlases: Mapping[str, Collection[str]]) -> Results
             if path is not None
         },
     )  # fmt: skip
+
+
+def amount(responses: Mapping[str, np.ndarray]) -> dict[str, int | float]:
+    """Images, trials and repetitions of a file of responses (`train_ids` and both `repetitions` of it)."""
+    training, test = responses["train_repetitions"], responses["test_repetitions"]
+    images = len(np.unique(responses["train_ids"]))  # single trials have a row each
+    return {
+        "training images": images,
+        "training trials": int(training.sum()),
+        "repetitions per training image": float(training.sum() / images),
+        "test images": len(test),
+        "test trials": int(test.sum()),
+        "repetitions per test image": float(test.mean()),
+    }
 
 
 def _summary(path: str | Path) -> pd.DataFrame:

@@ -53,9 +53,7 @@ def _cards(person: Results, stimuli: Pictures) -> list[Card]:
     path = person.files.guides_only
     if path is None:
         return []
-    ranking = ("guides_only", *gallery.SCORE[1:])
-    scores = person.per_image(*ranking)
-    ranked = gallery.best_first(picture_ids(path).tolist(), scores, person.per_image(*ranking, "margin"))
+    scores, ranked = gallery.ranked_by(person, ("guides_only", *gallery.SCORE[1:]), picture_ids(path))
     ids = [ranked[k] for k in gallery.evenly(len(ranked), SHOWN)]
     pictures = (
         ("seen", gallery.stimuli_of(stimuli, ids)),

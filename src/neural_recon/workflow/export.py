@@ -19,11 +19,11 @@ from neural_recon.features.feature_files import read_rows
 from neural_recon.features.space import space_kinds
 from neural_recon.models import weights
 from neural_recon.report import model_card
-from neural_recon.report.results import SUMMARY
+from neural_recon.report.results import SUMMARY, amount
 from neural_recon.workflow import finished, handed_on, recording, subject_decoders
 from neural_recon.workflow.decode_scans import parameters
 from neural_recon.workflow.handed_on import HandedOn
-from neural_recon.workflow.provenance import Content
+from neural_recon.workflow.provenance import Content, Input
 from neural_recon.workflow.subject_decoders import SubjectDecoders
 
 logger = logging.getLogger(__name__)
@@ -49,14 +49,14 @@ def export(
     if output.exists():
         raise InputError(f"{output}: expected a name that nothing has yet, found one; name another folder.")
     sections = [*config.spaces.values(), config.decoder, config.generator]
-    handed_on.check_kinds((one.model_dump(mode="json") for one in sections), configfile)
+    handed_on.check_kinds((one.kind for one in sections), configfile)
     found = subject_decoders.of_run(config, configfile, subject)
     held = holding(found)
     if held.responses and not config.terms.responses:
         raise InputError(
             f"{found.files[0]}: expected decoders without training responses, as the terms of the data set "
             f"({config.terms.name}) do not allow to pass these on, found some that hold them; set "
-            f"decoder.keep to another form (of ridge: components) in {configfile} and run again."
+            f"decoder.keep to another form in {configfile} (docs/sharing.md) and run again."
         )
     if held.recoverable and not config.terms.responses and not recoverable:
         raise InputError(
@@ -69,8 +69,7 @@ def export(
     summary, responses = (finished.needed(config, configfile, name.format(subject)) for name in wanted)
     if found.unconditional:
         finished.needed(config, configfile, str(subject_decoders.UNCONDITIONAL))
-    differences = against_the_run(found, responses, config, configfile)
-
+    differences = against_the_run(found, config, configfile)
     read = _weights(config, found)
     leaks = config.results / f"controls/{subject}/leaks.tsv"
     begun = recording.begin_command(
@@ -81,9 +80,8 @@ def export(
         [output],
         {"decoders": found.files, "weights": read, "scores": [summary, leaks], "responses": [responses]},
     )
-    # inputs are named by their places below the results, others as they are
-    sums = {one.path: Content(size=one.size, sha256=str(one.sha256)) for one in begun.inputs}
-    of_weights = {str(path): sums[str(path)] for path in read}
+    # results are named by their places below the results' folder, others as they are
+    sums = {one.path: _content(one) for one in begun.inputs}
     base = config.results / "decoders" / subject
     names = {
         path: handed_on.UNCONDITIONAL
@@ -101,7 +99,7 @@ def export(
         generator=config.generator,
         base=config.base,
         kept={space: (names[one.voxels], names[one.decoder]) for space, one in found.kept.items()},
-        weights=of_weights,
+        weights={str(path): sums[str(path)] for path in read},
         files={name: sums[path.relative_to(config.results).as_posix()] for path, name in names.items()},
         made_by=finished.versions_of(config.results, next(iter(found.kept.values())).decoder),
     )
@@ -109,6 +107,15 @@ def export(
     _write(output, names, manifest, model_card.text(card))
     recording.finish(begun)
     return held
+
+
+def _content(read: Input) -> Content:
+    if read.sha256 is None:
+        raise InputError(
+            f"{read.path}: expected a file that stays as it is, found one that changed meanwhile; export it "
+            "again."
+        )
+    return Content(size=read.size, sha256=read.sha256)
 
 
 def _card(
@@ -127,7 +134,7 @@ def _card(
         terms=config.terms,
         simulated=config.demo is not None,
         sessions=config.sessions(found.subject),
-        numbers=_numbers(responses),
+        numbers=amount(read_hdf5(responses, "train_ids", "train_repetitions", "test_repetitions")),
         preset=config.evaluation.preset,
         decoder=config.decoder.kind,
         generator=config.generator.kind,
@@ -181,22 +188,24 @@ def _weights(config: Config, found: SubjectDecoders) -> list[Path]:
     return [path for path in every if path.exists()]
 
 
-def against_the_run(
-    found: SubjectDecoders, responses: Path, config: Config, configfile: Path
-) -> dict[str, float]:
+def against_the_run(found: SubjectDecoders, config: Config, configfile: Path) -> dict[str, float]:
     """How far each space's kept decoder is from the run's predictions of the test images.
 
     The root mean square of the difference, each feature in units of the spread of the run's predictions.
 
     Raises:
-        InputError: predictions are missing.
+        InputError: responses or predictions are missing.
     """
-    arrays = read_hdf5(responses, "test", "test_ids")
     decoder = decoding.load(found.decoder, found.seed)
     differences = {}
     for voxels, decoders in found.by_voxels().items():
-        numbers = np.arange(1, len(arrays["test"]) + 1)
-        for space, values in decoder.predict_kept(voxels, decoders, arrays["test"], numbers).items():
+        # spaces that share voxels share the responses that these are z-scored for
+        folder = config.decoder.responses_of(next(iter(decoders)), config.responses.average)
+        responses = finished.needed(config, configfile, f"{folder}/{found.subject}.h5")
+        arrays = read_hdf5(responses, "test", "test_ids")
+        # the images' ids, as the run: what is drawn follows from them
+        predicted = decoder.predict_kept(voxels, decoders, arrays["test"], arrays["test_ids"])
+        for space, values in predicted.items():
             path = finished.needed(config, configfile, f"predictions/{found.subject}/{space}/decoded.h5")
             expected = read_rows(path, arrays["test_ids"]).astype(np.float32)
             spread = expected.std(axis=0)
@@ -214,13 +223,3 @@ def _about(found: SubjectDecoders, space: str, difference: float) -> model_card.
         error=said.get("relative_error"),
         difference=difference,
     )
-
-
-def _numbers(responses: Path) -> dict[str, float]:
-    arrays = read_hdf5(responses, "train_ids", "train_repetitions", "test_repetitions")
-    return {
-        "training images": len(np.unique(arrays["train_ids"])),
-        "training trials": int(arrays["train_repetitions"].sum()),
-        "test images": len(arrays["test_repetitions"]),
-        "repetitions": float(arrays["test_repetitions"].mean()),
-    }

@@ -27,6 +27,12 @@ def needed(config: Config, configfile: Path, name: str) -> Path:
     return path
 
 
+def check_subject(config: Config, subject: str) -> None:
+    """Raise an InputError unless the configuration has the subject that `--subject` names."""
+    if subject not in config.subjects:
+        raise InputError(f"--subject: expected one of {', '.join(config.subjects)}, found {subject}.")
+
+
 def leaks_of(config: Config, subject: str) -> LeakStatement:
     """What is known of leaks of a subject's test set into its decoders."""
     tuned = "" if config.demo else config.data.tuned

@@ -10,7 +10,7 @@ Nothing in it is run: no pickle, and kinds that are modules of somebody's own ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -68,13 +68,13 @@ class HandedOn(Section):
     made_by: Versions | None
 
 
-def check_kinds(sections: Iterable[Mapping[str, Any]], place: str | Path) -> None:
-    """Raise an InputError where a section's kind is no kind that comes along: its code is not handed on."""
-    for section in sections:
-        if str(section.get("kind", "")).endswith(".py"):
+def check_kinds(kinds: Iterable[Any], place: str | Path) -> None:
+    """Raise an InputError where one is no kind that comes along: its code is not handed on."""
+    for kind in kinds:
+        if str(kind).endswith(".py"):
             raise InputError(
-                f"{place}: expected kinds that come along with neural-recon, found the module "
-                f"{section['kind']}; a decoder that is handed on brings no code."
+                f"{place}: expected kinds that come along with neural-recon, found the module {kind}; a "
+                "decoder that is handed on brings no code."
             )
 
 
@@ -94,7 +94,7 @@ def read(folder: Path) -> HandedOn:
         spaces = raw.get("spaces")
         sections = [raw.get("decoder"), raw.get("generator")]
         sections += spaces.values() if isinstance(spaces, dict) else []
-        check_kinds((one for one in sections if isinstance(one, dict)), path)
+        check_kinds((one.get("kind") for one in sections if isinstance(one, dict)), path)
     try:
         found = HandedOn.model_validate(raw)
     except ValidationError as error:

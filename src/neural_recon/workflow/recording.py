@@ -38,7 +38,7 @@ from neural_recon.workflow.provenance import (
 
 logger = logging.getLogger(__name__)
 
-DATA = "data"  # the input of rules that read the data set
+DATA, WEIGHTS = "data", "weights"  # the inputs of rules that read the data set, and weights
 HASHED = 50_000_000  # bytes: larger files of the data set (NSD: 39 GB of betas a subject) are not hashed
 LARGE = 2_000_000_000  # bytes: nor are larger files that lie elsewhere
 SMALL = 1_000_000  # bytes: hashes of such files are not kept for other jobs: pictures are many
@@ -175,7 +175,7 @@ def _input(begun: Job, name: str, path: Path, before: os.stat_result) -> Input:
     full, shown = path.absolute(), str(path)
     if full.is_relative_to(results):
         of, shown = "result", full.relative_to(results).as_posix()
-    elif any(full.is_relative_to(Path(p).absolute()) for p in _weights(config)):
+    elif name == WEIGHTS or any(full.is_relative_to(Path(p).absolute()) for p in _weights(config)):
         of = "weights"
     elif name == DATA:
         of = "data"

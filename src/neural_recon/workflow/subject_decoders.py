@@ -11,6 +11,7 @@ from neural_recon.core.refusals import is_there
 from neural_recon.decoding.decoder import Decoder
 from neural_recon.features.space import Space, space_kinds
 from neural_recon.models import weights
+from neural_recon.workflow import finished
 from neural_recon.workflow.painting import Painting
 
 UNCONDITIONAL = Path("generator/unconditional.h5")  # in the results
@@ -75,8 +76,7 @@ def of_run(config: Config, configfile: Path, subject: str) -> SubjectDecoders:
     Raises:
         InputError: the configuration has no such subject, or a decoder is not there.
     """
-    if subject not in config.subjects:
-        raise InputError(f"--subject: expected one of {', '.join(config.subjects)}, found {subject}.")
+    finished.check_subject(config, subject)
     folder = config.results / "decoders" / subject
     kept = {space: Kept(*(folder / name for name in names)) for space, names in config.kept_files.items()}
     painting = Painting(config.generator, weights.read_table(weights.TABLE))
@@ -98,8 +98,7 @@ def of_run(config: Config, configfile: Path, subject: str) -> SubjectDecoders:
 
 
 def _check(found: SubjectDecoders, config: Config, configfile: Path) -> None:
-    decoders = dict.fromkeys(path for one in found.kept.values() for path in one)
-    absent = [path for path in decoders if not is_there(path, "a decoder")]
+    absent = [path for path in found.files if path != found.unconditional and not is_there(path, "a decoder")]
     if not absent:
         return
     setting = "" if getattr(config.decoder, "keep", None) else f"set decoder.keep in {configfile}, then "

@@ -1,12 +1,13 @@
 """Bundle one subject's scores into a file to hand in (`evaluation.bundles`)."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
+import pandas as pd
 
 from neural_recon import __version__
 from neural_recon.config.configuration import Config
-from neural_recon.core.errors import InputError
+from neural_recon.core.errors import InputError, quoted
 from neural_recon.core.hdf5 import read_hdf5
 from neural_recon.core.tables import read_table
 from neural_recon.evaluation import bundles
@@ -24,7 +25,7 @@ def of_run(config: Config, configfile: Path, subject: str, name: str | None = No
     Raises:
         InputError: there is no such subject, or a result is missing.
     """
-    _check_subject(config, subject)
+    finished.check_subject(config, subject)
     files = {
         "scores of single images": f"scores/{subject}/images.parquet",
         "summary": f"scores/{subject}/summary.tsv",
@@ -89,7 +90,7 @@ def of_pictures(
         sessions, repetitions, statement: what the pictures' maker says of the data, and of leaks.
 
     Raises:
-        InputError: a file is missing or no such table.
+        InputError: a file is missing or no such table, or it has names that the data set does not have.
     """
     images_path = table.with_suffix(".parquet")
     summary = read_table(table, ["method", "preset", "metric", "shuffled", "questioned", "version"])
@@ -97,6 +98,8 @@ def of_pictures(
     if not len(summary) or not len(images):
         raise InputError(f"{table}: expected scores, found none; score the pictures again.")
     first = summary.iloc[0]
+    if "image" in images:
+        images = images.assign(image_id=_ids_of(images["image"], config, images_path))
     ids = sorted(int(i) for i in images["image_id"].unique())
     paths = {"summary": table, "scores of single images": images_path}
     return Bundle(
@@ -123,6 +126,18 @@ def of_pictures(
     )
 
 
-def _check_subject(config: Config, subject: str) -> None:
-    if subject not in config.subjects:
-        raise InputError(f"--subject: expected one of {', '.join(config.subjects)}, found {subject}.")
+def _ids_of(names: pd.Series, config: Config, path: Path) -> list[int]:
+    """The data set's ids of pictures that were scored by name (`evaluate --names alike`)."""
+    every = config.data.image_names(range(config.data.n_images))
+    # names may have folders before them, those of scored pictures have not
+    found = {PurePosixPath(name).name: image_id for image_id, name in enumerate(every or ())}
+    absent = next((name for name in names if name not in found), None)
+    if absent is not None:
+        raise InputError(
+            f"{path}: expected names of images of the data set ({config.terms.name}), found "
+            f"{quoted(absent)}; name the configuration of the data set that the pictures are of."
+            if every
+            else f"{path}: expected image ids, as this data set has no names of images, found names; score "
+            "the pictures by ids (neural-recon evaluate without --names alike)."
+        )
+    return [found[name] for name in names]

@@ -7,11 +7,8 @@ SOURCES = {
 
 def trained_on(space):
     """The responses that a space's decoder is trained on."""
-    return (
-        "<results>/single_trials/{subject}.h5"
-        if SOURCES[space].single
-        else "<results>/responses/{subject}.h5"
-    )
+    folder = CONFIG.decoder.responses_of(space, CONFIG.responses.average)
+    return f"<results>/{folder}/{{subject}}.h5"
 
 
 def kernel_of(space):

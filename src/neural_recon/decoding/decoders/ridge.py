@@ -122,6 +122,9 @@ class Ridge(Decoder):
             first: dict[Source, str] = {Source(): ""}
             return {space: first.setdefault(self.source(space, average), space) for space in spaces}
 
+        def responses_of(self, space: str, average: bool) -> str:
+            return "single_trials" if self.source(space, average).single else "responses"
+
         def source(self, space: str, average: bool = True) -> Source:
             """What a space is predicted from, where other spaces are trained on averages or not."""
             return Source(

@@ -182,6 +182,9 @@ class SharedSubject(Decoder):
         def kept_files(self, spaces: Sequence[str], average: bool) -> dict[str, tuple[str, str]]:  # noqa: ARG002
             return dict.fromkeys(spaces, ("scans.h5", "network.safetensors"))
 
+        def responses_of(self, space: str, average: bool) -> str:  # noqa: ARG002
+            return "session_trials"
+
         def check_subjects(self, subjects: Collection[str]) -> None:
             asked = self.pretrain.subjects
             if not isinstance(asked, str) and (unknown := [one for one in asked if one not in subjects]):
