@@ -145,7 +145,7 @@ def compare(arguments: argparse.Namespace) -> tuple[str, table.Table]:
     others = [one for one in run.people() if one != arguments.subject]
     spaces = list(run.spaces)
     rows = [
-        f"{sessions} sessions, {space}: {name}"
+        row_of(sessions, space, name)
         for sessions in arguments.sessions
         for space in spaces
         for name in DECODERS_COMPARED
@@ -158,7 +158,7 @@ def compare(arguments: argparse.Namespace) -> tuple[str, table.Table]:
         people = [run.trained(one) for one in others]
         network, losses = runs.pretrain(how, people, SEED, folder / "checkpoint.pt")
         start = folder / "others.safetensors"
-        runs.store(network, losses, start, folder / "others.tsv", how)
+        runs.store(network, losses, start, folder / "others.tsv", how.trained_by("pretrain"))
         (folder / "checkpoint.pt").unlink(missing_ok=True)
         for sessions in arguments.sessions:
             one = run.trained(arguments.subject, sessions)
@@ -178,7 +178,7 @@ def compare(arguments: argparse.Namespace) -> tuple[str, table.Table]:
                         if name != "alone"
                         else [table.NONE] * 3
                     )
-                    result.add(f"{sessions} sessions, {space}: {name}", *own, *gap)
+                    result.add(row_of(sessions, space, name), *own, *gap)
     said = (
         f"{arguments.subject} after {len(others)} other subjects, {len(data['test_ids'])} test images; the "
         f"network has {how.hidden} hidden values and {how.blocks} blocks."
@@ -263,6 +263,10 @@ def matrix_rate() -> float:
         a @ b
     torch.cuda.synchronize()
     return 2 * side**3 * 10 / (time.perf_counter() - began)
+
+
+def row_of(sessions: int, space: str, name: str) -> str:
+    return f"{sessions} session{'' if sessions == 1 else 's'}, {space}: {name}"
 
 
 def measure(arguments: argparse.Namespace) -> tuple[str, table.Table]:
