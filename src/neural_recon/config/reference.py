@@ -48,7 +48,8 @@ def key_table() -> str:
     """Every key with its default and meaning, as a Markdown table (for config/README.md)."""
     lines = ["| key | default | meaning |", "|---|---|---|"]
     for place, field, is_section, kinds in known_keys():
-        if not is_section:
+        nested = len(place) > 1 and kinds_of(field) is not None  # whose keys are those of the section outside
+        if not is_section or nested:
             value = "" if field.is_required() else f"`{json.dumps(field.get_default())}`"
             of = f" ({', '.join(kinds)})" if kinds else ""
             lines.append(f"| `{'.'.join(map(str, place))}` | {value} | {field.description or ''}{of} |")
