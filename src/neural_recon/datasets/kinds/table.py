@@ -96,6 +96,11 @@ class Table(DataSet):
             "those without an image.",
         )
 
+        tuned: str | None = Field(
+            None,
+            description="A name of the betas, where they were tuned on repeated trials, those of test images "
+            "included; default: that of their files, where GLMsingle's (TYPEC, TYPED) say so.",
+        )
         share_responses: bool = Field(
             False,
             description="Whether responses may be passed on, and so decoders that hold them or give them "
@@ -224,6 +229,8 @@ class Table(DataSet):
     @property
     def tuned(self) -> str:
         """GLMsingle's third and fourth models were tuned on repeated trials; files are named by model."""
+        if self.settings.tuned is not None:
+            return self.settings.tuned
         name = Path(self.settings.betas).name
         return name if re.search("TYPE[CD]|GLMDENOISE", name, re.IGNORECASE) else ""
 
