@@ -97,6 +97,23 @@ def write_found(
     _write(path, folder, raw, found.notes, name)
 
 
+def write_generalisation(path: Path, name: str, found: Found, how: Mapping[str, Any]) -> Path:
+    """Write what tests the decoders of another configuration on a data set: a file to be given behind it.
+
+    Args:
+        name: of the section.
+        how: the section but for the data set.
+    """
+    notes = "".join(f"# {key}: {note}\n" for key, note in found.notes.items())
+    raw = {"generalisation": {name: {"dataset": found.settings, **how}}}
+    write_text(
+        path,
+        f"{notes}# Decoders must be kept, which this says of ridge; of a network it is keep: true.\n"
+        + yaml.safe_dump({"decoder": {"keep": "kernel"}, **raw}, sort_keys=False, allow_unicode=True),
+    )
+    return path
+
+
 def _write(
     path: Path,
     folder: Path,
@@ -153,6 +170,8 @@ def _key(
         of = kinds.section(settings.get("kind", data)) if kinds else section
         return [line for key, one in settings.items() for line in _key(of, key, one, to_edit, data, below)]
 
+    if not value and name in NAMES:
+        return [*_comment(field.description or ""), f"{name}: {{}}"]
     if name not in NAMES:
         about = (section.__doc__ or "").splitlines()[0]
         return [*_comment(about), f"{name}:", *_indented(keys(value))]

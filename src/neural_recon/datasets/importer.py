@@ -40,6 +40,8 @@ class Importer(ABC):
         pictures_terms: those of the pictures, in a few words.
         where: where the files are to be had: the end of a sentence.
         splits: the published ways of splitting among which one may choose; the first is the default.
+        generalisation: of sessions that decoders of another data set are tested on: the section
+            generalisation.NAME of the configuration, but for the data set; None: of any other.
         source: the folder with its files.
     """
 
@@ -47,6 +49,7 @@ class Importer(ABC):
     pictures_terms: ClassVar[str]
     where: ClassVar[str]
     splits: ClassVar[tuple[str, ...]] = ()
+    generalisation: ClassVar[Mapping[str, Any] | None] = None
 
     def __init__(self, source: Path, split: str | None = None):
         self.source = source
