@@ -118,9 +118,7 @@ class Others:
         """
         positions, grid = read_hdf5(kept, "x_y_z")["x_y_z"].astype(np.int64), kept_voxels.grid(kept)
         there = self.data.grid(self.person)
-        whose = (
-            f"a decoder is applied to the voxels of its own subject, so {self.person} must be {self.subject}"
-        )
+        whose = "a decoder is applied to the voxels of its own subject alone"
         if (there is None) != ("y" not in voxels):
             found = ("no volume", "one") if there is None else ("a volume", "none")
             raise InputError(

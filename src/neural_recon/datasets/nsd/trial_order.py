@@ -1,8 +1,8 @@
 """In which order a run's single-trial responses are, where it is disputed: decided by the responses.
 
 Under the right order trials of one item resemble each other more than trials of different items. A wrong
-order can look right where responses drift over a run, as neighbours in time then resemble each other. So pairs
-of trials are compared only with pairs nearby that lie as far apart: what drifts is then the same in both.
+order can look right where responses drift over a run, as neighbours in time then resemble each other. So
+pairs of trials are compared only with pairs nearby that lie as far apart: what drifts is the same in both.
 """
 
 from __future__ import annotations
