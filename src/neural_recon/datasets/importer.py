@@ -6,7 +6,6 @@ it cannot be sure of is a note, which the configuration marks.
 
 from __future__ import annotations
 
-import re
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from neural_recon.core.files import part_of
 from neural_recon.core.kinds import Kinds
 from neural_recon.core.refusals import refusals_named
 from neural_recon.core.tables import write_table
+from neural_recon.core.texts import natural
 from neural_recon.datasets.dataset import Found, Terms
 from neural_recon.datasets.table.look import LARGEST
 from neural_recon.datasets.table.pictures import SUFFIXES, smallest_side
@@ -157,8 +157,12 @@ class ImportedFolder:
         place.symlink_to(file.absolute())
 
     def trials(self, rows: pd.DataFrame) -> None:
-        """Write the table of trials."""
-        write_table(self.path / "trials.tsv", rows)
+        """Write the table of trials.
+
+        They are numbered through in the order of the responses: a column run would order them first, so that
+        it gets another name.
+        """
+        write_table(self.path / "trials.tsv", rows.rename(columns={"run": "run_number"}))
 
     def pictures(self, names: Iterable[str], importer: Importer, first: str = "") -> None:
         """Refer to the pictures of some names, wherever they lie below the source.
@@ -271,11 +275,6 @@ class Regions:
                         taken[one][found] = True
             left = [name for name in left if name not in group]
             yield group
-
-
-def natural(text: str) -> list[tuple[int, str]]:
-    """What sorts names by the numbers in them: 2 before 10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text)]
 
 
 def bare(name: str) -> str:
