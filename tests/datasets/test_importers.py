@@ -17,6 +17,8 @@ from neural_recon.datasets.dataset import DataSet
 from neural_recon.datasets.importer import IMPORTERS, ImportedFolder, Regions, Space, import_into
 from neural_recon.datasets.splits import with_split
 from neural_recon.datasets.trials import trial_table
+from neural_recon.workflow import doctor
+from neural_recon.workflow.plan import Plan
 
 DRAWN = {
     "name": "repeated", "repetitions": None, "share": 0.1, "category": "category", "held_out": [], "seed": 0,
@@ -74,19 +76,27 @@ def test_catch_trials_of_things_fmri_are_left_out(tmp_path):
     np.testing.assert_array_equal(values, everything[[not name.startswith("catch") for name in with_catch]])
 
 
-def test_an_import_passes_doctor(tmp_path, monkeypatch):
-    folder = make_project(tmp_path / "project")
-    monkeypatch.chdir(folder)
-    published.things_fmri(folder / "published", brain_mask=True)
-    line = ["import", "things_fmri", "published", "things", "--small"]
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    return make_project(tmp_path_factory.mktemp("imports") / "project")
+
+
+@pytest.mark.parametrize("kind", IMPORTERS.names)
+def test_every_import_passes_the_checks_of_doctor(project, monkeypatch, kind):
+    monkeypatch.chdir(project)
+    getattr(published, kind)(project / f"published_{kind}")
+    line = ["import", kind, f"published_{kind}", f"data/{kind}", "--small"]
     written = CliRunner().invoke(command_line.app, line)
     assert written.exit_code == 0, written.output
-    assert "THINGS-fMRI (Hebart et al. 2023): responses CC0" in written.output
-    config = read_config(Path("things/config.yaml"), Path.cwd())
-    assert config.terms.responses
-    assert config.results.name == "things"
-    examined = CliRunner().invoke(command_line.app, ["doctor", "--configfile", "things/config.yaml"])
-    assert examined.exit_code == 0, examined.output
+    assert "EDIT" not in (project / f"data/{kind}/config.yaml").read_text(encoding="utf-8")
+    config = read_config(Path(f"data/{kind}/config.yaml"), project)
+    chosen = IMPORTERS.load(kind)
+    assert written.output.startswith(f"{chosen.terms.name}: responses {chosen.terms.licence}")
+    assert config.terms.responses == chosen.terms.responses
+    assert config.results.name == kind
+    plan = Plan(config)
+    findings = [*doctor.check_data(plan, thorough=True), *doctor.check_tables(plan)]
+    assert [one.text for one in findings if one.state == "wrong"] == []
 
 
 def test_bold5000_is_read_by_session_and_on_the_betas_own_grid(tmp_path):
@@ -175,7 +185,7 @@ def test_another_split_of_laion_fmri(tmp_path):
     data = imported("laion_fmri", tmp_path, "ood")
     table = data.trials("sub-01", [1])
     assert table["image"].str.contains("OOD").equals(table["shared"])
-    with pytest.raises(InputError, match="cluster_k5_3.json for the subjects"):
+    with pytest.raises(InputError, match=r"cluster_k5_3\.json for the subjects"):
         IMPORTERS.load("laion_fmri")(tmp_path / "published", "cluster_k5_3").fill(
             ImportedFolder(tmp_path / "other")
         )
