@@ -14,7 +14,8 @@ from neural_recon.cli import command_line
 from neural_recon.config.configuration import read_config
 from neural_recon.core.errors import InputError
 from neural_recon.datasets.dataset import DataSet
-from neural_recon.datasets.importer import IMPORTERS, ImportedFolder, Regions, Space, import_into
+from neural_recon.datasets.imported_folder import ImportedFolder, Regions, Space
+from neural_recon.datasets.importer import IMPORTERS, import_into
 from neural_recon.datasets.splits import with_split
 from neural_recon.datasets.trials import trial_table
 from neural_recon.workflow import doctor
@@ -155,11 +156,13 @@ def test_god_takes_the_voxels_of_one_matrix(tmp_path):
     assert data.grid("Subject1") is None
 
 
-@pytest.mark.parametrize("archive", [True, False])
-def test_laion_fmri_and_its_splits(tmp_path, archive):
-    published.laion_fmri(tmp_path / "published", archive)
+@pytest.mark.parametrize("newer", [True, False])
+def test_laion_fmri_and_its_splits(tmp_path, newer):
+    published.laion_fmri(tmp_path / "published", newer)
     data = imported("laion_fmri", tmp_path)
-    if not archive:
+    if newer:
+        assert data.captions([0]) == [[f"human says {data.image_names([0])[0]}.jpg"]]
+    else:
         no_copies(tmp_path / "out")
     values, names = sessions(data, "sub-03")
     expected = [published.responses(part, len(published.INSIDE), 30 + session)
@@ -181,7 +184,7 @@ def test_laion_fmri_and_its_splits(tmp_path, archive):
 
 
 def test_another_split_of_laion_fmri(tmp_path):
-    published.laion_fmri(tmp_path / "published", archive=False)
+    published.laion_fmri(tmp_path / "published", newer=False)
     data = imported("laion_fmri", tmp_path, "ood")
     table = data.trials("sub-01", [1])
     assert table["image"].str.contains("OOD").equals(table["shared"])

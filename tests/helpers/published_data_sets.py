@@ -165,11 +165,11 @@ def god(folder: Path) -> None:
             file.create_group("vmap")
 
 
-def laion_fmri(folder: Path, archive: bool = True) -> None:
+def laion_fmri(folder: Path, newer: bool = True) -> None:
     """Two people, two sessions; regions overlap; splits of one subject's pool and of the shared images.
 
     Args:
-        archive: whether pictures come as an archive, or in a folder.
+        newer: the layout with an archive of pictures, captions, no mask, and regions on two grids.
     """
     names = [f"shared_12rep_LAION_cluster_{n}_i0.jpg" for n in range(8)]
     names += [f"sub-01_unique_{n}.jpg" for n in range(8)] + [
@@ -177,9 +177,12 @@ def laion_fmri(folder: Path, archive: bool = True) -> None:
     ]
     for n, name in enumerate(names):
         picture(folder / f"stimuli/images/{name}", n)
-    if archive:
+    if newer:
         files = [folder / f"stimuli/images/{name}" for name in names]
         pd.DataFrame({"image_name": names}).to_csv(folder / "stimuli/task-images_metadata.csv", index=False)
+        said = [(name, source, f"{source} says {name}") for name in names for source in ("human", "ai")]
+        captions = pd.DataFrame(said, columns=["image_name", "source", "caption"])
+        captions.to_csv(folder / "stimuli/task-images_desc-captions.csv", index=False)
         with h5py.File(folder / "stimuli/task-images_stimuli.h5", "w") as file:
             kind = h5py.vlen_dtype(np.uint8)
             stored = file.create_dataset("images", (len(files),), dtype=kind)
@@ -199,11 +202,20 @@ def laion_fmri(folder: Path, archive: bool = True) -> None:
             # the rows need not be in order
             table = pd.DataFrame(rows).iloc[::-1]
             table.to_csv(func / f"{stem}_desc-SingletrialBetas_trials.tsv", sep="\t", index=False)
-        save(base / f"{subject}_task-images_space-T1w_desc-meanR2gt15mask_mask.nii.gz", mask())
-        inside = mask()
-        inside[2:] = 0
-        save(folder / f"derivatives/atlases/{subject}/rois/V1v.nii.gz", inside)
-        save(folder / f"derivatives/atlases/{subject}/rois/EVC.nii.gz", mask())
+        stem, regions = f"{subject}_task-images_space-T1w", {"V1v": mask(), "EVC": mask()}
+        regions["V1v"][2:] = 0
+        if newer:
+            fit = np.where(mask() > 0, 12.5, np.nan).astype(np.float32)
+            save(base / f"{stem}_stat-rsquare_desc-R2mean_statmap.nii.gz", fit)
+            rois = folder / f"derivatives/rois/{subject}/retinotopy"
+            for name, inside in regions.items():
+                save(rois / f"{subject}_space-T1w_res-1pt8_label-{name}_mask.nii.gz", inside)
+                other = np.ones((6, 5, 4), np.uint8)
+                save(rois / f"{subject}_space-T1w_res-1pt5_label-{name}_mask.nii.gz", other)
+        else:
+            save(base / f"{stem}_desc-meanR2gt15mask_mask.nii.gz", mask())
+            for name, inside in regions.items():
+                save(folder / f"derivatives/atlases/{subject}/rois/{name}.nii.gz", inside)
     splits = {"tau": (names[:12], names[12:16]), "ood": (names[:16], names[16:])}
     for pool in ("sub-01", "shared"):
         for name, (train, test) in splits.items():

@@ -10,7 +10,8 @@ import pandas as pd
 
 from neural_recon.core.arrays import open_array
 from neural_recon.datasets.dataset import Found, Terms
-from neural_recon.datasets.importer import PICTURES, ImportedFolder, Importer, Space
+from neural_recon.datasets.imported_folder import PICTURES, ImportedFolder, Space
+from neural_recon.datasets.importer import Importer
 from neural_recon.datasets.nsd.nsd_tree import REGIONS
 
 SIDES = ("lh", "rh")

@@ -6,14 +6,14 @@ import itertools
 import re
 from pathlib import Path
 
-import nibabel
 import numpy as np
 import pandas as pd
 
 from neural_recon.core.texts import read_text
 from neural_recon.datasets import nifti
 from neural_recon.datasets.dataset import Found, Terms
-from neural_recon.datasets.importer import PICTURES, ImportedFolder, Importer, Space
+from neural_recon.datasets.imported_folder import PICTURES, ImportedFolder, Space
+from neural_recon.datasets.importer import Importer
 
 # GLMsingle's four models as the files are called, the best first; the second is misspelt
 MODELS = ("TYPED-FITHRF-GLMDENOISE-RR", "TYPEC-FITHRF-GLMDENOISE", "TYBEB-FITHRF", "TYPEB-FITHRF",
@@ -49,7 +49,7 @@ class BOLD5000(Importer):
             for path in of.values():
                 out.link(path, f"betas/{path.name}")
             first = next(iter(of.values()))
-            self._space(out, subject, first)
+            space = self._space(out, subject, first)
         rows = pd.concat(tables, ignore_index=True)
         out.trials(rows)
         # original and presented pictures come in folders of their own
@@ -57,7 +57,7 @@ class BOLD5000(Importer):
         settings = {
             "betas": f"betas/{{subject}}_GLMbetas-{model}_ses-{{session:02}}.nii.gz",
             "units": "percent",
-            "mask": "masks/{subject}.nii.gz",
+            "mask": f"masks/{{subject}}{space.ending}",
             "pictures": PICTURES,
             **out.regions.write(),
         }
@@ -88,20 +88,22 @@ class BOLD5000(Importer):
             tables.append(pd.DataFrame({"subject": subject, **rows}))
         return pd.concat(tables)
 
-    def _space(self, out: ImportedFolder, subject: str, betas: Path) -> None:
+    def _space(self, out: ImportedFolder, subject: str, betas: Path) -> Space:
         """Mask and regions, written with the header of the betas: that of the published betas has another
         origin than the masks', and the same voxels."""
-        affine, shape = nibabel.load(betas).affine, nifti.open_nifti(betas).shape[:3]
-        space = Space(shape, affine)
         [mask] = self.files(f"{subject}_brainmask.nii.gz", f"the mask of {subject}")[:1]
+        image = nifti.open_nifti(betas)
+        affine, shape = image.affine, image.shape[:3]
+        space = Space(shape, nifti.open_nifti(mask).affine if affine is None else affine)
         space.save(out.path / f"masks/{subject}{space.ending}", self._inside(mask, shape).astype(np.uint8))
         members = {}
         for path in sorted(self.source.rglob(f"sub-{subject}_mask-*.nii.gz")):
             members[region(path.name)] = self._inside(path, shape).reshape(-1)
         out.regions.add(subject, space, members)
+        return space
 
     def _inside(self, path: Path, shape: tuple[int, ...]) -> np.ndarray:
-        inside = np.asarray(nibabel.load(path).dataobj) > 0
+        inside = nifti.read_volume(nifti.open_nifti(path)) > 0
         if inside.shape != tuple(shape):
             self.refuse(path, f"the volume {tuple(shape)} of the betas", str(inside.shape))
         return inside

@@ -12,7 +12,8 @@ from neural_recon.core.hdf5 import open_hdf5
 from neural_recon.core.tables import read_table
 from neural_recon.core.texts import natural
 from neural_recon.datasets.dataset import Found, Terms
-from neural_recon.datasets.importer import PICTURES, ImportedFolder, Importer, Space, bare
+from neural_recon.datasets.imported_folder import PICTURES, ImportedFolder, Space, bare
+from neural_recon.datasets.importer import Importer
 
 NAME = re.compile(r"(sub-\d+)(_task-things_space-T1w_.*-trialBetas_.*statseries\.h5)")
 EVENTS = re.compile(r"sub-\d+_ses-(\d+)_task-things\w*_run-(\d+)_events\.tsv")

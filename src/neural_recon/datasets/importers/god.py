@@ -13,7 +13,8 @@ import pandas as pd
 
 from neural_recon.core.hdf5 import open_hdf5
 from neural_recon.datasets.dataset import Found, Terms
-from neural_recon.datasets.importer import PICTURES, ImportedFolder, Importer, Space
+from neural_recon.datasets.imported_folder import PICTURES, ImportedFolder, Space
+from neural_recon.datasets.importer import Importer
 
 WHAT = {1: "train", 2: "test", 3: "imagery"}  # by the column DataType
 MATRIX = ("dataset", "dataSet")  # of newer and older versions of bdpy

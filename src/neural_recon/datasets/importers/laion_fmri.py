@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,21 +9,24 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from neural_recon.core.hdf5 import open_hdf5
-from neural_recon.core.tables import read_table
-from neural_recon.core.texts import read_text
-from neural_recon.datasets import volumes
+from neural_recon.core.tables import read_table, write_table
+from neural_recon.core.texts import read_json
+from neural_recon.datasets import nifti, volumes
 from neural_recon.datasets.dataset import Found, Terms
-from neural_recon.datasets.importer import PICTURES, ImportedFolder, Importer, Space, bare
+from neural_recon.datasets.imported_folder import PICTURES, ImportedFolder, Space
+from neural_recon.datasets.importer import Importer
 
-logger = logging.getLogger(__name__)
-
+SUBJECTS = ("sub-01", "sub-03", "sub-05", "sub-06", "sub-07")
 BETAS = "_task-images_space-T1w_stat-effect_desc-SingletrialBetas_statmap.nii.gz"
 TRIALS = "_task-images_desc-SingletrialBetas_trials.tsv"
 MASK = "_task-images_space-T1w_desc-meanR2gt15mask_mask.nii.gz"
-SUBJECTS = ("sub-01", "sub-03", "sub-05", "sub-06", "sub-07")
-FOLDERS = ("derivatives/glmsingle-tedana", "derivatives/atlases")  # of subjects
-STIMULI, NAMES = "task-images_stimuli.h5", "task-images_metadata.csv"
+FITTED = "_task-images_space-T1w_stat-rsquare_desc-R2mean_statmap.nii.gz"  # 0 outside of the brain
+STIMULI, NAMES, CAPTIONS = (
+    f"task-images_{one}" for one in ("stimuli.h5", "metadata.csv", "desc-captions.csv")
+)
+# of regions, in two versions of the release; those on the grid of the localizers are passed over
+ROIS, OTHER_GRID = ("atlases/{subject}/rois", "rois/{subject}"), "_res-1pt5_"
+FETCHED = ("derivatives/glmsingle-tedana/{subject}/", *(f"derivatives/{one}/" for one in ROIS))
 
 
 class LAIONfMRI(Importer):
@@ -34,10 +35,11 @@ class LAIONfMRI(Importer):
     terms = Terms("LAION-fMRI", "CC0", "https://laion-fmri.hebartlab.com/terms", responses=True)
     pictures_terms = "for non-commercial research alone, on request; not to be passed on"
     where = (
-        "responses, masks and regions are fetched by --fetch --accept-terms, the pictures come on request "
+        "responses, regions and captions are fetched by --fetch --accept-terms, the pictures come on request "
         "(https://laion-fmri.hebartlab.com/request), the splits with the Python package laion-fmri "
         "(laion_fmri/splits/data)"
     )
+    bucket = ("laion-fmri", "us-west-2")
     splits = (
         "tau", "ood", *(f"cluster_k5_{n}" for n in range(5)), *(f"random_{n}" for n in range(5)), "none",
     )  # fmt: skip
@@ -48,21 +50,24 @@ class LAIONfMRI(Importer):
             subject, session = path.name.removesuffix(BETAS).split("_")
             out.link(path, f"betas/{path.name}")
             tables.append(self._trials(path, subject, session))
-        rows = pd.concat(tables, ignore_index=True)
+        rows = self._with_splits(pd.concat(tables, ignore_index=True))
         subjects = list(rows["subject"].unique())
         for subject in subjects:
-            [mask] = self.files(f"{subject}{MASK}", f"the mask of {subject}")[:1]
-            out.link(mask, f"masks/{subject}.nii.gz")
-            self._regions(out, subject, mask)
-        rows = self._with_splits(rows)
+            self._space(out, subject)
         out.trials(rows)
-        self._pictures(out, rows["image"])
+        archive = next(iter(self.source.rglob(STIMULI)), None)
+        if archive is None:
+            out.pictures(rows["image"], self)
+        else:
+            named = read_table(archive.with_name(NAMES), ["image_name"], "the names of the pictures")
+            out.unpacked(rows["image"], self, archive, list(named["image_name"]))
         settings = {
             "betas": f"betas/{{subject}}_{{session}}{BETAS}",
             "units": "percent",
             "tuned": "of LAION-fMRI (GLMsingle's TYPED)",
             "mask": "masks/{subject}.nii.gz",
             "pictures": PICTURES,
+            **self._captions(out),
             **out.regions.write(),
         }
         split = {"name": "all" if (rows["split"] != "").any() else "repeated"}
@@ -91,10 +96,9 @@ class LAIONfMRI(Importer):
             for subject, mine in rows.groupby("subject", sort=False):
                 found = sorted(self.source.rglob(f"{subject}/{name}.json"))
                 for path in (found or sorted(self.source.rglob(f"shared/{name}.json")))[:1]:
-                    [variant, *_] = json.loads(read_text(path, "a split"))["variants"]
+                    variant = read_json(path, "a published split")["variants"][0]
                     for part in ("train", "test"):
-                        inside = mine["image"].isin(variant[f"{part}_ids"])
-                        column[mine.index[inside]] = part
+                        column[mine.index[mine["image"].isin(variant[f"{part}_ids"])]] = part
             if (column != "").any():
                 of[f"split_{name}"] = column
         asked = of.get(f"split_{self.split}", pd.Series("", rows.index))
@@ -102,46 +106,43 @@ class LAIONfMRI(Importer):
             self.refuse(self.source, f"{self.split}.json for the subjects", f"others: {', '.join(of)}")
         return rows.assign(split=asked, **of)
 
-    def _regions(self, out: ImportedFolder, subject: str, mask: Path) -> None:
-        """The regions, in the axes RAS of the mask."""
-        grid = volumes.read_grid(mask)
-        members: dict[str, np.ndarray] = {}
-        for path in sorted(self.source.rglob(f"atlases/{subject}/rois/**/*.nii.gz")):
-            labelled = re.search("label-([^_]+)", path.name)
-            name = labelled[1] if labelled else path.name.removesuffix(".nii.gz")
-            # hemispheres may have files of their own
-            inside = (volumes.read_labels(path, grid) > 0).reshape(-1)
-            members[name] = inside | members.get(name, False)
+    def _space(self, out: ImportedFolder, subject: str) -> None:
+        """The mask, or one of the voxels that were fitted; and the regions, in the axes RAS."""
+        mask = next(iter(self.source.rglob(f"{subject}{MASK}")), None)
+        if mask is not None:
+            out.link(mask, f"masks/{subject}.nii.gz")
+        else:
+            [mask] = self.files(f"{subject}{FITTED}", f"the mask of {subject}, or {subject}{FITTED}")[:1]
+            image = nifti.open_nifti(mask)
+            inside = np.nan_to_num(nifti.read_volume(image)) > 0
+            Space(image.shape[:3], image.affine).save(
+                out.path / f"masks/{subject}.nii.gz", inside.astype(np.uint8)
+            )
+        grid, members = volumes.read_grid(mask), {}
+        for folder in (one.format(subject=subject) for one in ROIS):
+            for path in sorted(self.source.rglob(f"{folder}/**/*.nii.gz")):
+                if OTHER_GRID not in path.name:
+                    labelled = re.search("label-([^_]+)", path.name)
+                    name = labelled[1] if labelled else path.name.removesuffix(".nii.gz")
+                    members[name] = (volumes.read_labels(path, grid) > 0).reshape(-1)
         out.regions.add(subject, Space(grid.shape, grid.affine), members)
 
-    def _pictures(self, out: ImportedFolder, names: pd.Series) -> None:
-        """Of a folder, or of the archive: JPEG files as the entries of a dataset, which are written out."""
-        archive = next(iter(self.source.rglob(STIMULI)), None)
-        if archive is None:
-            out.pictures(names, self)
-            return
-        places = {name: n for n, name in enumerate(pd.read_csv(archive.with_name(NAMES))["image_name"])}
-        with open_hdf5(archive) as file:
-            for name in sorted(set(names)):
-                if name not in places:
-                    self.refuse(archive.with_name(NAMES), "the names of all pictures", f"no {name}")
-                place = out.path / PICTURES / f"{bare(name)}.jpg"
-                place.parent.mkdir(exist_ok=True)
-                place.write_bytes(bytes(file["images"][places[name]]))
+    def _captions(self, out: ImportedFolder) -> dict[str, str]:
+        """Those that people wrote; some pictures have one of a model besides."""
+        path = next(iter(self.source.rglob(CAPTIONS)), None)
+        if path is None:
+            return {}
+        table = read_table(path, ["image_name", "source", "caption"], "the captions")
+        table = table[table["source"] == "human"].rename(columns={"image_name": "image"})
+        write_table(out.path / "captions.tsv", table[["image", "caption"]])
+        return {"captions": "captions.tsv"}
 
     @classmethod
-    def fetch(cls, source: Path, subjects: Sequence[str]) -> None:
-        from neural_recon.datasets.nsd.bucket import GB, Bucket, below, fetch_object  # boto3 takes long
+    def prefixes(cls, subjects: Sequence[str]) -> list[str]:
+        of = [one.format(subject=subject) for subject in subjects or SUBJECTS for one in FETCHED]
+        return [*of, f"stimuli/{CAPTIONS}"]
 
-        bucket = Bucket("laion-fmri", "us-west-2", "name another subject")
-        there: dict[str, int] = {}
-        for folder in (f"{base}/{subject}" for subject in subjects or SUBJECTS for base in FOLDERS):
-            there |= {key: one.size for key, one in below(f"{folder}/", bucket).items()}
-        wanted = {
-            key: size for key, size in there.items() if key.endswith((BETAS, TRIALS, MASK)) or "/rois/" in key
-        }
-        missing = [key for key in wanted if not (source / key).exists()]
-        size = sum(wanted[key] for key in missing) / GB
-        logger.info("%d files to fetch, %.1f GB", len(missing), size)
-        for key in missing:
-            fetch_object(key, source / key, bucket)
+    @classmethod
+    def wanted(cls, key: str) -> bool:
+        region = "/rois/" in key and key.endswith(".nii.gz") and OTHER_GRID not in key
+        return region or key.endswith((BETAS, TRIALS, MASK, FITTED, CAPTIONS))
