@@ -1,6 +1,8 @@
 """The command `neural-recon import`."""
 
+import logging
 import shlex
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -29,8 +31,6 @@ def import_data(
     subject: Annotated[list[str] | None, typer.Option(help="Whose files to fetch; default: all.")] = None,
 ) -> None:
     """Turn a published data set into a folder that a run reads: tables, and links to the files."""
-    import shutil
-
     from neural_recon.config.reference import WITHOUT_TEXT, write_found, write_generalisation
     from neural_recon.datasets.importer import IMPORTERS, import_into
 
@@ -43,6 +43,7 @@ def import_data(
                 f"{kind}: expected its terms to be accepted before anything is fetched, found --fetch alone; "
                 f"read them ({chosen.terms.address}) and add --accept-terms."
             )
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
         chosen.fetch(source, subject or [])
     found = import_into(chosen(source, split), output)
     recipe = recipe or (None if found.settings.get("captions") else WITHOUT_TEXT[small])

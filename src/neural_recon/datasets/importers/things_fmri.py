@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import h5py
-import nibabel
 import numpy as np
 import pandas as pd
 
 from neural_recon.core.hdf5 import open_hdf5
+from neural_recon.core.tables import read_table
+from neural_recon.datasets import nifti
 from neural_recon.datasets.dataset import Found, Terms
-from neural_recon.datasets.importer import PICTURES, ImportedFolder, Importer, Space
+from neural_recon.datasets.imported_folder import PICTURES, ImportedFolder, Space
+from neural_recon.datasets.importer import Importer
 
 ENDING = "_ResponseData.h5"
 AXES = ["voxel_x", "voxel_y", "voxel_z"]
@@ -72,14 +74,9 @@ class THINGSfMRI(Importer):
         }
         return Found(settings, list(rows["subject"].unique()), {"name": "all"}, {})
 
-    def _table(self, file: Path, subject: str, what: str, columns: list[str]) -> pd.DataFrame:
-        path = file.with_name(f"{subject}_{what}.csv")
-        if not path.is_file():
-            self.refuse(path, f"the table of {subject}", "none")
-        table = pd.read_csv(path)
-        if absent := [name for name in columns if name not in table]:
-            self.refuse(path, f"the columns {', '.join(absent)}", ", ".join(map(str, table)))
-        return table
+    @staticmethod
+    def _table(file: Path, subject: str, what: str, columns: list[str]) -> pd.DataFrame:
+        return read_table(file.with_name(f"{subject}_{what}.csv"), columns, f"a table of {subject}")
 
     def _trials(self, file: Path, subject: str) -> pd.DataFrame:
         """In the order of the columns of responses."""
@@ -114,10 +111,10 @@ class THINGSfMRI(Importer):
             return Space((n,)), np.ones(n, bool), None
         at = voxels[AXES].to_numpy(np.int64)
         for mask in sorted(self.source.rglob(f"{subject}*brainmask.nii.gz")):
-            image = nibabel.load(mask)
-            if np.array_equal(np.argwhere(np.asarray(image.dataobj) > 0), at):
-                inside = (np.asarray(image.dataobj) > 0).reshape(-1)
-                return Space(image.shape, image.affine), inside, mask
+            image = nifti.open_nifti(mask)
+            inside = nifti.read_volume(image) > 0
+            if image.affine is not None and np.array_equal(np.argwhere(inside), at):
+                return Space(image.shape[:3], image.affine), inside.reshape(-1), mask
         shape = tuple(int(most) + 1 for most in at.max(axis=0))
         flat = np.ravel_multi_index(tuple(at.T), shape)
         if (np.diff(flat) <= 0).any():  # in another order than a mask has: a list
