@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from helpers import made_up_lab
+from helpers import made_up_lab, made_up_surfaces
 from helpers.places import ROOT
 from helpers.workflow import make_project
 
@@ -19,6 +19,7 @@ from neural_recon.config.sections import Generalisation
 from neural_recon.core.errors import InputError
 from neural_recon.core.hdf5 import write_hdf5
 from neural_recon.core.tables import read_table
+from neural_recon.datasets.table.look import look_at
 from neural_recon.decoding import kept_voxels
 from neural_recon.decoding.decoder import Decoder
 from neural_recon.evaluation.generalisation import score_groups
@@ -125,6 +126,24 @@ def test_turned_volumes_are_read_at_the_decoders_voxels(lab):
     table = here.trials()
     expected = here.read(table, here.places(voxels, path))
     np.testing.assert_array_equal(there.read(table, there.places(voxels, path)), expected)
+
+
+def test_vertices_are_read_by_their_places(tmp_path):
+    values = made_up_surfaces.on_surfaces(tmp_path / "lab", masked=True)
+    settings = look_at(tmp_path / "lab").settings
+    data = datasets.load({"dataset": settings})
+    voxels = data.voxels("anna")
+    chosen = np.arange(0, len(voxels), 2)  # the run left some out
+    responses = {"mean": np.zeros(len(chosen)), "std": np.ones(len(chosen)), "voxel": chosen}
+    path = tmp_path / "decoders/anna/responses.h5"
+    write_hdf5(path, kept_voxels.of_subject(data, "anna", voxels, responses), {"zscore": "train"})
+    there = Others.of("later", Generalisation.model_validate({"dataset": settings}), "anna", "anna")
+    table = there.trials()
+    rows, vertices = table["trial"].to_numpy() - 1, voxels["x"].to_numpy()[chosen]
+    expected = values["anna ses-01"][np.ix_(rows, vertices)]
+    np.testing.assert_allclose(there.read(table, there.places(voxels, path)), expected, rtol=1e-6)
+    with pytest.raises(InputError, match="found no volume where its own lie in one"):
+        there.places(voxels.assign(y=0, z=0), path)
 
 
 def another(lab: Path, how: str) -> None:

@@ -181,7 +181,7 @@ class Generalisation(Section):
     zscore: Literal["train", "session", "run"] | None = Field(
         None,
         description="z-score by the training images, by these sessions themselves, or each run (column run "
-        "of the trials) by itself; default: as the decoder's own responses are.",
+        "or run_number of the trials) by itself; default: as the decoder's own responses are.",
     )
 
 

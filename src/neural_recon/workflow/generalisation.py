@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ALL = "all"  # the group of data without groups
+RUN_NUMBER = "run_number"  # what imports call the column run
 ABSENT = 0.05  # share of a decoder's voxels that may be without signal in other sessions
 
 
@@ -71,6 +72,8 @@ class Others:
         table = pd.concat(
             [self.data.trials(self.person, [session]) for session in self.sessions], ignore_index=True
         )
+        if "run" not in table and RUN_NUMBER in table:
+            table = table.assign(run=table[RUN_NUMBER])
         wanted = [self.how.groups] if self.how.groups else []
         wanted += ["run"] if self.how.zscore == "run" else []
         for column in wanted:

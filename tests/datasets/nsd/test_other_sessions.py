@@ -40,7 +40,7 @@ def test_synthetic_trials_are_those_of_the_design(tmp_path, ending):
     expected = [f"{'shared' if k <= 6 else 'subj02'}_{k:03d}" for k in shown]
     assert list(trials["image"]) == expected
     assert list(trials["kind"]) == ["grey" if k <= 6 else "colour" for k in shown]
-    assert sorted(trials["run"].unique()) == list(range(1, 9))
+    assert sorted(trials["run_number"].unique()) == list(range(1, 9))
     values = data.betas("subj02", 1, data.voxels("subj02")).values
     expected = np.round(nsd_sessions.responses(shown, seed=1) * 300) / 300
     np.testing.assert_allclose(values, expected, atol=1e-6)
@@ -68,7 +68,7 @@ def test_the_order_within_a_run_is_decided_by_the_data(tmp_path, grouped, drift)
     assert "the order of the items is that of their numbers" not in found.notes["dataset.trials"]
     trials = data.trials("subj01", [1])
     values = data.betas("subj01", 1, data.voxels("subj01")).values
-    for _, rows in trials.groupby("run"):
+    for _, rows in trials.groupby("run_number"):
         assert of_trials(values[rows.index], list(rows["image"])) > 0.02
     # and the pictures are those of these responses, not of others in a consistent order
     expected = [f"{cue}" for cue in trials["cue"]]
@@ -93,7 +93,7 @@ def test_imagery_is_named_by_what_was_seen_or_cued(tmp_path):
     assert list(stems) == [named[cue] for cue in trials["cue"]]
     assert sorted(data.image_names(range(data.n_images))) == sorted(named.values())
     # attention has two betas per trial, and conceptual items no picture: they keep their places
-    assert trials["run"].nunique() == 6
+    assert trials["run_number"].nunique() == 6
     assert trials["trial"].max() == 576 + 48 + 48
     assert found.subjects == ["subj01", "subj02"]
 

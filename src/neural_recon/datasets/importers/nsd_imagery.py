@@ -7,7 +7,7 @@ items seen decide (`nsd.trial_order`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,11 +16,13 @@ import pandas as pd
 
 from neural_recon.datasets import volumes
 from neural_recon.datasets.dataset import Found
-from neural_recon.datasets.importer import PICTURES, ImportedFolder, Importer
+from neural_recon.datasets.imported_folder import PICTURES, ImportedFolder
+from neural_recon.datasets.importer import Importer
 from neural_recon.datasets.kinds.nsd import NSD
-from neural_recon.datasets.nsd import betas, imagery_files, other_sessions, trial_order
+from neural_recon.datasets.nsd import betas, imagery_files, nsd_tree, other_sessions, trial_order
 from neural_recon.datasets.nsd.imagery_files import EXPERIMENT, SETS, VISION
 from neural_recon.datasets.nsd.nsd_tree import Tree
+from neural_recon.datasets.nsd.other_sessions import BUCKET
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +38,7 @@ class NSDImagery(Importer):
         "the files of NSD-Imagery lie in NSD's bucket, in folders whose names have nsdimagery in them, the "
         "masks in nsddata/ppdata; SOURCE is the tree that they lie in"
     )
+    bucket = BUCKET
     generalisation: ClassVar[Mapping[str, Any]] = {"groups": "task", "zscore": "run"}
 
     def fill(self, out: ImportedFolder) -> Found:
@@ -73,6 +76,11 @@ class NSDImagery(Importer):
             )
         split = {"name": "share", "share": 0.5}  # for decoders that are fitted here
         return Found({**found.settings, "pictures": PICTURES}, list(found.files), split, notes)
+
+    @classmethod
+    def prefixes(cls, subjects: Sequence[str]) -> list[str]:
+        trials = [f"nsddata/bdata/nsdimagery/nsdimagery_{one}_" for one in subjects or nsd_tree.SESSIONS]
+        return [*other_sessions.prefixes("nsdimagery", subjects), *trials]
 
     def _pictures(self, items: Mapping[str, pd.DataFrame]) -> dict[str, Path]:
         """Cue -> its picture, of the sets that have pictures."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,10 +12,13 @@ from PIL import Image
 
 from neural_recon.core.hdf5 import dataset, open_hdf5
 from neural_recon.datasets.dataset import Found
-from neural_recon.datasets.importer import PICTURES, ImportedFolder, Importer
+from neural_recon.datasets.imported_folder import PICTURES, ImportedFolder
+from neural_recon.datasets.importer import Importer
 from neural_recon.datasets.kinds.nsd import NSD
 from neural_recon.datasets.nsd import other_sessions
 from neural_recon.datasets.nsd.matlab import read_whole_numbers
+from neural_recon.datasets.nsd.nsd_tree import SESSIONS
+from neural_recon.datasets.nsd.other_sessions import BUCKET
 
 RUNS = 8  # of equally many trials
 STIMULI = "nsddata_stimuli/stimuli/nsdsynthetic"
@@ -30,6 +33,7 @@ class NSDSynthetic(Importer):
         "the files of NSD-synthetic lie in NSD's bucket, in folders whose names have nsdsynthetic in them, "
         "the masks in nsddata/ppdata; SOURCE is the tree that they lie in"
     )
+    bucket = BUCKET
     generalisation: ClassVar[Mapping[str, Any]] = {"groups": "kind"}
 
     def fill(self, out: ImportedFolder) -> Found:
@@ -57,6 +61,12 @@ class NSDSynthetic(Importer):
         }
         split = {"name": "share", "share": 0.2}  # for decoders that are fitted here
         return Found({**found.settings, "pictures": PICTURES}, list(found.files), split, notes)
+
+    @classmethod
+    def prefixes(cls, subjects: Sequence[str]) -> list[str]:
+        own = [f"{STIMULI}/nsdsynthetic_colorstimuli_{one}.hdf5" for one in subjects or SESSIONS]
+        shared = f"{STIMULI}/nsdsynthetic_stimuli.hdf5"
+        return [*other_sessions.prefixes("nsdsynthetic", subjects), shared, *own]
 
     def _save(self, out: ImportedFolder, path: Path, whose: str, before: int) -> int:
         """Write the pictures of a file as PNG, numbered from 1 behind those `before`; how many there are."""

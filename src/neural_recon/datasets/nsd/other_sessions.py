@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from neural_recon.datasets.importer import ImportedFolder, Importer
+from neural_recon.datasets.imported_folder import ImportedFolder
+from neural_recon.datasets.importer import Importer
 from neural_recon.datasets.nsd.nsd_tree import SESSIONS, Tree
 
+BUCKET = ("natural-scenes-dataset", "us-east-2")
 PREPARATIONS = ("betas_fithrf_GLMdenoise_RR", "betas_fithrf")  # the first that is there is read
 ENDINGS = ("hdf5", "nii.gz")
 
@@ -50,6 +52,17 @@ class Responses(NamedTuple):
                 importer.refuse(mask, f"the mask of {subject}", "none")
             out.link(path, f"betas/{subject}.{self.ending}")
             out.link(mask, f"masks/{subject}.nii.gz")
+
+
+def prefixes(name: str, subjects: Sequence[str]) -> list[str]:
+    """With what keys of NSD's bucket begin under which a session has betas, masks and design."""
+    found = [f"nsddata/experiments/{name}/"]
+    for subject in subjects or SESSIONS:
+        found += [
+            f"nsddata_betas/ppdata/{subject}/func1pt8mm/{name}{PREPARATIONS[0]}/betas_{name}.{ENDINGS[0]}",
+            f"nsddata/ppdata/{subject}/func1pt8mm/roi/nsdgeneral.nii.gz",
+        ]
+    return found
 
 
 def responses(importer: Importer, name: str) -> Responses:
