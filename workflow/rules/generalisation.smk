@@ -18,11 +18,11 @@ def other_state(wildcards):
 def kept_fits(wildcards):
     """Of each space the file of its voxels, its decoder and its control."""
     control = CONFIG.decoder.kept_control(SPACES)
-    folder = f"<results>/decoders/{wildcards.subject}"
+    who = wildcards.subject
     return {
         space: [
-            *(f"{folder}/{name}" for name in CONFIG.kept_files[space]),
-            f"<results>/{control[space].replace('{subject}', wildcards.subject)}",
+            *(f"<results>/decoders/{who}/{name}" for name in CONFIG.kept_files[space]),
+            f"<results>/{control[space].replace('{subject}', who)}",
         ]
         for space in SPACES
     }

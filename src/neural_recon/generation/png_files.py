@@ -17,9 +17,9 @@ logger = logging.getLogger(__name__)
 
 
 def write_folder(folder: str | Path, kinds: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write `folder`/KIND/NSDID.png for every kind's `images` uint8 (n, H, W, 3) and `image_id` (n,).
+    """Write `folder`/KIND/ID.png for every kind's `images` uint8 (n, H, W, 3) and `image_id` (n,).
 
-    An `image_id` that is a string is a name instead, for pictures that are not of NSD.
+    An `image_id` that is a string is a name instead, for pictures that have no id.
 
     The folder appears under its name only when all of its pictures are written.
     """

@@ -78,7 +78,9 @@ def build(
     content: dict[str, Any] = {
         "title": title,
         "demo": demo,
-        "introduction": words.introduction(demo, len(people), ceiling, *_stages(painting)),
+        "introduction": words.introduction(
+            demo, len(people), ceiling, *_stages(painting), visual=demo or data.published is not None
+        ),
         "headlines": [overview.headline(person) for person in people],
         "caveats": overview.caveats(people, configuration, tuned),
         "not_measured": overview.not_measured(people),
@@ -93,7 +95,7 @@ def build(
         "generalisation": generalisation.section(people, configuration),
         "strata": strata.section(people),
         "failures": failures.section(people, stimuli),
-        "published": published.section(people),
+        "published": published.section(people, demo or data.published is not None),
         "symbols": tables.symbols(people),
         "plots": tables.score_plots(people, metrics),
         "tables": [tables.score_table(person, metrics) for person in people],
