@@ -21,9 +21,9 @@ from neural_recon.report import (
     controls,
     failures,
     gallery,
-    made,
     overview,
     published,
+    records,
     regions,
     results,
     retrieval,
@@ -124,7 +124,7 @@ def build(
         "demo_seed": (configuration.get("demo") or {}).get("seed"),
         "preset": (configuration.get("evaluation") or {}).get("preset"),
         "made_by": words.made_by({person.subject: person.versions for person in people}),
-        "made": made.section(provenance, benchmarks, configuration, names),
+        "made": records.section(provenance, benchmarks, configuration, names),
         "alone": names[0] if len(names) == 1 else None,
     }
     text = render("template.html", content)
