@@ -128,6 +128,7 @@ def kinds_of(person: Results) -> list[tuple[str, str, Path | str, str]]:
         ("true_features", TITLES["true_features"], files.true_features, "images"),
         ("nearest", "nearest training image", files.baselines, "nearest"),
         ("shuffled", TITLES["shuffled"], files.shuffled, "images"),
+        ("prior", TITLES["prior"], files.prior, "images"),
     )
     return [(kind, label, path, name) for kind, label, path, name in found if path is not None]
 
