@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 RESAMPLES = 2000
+CLEARLY = 0.975  # share of these in which the ceiling is above chance
 # variants that know nothing of the response to the image; baselines are training images
 WITHOUT_RESPONSES = ("shuffled", "prior", "mean_image", "random_image")
 PICTURES = ("final", "base")
@@ -31,13 +32,14 @@ def shares(images: pd.DataFrame, seed: int) -> pd.DataFrame:
 
     Returns:
         `COLUMNS`: means over the n images that have all three; the share with its 95 % interval, images drawn
-        once for the three; empty, and `not_measured` says why, where the ceiling's interval has chance in it.
+        once for the three; empty, and `not_measured` says why, where the ceiling is not above chance in 97.5 % of the draws.
     """
     table = images.dropna(subset="value")
     rows = []
     for (subject, metric), scored in table.groupby(["subject", "metric"], sort=False):
         each = {
-            pair: mine.set_index("image_id") for pair, mine in scored.groupby(["variant", "picture"], sort=False)
+            pair: mine.set_index("image_id")
+            for pair, mine in scored.groupby(["variant", "picture"], sort=False)
         }
         for picture in PICTURES:
             own, ceiling = (each.get((variant, picture)) for variant in ("decoded", "true_features"))
@@ -62,12 +64,12 @@ def share(three: np.ndarray, seed: int) -> dict[str, object]:
     score, chance, ceiling = three.mean(axis=0)
     # how often each image is drawn
     drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), RESAMPLES) @ three / n
-    room = drawn[:, 2] - drawn[:, 1]
+    room, sign = drawn[:, 2] - drawn[:, 1], np.sign(ceiling - chance)  # of distances, which fall, negative
     numbers = {"n": n, "score": score, "chance": chance, "ceiling": ceiling}
     none = dict.fromkeys(("share", "low", "high"), np.nan)
-    low, high = np.quantile(room, [0.025, 0.975])
-    if low * high <= 0:  # the same sign: of distances, which fall, both are negative
+    there = room * sign > 0
+    if there.mean() < CLEARLY:
         return {**numbers, **none, "not_measured": NO_ROOM}
-    low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / room, [0.025, 0.975])
+    low, high = np.quantile((drawn[there, 0] - drawn[there, 1]) / room[there], [0.025, 0.975])
     reached = (score - chance) / (ceiling - chance)
     return {**numbers, "share": reached, "low": low, "high": high, "not_measured": ""}

@@ -51,9 +51,7 @@ def _known(tables: dict[str, pd.DataFrame], metric: str) -> bool:
 
 def _share_plot(tables: dict[str, pd.DataFrame], metric: str) -> dict[str, str]:
     """One metric: a panel per kind of picture, a row per variant, a marker per subject."""
-    every = pd.concat(
-        [table.assign(subject=subject) for subject, table in tables.items()], ignore_index=True
-    )
+    every = pd.concat([table.assign(subject=subject) for subject, table in tables.items()], ignore_index=True)
     every = every[(every["metric"] == metric) & every["share"].notna()]
     pictures = [picture for picture in PICTURES if (every["picture"] == picture).any()]
     rows = [variant for variant in VARIANTS if (every["variant"] == variant).any()]
@@ -179,7 +177,9 @@ def _enough(table: pd.DataFrame, shown: Sequence[str]) -> str:
         low = mine["low"].iloc[-1]
         short = mine.loc[mine["score"] < low, "components"]
         enough = mine.loc[mine["components"] > (short.max() if len(short) else 0)].iloc[0]
-        said.append(f"{spaces.title(space)} {'all' if enough['whole'] else format(enough['components'], ',')}")
+        said.append(
+            f"{spaces.title(space)} {'all' if enough['whole'] else format(enough['components'], ',')}"
+        )
     return ", ".join(said)
 
 

@@ -22,6 +22,7 @@ from neural_recon.report import (
     failures,
     fidelity,
     gallery,
+    image_names,
     made,
     overview,
     published,
@@ -69,6 +70,7 @@ def build(
     if not subjects:
         raise InputError("report: expected at least one subject, found none.")
     spaces.use(configuration.get("spaces") or {})
+    image_names.use(data.image_names)
     people = [results.read(files, data.atlases) for files in subjects]
     demo, painting = configuration.get("demo") is not None, configuration.get("generator") or {}
     stimuli, tuned = data.pictures, "" if demo else data.tuned

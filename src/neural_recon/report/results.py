@@ -67,7 +67,17 @@ ALPHA = ["group", "features", "alpha", "fold", "score", "chosen"]
 
 BOTTLENECK = ["space", "components", "variance", "whole", "fit", "targets", "score", "low", "high", "chance"]
 BOTTLENECK += ["chance_sd", "r"]
-BOTTLENECK_PICTURES = ["fit", "picture", "metric", "mean", "ci_low", "ci_high", "n", "shuffled", "shuffled_sd"]
+BOTTLENECK_PICTURES = [
+    "fit",
+    "picture",
+    "metric",
+    "mean",
+    "ci_low",
+    "ci_high",
+    "n",
+    "shuffled",
+    "shuffled_sd",
+]
 LOSSES = ["training", "epoch", "images", "loss", "value"]
 
 
