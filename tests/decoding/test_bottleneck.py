@@ -19,7 +19,7 @@ def predicted(kernel, Y, alpha, calibration="none"):
 @pytest.mark.parametrize("alpha", [0.5, 300.0])
 def test_k_components_predict_as_scikit_learns_pca_and_ridge(rng, n, p, alpha):
     X, X_test, Y = ridge_problem(rng, n, p)
-    found = dict((k, (share, kernel)) for k, share, kernel in bottlenecks(Kernel.of(X, X_test), [7, 1, 3]))
+    found = {k: (share, kernel) for k, share, kernel in bottlenecks(Kernel.of(X, X_test), [7, 1, 3])}
     assert list(found)[:3] == [1, 3, 7]
     for k in (1, 3, 7):
         share, kernel = found[k]

@@ -32,7 +32,8 @@ def shares(images: pd.DataFrame, seed: int) -> pd.DataFrame:
 
     Returns:
         `COLUMNS`: means over the n images that have all three; the share with its 95 % interval, images drawn
-        once for the three; empty, and `not_measured` says why, where the ceiling is not above chance in 97.5 % of the draws.
+        once for the three; empty, and `not_measured` says why, where the ceiling is not above chance in
+        97.5 % of the draws.
     """
     table = images.dropna(subset="value")
     rows = []

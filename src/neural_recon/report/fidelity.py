@@ -162,7 +162,9 @@ def _rows(subject: str, table: pd.DataFrame, shown: Sequence[str]) -> list[dict[
             "subject": subject,
             "components": f"all {k:,}" if whole else f"{k:,}",
             "variance": mine["variance"].iloc[0],
-            "cells": [{fit: cells.get((k, space, fit)) for fit in ("decoded", "shuffled")} for space in shown],
+            "cells": [
+                {fit: cells.get((k, space, fit)) for fit in ("decoded", "shuffled")} for space in shown
+            ],
         })  # fmt: skip
     return found
 

@@ -183,7 +183,11 @@ def shared_cards(people: Sequence[Results], stimuli: Pictures) -> list[Card]:
             "", i, mean[i], ranked.index(i) + 1,
             [Picture("seen", seen[i], f"seen, {image_names.said(i)}")]
             + [
-                Picture(f"{p.subject} {number(s[i])}", f[i], f"final image, {image_names.said(i)}, {p.subject}")
+                Picture(
+                    f"{p.subject} {number(s[i])}",
+                    f[i],
+                    f"final image, {image_names.said(i)}, {p.subject}",
+                )
                 for p, f, s in zip(people, final, scores, strict=True)
             ],
             [],

@@ -15,7 +15,8 @@ from neural_recon.decoding.cross_validation import column_runs, sample_columns
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.decoding.ridge import Calibration, Solution, Targets, together
 from neural_recon.evaluation import statistics
-from neural_recon.evaluation.controls.shuffled_refits import PAINTED, Reordered, median_r, pairs_of
+from neural_recon.evaluation.controls.refit_null import PAINTED
+from neural_recon.evaluation.controls.shuffled_refits import Reordered, median_r, pairs_of
 from neural_recon.evaluation.metrics import identification_matrix
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ def bottleneck_scores(
             found = together(solution.blocks(Reordered(targets, order)))
             scores = statistics.summary(identification_matrix(truth, found), seed)
             row = {"components": k, "variance": variance, "whole": some is kernel, "fit": fit}
-            rows.append({**row, "targets": len(columns), **scores, "r": median_r(truth, found)})
+            row |= {"targets": len(columns), **scores, "r": median_r(truth, found)}
+            rows.append(row)
             logger.info("%d components, %s: two-way identification %.4f", k, fit, scores["score"])
     return pd.DataFrame(rows)[COLUMNS]
