@@ -36,6 +36,7 @@ if not SHARED:
 include: str(DECODER_RULES)
 include: "workflow/rules/pictures.smk"
 include: "workflow/rules/control_pictures.smk"
+include: "workflow/rules/bottleneck.smk"
 include: "workflow/rules/controls.smk"
 include: "workflow/rules/scores.smk"
 include: "workflow/rules/strata.smk"

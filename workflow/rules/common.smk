@@ -13,6 +13,7 @@ from neural_recon.decoding.decoder import DECODERS, shared_file
 from neural_recon.decoding.sources import Source
 from neural_recon.evaluation import network_weights
 from neural_recon.features import space
+from neural_recon.generation.controls import of_components
 from neural_recon.generation.generator import GENERATORS
 from neural_recon.models import weights
 from neural_recon.report import files as report_list
@@ -103,6 +104,14 @@ DECODER = DECODERS.load(CONFIG.decoder.kind)
 FITS, OFFERS = DECODER.fits, DECODER.offers
 SETS = CONFIG.regions.sets if "regions" in OFFERS else {}
 SPACES = list(CONFIG.spaces)
+# Fits that are painted where the configuration asks for them: without any response, and of a few components.
+PRIOR = ["prior"] if CONFIG.evaluation.prior else []
+BOTTLENECK = CONFIG.bottleneck if "bottleneck" in OFFERS else None
+COMPONENTS = (
+    [of_components(k) for k in sorted(set(BOTTLENECK.components))]
+    if BOTTLENECK and BOTTLENECK.pictures
+    else []
+)
 # The space whose pictures are the base images, if any, and the one that says which pictures are alike.
 BASE = CONFIG.base
 ALIKE = space.similarity_space(CONFIG.spaces)

@@ -113,9 +113,12 @@ def report_files(wildcards):
     having = {
         **{control.name: True for control in GENERATOR.controls},
         "base": BASE,
+        "bottleneck": BOTTLENECK,
+        "bottleneck_pictures": COMPONENTS,
         # all subjects' scores: a page of one of several does not wait for them
         "comparison": subjects == sorted(CONFIG.subjects),
         "data_amount": CONFIG.data_amount and "data_amount" in OFFERS,
+        "prior": PRIOR,
         "regions": SETS,
         **dict.fromkeys(OFFERS & {"losses", "penalties", "refits", "targets"}, True),
     }

@@ -4,11 +4,15 @@ rule scores:
         data=data_files("pictures"),
         base=expand(
             "<results>/base_images/{{subject}}/{fit}.h5",
-            fit=["true_features", *FITS] if BASE else [],
+            fit=["true_features", *FITS, *PRIOR] if BASE else [],
         ),
         final=expand(
             "<results>/reconstructions/{{subject}}/{variant}.h5",
-            variant=["decoded", *(control.name for control in GENERATOR.controls)],
+            variant=[
+                "decoded",
+                *(control.name for control in GENERATOR.controls),
+                *PRIOR,
+            ],
         ),
         baselines="<results>/baselines/{subject}.h5",
         predictions=expand(
@@ -31,6 +35,7 @@ rule scores:
         ],
     output:
         images="<results>/scores/{subject}/images.parquet",
+        shares="<results>/scores/{subject}/shares.tsv",
         summary="<results>/scores/{subject}/summary.tsv",
         tests="<results>/scores/{subject}/tests.tsv",
     priority: SCORES

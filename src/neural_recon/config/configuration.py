@@ -18,6 +18,7 @@ from neural_recon.config import snakemake_paths
 from neural_recon.config.recipe_files import known_to, read_recipe, recipes_without_text
 from neural_recon.config.sections import (
     TAKEN,
+    Bottleneck,
     DataAmount,
     Demo,
     Evaluation,
@@ -65,6 +66,7 @@ class Config(Section):
     generator: Annotated[Generator.Settings, GENERATORS]
     evaluation: Evaluation = Evaluation()
     data_amount: DataAmount | None = None
+    bottleneck: Bottleneck | None = None
     regions: Regions = Regions()
     figure: Figure = Figure()
     demo: Demo | None = None
@@ -151,6 +153,15 @@ class Config(Section):
                 raise ValueError(
                     f"generator.{key}: expected a feature space of the recipe, {what}{there}, found {space!r}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _bottleneck_has_base_images(self) -> "Config":
+        if self.bottleneck and self.bottleneck.pictures == "base" and not self.base:
+            raise ValueError(
+                "bottleneck.pictures: expected a recipe with base images, found one without; use final, or "
+                "leave it out"
+            )
         return self
 
     @property

@@ -115,6 +115,11 @@ class Evaluation(Section):
     draws: Annotated[int, Field(ge=1)] = Field(
         3, description="Draws of the control images' pictures: the run's own, and others for the spread."
     )
+    prior: bool = Field(
+        False,
+        description="Paint the control images once more without any response, from the mean of the training "
+        "images' features: what the generator's prior alone reaches.",
+    )
     classifier: str | None = Field(
         None, description="Weights of the demo's judge of objects and backgrounds; needs scenes."
     )
@@ -139,6 +144,23 @@ class DataAmount(Section):
     draws: Annotated[int, Field(ge=1)] = Field(3, description="Random draws of voxels a share.")
     targets: Annotated[int, Field(ge=2)] = Field(
         4096, description="Features a space that are decoded and scored, a seeded sample."
+    )
+
+
+class Bottleneck(Section):
+    """Decoders that see the first components of the responses only (BrainBits), where the section stands and
+    the decoder offers it."""
+
+    components: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] = Field(
+        [1, 2, 5, 10, 30, 100, 300], description="How many components; all of them come last anyway."
+    )
+    targets: Annotated[int, Field(ge=2)] = Field(
+        4096, description="Features a space that are decoded and scored, a seeded sample."
+    )
+    pictures: Literal["base", "final"] | None = Field(
+        None,
+        description="Score pictures of each number of components, too: base images of all test images, or "
+        "(final) these and final images of evaluation.control_images, painted once per number.",
     )
 
 

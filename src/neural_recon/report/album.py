@@ -12,7 +12,7 @@ import pandas as pd
 
 from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.registry import better
-from neural_recon.report import gallery, results, words
+from neural_recon.report import gallery, image_names, results, words
 from neural_recon.report.results import Results
 
 BUDGET = 22_000_000  # characters of the page that pictures may take, about
@@ -83,6 +83,7 @@ def build(
             for person in people
         ],
         "content": contents,
+        "names": image_names.names(sorted(shown)),
         "first": gallery.FIRST,
     }
     categories = pd.Series([category for _, category in contents.values() if category], dtype=object)

@@ -13,7 +13,7 @@ from PIL import Image
 from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.registry import HEADLINE, compared
 from neural_recon.generation.controls import TITLES
-from neural_recon.report import results
+from neural_recon.report import image_names, results
 from neural_recon.report.results import Results
 from neural_recon.report.words import SWAPPED_TITLES, number
 
@@ -47,6 +47,11 @@ class Card:
     pictures: list[Picture]
     remarks: list[str]
     more: list[Picture] = field(default_factory=list)  # shown with a click
+
+    @property
+    def title(self) -> str:
+        """What the image is called."""
+        return image_names.title(self.image_id)
 
 
 def encoded(image: np.ndarray, size: int, quality: int) -> str:
@@ -128,6 +133,7 @@ def kinds_of(person: Results) -> list[tuple[str, str, Path | str, str]]:
         ("true_features", TITLES["true_features"], files.true_features, "images"),
         ("nearest", "nearest training image", files.baselines, "nearest"),
         ("shuffled", TITLES["shuffled"], files.shuffled, "images"),
+        ("prior", TITLES["prior"], files.prior, "images"),
     )
     return [(kind, label, path, name) for kind, label, path, name in found if path is not None]
 
@@ -143,7 +149,7 @@ def first_cards(person: Results, stimuli: Pictures) -> dict[str, Any]:
     for i in ids:
         main, more = (
             [
-                Picture(label, found[i], f"{label}, image id {i}, {person.subject}")
+                Picture(label, found[i], f"{label}, {image_names.said(i)}, {person.subject}")
                 for kind, label, found in pictures
                 if i in found and (kind in MAIN) == at_once
             ]
@@ -175,9 +181,13 @@ def shared_cards(people: Sequence[Results], stimuli: Pictures) -> list[Card]:
     return [
         Card(
             "", i, mean[i], ranked.index(i) + 1,
-            [Picture("seen", seen[i], f"seen, image id {i}")]
+            [Picture("seen", seen[i], f"seen, {image_names.said(i)}")]
             + [
-                Picture(f"{p.subject} {number(s[i])}", f[i], f"final image, image id {i}, {p.subject}")
+                Picture(
+                    f"{p.subject} {number(s[i])}",
+                    f[i],
+                    f"final image, {image_names.said(i)}, {p.subject}",
+                )
                 for p, f, s in zip(people, final, scores, strict=True)
             ],
             [],
@@ -206,16 +216,13 @@ def swapped_cards(person: Results, stimuli: Pictures) -> dict[str, Any] | None:
     named = person.per_image("swapped", "final", "guide_object")
     cards = []
     for i in ids:
+        own_name, name = image_names.said(i), image_names.name(guide[i]) or guide[i]
         # the guide's own picture may be any test image, its reconstruction is not needed
         rows = (
-            ("base image", base.get(i), f"base image of image id {i}"),
-            (f"guides of {guide[i]}", seen[guide[i]], f"seen picture, image id {guide[i]}"),
-            (
-                "result",
-                swapped.get(i),
-                f"base image of image id {i} painted with the guides of {guide[i]}",
-            ),
-            ("own guides", own.get(i), f"final image of image id {i}, with its own guides"),
+            ("base image", base.get(i), f"base image of {own_name}"),
+            (f"guides of {name}", seen[guide[i]], f"seen picture, {image_names.said(guide[i])}"),
+            ("result", swapped.get(i), f"base image of {own_name} painted with the guides of {name}"),
+            ("own guides", own.get(i), f"final image of {own_name}, with its own guides"),
         )
         cards.append(
             Card(

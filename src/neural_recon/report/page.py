@@ -20,7 +20,9 @@ from neural_recon.report import (
     brain,
     controls,
     failures,
+    fidelity,
     gallery,
+    image_names,
     overview,
     published,
     records,
@@ -68,6 +70,7 @@ def build(
     if not subjects:
         raise InputError("report: expected at least one subject, found none.")
     spaces.use(configuration.get("spaces") or {})
+    image_names.use(data.image_names)
     people = [results.read(files, data.atlases) for files in subjects]
     demo, painting = configuration.get("demo") is not None, configuration.get("generator") or {}
     stimuli, tuned = data.pictures, "" if demo else data.tuned
@@ -91,6 +94,7 @@ def build(
         "regions": [entry for entry in (regions.section(p, stimuli) for p in people) if entry],
         "strata": strata.section(people),
         "failures": failures.section(people, stimuli),
+        "fidelity": fidelity.section(people, metrics),
         "published": published.section(people),
         "symbols": tables.symbols(people),
         "plots": tables.score_plots(people, metrics),
@@ -160,6 +164,7 @@ def render(template: str, content: Mapping[str, Any]) -> str:
         number=words.number,
         p_value=words.p_value,
         p_said=words.p_said,
+        percent=fidelity.percent,
         refits=words.refits,
         duration=words.duration,
         alpha=words.alpha,

@@ -24,6 +24,7 @@ _VARIANTS = {
     "calibration_published": "published calibration",
     "calibration_train": "training calibration",
     "shuffled": TITLES["shuffled"],
+    "prior": TITLES["prior"],
     "swapped": TITLES["swapped"],
     "nearest_image": "nearest training image",
     "random_image": "random training image",
