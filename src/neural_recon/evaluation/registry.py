@@ -26,10 +26,12 @@ class Network:
         what: its name, and for which preset which weights.
         file: the published name of its weights; "" for a folder with CLIP's encoder.
         files: the same by preset, where presets have different weights.
+        under: the network whose features it weighs, and whose weights it needs, too.
     """
 
     what: str
     file: str = ""
+    under: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
 
     def published(self, preset: str) -> str:
@@ -49,6 +51,7 @@ NETWORKS = {
         },
     ),
     "swav": Network("SwAV's ResNet-50", "swav_800ep_pretrain.pth.tar"),
+    "lpips": Network("LPIPS's weights of AlexNet's channels (with alexnet)", "alex.pth", under="alexnet"),
 }
 
 
@@ -81,6 +84,11 @@ class Metric:
     network: str = ""
     layer: str = ""
     published: str = ""
+
+    @property
+    def compared_layer(self) -> tuple[str, str]:
+        """What is computed of a network for it."""
+        return self.network, self.layer
 
     @property
     def presets(self) -> list[str]:
@@ -180,6 +188,28 @@ METRICS = {
         "swav",
         "avgpool",
         "SwAV",
+    ),
+    # of what people find alike
+    "lpips_two_way": Metric(
+        "network",
+        "LPIPS two-way identification",
+        "Share of the other test pictures that a reconstruction looks less like than its own, by LPIPS: "
+        "features of AlexNet weighed by what people judge alike.",
+        "Zhang et al. (2018); two-way: this project",
+        metrics.nearness_matrix,
+        rivals=True,
+        chance=0.5,
+        network="lpips",
+    ),
+    "lpips_distance": Metric(
+        "network",
+        "LPIPS",
+        "How different picture and reconstruction look to people (LPIPS, AlexNet, version 0.1): 0 for equal "
+        "ones. Lower is better.",
+        "Zhang et al. (2018)",
+        metrics.squared_distance_matrix,
+        better="lower",
+        network="lpips",
     ),
     # by who knows what simulated pictures show
     "object": named(

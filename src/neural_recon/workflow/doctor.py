@@ -23,6 +23,7 @@ from neural_recon.core.refusals import is_there, refusal, require_file
 from neural_recon.datasets import trials
 from neural_recon.demo.judge import SceneJudge
 from neural_recon.evaluation import comparison, network_weights, networks
+from neural_recon.evaluation.registry import NETWORKS
 from neural_recon.features.space import Space, space_kinds
 from neural_recon.models import weights
 from neural_recon.responses import session_verdicts
@@ -287,7 +288,8 @@ def _generator(config: Config, table: weights.Table) -> Model:
 
 
 def _network(config: Config, name: str, table: weights.Table) -> Model:
-    preset, named = config.evaluation.preset, {name: config.evaluation.networks[name]}
+    preset, networks_named = config.evaluation.preset, config.evaluation.networks
+    named = {one: networks_named[one] for one in (name, NETWORKS[name].under) if one in networks_named}
     located = network_weights.locate(named, preset, table)
     files = network_weights.files_read(named, located, table)
     return located[name], files, partial(networks.PresetNetworks, preset, located, where=META)
