@@ -136,7 +136,7 @@ def test_features_are_those_of_torchvisions_networks_and_transforms(
     assert found["efficientnet_distance"].shape == (2, 1280)
 
 
-# of the pictures below against themselves, dimmed and inverted: what lpips 0.1.4 gives with these random weights
+# of the pictures against themselves, dimmed and inverted: what lpips 0.1.4 gives with these random weights
 LPIPS = {
     "brain_diffuser": [
         [1.71083331, 1.39855611, 1.39704776],

@@ -61,8 +61,6 @@ def read_weights(path: str | Path) -> list[torch.Tensor]:
             )
         weight = tensors[name].float().reshape(-1)
         if not (weight >= 0).all():
-            raise InputError(
-                f"{path}: expected weights of 0 or more in {name}, found others; fetch it again."
-            )
+            raise InputError(f"{path}: expected weights of 0 or more in {name}, found others; name alex.pth.")
         found.append(weight)
     return found

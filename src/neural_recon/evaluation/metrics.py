@@ -26,10 +26,9 @@ from neural_recon.evaluation.ssim_variants import Variant, check_pictures, ssim,
 
 __all__ = [
     "PRESETS", "Preset", "PresetName", "Variant", "correlation_distance", "correlation_matrix",
-    "cosine_matrix", "distance_matrix", "identification_matrix", "margins", "named_matrix", "pixcorr",
-    "pixcorr_matrix", "resize", "resize_through", "nearness_matrix", "retrieval_matrix", "sized",
-    "squared_distance_matrix", "ssim", "ssim_matrix",
-    "two_way_identification", "two_way_matrix",
+    "cosine_matrix", "distance_matrix", "identification_matrix", "margins", "named_matrix",
+    "nearness_matrix", "pixcorr", "pixcorr_matrix", "resize", "resize_through", "retrieval_matrix", "sized",
+    "squared_distance_matrix", "ssim", "ssim_matrix", "two_way_identification", "two_way_matrix",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -222,10 +221,9 @@ def distance_matrix(truth: np.ndarray, features: np.ndarray) -> np.ndarray:
 
 
 def squared_distance_matrix(truth: np.ndarray, features: np.ndarray) -> np.ndarray:
-    """The squared distance of all pairs of (n, ...) and (m, ...) flattened features: (n, m); lower is better."""
-    lengths = [
-        np.array([np.square(unit(row), dtype=np.float64).sum() for row in side]) for side in (truth, features)
-    ]
+    """The squared distance of all pairs of (n, ...) and (m, ...) flattened features: (n, m), rows truths."""
+    sides = truth, features
+    lengths = [np.array([np.square(unit(row), dtype=np.float64).sum() for row in side]) for side in sides]
     products = cosine_matrix(truth, features) * np.sqrt(np.outer(*lengths))
     return np.maximum(lengths[0][:, None] + lengths[1] - 2 * products, 0)
 
