@@ -78,6 +78,14 @@ try:
         name: kind.locate(name, CONFIG.spaces[name], WEIGHTS)
         for name, kind in SPACE_KINDS.items()
     }
+    # what captions as answers are compared by, where the configuration names another space than the recipe's
+    ENCODER = CONFIG.caption_encoder
+    ENCODER_KIND = space.SPACES.load(ENCODER.kind) if ENCODER else None
+    LOCATED_ENCODER = (
+        ENCODER_KIND.locate("", ENCODER, WEIGHTS, "evaluation.caption_encoder")
+        if ENCODER
+        else None
+    )
     GENERATOR = Painting(CONFIG.generator, WEIGHTS, CONFIG.evaluation.draws)
     # network -> weights, of those that are named
     NETWORKS = network_weights.locate(
@@ -106,6 +114,9 @@ SPACES = list(CONFIG.spaces)
 # The space whose pictures are the base images, if any, and the one that says which pictures are alike.
 BASE = CONFIG.base
 ALIKE = space.similarity_space(CONFIG.spaces)
+# The space that captions as answers are looked up in, of data and recipes that have text.
+CAPTIONED = "captions" in CONFIG.data.offers
+TEXT = space.text_space(CONFIG.spaces) if CAPTIONED else None
 CONTROL_TABLES = [*sorted({"clusters", "leaks"} & OFFERS), "seeds"]
 if GENERATOR.settings.two_stages:
     CONTROL_TABLES.append("single_stage")

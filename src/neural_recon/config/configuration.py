@@ -154,6 +154,12 @@ class Config(Section):
         return self
 
     @property
+    def caption_encoder(self) -> Space.Settings | None:
+        """What captions as answers are compared by, where it is not the recipe's own text space."""
+        named = self.evaluation.caption_encoder
+        return SPACES.settings(named) if named else None
+
+    @property
     def owners(self) -> dict[str, str]:
         """With which spaces each shares what it is predicted from (`Decoder.Settings.owners`)."""
         return self.decoder.owners(list(self.spaces), self.responses.average)

@@ -14,8 +14,11 @@ import numpy as np
 from neural_recon.evaluation import metrics
 
 # what is compared: pictures at a preset's size, uint8; a network's features of them; what a judge names in
-# them; predicted features of a space; pictures with the image whose guides they were painted with
-Of = Literal["pixels", "network", "names", "features", "guides"]
+# them; predicted features of a space; captions as answers; pictures with the image whose guides they were
+# painted with
+Of = Literal["pixels", "network", "names", "features", "captions", "guides"]
+# captions as answers, in the column `picture` of tables of scores: the nearest of training, a generator's
+NEAREST, WRITTEN = "nearest_caption", "written_caption"
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class Metric:
         caption: how to read it.
         source: whose definition it is.
         matrix: of all pairs, from truths (n, ...) and what is compared with them (m, ...); None for what
-            needs more: SSIM, which takes long for all pairs, and retrieval, which draws candidates.
+            needs more: SSIM, which takes long for all pairs, retrieval, which draws candidates, and words.
         rivals: a score depends on the other truths too.
         better: whether higher or lower is better.
         chance: what guessing reaches by definition; None where only re-pairing tells.
@@ -245,6 +248,19 @@ METRICS = {
         "responses to it, among as many candidates as the section on retrieval says.",
         "Scotti et al. (2023)",
         rivals=True,
+    ),
+    # of captions as answers
+    "caption_two_way": two_way(
+        "captions",
+        "Two-way identification of captions",
+        "Share of the other test pictures whose captions an answer is less like than those of its own, by "
+        "correlation of a text encoder's features.",
+    ),
+    "caption_words": Metric(
+        "captions",
+        "Content words in common",
+        "Share of an answer's content words that any of the true captions has.",
+        "this project",
     ),
     # of pictures with another image's guides
     "guide_two_way": two_way("guides", "CLIP two-way, guides' picture", ""),

@@ -24,6 +24,8 @@ class SubjectFiles:
     summary: Annotated[Path, "scores/{subject}/summary.tsv"]
     tests: Annotated[Path, "scores/{subject}/tests.tsv"]
     images: Annotated[Path, "scores/{subject}/images.parquet"]
+    # captions as answers
+    captions: Annotated[Path | None, "scores/{subject}/captions.parquet"] = None
     comparison: Annotated[Path | None, "scores/comparison.parquet", "comparison"] = None
     strata: Annotated[Path | None, "strata/{subject}.tsv"] = None
     trends: Annotated[Path | None, "strata/{subject}_trends.tsv"] = None

@@ -14,6 +14,7 @@ import pandas as pd
 from neural_recon.core.hdf5 import dataset, integers, open_hdf5, read_hdf5, read_parameters
 from neural_recon.core.tables import read_table
 from neural_recon.datasets.dataset import AXES
+from neural_recon.evaluation.captions import COLUMNS as CAPTIONS
 from neural_recon.evaluation.controls import single_stage
 from neural_recon.evaluation.controls.refit_null import COLUMNS as REFIT_COLUMNS
 from neural_recon.report.files import SubjectFiles
@@ -85,6 +86,7 @@ class Results:
     dropped: dict[str, int]  # reason -> voxels
     kept: int
     ceilings: dict[str, np.ndarray]  # region -> noise ceilings of its kept voxels, of those that have one
+    captions: pd.DataFrame  # answers and the images' own; empty without any
     without_ceiling: int  # kept voxels that have none
     versions: dict[str, str]  # which result -> version of neural-recon that wrote it
 
@@ -139,6 +141,7 @@ def read(files: SubjectFiles, atlases: Mapping[str, Collection[str]]) -> Results
         summary=_summary(files.summary),
         tests=table(files.tests, TESTS),
         images=table(files.images, IMAGES),
+        captions=_captions(files.captions),
         alphas={space: table(path, ALPHA) for space, path in files.alphas.items()},
         targets={space: table(path, TARGETS) for space, path in files.targets.items()},
         refits={space: table(path, REFIT_COLUMNS) for space, path in files.refits.items()},
@@ -182,6 +185,10 @@ def _summary(path: str | Path) -> pd.DataFrame:
     reasons = frame["not_measured"].astype(object).fillna("").astype(str) if "not_measured" in frame else ""
     refits = {name: np.nan for name in REFITS if name not in frame}  # no features, or from before there were
     return frame.assign(not_measured=reasons, **refits)
+
+
+def _captions(path: Path | None) -> pd.DataFrame:
+    return pd.DataFrame(columns=CAPTIONS) if path is None else table(path, CAPTIONS)
 
 
 def written_by(path: str | Path) -> str:

@@ -21,9 +21,11 @@ from neural_recon.datasets.dataset import DATA_SETS, DataSet, Part
 from neural_recon.datasets.splits import DRAWN, with_split
 from neural_recon.datasets.trials import read_lists
 from neural_recon.evaluation import network_weights
-from neural_recon.features.space import space_kinds
+from neural_recon.features.space import SPACES, space_kinds
 from neural_recon.models import weights
 from neural_recon.workflow.painting import Painting
+
+ENCODER = "evaluation.caption_encoder"
 
 
 @dataclass(frozen=True)
@@ -202,6 +204,10 @@ class Plan:
             kind.locate(name, config.spaces[name], table)
             for place in kind.files(config.spaces[name], table):
                 yield f"a file of spaces.{name}", Path(place)
+        if encoder := config.caption_encoder:
+            kind = SPACES.load(encoder.kind)
+            kind.locate("", encoder, table, ENCODER)
+            yield from ((f"a file of {ENCODER}", Path(place)) for place in kind.files(encoder, table))
         painting = Painting(config.generator, table)
         for place in (*painting.files, *painting.encoders):
             yield "a part of generator.weights", Path(place)
