@@ -12,7 +12,7 @@ from neural_recon.datasets.dataset import DATA_SETS
 from neural_recon.decoding.decoder import DECODERS, shared_file
 from neural_recon.decoding.sources import Source
 from neural_recon.evaluation import network_weights
-from neural_recon.features import space
+from neural_recon.features import picture_captions, space
 from neural_recon.generation.generator import GENERATORS
 from neural_recon.models import weights
 from neural_recon.report import files as report_list
@@ -78,6 +78,12 @@ try:
         name: kind.locate(name, CONFIG.spaces[name], WEIGHTS)
         for name, kind in SPACE_KINDS.items()
     }
+    # what writes captions of the pictures, if anything does
+    CAPTIONER = CAPTIONER_FILES = None
+    if CONFIG.captioner:
+        NAMED = CONFIG.captioner.weights
+        CAPTIONER = str(weights.locate("captioner.weights", NAMED, WEIGHTS, "folder"))
+        CAPTIONER_FILES = picture_captions.model_files(NAMED, WEIGHTS)
     # what captions as answers are compared by, where the configuration names another space than the recipe's
     ENCODER = CONFIG.caption_encoder
     ENCODER_KIND = space.SPACES.load(ENCODER.kind) if ENCODER else None

@@ -15,6 +15,19 @@ SpaceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 TAKEN = ("base", "final", "baseline", "responses", NEAREST, WRITTEN)
 
 
+class Captioner(Section):
+    """Captions of the pictures by BLIP, for data without their own; without the section there are none."""
+
+    weights: str = Field(
+        "Salesforce/blip-image-captioning-base",
+        description="BLIP: a name in config/weights.yaml, or a folder in the layout of transformers.",
+    )
+    beams: Annotated[int, Field(ge=1)] = Field(
+        3, description="Sentences followed at once (beam search); 1: the likeliest word at a time."
+    )
+    batch: Annotated[int, Field(ge=1)] = Field(16, description="Pictures at once; changes no caption.")
+
+
 class Clusters(Section):
     """Groups of similar images, by CLIP vision's class token."""
 

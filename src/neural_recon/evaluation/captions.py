@@ -179,7 +179,7 @@ def retrieved(
     fits = {Path(path).stem: path for path in files.predictions if Path(path).parent.name == name}
     chunks = [path for path in files.features if Path(path).parent.name == name]
     shown = {fit: fits[fit] for fit in ("decoded", "shuffled") if fit in fits}
-    predicted = {fit: read_rows(path, image_ids) for fit, path in shown.items()}
+    predicted: dict[str, np.ndarray] = {fit: read_rows(path, image_ids) for fit, path in shown.items()}
     predicted["true_features"] = read_rows(chunks, image_ids)
     found = nearest_captions(predicted, captions, lambda texts: encoded(space, [[text] for text in texts]))
     for fit, texts in found.items():

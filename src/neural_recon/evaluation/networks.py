@@ -123,7 +123,7 @@ class PresetNetworks:
         elif self.clip is not None and (found := _not_vit_l_14(self.clip)):
             reasons["clip"] = f"the preset {preset} compares by CLIP ViT-L/14, found an encoder with {found}"
             self.clip = None
-        self.networks = {}
+        self.networks: dict[str, nn.Module] = {}
         for name, path in files.items():
             under = NETWORKS[name].under
             if name == "clip" or name not in self.rule.networks:

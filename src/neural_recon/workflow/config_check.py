@@ -61,6 +61,8 @@ def _check_weights(config: Config, folder: Path) -> None:
     table = weights.read_table(folder / weights.TABLE)
     for name, kind in space_kinds(config.spaces).items():
         kind.locate(name, config.spaces[name], table)
+    if config.captioner:
+        weights.locate("captioner.weights", config.captioner.weights, table, "folder")
     if encoder := config.caption_encoder:
         SPACES.load(encoder.kind).locate("", encoder, table, ENCODER)
     Painting(config.generator, table)

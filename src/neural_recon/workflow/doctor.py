@@ -24,6 +24,7 @@ from neural_recon.datasets import trials
 from neural_recon.demo.judge import SceneJudge
 from neural_recon.evaluation import comparison, network_weights, networks
 from neural_recon.evaluation.registry import NETWORKS
+from neural_recon.features import picture_captions
 from neural_recon.features.space import SPACES, Space, space_kinds
 from neural_recon.models import weights
 from neural_recon.responses import session_verdicts
@@ -246,6 +247,8 @@ def check_weights(config: Config, table: weights.Table) -> Iterator[Finding]:
         yield Finding("weights", "note", text)
     for name, kind in space_kinds(config.spaces).items():
         yield from _check_model(f"spaces.{name}", table, partial(_space, config, name, kind, table))
+    if captioner := config.captioner:
+        yield from _check_model("captioner", table, partial(_captioner, captioner.weights, table))
     if encoder := config.caption_encoder:
         yield from _check_model(ENCODER, table, partial(_encoder, encoder, table))
     yield from _check_model("generator", table, partial(_generator, config, table))
@@ -280,6 +283,13 @@ def _space(config: Config, name: str, kind: type[Space], table: weights.Table) -
     located = kind.locate(name, settings, table)
     where = getattr(located, "weights", "")
     return where, kind.files(settings, table), partial(kind.check, name, located)
+
+
+def _captioner(value: str, table: weights.Table) -> Model:
+    from neural_recon.models.blip import Blip  # takes seconds
+
+    folder = weights.locate("captioner.weights", value, table, "folder")
+    return str(folder), picture_captions.model_files(value, table), partial(Blip.from_folder, folder, META)
 
 
 def _encoder(settings: Any, table: weights.Table) -> Model:
