@@ -17,8 +17,8 @@ from transformers import BlipConfig, BlipForConditionalGeneration, PreTrainedTok
 
 from neural_recon.core.refusals import require_file
 from neural_recon.models import checkpoints, model_folders
+from neural_recon.models.device_memory import Tensors
 from neural_recon.models.encoder_parts import CLIP_MEAN, CLIP_STD, configured, fill_encoder
-from neural_recon.models.model_parts import Tensors
 
 SHORTEST, LONGEST = 5, 20  # tokens of a caption, as in BLIP's configuration for COCO
 EMBEDDINGS = "text_decoder.bert.embeddings.word_embeddings.weight"
