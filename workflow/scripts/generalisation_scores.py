@@ -27,4 +27,4 @@ summary, tests, images = score_groups(
 write_table(output.scores, summary)
 write_table(output.tests, tests)
 write_table(output.images, images)
-write_folder(output.pictures, kinds_of_pictures(files["decoded"]))
+write_folder(output.pictures, kinds_of_pictures(files["decoded"], rows))

@@ -18,13 +18,16 @@ from neural_recon.report import (
     album,
     amount,
     brain,
+    captions,
     controls,
     failures,
+    fidelity,
     gallery,
     generalisation,
-    made,
+    image_names,
     overview,
     published,
+    records,
     regions,
     results,
     retrieval,
@@ -69,6 +72,7 @@ def build(
     if not subjects:
         raise InputError("report: expected at least one subject, found none.")
     spaces.use(configuration.get("spaces") or {})
+    image_names.use(data.image_names)
     people = [results.read(files, data.atlases) for files in subjects]
     demo, painting = configuration.get("demo") is not None, configuration.get("generator") or {}
     stimuli, tuned = data.pictures, "" if demo else data.tuned
@@ -95,6 +99,7 @@ def build(
         "generalisation": generalisation.section(people, configuration),
         "strata": strata.section(people),
         "failures": failures.section(people, stimuli),
+        "fidelity": fidelity.section(people, metrics),
         "published": published.section(people, demo or data.published is not None),
         "symbols": tables.symbols(people),
         "plots": tables.score_plots(people, metrics),
@@ -102,6 +107,8 @@ def build(
         "feature_plot": tables.feature_plot(people),
         "feature_table": tables.feature_table(people),
         "retrieval": retrieval.section(people),
+        "captions": captions.section(people, configuration),
+        "captions_by": "",
         "pairings": tables.pairings(people),
         "lower": any(better(metric) == "lower" for metric in metrics),
         "tests": tables.tests(people),
@@ -128,7 +135,7 @@ def build(
         "demo_seed": (configuration.get("demo") or {}).get("seed"),
         "preset": (configuration.get("evaluation") or {}).get("preset"),
         "made_by": words.made_by({person.subject: person.versions for person in people}),
-        "made": made.section(provenance, benchmarks, configuration, names),
+        "made": records.section(provenance, benchmarks, configuration, names),
         "alone": names[0] if len(names) == 1 else None,
     }
     text = render("template.html", content)
@@ -164,6 +171,7 @@ def render(template: str, content: Mapping[str, Any]) -> str:
         number=words.number,
         p_value=words.p_value,
         p_said=words.p_said,
+        percent=fidelity.percent,
         refits=words.refits,
         duration=words.duration,
         alpha=words.alpha,

@@ -21,6 +21,7 @@ from neural_recon.datasets import grids
 from neural_recon.datasets.dataset import AXES, DATA_SETS
 from neural_recon.decoding import kept_voxels
 from neural_recon.features import load as load_space
+from neural_recon.generation.png_files import file_names
 from neural_recon.responses.new_scans import NAME
 from neural_recon.workflow.decode_scans import prepare
 
@@ -304,15 +305,21 @@ def decoded(
     }
 
 
-def kinds_of_pictures(path: str | Path) -> dict[str, dict[str, Any]]:
-    """The pictures of a file of `write` for `png_files.write_folder`: a folder per group and kind."""
-    arrays = read_hdf5(path)
+def kinds_of_pictures(path: str | Path, rows: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """The pictures of a file of `write` for `png_files.write_folder`: a folder per group and kind.
+
+    Args:
+        rows: of the file, with the names of images, if these have any.
+    """
+    arrays, ids = read_hdf5(path), rows["image_id"].tolist()
+    different = dict(zip(ids, rows["image"].astype(str), strict=True)) if "image" in rows else None
+    called = file_names(sorted(set(ids)), different and [different[one] for one in sorted(set(ids))])
     return {
         f"{group}/{kind}": {
-            "image_id": arrays["image_id"][arrays["group"] == group],
-            "images": arrays[kind][arrays["group"] == group],
+            "image_id": [called[image_id] for image_id in mine["image_id"]],
+            "images": arrays[kind][mine.index],
         }
-        for group in dict.fromkeys(arrays["group"].tolist())
+        for group, mine in rows.groupby("group", sort=False)
         for kind in ("base", "final")
         if kind in arrays
     }
