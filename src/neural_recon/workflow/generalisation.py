@@ -311,9 +311,9 @@ def kinds_of_pictures(path: str | Path, rows: pd.DataFrame) -> dict[str, dict[st
     Args:
         rows: of the file, with the names of images, if these have any.
     """
-    arrays, ids = read_hdf5(path), rows["image_id"].tolist()
-    different = dict(zip(ids, rows["image"].astype(str), strict=True)) if "image" in rows else None
-    called = file_names(sorted(set(ids)), different and [different[one] for one in sorted(set(ids))])
+    arrays = read_hdf5(path)
+    once = rows.drop_duplicates("image_id")
+    called = file_names(once["image_id"].tolist(), once["image"].tolist() if "image" in once else None)
     return {
         f"{group}/{kind}": {
             "image_id": [called[image_id] for image_id in mine["image_id"]],
