@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from neural_recon.core.hdf5 import read_hdf5
 from neural_recon.datasets.dataset import Pictures
-from neural_recon.evaluation.networks import PresetNetworks
 from neural_recon.evaluation.subject_scores import Scores
+
+if TYPE_CHECKING:
+    from neural_recon.evaluation.networks import PresetNetworks  # and with it torch
 
 FITS = ("decoded", "shuffled", "true_features")
 PICTURES = ("base", "final")
