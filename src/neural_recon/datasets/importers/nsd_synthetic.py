@@ -59,7 +59,7 @@ class NSDSynthetic(Importer):
             "dataset.pictures": "as they are stored, the square in their middle; whether the screen showed "
             "them with the brightness that these numbers mean is not in the files",
         }
-        split = {"name": "share", "share": 0.2}  # for decoders that are fitted here
+        split = {"name": "share", "share": 0.5}  # for decoders that are fitted here
         return Found({**found.settings, "pictures": PICTURES}, list(found.files), split, notes)
 
     @classmethod
