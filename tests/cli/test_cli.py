@@ -121,7 +121,18 @@ def test_what_nobody_foresaw_is_one_sentence(neural_recon, monkeypatch, error, b
     [
         (
             "neural-recon ",
-            {"board", "config", "decode", "demo", "doctor", "evaluate", "export", "submit", "verify"},
+            {
+                "board",
+                "config",
+                "decode",
+                "demo",
+                "doctor",
+                "evaluate",
+                "export",
+                "import",
+                "submit",
+                "verify",
+            },
         ),
         ("neural-recon de", {"decode", "demo"}),
         ("neural-recon config ", {"write", "validate"}),
