@@ -93,7 +93,7 @@ def test_every_import_passes_the_checks_of_doctor(project, monkeypatch, kind):
     config = read_config(Path(f"data/{kind}/config.yaml"), project)
     chosen = IMPORTERS.load(kind)
     assert written.output.startswith(f"{chosen.terms.name}: responses {chosen.terms.licence}")
-    assert config.terms.responses == chosen.terms.responses
+    assert config.terms == chosen.terms
     assert config.results.name == kind
     plan = Plan(config)
     findings = [*doctor.check_data(plan, thorough=True), *doctor.check_tables(plan)]
@@ -115,7 +115,7 @@ def test_bold5000_is_read_by_session_and_on_the_betas_own_grid(tmp_path):
     # called by its name in both, though misspelt in one
     found = [data.in_regions(one, data.voxels(one), ["LHLOC"]).sum() for one in data.subjects]
     assert found == [8, 8]
-    assert data.tuned
+    assert data.tuned == "of BOLD5000 (TYPED-FITHRF-GLMDENOISE-RR)"
     assert data.pictures([0]).shape == (1, 64, 64, 3)  # as they were presented
     design = with_split(table, data.n_images, drawn=DRAWN)
     assert design.loc[design["split"] == "test", "image"].nunique() == 4

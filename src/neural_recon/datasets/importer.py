@@ -149,6 +149,9 @@ def import_into(importer: Importer, out: Path) -> Found:
     common = {
         "kind": "table",
         "folder": str(out),
+        "title": importer.terms.name,
+        "licence": importer.terms.licence,
+        "address": importer.terms.address,
         "share_responses": importer.terms.responses,
         "size": max(8, min(side, LARGEST)),
     }

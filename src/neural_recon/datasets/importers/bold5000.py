@@ -57,6 +57,7 @@ class BOLD5000(Importer):
         settings = {
             "betas": f"betas/{{subject}}_GLMbetas-{model}_ses-{{session:02}}.nii.gz",
             "units": "percent",
+            "tuned": f"of BOLD5000 ({model})" if "GLMDENOISE" in model else "",
             "mask": f"masks/{{subject}}{space.ending}",
             "pictures": PICTURES,
             **out.regions.write(),

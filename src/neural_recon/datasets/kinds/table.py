@@ -105,6 +105,12 @@ class Table(DataSet):
             description="A name of the betas, where they were tuned on repeated trials, those of test images "
             "included; default: that of their files, where GLMsingle's (TYPEC, TYPED) say so.",
         )
+        title: str | None = Field(
+            None,
+            description="What the data set is called in model cards and bundles of results.",
+        )
+        licence: str = Field("unknown", description="Of the data, in a few words.")
+        address: str = Field("", description="Where the terms of the data are read.")
         share_responses: bool = Field(
             False,
             description="Whether responses may be passed on, and so decoders that hold them or give them "
@@ -124,7 +130,9 @@ class Table(DataSet):
 
     @property
     def terms(self) -> Terms:
-        return Terms(f"the lab's own, in {self.settings.folder}", responses=self.settings.share_responses)
+        own = self.settings
+        title = own.title or f"the lab's own, in {own.folder}"
+        return Terms(title, own.licence, own.address, own.share_responses)
 
     @classmethod
     def found_in(cls, folder: Path) -> Found:
