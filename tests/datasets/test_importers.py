@@ -255,6 +255,59 @@ def test_regions_that_overlap_go_to_another_atlas(tmp_path):
     assert np.load(tmp_path / "atlases/b_regions_2.npy").tolist() == [1, 1, 0, 0]
 
 
+OWN = """
+import numpy as np
+import pandas as pd
+
+from neural_recon.datasets.dataset import Found, Terms
+from neural_recon.datasets.importer import Importer
+
+
+class Ours(Importer):
+    terms = Terms("our old experiment", "CC BY 4.0", "https://example.org")
+    pictures_terms = "ours"
+    where = "on the shelf"
+
+    def fill(self, out):
+        [betas] = self.files("betas.npy", "the responses")
+        out.link(betas, "betas/ann.npy")
+        names = [f"dog{n}.png" for n in range(6)]
+        shown = {"session": 1, "trial": range(6), "image": names}
+        out.trials(pd.DataFrame({"subject": "ann", **shown}))
+        out.pictures(names, self)
+        settings = {"betas": "betas/{subject}.npy", "units": "zscored", "pictures": "pictures"}
+        return Found(settings, ["ann"], {"name": "share"}, {})
+"""
+
+
+def test_a_converter_of_ones_own(project, monkeypatch):
+    monkeypatch.chdir(project)
+    Path("ours.py").write_text(OWN, encoding="utf-8")
+    for n in range(6):
+        published.picture(project / f"shelf/dog{n}.png", n)
+    line = ["import", "ours.py", "shelf", "data/ours", "--small"]
+    refused = CliRunner().invoke(command_line.app, line)
+    assert "expected the responses, found none; on the shelf." in str(refused.exception)
+    assert not Path("data/ours").exists()
+    np.save("shelf/betas.npy", np.random.default_rng(0).normal(size=(6, 31)))
+    written = CliRunner().invoke(command_line.app, line)
+    assert written.exit_code == 0, written.output
+    config = read_config(Path("data/ours/config.yaml"), project)
+    assert config.terms.licence == "CC BY 4.0"
+    assert config.data.betas("ann", 1, config.data.voxels("ann")).values.shape == (6, 31)
+    refused = CliRunner().invoke(command_line.app, line)
+    assert "data/ours: expected a name that nothing has yet, found one" in str(refused.exception)
+
+
+def test_a_recipe_that_does_not_go_leaves_no_folder(project, monkeypatch):
+    monkeypatch.chdir(project)
+    published.algonauts2023(project / "algonauts")
+    line = ["import", "algonauts2023", "algonauts", "data/none", "--recipe", "brain_diffuser"]
+    refused = CliRunner().invoke(command_line.app, line)
+    assert "recipes without text are" in str(refused.exception)
+    assert not Path("data/none").exists()
+
+
 def test_terms_come_before_files(tmp_path, monkeypatch):
     files = {
         f"derivatives/glmsingle-tedana/sub-03/{name}": b"x"
