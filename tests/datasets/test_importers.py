@@ -77,6 +77,20 @@ def test_catch_trials_of_things_fmri_are_left_out(tmp_path):
     np.testing.assert_array_equal(values, everything[[not name.startswith("catch") for name in with_catch]])
 
 
+def test_folders_of_the_source_may_be_links(tmp_path):
+    published.things_fmri(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/betas_csv/._sub-01_ResponseData.h5").write_bytes(b"of the system's own")
+    source = tmp_path / "published"
+    source.mkdir()
+    (source / "responses").symlink_to(tmp_path / "elsewhere/betas_csv")
+    (source / "pictures").symlink_to(tmp_path / "elsewhere/images")
+    (source / "again").symlink_to(source)
+    assert len(imported("things_fmri", tmp_path).trials("sub-01", [1, 2])) == 32
+    importer = IMPORTERS.load("things_fmri")(source)
+    with pytest.raises(InputError, match=r"expected a folder outside of .*published, found one in it"):
+        import_into(importer, source / "out")
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     return make_project(tmp_path_factory.mktemp("imports") / "project")
