@@ -162,7 +162,8 @@ def test_god_takes_the_voxels_of_one_matrix(tmp_path):
     stored = published.responses([f"{name}.JPEG" for name in names] + [""] * 4, 30, 2)
     np.testing.assert_array_equal(values, stored[:-4])
     table = data.trials("Subject2", data.sessions("Subject2"))
-    assert table.groupby("session").size().to_list() == [8, 8, 10, 10]  # and one of imagery alone
+    assert table.groupby("session").size().to_list() == [8, 8, 10, 10]
+    assert data.sessions("Subject2") == [1, 2, 3, 4]  # and not that of imagery alone
     assert set(table.loc[table["shared"], "image"]) == set(names[16:])
     voxels = data.voxels("Subject1")
     regions = [data.in_regions("Subject1", voxels, [name]).sum() for name in ("V1", "LOC", "VC")]

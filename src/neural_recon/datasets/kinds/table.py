@@ -177,7 +177,9 @@ class Table(DataSet):
         return trial_rows.sessions_of(self._rows, subject)
 
     def sessions(self, subject: str) -> list[int]:
-        return sorted(self._sessions(subject))
+        """Those with a picture that is used; one of catch trials or imagery alone is none."""
+        rows = self._rows[self._rows["image"] != ""]
+        return sorted(trial_rows.sessions_of(rows, subject))
 
     def trials(self, subject: str, sessions: Sequence[int]) -> pd.DataFrame:
         """As of every data set, with the other columns of the table; image is the lab's own name.
