@@ -26,6 +26,7 @@ if not SHARED:
     include: "workflow/rules/demo.smk"
     include: "workflow/rules/quality.smk"
     include: "workflow/rules/responses.smk"
+    include: "workflow/rules/captions.smk"
     include: "workflow/rules/clusters.smk"
 
     if DATA_RULES.is_file():
@@ -36,6 +37,7 @@ if not SHARED:
 include: str(DECODER_RULES)
 include: "workflow/rules/pictures.smk"
 include: "workflow/rules/control_pictures.smk"
+include: "workflow/rules/bottleneck.smk"
 include: "workflow/rules/controls.smk"
 include: "workflow/rules/scores.smk"
 include: "workflow/rules/strata.smk"

@@ -228,6 +228,9 @@ class MadeUp:
     def pictures(self, image_ids):
         return read_stimuli(self.path, image_ids)
 
+    def image_names(self, image_ids):
+        """None: by their numbers."""
+
     def cortex(self, subject):
         return self.cortexes.get(subject)
 

@@ -30,8 +30,10 @@ SMALL = {
         "repairings": 100,
         "draws": 2,
         "shuffled_refits": 4,
+        "prior": True,
     },
     "data_amount": {"sessions": [1], "voxels": [0.3], "draws": 2, "targets": 96},
+    "bottleneck": {"components": [3], "targets": 96, "pictures": "final"},
     "regions": {"sets": {"V1": ["V1"], "places": ["PPA", "OPA"]}},
     "demo": {"sessions": 1, "shared_images": 50, "own_images": 200, "rendered_shared": 100},
 }

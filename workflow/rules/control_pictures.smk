@@ -83,3 +83,36 @@ rule control_pictures:
         seed=lookup("seed", within=config),
     script:
         "../scripts/control_pictures.py"
+
+
+# The generator's prior alone: painted from what one would predict without any response.
+if CONFIG.evaluation.prior:
+
+    rule prior_features:
+        input:
+            trials="<results>/trials/{subject}.parquet",
+            features=feature_files,
+        output:
+            predictions="<results>/predictions/{subject}/{space}/prior.h5",
+        priority: SCORES
+        resources:
+            mem_mb=growing(4000),
+            runtime=growing(30),
+        script:
+            "../scripts/prior_features.py"
+
+    use rule control_base_images as prior_base_images with:
+        input:
+            prior=f"<results>/predictions/{{subject}}/{BASE}/prior.h5",
+            trials="<results>/trials/{subject}.parquet",
+            weights=ancient(space_files(BASE)),
+        output:
+            images=["<results>/base_images/{subject}/prior.h5"],
+
+    use rule control_pictures as prior_pictures with:
+        input:
+            unpack(painted_from("prior")),
+            unconditional=UNCONDITIONAL,
+            weights=ancient(GENERATOR.files),
+        output:
+            images=["<results>/reconstructions/{subject}/prior.h5"],

@@ -28,6 +28,12 @@ def space_files(name):
     return SPACE_KINDS[name].files(CONFIG.spaces[name], WEIGHTS) if name else []
 
 
+def caption_files():
+    """What captions as answers are encoded by."""
+    named = ENCODER_KIND.files(ENCODER, WEIGHTS) if CAPTIONED and ENCODER else []
+    return [*space_files(TEXT), *named]
+
+
 def space_reads(wildcards):
     """What of the data set a space is computed from."""
     return "lists", SPACE_KINDS[wildcards.space].reads
@@ -113,9 +119,12 @@ def report_files(wildcards):
     having = {
         **{control.name: True for control in GENERATOR.controls},
         "base": BASE,
+        "bottleneck": BOTTLENECK,
+        "bottleneck_pictures": COMPONENTS,
         # all subjects' scores: a page of one of several does not wait for them
         "comparison": subjects == sorted(CONFIG.subjects),
         "data_amount": CONFIG.data_amount and "data_amount" in OFFERS,
+        "prior": PRIOR,
         "regions": SETS,
         **dict.fromkeys(OFFERS & {"losses", "penalties", "refits", "targets"}, True),
     }

@@ -6,5 +6,8 @@ from neural_recon.workflow.jobs import start
 
 start(snakemake)
 files, params = snakemake.input, snakemake.params
-pictures, subject = datasets.load(snakemake.config).pictures, snakemake.wildcards.subject
-draw(snakemake.output, subject, files, pictures, params.figure, params.preset, params.simulated)
+data, subject = datasets.load(snakemake.config), snakemake.wildcards.subject
+draw(
+    snakemake.output, subject, files, data.pictures, params.figure, params.preset, params.simulated,
+    data.image_names,
+)  # fmt: skip

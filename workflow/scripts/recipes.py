@@ -23,5 +23,8 @@ if len(counts) == 1 and not params.simulated:
 for path, table in ((output.scores, scores), (output.tests, tests), (output.images, images)):
     write_table(path, table)
 final = dict(zip(keys, files.final, strict=True))
-pictures = datasets.load(snakemake.config).pictures
-build(output.page, params.about, scores, tests, images, final, pictures, params.preset, params.simulated)
+data = datasets.load(snakemake.config)
+build(
+    output.page, params.about, scores, tests, images, final, data.pictures, params.preset, params.simulated,
+    data.image_names,
+)  # fmt: skip

@@ -18,6 +18,8 @@ from neural_recon.config import snakemake_paths
 from neural_recon.config.recipe_files import known_to, read_recipe, recipes_without_text
 from neural_recon.config.sections import (
     TAKEN,
+    Bottleneck,
+    Captioner,
     DataAmount,
     Demo,
     Evaluation,
@@ -32,6 +34,7 @@ from neural_recon.core.errors import InputError, mistakes, quoted
 from neural_recon.core.kinds import Kinds, Section
 from neural_recon.core.refusals import is_there
 from neural_recon.core.texts import read_yaml
+from neural_recon.datasets import of_settings
 from neural_recon.datasets.dataset import DATA_SETS, NAME, SUBJECTS, DataSet, Terms
 from neural_recon.decoding.decoder import DECODERS, Decoder
 from neural_recon.evaluation.registry import HEADLINE, measured
@@ -57,6 +60,7 @@ class Config(Section):
     )
     split: Split = Split()
     responses: Responses = Responses()
+    captioner: Captioner | None = None
     spaces: dict[SpaceName, Annotated[Space.Settings, SPACES]] = Field(
         min_length=1, description="The feature spaces that the decoder predicts, by a name of your choice."
     )
@@ -65,6 +69,7 @@ class Config(Section):
     generator: Annotated[Generator.Settings, GENERATORS]
     evaluation: Evaluation = Evaluation()
     data_amount: DataAmount | None = None
+    bottleneck: Bottleneck | None = None
     regions: Regions = Regions()
     figure: Figure = Figure()
     demo: Demo | None = None
@@ -126,7 +131,12 @@ class Config(Section):
         if reading and "captions" not in self.data.offers:
             without = ", ".join(recipes_without_text(info.context)) if info.context else ""
             take = f"; recipes without text are {without}" if without else ""
-            raise ValueError(f"the space {reading[0]} reads captions, and this data set has none{take}")
+            raise ValueError(
+                f"the space {reading[0]} reads captions, and this data set has none{take}; with "
+                "captioner: {} BLIP writes captions of the pictures"
+            )
+        if self.captioner and "captions" in of_settings(self.dataset, self.subjects).offers:
+            raise ValueError("captioner: this data set has captions of its own; leave the section out")
         if self.responses.noise_ceiling == "ncsnr" and "noise_ceilings" not in self.data.offers:
             raise ValueError(
                 "responses.noise_ceiling: this data set has no signal-to-noise ratios of its own; use "
@@ -152,6 +162,21 @@ class Config(Section):
                     f"generator.{key}: expected a feature space of the recipe, {what}{there}, found {space!r}"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _bottleneck_has_base_images(self) -> "Config":
+        if self.bottleneck and self.bottleneck.pictures == "base" and not self.base:
+            raise ValueError(
+                "bottleneck.pictures: expected a recipe with base images, found one without; use final, or "
+                "leave it out"
+            )
+        return self
+
+    @property
+    def caption_encoder(self) -> Space.Settings | None:
+        """What captions as answers are compared by, where it is not the recipe's own text space."""
+        named = self.evaluation.caption_encoder
+        return SPACES.settings(named) if named else None
 
     @property
     def owners(self) -> dict[str, str]:
@@ -211,7 +236,7 @@ class Config(Section):
     @functools.cached_property
     def data(self) -> DataSet:
         """The data set."""
-        return DATA_SETS.load(self.dataset.kind)(self.dataset, self.subjects)
+        return of_settings(self.dataset, self.subjects, self.shared if self.captioner else None)
 
     @property
     def terms(self) -> Terms:

@@ -9,7 +9,7 @@ import shlex
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel
@@ -185,8 +185,10 @@ def _plain(value: Any) -> str:
     )
 
 
-def _allowed(schema: Mapping[str, Any]) -> str:
+def _allowed(schema: Mapping[str, Any] | Literal[True]) -> str:
     """What a key may be, in a few words, from its JSON schema."""
+    if schema is True:
+        return "anything"
     if "anyOf" in schema:
         return " | ".join(_allowed(one) for one in schema["anyOf"])
     if "enum" in schema or "const" in schema:

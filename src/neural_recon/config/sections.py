@@ -1,16 +1,31 @@
 """The sections of the configuration: a typed model each, unknown keys are errors."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from neural_recon.core.errors import first_mistake
 from neural_recon.core.kinds import Section
 from neural_recon.datasets.dataset import Session
-from neural_recon.evaluation.registry import HEADLINE, NETWORKS
+from neural_recon.evaluation.registry import HEADLINE, NEAREST, NETWORKS, WRITTEN
+from neural_recon.features.space import SPACES
 
 SpaceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 # names that something alongside predicted features has: pictures in tables of scores, files of kept decoders
-TAKEN = ("base", "final", "baseline", "responses")
+TAKEN = ("base", "final", "baseline", "responses", NEAREST, WRITTEN)
+
+
+class Captioner(Section):
+    """Captions of the pictures by BLIP, for data without their own; without the section there are none."""
+
+    weights: str = Field(
+        "Salesforce/blip-image-captioning-base",
+        description="BLIP: a name in config/weights.yaml, or a folder in the layout of transformers.",
+    )
+    beams: Annotated[int, Field(ge=1)] = Field(
+        3, description="Sentences followed at once (beam search); 1: the likeliest word at a time."
+    )
+    batch: Annotated[int, Field(ge=1)] = Field(16, description="Pictures at once; changes no caption.")
 
 
 class Clusters(Section):
@@ -86,6 +101,17 @@ def _known_network(name: str) -> str:
     return name
 
 
+def _text_space(raw: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a space that reads captions, complete."""
+    try:
+        settings = SPACES.settings(raw)
+    except ValidationError as error:
+        raise ValueError(first_mistake(error)) from error
+    if SPACES.load(settings.kind).reads != "captions":
+        raise ValueError(f"a space of the kind {settings.kind} does not read captions; name one that does")
+    return settings.model_dump(mode="json")
+
+
 class Evaluation(Section):
     """Scores and their controls."""
 
@@ -101,6 +127,11 @@ class Evaluation(Section):
         + "; ".join(f"{name}: {network.what}" for name, network in NETWORKS.items())
         + ".",
     )
+    caption_encoder: Annotated[dict[str, Any], AfterValidator(_text_space)] | None = Field(
+        None,
+        description="What captions as answers are compared by: a feature space that reads captions, as in "
+        "`spaces` (kind, weights, ...); default: the recipe's own, which also chose the nearest captions.",
+    )
     repairings: Annotated[int, Field(ge=100)] = Field(1000, description="Random re-pairings a control.")
     shuffled_refits: Annotated[int, Field(ge=2)] = Field(
         20,
@@ -114,6 +145,11 @@ class Evaluation(Section):
     )
     draws: Annotated[int, Field(ge=1)] = Field(
         3, description="Draws of the control images' pictures: the run's own, and others for the spread."
+    )
+    prior: bool = Field(
+        False,
+        description="Paint the control images once more without any response, from the mean of the training "
+        "images' features: what the generator's prior alone reaches.",
     )
     classifier: str | None = Field(
         None, description="Weights of the demo's judge of objects and backgrounds; needs scenes."
@@ -139,6 +175,23 @@ class DataAmount(Section):
     draws: Annotated[int, Field(ge=1)] = Field(3, description="Random draws of voxels a share.")
     targets: Annotated[int, Field(ge=2)] = Field(
         4096, description="Features a space that are decoded and scored, a seeded sample."
+    )
+
+
+class Bottleneck(Section):
+    """Decoders that see the first components of the responses only (BrainBits), where the section stands and
+    the decoder offers it."""
+
+    components: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] = Field(
+        [1, 2, 5, 10, 30, 100, 300], description="How many components; all of them come last anyway."
+    )
+    targets: Annotated[int, Field(ge=2)] = Field(
+        4096, description="Features a space that are decoded and scored, a seeded sample."
+    )
+    pictures: Literal["base", "final"] | None = Field(
+        None,
+        description="Score pictures of each number of components, too: base images of all test images, or "
+        "(final) these and final images of evaluation.control_images, painted once per number.",
     )
 
 

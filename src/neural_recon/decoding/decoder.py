@@ -19,9 +19,18 @@ from neural_recon.core.kinds import Kinds, KindSettings
 
 # the penalties tried; refits on shuffled pairs; scores of single features; refits on less data; held-out
 # clusters; checks for traces of the test set; decoders of single regions; decoders kept for new scans; losses
-# of a training by epoch
+# of a training by epoch; decoders that see a few components of the responses only
 Analysis = Literal[
-    "penalties", "refits", "targets", "data_amount", "clusters", "leaks", "regions", "kept", "losses"
+    "penalties",
+    "refits",
+    "targets",
+    "data_amount",
+    "clusters",
+    "leaks",
+    "regions",
+    "kept",
+    "losses",
+    "bottleneck",
 ]
 
 

@@ -142,6 +142,11 @@ class Kernel(ABC):
         """
 
     @abstractmethod
+    def component_scores(self) -> tuple[np.ndarray, np.ndarray]:
+        """Training (n, q) and test responses (n_test, q) along the components, which fall in variance: with
+        an intercept the principal components of the training responses."""
+
+    @abstractmethod
     def _in_terms(self, test: np.ndarray, train: np.ndarray, mean: np.ndarray) -> np.ndarray:
         """Test responses as rows of `test`."""
 
@@ -175,11 +180,19 @@ class GramKernel(Kernel):
     def n_train(self) -> int:
         return len(self.system)
 
-    def components(self, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _image_vectors(self) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues (q,) of the Gram matrix, falling, and its eigenvectors, (n, q)."""
         system = self.system
         if self.intercept:  # off with what it has along the vector of ones
             system = system - np.trace(system) / (self.n_train * (self.n_train + 1))
-        values, images = _eigenvectors(system)
+        return _eigenvectors(system)
+
+    def component_scores(self) -> tuple[np.ndarray, np.ndarray]:
+        values, images = self._image_vectors()
+        return images * np.sqrt(values), self.test @ images / np.sqrt(values)
+
+    def components(self, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        values, images = self._image_vectors()
         images /= np.sqrt(values)
         mean = self.centre(train)
         vectors = np.empty((train.shape[1], len(values)), np.float32)
@@ -226,6 +239,10 @@ class VoxelKernel(Kernel):
 
     def components(self, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # noqa: ARG002
         return _eigenvectors(self.system)
+
+    def component_scores(self) -> tuple[np.ndarray, np.ndarray]:
+        _, voxels = _eigenvectors(self.system)
+        return self.basis @ voxels, self.test @ voxels
 
     def _in_terms(self, test: np.ndarray, train: np.ndarray, mean: np.ndarray) -> np.ndarray:  # noqa: ARG002
         return test - mean

@@ -136,6 +136,13 @@ class FeatureTable:
         return block
 
 
+def column_means(table: FeatureTable) -> np.ndarray:
+    """Each feature's mean over the rows of a table, float32 (D,), read in blocks of columns."""
+    starts = range(0, table.shape[1], COLUMNS)
+    means = [table[:, start : start + COLUMNS].mean(axis=0, dtype=np.float64) for start in starts]
+    return np.concatenate(means).astype(np.float32)
+
+
 def read_rows(paths: str | Path | Sequence[str | Path], image_ids: Sequence[int] | np.ndarray) -> np.ndarray:
     """Rows (n, D) of some images: from chunk files (a list of paths), or from a file of predictions.
 

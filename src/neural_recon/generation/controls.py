@@ -46,8 +46,10 @@ STAGES = (
     Painted("swapped", "swapped guides", swapped=True),
     Painted("guides_only", "guides only", base=False),
 )
+# without any response: the mean of the training images' features, where the configuration asks for it
+PRIOR = Painted("prior", "prior alone", fit="prior")
 
-TITLES = {one.name: one.title for one in (RUN, *FITS, *STAGES)}
+TITLES = {one.name: one.title for one in (RUN, *FITS, PRIOR, *STAGES)}
 
 
 def controls(kind: type[Generator], settings: Generator.Settings, draws: int) -> list[Painted]:
@@ -66,7 +68,14 @@ def by_name(name: str) -> Painted | None:
     """The way to paint that has this name; None: there is none."""
     if name.startswith("seed") and name.removeprefix("seed").isdigit():
         return _draw(int(name.removeprefix("seed")))
-    return {one.name: one for one in (RUN, *FITS, *STAGES)}.get(name)
+    if name.startswith("components_"):
+        return Painted(name, f"{name.removeprefix('components_')} components", fit=name)
+    return {one.name: one for one in (RUN, *FITS, PRIOR, *STAGES)}.get(name)
+
+
+def of_components(k: int) -> str:
+    """The fit of a decoder that sees the first k components of the responses only."""
+    return f"components_{k}"
 
 
 def swapped_ids(control_ids: np.ndarray, seed: int) -> np.ndarray:

@@ -1,9 +1,10 @@
 """Pictures as PNG files, for people and other programs."""
 
 import logging
+import re
 import shutil
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,31 @@ from neural_recon.features.feature_files import select_rows
 
 logger = logging.getLogger(__name__)
 
+LONGEST = 80  # characters of a name, of three bytes at most: file systems take 255 bytes
+
+
+def file_names(image_ids: Sequence[int], names: Sequence[str] | None) -> dict[int, str]:
+    """image id -> what its files are called: the image's name, without the folders where those do not tell
+    images apart; or five digits of its id, without names.
+
+    Signs that mean something to a file system become _; where names are then the same, whatever their case,
+    the id follows each.
+    """
+    if names is None or [*names] == [str(image_id) for image_id in image_ids]:
+        return {image_id: f"{image_id:05d}" for image_id in image_ids}
+    for shortened in (lambda name: PurePosixPath(name).name, str):
+        plain = [re.sub(r"^\.|[^\w .()+,=@-]", "_", shortened(name))[:LONGEST] for name in names]
+        if len({name.casefold() for name in plain}) == len(names):
+            break
+    else:
+        plain = [f"{name}_{image_id:05d}" for name, image_id in zip(plain, image_ids, strict=True)]
+    return dict(zip(image_ids, plain, strict=True))
+
 
 def write_folder(folder: str | Path, kinds: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write `folder`/KIND/NSDID.png for every kind's `images` uint8 (n, H, W, 3) and `image_id` (n,).
+    """Write `folder`/KIND/NAME.png for every kind's `images` uint8 (n, H, W, 3) and `image_id` (n,).
 
-    An `image_id` that is a string is a name instead, for pictures that are not of NSD.
+    An `image_id` that is a string is the name (`file_names`); of others it is five digits.
 
     The folder appears under its name only when all of its pictures are written.
     """

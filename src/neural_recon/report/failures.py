@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.registry import HEADLINE
-from neural_recon.report import gallery
+from neural_recon.report import gallery, image_names
 from neural_recon.report.gallery import Card, Picture
 from neural_recon.report.results import Results
 from neural_recon.report.words import number
@@ -75,12 +75,12 @@ def _entry(person: Results, gap: Gap, stimuli: Pictures) -> dict[str, Any] | Non
         "cards": [
             Card(
                 person.subject, i, both[i], rank,
-                [Picture("seen", seen[i], f"seen, image id {i}")]
+                [Picture("seen", seen[i], f"seen, {image_names.said(i)}")]
                 + [
                     Picture(
                         f"{label} {number(scores[kind][i])}",
                         found.get(i, ""),
-                        f"{label}, image id {i}, {person.subject}",
+                        f"{label}, {image_names.said(i)}, {person.subject}",
                     )
                     for kind, (label, found) in ((kind, made[kind]) for kind in pair)
                 ],

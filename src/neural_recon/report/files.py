@@ -14,8 +14,8 @@ class SubjectFiles:
 
     A field says where below the results: with {space}, {table} or {region} it is a mapping from these to
     files; and, second, what a configuration must have for it: a control's variant, or one of "base" images,
-    "comparison" (all subjects' figures, and published ones), "regions", and a decoder's "data_amount",
-    "losses", "penalties", "refits" and "targets".
+    "comparison" (all subjects' figures, and published ones), "regions", and a decoder's "bottleneck" (with
+    "bottleneck_pictures"), "data_amount", "losses", "penalties", "refits" and "targets".
     """
 
     subject: str
@@ -24,6 +24,9 @@ class SubjectFiles:
     summary: Annotated[Path, "scores/{subject}/summary.tsv"]
     tests: Annotated[Path, "scores/{subject}/tests.tsv"]
     images: Annotated[Path, "scores/{subject}/images.parquet"]
+    shares: Annotated[Path | None, "scores/{subject}/shares.tsv"] = None
+    # captions as answers
+    captions: Annotated[Path | None, "scores/{subject}/captions.parquet"] = None
     comparison: Annotated[Path | None, "scores/comparison.parquet", "comparison"] = None
     strata: Annotated[Path | None, "strata/{subject}.tsv"] = None
     trends: Annotated[Path | None, "strata/{subject}_trends.tsv"] = None
@@ -44,6 +47,11 @@ class SubjectFiles:
         default_factory=dict
     )
     data_amount: Annotated[Path | None, "data_amount/{subject}.tsv", "data_amount"] = None
+    # decoders that see a few components of the responses only, and their pictures
+    bottleneck: Annotated[Path | None, "bottleneck/{subject}.tsv", "bottleneck"] = None
+    bottleneck_pictures: Annotated[
+        Path | None, "bottleneck/{subject}_pictures.tsv", "bottleneck_pictures"
+    ] = None
     # of a training, by epoch
     losses: Annotated[Path | None, "losses/{subject}.tsv", "losses"] = None
     # pictures: base images; reconstructions and their controls; training images for each test image
@@ -53,6 +61,7 @@ class SubjectFiles:
         None
     )
     shuffled: Annotated[Path | None, "reconstructions/{subject}/shuffled.h5", "shuffled"] = None
+    prior: Annotated[Path | None, "reconstructions/{subject}/prior.h5", "prior"] = None
     swapped: Annotated[Path | None, "reconstructions/{subject}/swapped.h5", "swapped"] = None
     guides_only: Annotated[Path | None, "reconstructions/{subject}/guides_only.h5", "guides_only"] = None
     baselines: Annotated[Path | None, "baselines/{subject}.h5"] = None

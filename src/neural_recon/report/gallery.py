@@ -13,7 +13,7 @@ from PIL import Image
 from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.registry import HEADLINE, compared
 from neural_recon.generation.controls import TITLES
-from neural_recon.report import results
+from neural_recon.report import captions, image_names, results
 from neural_recon.report.results import Results
 from neural_recon.report.words import SWAPPED_TITLES, number
 
@@ -47,6 +47,12 @@ class Card:
     pictures: list[Picture]
     remarks: list[str]
     more: list[Picture] = field(default_factory=list)  # shown with a click
+    says: list[tuple[str, str]] = field(default_factory=list)  # captions: whose, and the text
+
+    @property
+    def title(self) -> str:
+        """What the image is called."""
+        return image_names.title(self.image_id)
 
 
 def encoded(image: np.ndarray, size: int, quality: int) -> str:
@@ -128,6 +134,7 @@ def kinds_of(person: Results) -> list[tuple[str, str, Path | str, str]]:
         ("true_features", TITLES["true_features"], files.true_features, "images"),
         ("nearest", "nearest training image", files.baselines, "nearest"),
         ("shuffled", TITLES["shuffled"], files.shuffled, "images"),
+        ("prior", TITLES["prior"], files.prior, "images"),
     )
     return [(kind, label, path, name) for kind, label, path, name in found if path is not None]
 
@@ -139,11 +146,12 @@ def first_cards(person: Results, stimuli: Pictures) -> dict[str, Any]:
     pictures = [("seen", "seen", stimuli_of(stimuli, ids))]
     pictures += [(kind, label, small_of(path, ids, data)) for kind, label, path, data in kinds_of(person)]
     judged = {m: person.per_image("decoded", "final", m) for m in JUDGED}
+    texts = captions.texts(person)
     cards = []
     for i in ids:
         main, more = (
             [
-                Picture(label, found[i], f"{label}, image id {i}, {person.subject}")
+                Picture(label, found[i], f"{label}, {image_names.said(i)}, {person.subject}")
                 for kind, label, found in pictures
                 if i in found and (kind in MAIN) == at_once
             ]
@@ -151,7 +159,8 @@ def first_cards(person: Results, stimuli: Pictures) -> dict[str, Any]:
         )
         remarks = [f"{m} {'✓' if values[i] > 0.5 else '✗'}" for m, values in judged.items() if i in values]
         rank = ranked.index(i) + 1
-        cards.append(Card(person.subject, i, scores.get(i), rank, main, remarks, more))
+        says = [(label, found[i]) for label, found in texts.items() if i in found]
+        cards.append(Card(person.subject, i, scores.get(i), rank, main, remarks, more, says))
     return {
         "subject": person.subject,
         "cards": cards,
@@ -175,9 +184,13 @@ def shared_cards(people: Sequence[Results], stimuli: Pictures) -> list[Card]:
     return [
         Card(
             "", i, mean[i], ranked.index(i) + 1,
-            [Picture("seen", seen[i], f"seen, image id {i}")]
+            [Picture("seen", seen[i], f"seen, {image_names.said(i)}")]
             + [
-                Picture(f"{p.subject} {number(s[i])}", f[i], f"final image, image id {i}, {p.subject}")
+                Picture(
+                    f"{p.subject} {number(s[i])}",
+                    f[i],
+                    f"final image, {image_names.said(i)}, {p.subject}",
+                )
                 for p, f, s in zip(people, final, scores, strict=True)
             ],
             [],
@@ -206,16 +219,13 @@ def swapped_cards(person: Results, stimuli: Pictures) -> dict[str, Any] | None:
     named = person.per_image("swapped", "final", "guide_object")
     cards = []
     for i in ids:
+        own_name, name = image_names.said(i), image_names.name(guide[i]) or guide[i]
         # the guide's own picture may be any test image, its reconstruction is not needed
         rows = (
-            ("base image", base.get(i), f"base image of image id {i}"),
-            (f"guides of {guide[i]}", seen[guide[i]], f"seen picture, image id {guide[i]}"),
-            (
-                "result",
-                swapped.get(i),
-                f"base image of image id {i} painted with the guides of {guide[i]}",
-            ),
-            ("own guides", own.get(i), f"final image of image id {i}, with its own guides"),
+            ("base image", base.get(i), f"base image of {own_name}"),
+            (f"guides of {name}", seen[guide[i]], f"seen picture, {image_names.said(guide[i])}"),
+            ("result", swapped.get(i), f"base image of {own_name} painted with the guides of {name}"),
+            ("own guides", own.get(i), f"final image of {own_name}, with its own guides"),
         )
         cards.append(
             Card(

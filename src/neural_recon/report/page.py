@@ -18,12 +18,15 @@ from neural_recon.report import (
     album,
     amount,
     brain,
+    captions,
     controls,
     failures,
+    fidelity,
     gallery,
-    made,
+    image_names,
     overview,
     published,
+    records,
     regions,
     results,
     retrieval,
@@ -68,6 +71,7 @@ def build(
     if not subjects:
         raise InputError("report: expected at least one subject, found none.")
     spaces.use(configuration.get("spaces") or {})
+    image_names.use(data.image_names)
     people = [results.read(files, data.atlases) for files in subjects]
     demo, painting = configuration.get("demo") is not None, configuration.get("generator") or {}
     stimuli, tuned = data.pictures, "" if demo else data.tuned
@@ -91,6 +95,7 @@ def build(
         "regions": [entry for entry in (regions.section(p, stimuli) for p in people) if entry],
         "strata": strata.section(people),
         "failures": failures.section(people, stimuli),
+        "fidelity": fidelity.section(people, metrics),
         "published": published.section(people),
         "symbols": tables.symbols(people),
         "plots": tables.score_plots(people, metrics),
@@ -98,6 +103,8 @@ def build(
         "feature_plot": tables.feature_plot(people),
         "feature_table": tables.feature_table(people),
         "retrieval": retrieval.section(people),
+        "captions": captions.section(people, configuration),
+        "captions_by": "",
         "pairings": tables.pairings(people),
         "lower": any(better(metric) == "lower" for metric in metrics),
         "tests": tables.tests(people),
@@ -124,7 +131,7 @@ def build(
         "demo_seed": (configuration.get("demo") or {}).get("seed"),
         "preset": (configuration.get("evaluation") or {}).get("preset"),
         "made_by": words.made_by({person.subject: person.versions for person in people}),
-        "made": made.section(provenance, benchmarks, configuration, names),
+        "made": records.section(provenance, benchmarks, configuration, names),
         "alone": names[0] if len(names) == 1 else None,
     }
     text = render("template.html", content)
@@ -160,6 +167,7 @@ def render(template: str, content: Mapping[str, Any]) -> str:
         number=words.number,
         p_value=words.p_value,
         p_said=words.p_said,
+        percent=fidelity.percent,
         refits=words.refits,
         duration=words.duration,
         alpha=words.alpha,

@@ -18,6 +18,7 @@ from neural_recon.core.tables import read_table
 from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.registry import better
 from neural_recon.features.feature_files import select_rows
+from neural_recon.report.image_names import Names
 from neural_recon.report.results import IMAGES
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def draw(
     figure: Mapping[str, Any],
     preset: str,
     simulated: bool,
+    names: Names | None = None,
 ) -> None:
     """Write a subject's figure as PDF and PNG, and its caption as text.
 
@@ -59,6 +61,7 @@ def draw(
             scores, as the workflow writes them.
         pictures: what was seen.
         figure: the configuration's section.
+        names: as of `DataSet.image_names`.
 
     Raises:
         InputError: no score of that name, or an image chosen by hand that is no test image.
@@ -76,13 +79,15 @@ def draw(
     images = dict(zip(painted["image_id"].tolist(), painted["images"], strict=True))
     if images.keys() >= set(ids):  # a control that is painted for some test images
         rows["true features"] = [images[image_id] for image_id in ids]
-    text = caption(subject, scores, margins, groups, figure, preset, simulated, list(rows))
+    found = names(ids) if names else None
+    called = dict(zip(ids, found or map(str, ids), strict=True))
+    text = caption(subject, scores, margins, groups, figure, preset, simulated, list(rows), called)
     for path in (output.png, output.pdf):
         suffix = Path(path).suffix
         # no time of writing: the same pictures make the same file
         undated = {"CreationDate": None} if suffix == ".pdf" else {}
         with atomic(path) as temporary, matplotlib.rc_context(STYLE):
-            page = _page(rows, groups, scores, text, INTERPOLATION[suffix])
+            page = _page(rows, groups, scores, text, called, INTERPOLATION[suffix])
             page.savefig(temporary, dpi=DPI, metadata=undated)
     write_text(output.text, text + "\n")
 
@@ -148,8 +153,12 @@ def caption(
     preset: str,
     simulated: bool,
     rows: Sequence[str],
+    called: Mapping[int, str],
 ) -> str:
-    """The text below the figure: who, which rows, which columns by which rule, and their scores."""
+    """The text below the figure: who, which rows, which columns by which rule, and their scores.
+
+    `called`: what images are called.
+    """
     ids = [image_id for group in groups.values() for image_id in group]
     how = "chosen by hand" if figure["image_ids"] else f"{RULES[figure['rule']]} by {figure['score']}"
     if figure["rule"] == "first" and not figure["image_ids"]:
@@ -167,11 +176,12 @@ def caption(
             "then " if margins.notna().any() else ""
         )  # fmt: skip
         ties = f" {tied} images share their score with another and are ordered by {by_margin}the image id."
-    listed = ", ".join(f"{image_id} ({scores[image_id]:.3f})" for image_id in ids)
+    what = "image id" if all(str(image_id) == called[image_id] for image_id in ids) else "image"
+    listed = ", ".join(f"{called[image_id]} ({scores[image_id]:.3f})" for image_id in ids)
     return (
         f"Reconstructions of {subject}{' (simulated responses)' if simulated else ''}. {shown} "
         f"Columns: {len(ids)} of {len(scores)} test images, {how}. "
-        f"image id and {figure['score']} ({better(figure['score'])} is better): {listed}.{ties} "
+        f"{what} and {figure['score']} ({better(figure['score'])} is better): {listed}.{ties} "
         f"Mean over all {len(scores)} test images {scores.mean():.3f}, median {scores.median():.3f}. "
         f"Evaluation preset {preset}."
     )
@@ -182,6 +192,7 @@ def _page(
     groups: Mapping[str, list[int]],
     scores: pd.Series,
     text: str,
+    called: Mapping[int, str],
     interpolation: str,
 ) -> Figure:
     """Pictures without a gap inside a group, a gap between groups; names left, scores and caption below."""
@@ -204,7 +215,8 @@ def _page(
                 axes.axis("off")
                 axes.imshow(pictures[column], aspect="auto", interpolation=interpolation)
             page.text((place + side / 2) / WIDTH, (below - 0.03) / height,
-                      f"{image_id}\n{scores[image_id]:.3f}", ha="center", va="top", fontsize=5.5)  # fmt: skip
+                      f"{_shortened(called[image_id], side)}\n{scores[image_id]:.3f}", ha="center", va="top",
+                      fontsize=5.5)  # fmt: skip
             place += side
         place += gap
     for line, name in enumerate(rows):
@@ -213,3 +225,9 @@ def _page(
     page.text(0.06 / WIDTH, 0.04 / height, "\n".join(lines), fontsize=5.2, va="bottom", color="#444444",
               linespacing=1.3)  # fmt: skip
     return page
+
+
+def _shortened(name: str, side: float) -> str:
+    """A name that fits below a picture of `side` inches; the caption has it whole."""
+    most = max(4, int(side / 0.042))  # of 5.5 points a sign, about
+    return name if len(name) <= most else f"{name[: most - 1]}…"

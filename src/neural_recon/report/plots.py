@@ -30,6 +30,8 @@ COLOURS = {
     ("swapped", "final"): "#D55E00",
     ("shuffled", "base"): "#CC79A7",
     ("shuffled", "final"): "#CC79A7",
+    ("prior", "base"): "#A6761D",
+    ("prior", "final"): "#A6761D",
     ("mean_image", "baseline"): "#56718A",
     ("random_image", "baseline"): "#56718A",
     ("nearest_image", "baseline"): "#56718A",

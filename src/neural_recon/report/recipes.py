@@ -10,7 +10,7 @@ from neural_recon.core.files import write_text
 from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.recipe_scores import HERE, MEAN
 from neural_recon.evaluation.registry import HEADLINE, better
-from neural_recon.report import gallery, page, tables, words
+from neural_recon.report import gallery, image_names, page, tables, words
 from neural_recon.report.gallery import Card, Picture
 
 SHOWN = 24  # images per subject
@@ -26,6 +26,7 @@ def build(
     pictures: Pictures,
     preset: str,
     simulated: bool,
+    names: image_names.Names | None = None,
 ) -> None:
     """Write the page: one HTML file without anything outside it.
 
@@ -34,7 +35,9 @@ def build(
         scores, tests, images: tables of `recipe_scores`.
         files: (recipe, subject) -> its reconstructions.
         pictures: what was seen.
+        names: as of `DataSet.image_names`.
     """
+    image_names.use(names)
     subjects = list(dict.fromkeys(subject for _, subject in files))
     ours = scores[scores["source"] == HERE]
     metrics = tables.in_order(ours.loc[ours["mean"].notna(), "metric"])
@@ -129,12 +132,12 @@ def _cards(
     return [
         Card(
             subject, i, mean.get(i), ranked.index(i) + 1,
-            [Picture("seen", seen[i], f"seen, image id {i}")]
+            [Picture("seen", seen[i], f"seen, {image_names.said(i)}")]
             + [
                 Picture(
                     f"{name} {words.number(wide[name].get(i)) if name in wide else ''}".strip(),
                     painted[name].get(i, ""),
-                    f"{name}, image id {i}, {subject}",
+                    f"{name}, {image_names.said(i)}, {subject}",
                 )
                 for name in names
             ],

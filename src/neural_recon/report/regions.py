@@ -12,7 +12,7 @@ from neural_recon.core.hdf5 import read_hdf5, read_parameters
 from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.region_tests import TESTS
 from neural_recon.evaluation.regions import ALL, RANDOM, REGION, SCORES, ZERO
-from neural_recon.report import gallery, plots, results, spaces
+from neural_recon.report import gallery, image_names, plots, results, spaces
 from neural_recon.report.files import SubjectFiles
 from neural_recon.report.gallery import Card, Picture
 from neural_recon.report.results import Results
@@ -153,7 +153,7 @@ def _base_images(person: Results, stimuli: Pictures) -> list[Card]:
         columns[region] = gallery.small_of(path, ids)
     return [
         Card(person.subject, i, None, 0, [
-            Picture(label, source[i], f"{label}, image id {i}, {person.subject}")
+            Picture(label, source[i], f"{label}, {image_names.said(i)}, {person.subject}")
             for label, source in columns.items()
         ], [])
         for i in ids

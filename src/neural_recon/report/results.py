@@ -14,6 +14,8 @@ import pandas as pd
 from neural_recon.core.hdf5 import dataset, integers, open_hdf5, read_hdf5, read_parameters
 from neural_recon.core.tables import read_table
 from neural_recon.datasets.dataset import AXES
+from neural_recon.evaluation import shares
+from neural_recon.evaluation.captions import COLUMNS as CAPTIONS
 from neural_recon.evaluation.controls import single_stage
 from neural_recon.evaluation.controls.refit_null import COLUMNS as REFIT_COLUMNS
 from neural_recon.report.files import SubjectFiles
@@ -64,6 +66,19 @@ CONTROLS = {
 ALPHA = ["group", "features", "alpha", "fold", "score", "chosen"]
 
 
+BOTTLENECK = ["space", "components", "variance", "whole", "fit", "targets", "score", "low", "high", "chance"]
+BOTTLENECK += ["chance_sd", "r"]
+BOTTLENECK_PICTURES = [
+    "fit",
+    "picture",
+    "metric",
+    "mean",
+    "ci_low",
+    "ci_high",
+    "n",
+    "shuffled",
+    "shuffled_sd",
+]
 LOSSES = ["training", "epoch", "images", "loss", "value"]
 
 
@@ -79,12 +94,16 @@ class Results:
     targets: dict[str, pd.DataFrame]
     refits: dict[str, pd.DataFrame]
     data_amount: pd.DataFrame | None
+    shares: pd.DataFrame | None
+    bottleneck: pd.DataFrame | None
+    bottleneck_pictures: pd.DataFrame | None
     losses: pd.DataFrame | None
     controls: dict[str, pd.DataFrame]
     data: dict[str, int | float]  # trials, images, repetitions
     dropped: dict[str, int]  # reason -> voxels
     kept: int
     ceilings: dict[str, np.ndarray]  # region -> noise ceilings of its kept voxels, of those that have one
+    captions: pd.DataFrame  # answers and the images' own; empty without any
     without_ceiling: int  # kept voxels that have none
     versions: dict[str, str]  # which result -> version of neural-recon that wrote it
 
@@ -139,10 +158,18 @@ def read(files: SubjectFiles, atlases: Mapping[str, Collection[str]]) -> Results
         summary=_summary(files.summary),
         tests=table(files.tests, TESTS),
         images=table(files.images, IMAGES),
+        captions=_captions(files.captions),
         alphas={space: table(path, ALPHA) for space, path in files.alphas.items()},
         targets={space: table(path, TARGETS) for space, path in files.targets.items()},
         refits={space: table(path, REFIT_COLUMNS) for space, path in files.refits.items()},
         data_amount=None if files.data_amount is None else table(files.data_amount, AMOUNT),
+        shares=None if files.shares is None else table(files.shares, shares.COLUMNS),
+        bottleneck=None if files.bottleneck is None else table(files.bottleneck, BOTTLENECK),
+        bottleneck_pictures=(
+            None
+            if files.bottleneck_pictures is None
+            else table(files.bottleneck_pictures, BOTTLENECK_PICTURES)
+        ),
         losses=None if files.losses is None else table(files.losses, LOSSES),
         controls={name: table(path, CONTROLS[name]) for name, path in files.controls.items()},
         data=amount(responses),
@@ -182,6 +209,10 @@ def _summary(path: str | Path) -> pd.DataFrame:
     reasons = frame["not_measured"].astype(object).fillna("").astype(str) if "not_measured" in frame else ""
     refits = {name: np.nan for name in REFITS if name not in frame}  # no features, or from before there were
     return frame.assign(not_measured=reasons, **refits)
+
+
+def _captions(path: Path | None) -> pd.DataFrame:
+    return pd.DataFrame(columns=CAPTIONS) if path is None else table(path, CAPTIONS)
 
 
 def written_by(path: str | Path) -> str:

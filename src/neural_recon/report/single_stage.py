@@ -6,7 +6,7 @@ from typing import Any
 from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.controls.single_stage import FULL, STAGES
 from neural_recon.models.denoising import steps_run
-from neural_recon.report import gallery, tables, words
+from neural_recon.report import gallery, image_names, tables, words
 from neural_recon.report.gallery import Card, Picture
 from neural_recon.report.results import Results, picture_ids
 
@@ -65,7 +65,7 @@ def _cards(person: Results, stimuli: Pictures) -> list[Card]:
         Card(
             person.subject, i, scores.get(i), ranked.index(i) + 1,
             [
-                Picture(name, of.get(i, ""), f"{name}, image id {i}, {person.subject}")
+                Picture(name, of.get(i, ""), f"{name}, {image_names.said(i)}, {person.subject}")
                 for name, of in pictures
             ],
             [],

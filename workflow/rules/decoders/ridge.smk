@@ -1,5 +1,6 @@
 include: "ridge_inputs.smk"
 include: "ridge_amount.smk"
+include: "ridge_bottleneck.smk"
 include: "ridge_controls.smk"
 include: "ridge_regions.smk"
 

@@ -18,9 +18,9 @@ import numpy as np
 from neural_recon.core.errors import InputError
 from neural_recon.core.refusals import is_there
 from neural_recon.datasets import nifti
+from neural_recon.datasets.response_units import doubtful_units
 from neural_recon.datasets.table.arrays import GLMSINGLE, MATLAB, Axes, Stated, Units, array
 from neural_recon.datasets.table.places import NIFTI, Places
-from neural_recon.datasets.units import doubtful_units
 
 logger = logging.getLogger(__name__)
 

@@ -18,11 +18,11 @@ from neural_recon.core.errors import InputError
 from neural_recon.core.tables import read_table
 from neural_recon.datasets import nifti, splits
 from neural_recon.datasets.dataset import Found
+from neural_recon.datasets.response_units import TYPICAL, typical_size
 from neural_recon.datasets.table import arrays, betas, pictures, places, trial_rows
 from neural_recon.datasets.table.arrays import Stated, Units
 from neural_recon.datasets.table.betas import Opened
 from neural_recon.datasets.table.places import Places
-from neural_recon.datasets.units import TYPICAL, typical_size
 
 if TYPE_CHECKING:
     import pandas as pd

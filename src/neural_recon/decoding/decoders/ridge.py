@@ -138,7 +138,17 @@ class Ridge(Decoder):
     sentence = "One ridge regression per subject and feature space, from voxels to features."
     fits = ("decoded", "shuffled", "recalibrated")
     offers = frozenset(
-        {"penalties", "refits", "targets", "data_amount", "clusters", "leaks", "regions", "kept"}
+        {
+            "penalties",
+            "refits",
+            "targets",
+            "data_amount",
+            "clusters",
+            "leaks",
+            "regions",
+            "kept",
+            "bottleneck",
+        }
     )
 
     def predict(

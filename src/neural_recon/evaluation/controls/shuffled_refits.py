@@ -109,7 +109,18 @@ def _scores(truth: np.ndarray, found: np.ndarray, seed: int, retrieval: bool) ->
             scores[name] = float(np.diagonal(metrics.retrieval_matrix(sides, seed)).mean())
     varies = np.ptp(truth, axis=0) > 0
     if varies.any():
-        a, b = (standardised(side[:, varies].astype(np.float64)) for side in (truth, found))
-        r = np.einsum("ij,ij->j", a, b)
+        r = correlations(truth[:, varies], found[:, varies])
         scores |= {"r": float(np.median(r)), "above": float(np.mean(r > chance_level(len(truth))))}
     return scores
+
+
+def median_r(truth: np.ndarray, found: np.ndarray) -> float:
+    """The median of `correlations` over the features that vary in the truth; nan without any."""
+    varies = np.ptp(truth, axis=0) > 0
+    return float(np.median(correlations(truth[:, varies], found[:, varies]))) if varies.any() else np.nan
+
+
+def correlations(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Pearson's r of each feature over the images: (n, D) both -> (D,)."""
+    a, b = (standardised(side.astype(np.float64)) for side in (truth, found))
+    return np.einsum("ij,ij->j", a, b)

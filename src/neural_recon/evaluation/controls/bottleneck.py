@@ -1,0 +1,70 @@
+"""How the scores of predicted features fall where the decoder sees a few components of the responses only.
+
+Each decoder keeps penalty, calibration and seed of the run's; alongside it is the decoder on shuffled pairs,
+with the same components. Features are a seeded sample of a space's, as of `shuffled_refits`.
+"""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from neural_recon.decoding.bottleneck import bottlenecks
+from neural_recon.decoding.cross_validation import column_runs, sample_columns
+from neural_recon.decoding.kernel import Kernel
+from neural_recon.decoding.ridge import Calibration, Solution, Targets, together
+from neural_recon.evaluation import statistics
+from neural_recon.evaluation.controls.refit_null import PAINTED
+from neural_recon.evaluation.controls.shuffled_refits import Reordered, median_r, pairs_of
+from neural_recon.evaluation.metrics import identification_matrix
+
+logger = logging.getLogger(__name__)
+
+COLUMNS = ["components", "variance", "whole", "fit", "targets", "score", "low", "high"]
+COLUMNS += ["chance", "chance_sd", "p", "n", "r"]
+
+
+def bottleneck_scores(
+    kernel: Kernel,
+    train_ids: np.ndarray,
+    train: Targets,
+    true: Targets,
+    alpha: float | np.ndarray,
+    calibration: Calibration,
+    components: Sequence[int],
+    seed: int,
+    most: int,
+) -> pd.DataFrame:
+    """Score decoders of the first k components, for each k and for all.
+
+    Args:
+        kernel, train_ids, train, true, alpha, calibration, seed: as of `shuffled_refits.refit_scores`.
+        components: each k.
+        most: features that are decoded, a seeded sample.
+
+    Returns:
+        `COLUMNS`, one row per k and fit (decoded, shuffled): variance, the share of the training responses'
+        variance in the k components; whole, whether these are all; score (two-way identification, mean over
+        the n test images) with its 95 % interval; chance, chance_sd and p of re-paired images; r, the median
+        over the features of Pearson's r over the test images.
+    """
+    width = train.shape[1]
+    columns = sample_columns(width, most, seed)
+    runs = column_runs(columns)
+    targets, truth = (np.concatenate([side[:, run] for run in runs], axis=1) for side in (train, true))
+    truth = truth.astype(np.float32)
+    alphas = np.broadcast_to(alpha, (width,))[columns]
+    images, first = np.unique(train_ids, return_index=True)
+    rows = []
+    for k, variance, some in bottlenecks(kernel, components):
+        solution = Solution(some, alphas, len(columns), calibration, seed)
+        for fit, whose in (("decoded", train_ids), ("shuffled", pairs_of(train_ids, seed, PAINTED))):
+            order = first[np.searchsorted(images, whose)]
+            found = together(solution.blocks(Reordered(targets, order)))
+            scores = statistics.summary(identification_matrix(truth, found), seed)
+            row = {"components": k, "variance": variance, "whole": some is kernel, "fit": fit}
+            row |= {"targets": len(columns), **scores, "r": median_r(truth, found)}
+            rows.append(row)
+            logger.info("%d components, %s: two-way identification %.4f", k, fit, scores["score"])
+    return pd.DataFrame(rows)[COLUMNS]
