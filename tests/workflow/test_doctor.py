@@ -229,7 +229,7 @@ def test_networks_to_score_by():
     found, advice = examine({**REAL, "evaluation": {"networks": named}})
     assert found["weights"][0] == "note"
     assert found["weights"][1].startswith(
-        "evaluation.networks names no inception, no clip: their scores will not"
+        "evaluation.networks names no inception, no clip, no lpips: their scores will not"
     )
     assert found["weights of swav"][0] == "wrong"
     assert found["weights of swav"][1].startswith("mine.pth.tar: expected the tensor bn1.weight")
