@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from helpers import tiny_blip
 from helpers.places import ROOT
 from helpers.s3 import serving
 from typer.testing import CliRunner
 
 from neural_recon.cli import command_line
 from neural_recon.config.configuration import read_config
+from neural_recon.datasets.kinds.nsd import NSD
 from neural_recon.datasets.nsd.nsd_tree import Tree
 from neural_recon.demo import design
 from neural_recon.models import weights
@@ -220,6 +222,24 @@ def test_wrong_weights_are_named_beside_all_else():
     assert found["subj01"][0] == "wrong"
     assert "put the files where dataset names them" in advice
     assert "fix what is said of the weights" in advice
+
+
+def test_what_writes_captions_and_what_compares_them(monkeypatch):
+    monkeypatch.setattr(NSD, "offers", frozenset())
+    tiny_blip.write(Path("blip"), tiny_blip.model())
+    encoder = {"kind": "versatile_text", "weights": "resources/demo_models/versatile"}
+    config = {**REAL, "captioner": {"weights": "blip"}, "evaluation": {"caption_encoder": encoder}}
+    found, _ = examine(config)
+    assert found["captioner"] == ("ok", "blip: names and shapes are right")
+    assert found["evaluation.caption_encoder"][1].endswith("versatile: names and shapes are right")
+    config["captioner"] = {}
+    config["evaluation"] = {"caption_encoder": {**encoder, "weights": "nowhere"}}
+    found, _ = examine(config)
+    assert found["captioner"][0] == "note"
+    assert found["captioner"][1].endswith("will be fetched, about 1.0 GB")
+    assert found["evaluation.caption_encoder"][1].startswith(
+        "evaluation.caption_encoder.weights: expected a name"
+    )
 
 
 def test_networks_to_score_by():
