@@ -104,7 +104,7 @@ def build(
         "feature_table": tables.feature_table(people),
         "retrieval": retrieval.section(people),
         "captions": captions.section(people, configuration),
-        "captions_by": "",
+        "captions_by": overview.captioner(configuration),
         "pairings": tables.pairings(people),
         "lower": any(better(metric) == "lower" for metric in metrics),
         "tests": tables.tests(people),
