@@ -135,7 +135,7 @@ def test_ceiling_chance_and_the_shuffled_control_are_where_they_must_be(problem,
         for measure in encoding.MEASURES:
             seen, final, base, shuffled = (table.loc[(region, measure, *pair)] for pair in pictured)
             assert seen["noise_ceiling"] > seen["mean"] > final["mean"] > base["mean"] > shuffled["mean"]
-            assert seen["seen"] == seen["mean"] == final["seen"]
+            np.testing.assert_allclose([seen["seen"], final["seen"]], seen["mean"])
             assert abs(seen["chance"]) < 0.1
             assert seen["p"] == pytest.approx(1 / 301)
             assert shuffled["p"] > 0.05

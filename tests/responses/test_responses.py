@@ -239,7 +239,7 @@ def test_noise_ceiling_of_an_image_is_the_share_that_its_repetitions_have_in_com
     table = of_images(np.concatenate([trials, trials[:1]]), np.append(ids, 9))
     assert table["image_id"].tolist() == [0, 1, 2, 9]
     assert table["repetitions"].tolist() == [3, 3, 2, 1]
-    np.testing.assert_allclose(table["noise_ceiling"][:3], [0, 1 / (1 + 4 / 3), 4 / (4 + 4 / 2)], atol=0.02)
+    np.testing.assert_allclose(table["noise_ceiling"][:3], [0, 1 / (1 + 4 / 3), 4 / (4 + 4 / 2)], atol=0.03)
     assert np.isnan(table["noise_ceiling"][3])
     between = np.corrcoef(trials[ids == 1])[np.triu_indices(3, 1)].mean()
     assert table["noise_ceiling"][1] == pytest.approx(3 * between / (1 + 2 * between), abs=0.005)

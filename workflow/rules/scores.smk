@@ -42,7 +42,11 @@ rule scores:
         content=content_of(*network_files(NETWORKS)),
         base_is_final=GENERATOR.kind.base_is_final,
         data=data_state("pictures"),
-        evaluation=lookup("evaluation", within=config),
+        evaluation={
+            key: value
+            for key, value in config["evaluation"].items()
+            if key != "encoding"  # of other scores
+        },
         networks=lambda wildcards: NETWORKS,
         retrieved=lambda wildcards: ALIKE,
         seed=lookup("seed", within=config),

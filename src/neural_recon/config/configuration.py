@@ -35,7 +35,7 @@ from neural_recon.core.texts import read_yaml
 from neural_recon.datasets.dataset import DATA_SETS, NAME, SUBJECTS, DataSet, Terms
 from neural_recon.decoding.decoder import DECODERS, Decoder
 from neural_recon.evaluation.registry import HEADLINE, measured
-from neural_recon.features.space import SPACES, Space, base_space, space_kinds
+from neural_recon.features.space import SPACES, Space, base_space, share_a_model, space_kinds
 from neural_recon.generation.generator import GENERATORS, Generator
 
 SIMULATED = Terms("the demo's simulated subjects", "MIT", responses=True)
@@ -140,6 +140,24 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _encoding_is_independent(self) -> "Config":
+        space = self.evaluation.encoding
+        if space is None:
+            return self
+        if SPACES.load(space.kind).reads != "pictures":
+            raise ValueError(
+                "evaluation.encoding: expected a kind that is computed from pictures, as reconstructions "
+                f"have no captions, found {space.kind}"
+            )
+        for name, decoded in self.spaces.items():
+            if share_a_model(space, decoded):
+                raise ValueError(
+                    "evaluation.encoding: expected a space that the decoder does not predict, as that would "
+                    f"grade its own work, found the model of spaces.{name}; name another kind or model"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _generator_has_its_spaces(self) -> "Config":
         decoded = [name for name, kind in space_kinds(self.spaces).items() if kind.decodes]
         named = {"base": (self.generator.base, decoded)} if self.generator.base else {}
@@ -152,6 +170,15 @@ class Config(Section):
                     f"generator.{key}: expected a feature space of the recipe, {what}{there}, found {space!r}"
                 )
         return self
+
+    @property
+    def computed_spaces(self) -> dict[str, Space.Settings]:
+        """All spaces that features are computed in, by the key that describes them."""
+        encoding = self.evaluation.encoding
+        return {
+            **{f"spaces.{name}": settings for name, settings in self.spaces.items()},
+            **({"evaluation.encoding": encoding} if encoding else {}),
+        }
 
     @property
     def owners(self) -> dict[str, str]:

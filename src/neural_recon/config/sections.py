@@ -1,12 +1,20 @@
 """The sections of the configuration: a typed model each, unknown keys are errors."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
 
 from neural_recon.core.kinds import Section
 from neural_recon.datasets.dataset import Session
 from neural_recon.evaluation.registry import HEADLINE, NETWORKS
+from neural_recon.features.space import SPACES
 
 SpaceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 # names that something alongside predicted features has: pictures in tables of scores, files of kept decoders
@@ -86,6 +94,22 @@ def _known_network(name: str) -> str:
     return name
 
 
+def _encoding_space(raw: Any) -> Any:
+    """The settings of the space that encoding models are fitted in, or None for no such models."""
+    if isinstance(raw, str):
+        raise ValueError("expected a feature space of its own, such as {kind: gabor}, and not one by name")
+    return None if raw is None else SPACES.settings(raw)
+
+
+# Any, so that the keys of all kinds of spaces are listed once, under `spaces`
+EncodingSpace = Annotated[
+    Any,
+    PlainValidator(_encoding_space),
+    PlainSerializer(lambda one: one and one.model_dump(mode="json")),
+    WithJsonSchema({"anyOf": [{"type": "object", "required": ["kind"]}, {"type": "null"}]}),
+]
+
+
 class Evaluation(Section):
     """Scores and their controls."""
 
@@ -114,6 +138,12 @@ class Evaluation(Section):
     )
     draws: Annotated[int, Field(ge=1)] = Field(
         3, description="Draws of the control images' pictures: the run's own, and others for the spread."
+    )
+    encoding: EncodingSpace = Field(
+        None,
+        description="A feature space, as an entry of spaces, that predicts responses to pictures: whether "
+        "the reconstruction evokes the response. None that the decoder predicts; kind gabor needs no "
+        "weights. Default: no such scores.",
     )
     classifier: str | None = Field(
         None, description="Weights of the demo's judge of objects and backgrounds; needs scenes."

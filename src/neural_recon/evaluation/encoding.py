@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -122,9 +123,15 @@ def predict_responses(
     """
     mean, spread = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
     varies = spread > 1e-6 * np.abs(mean)
-    train, test = (
-        ((part[:, varies] - mean[varies]) / spread[varies]).astype(np.float32) for part in (features, others)
-    )
+    mean, spread = (values[varies].astype(np.float32) for values in (mean, spread))
+
+    def standard(part: np.ndarray) -> np.ndarray:
+        part = part[:, varies].astype(np.float32, copy=False)
+        part -= mean
+        part /= spread
+        return part
+
+    train, test = standard(features), standard(others)
     kernel = Kernel.of(train, test, images=images)
     tried, chosen, _ = cross_validate_targets(kernel, responses, seed=seed)
     alphas = tried[chosen]
@@ -182,42 +189,53 @@ def score_regions(
     """
     rows, tests = [], []
     for region, mine in columns.items():
-        measured = responses["test"][:, mine]
-        predicted = {pair: one.predicted[:, mine] for pair, one in pictured.items()}
-        ceilings = {
-            "patterns": np.sqrt(
-                noise_ceilings.of_images(responses["trials"][:, mine], responses["trial_ids"])[
-                    "noise_ceiling"
-                ]
-            ).to_numpy(),
-            "voxels": np.sqrt(responses["noise_ceiling"][mine]),
-        }
+        predicted = {pair: one._replace(predicted=one.predicted[:, mine]) for pair, one in pictured.items()}
+        images = noise_ceilings.of_images(responses["trials"][:, mine], responses["trial_ids"])
         for name, measure in MEASURES.items():
             about = {"subject": subject, "region": region, "voxels": len(mine), "measure": name}
+            scored = _Scored(measure, responses["test"][:, mine], predicted)
             for pair, (which, _) in pictured.items():
-                score = measure(measured[which], predicted[pair])
-                ceiling = ceilings[name][which] if name == "patterns" else ceilings[name]
-                seen = measure(measured[which], predicted[SEEN][which]).values.mean()
-                figures = _figures(score, seed, repairings)
+                ceiling = responses["noise_ceiling"][mine]
+                if name == "patterns":
+                    ceiling = images["noise_ceiling"].to_numpy()[which]
                 rows.append(
-                    {**about, "variant": pair[0], "picture": pair[1], **figures, "seen": seen}
-                    | {"noise_ceiling": _mean(ceiling)}
+                    {
+                        **about,
+                        "variant": pair[0],
+                        "picture": pair[1],
+                        **_figures(scored(pair, which), seed, repairings),
+                        "seen": scored(SEEN, which).values.mean(),
+                        "noise_ceiling": _mean(np.sqrt(ceiling)),
+                    }
                 )
             for comparison, pairs in COMPARISONS.items():
                 if not set(pairs) <= set(pictured):
                     continue
-                whose = [pictured[pair].rows for pair in pairs]
-                both = np.intersect1d(whose[0], whose[1])
-                first, second = (
-                    measure(measured[both], predicted[pair][np.searchsorted(own, both)]).values
-                    for pair, own in zip(pairs, whose, strict=True)
-                )
+                both = np.intersect1d(pictured[pairs[0]].rows, pictured[pairs[1]].rows)
+                first, second = (scored(pair, both).values for pair in pairs)
                 p = statistics.paired_permutation(first, second, seed, permutations(len(columns)))
                 means = {"first": first.mean(), "second": second.mean(), "n": len(both)}
                 tests.append({**about, "comparison": comparison, **means, "p": p})
         logger.info("%s: %d voxels", region, len(mine))
     table = corrected(pd.DataFrame(tests, columns=TESTS), ["comparison", "measure"])
     return pd.DataFrame(rows, columns=SCORES), table
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """One measure in one region, of whatever pictures of whatever images: each computed once."""
+
+    measure: Callable[[np.ndarray, np.ndarray], Score]
+    measured: np.ndarray  # (images, voxels), all test images
+    pictured: Mapping[Pair, Pictured]
+    found: dict[tuple[Pair, bytes], Score] = field(default_factory=dict)
+
+    def __call__(self, pair: Pair, rows: np.ndarray) -> Score:
+        key = (pair, rows.tobytes())
+        if key not in self.found:
+            own = np.searchsorted(self.pictured[pair].rows, rows)
+            self.found[key] = self.measure(self.measured[rows], self.pictured[pair].predicted[own])
+        return self.found[key]
 
 
 def _figures(score: Score, seed: int, repairings: int) -> dict[str, float | int]:

@@ -59,8 +59,8 @@ def examine(configfile: Path, folder: Path) -> tuple[list[str], dict[str, str]]:
 
 def _check_weights(config: Config, folder: Path) -> None:
     table = weights.read_table(folder / weights.TABLE)
-    for name, kind in space_kinds(config.spaces).items():
-        kind.locate(name, config.spaces[name], table)
+    for key, kind in space_kinds(config.computed_spaces).items():
+        kind.locate(key, config.computed_spaces[key], table)
     Painting(config.generator, table)
     network_weights.locate(config.evaluation.networks, config.evaluation.preset, table)
 

@@ -243,8 +243,8 @@ def check_weights(config: Config, table: weights.Table) -> Iterator[Finding]:
     if absent:
         text = f"evaluation.networks names no {', no '.join(absent)}: their scores will not be measured"
         yield Finding("weights", "note", text)
-    for name, kind in space_kinds(config.spaces).items():
-        yield from _check_model(f"spaces.{name}", table, partial(_space, config, name, kind, table))
+    for key, kind in space_kinds(config.computed_spaces).items():
+        yield from _check_model(key, table, partial(_space, config, key, kind, table))
     yield from _check_model("generator", table, partial(_generator, config, table))
     for name in named:
         yield from _check_model(f"weights of {name}", table, partial(_network, config, name, table))
@@ -272,11 +272,11 @@ def _check_model(topic: str, table: weights.Table, find: Callable[[], Model]) ->
         yield Finding(topic, "wrong", str(error))
 
 
-def _space(config: Config, name: str, kind: type[Space], table: weights.Table) -> Model:
-    settings = config.spaces[name]
-    located = kind.locate(name, settings, table)
+def _space(config: Config, key: str, kind: type[Space], table: weights.Table) -> Model:
+    settings = config.computed_spaces[key]
+    located = kind.locate(key, settings, table)
     where = getattr(located, "weights", "")
-    return where, kind.files(settings, table), partial(kind.check, name, located)
+    return where, kind.files(settings, table), partial(kind.check, key.rpartition(".")[2], located)
 
 
 def _generator(config: Config, table: weights.Table) -> Model:
@@ -389,6 +389,7 @@ def next_step(findings: list[Finding], configfile: Path) -> str:
         "weights": "fix what is said of the weights",
         "disk": "make room, or set pathvars.results to a larger disk",
     }
-    topics = {"weights" if topic.startswith(("spaces.", "generator")) else topic for topic in wrong}
+    models = ("spaces.", "evaluation.encoding", "generator")
+    topics = {"weights" if topic.startswith(models) else topic for topic in wrong}
     kinds = {next((kind for kind in advice if topic.startswith(kind)), "data") for topic in topics}
     return "; ".join(advice[kind] for kind in advice if kind in kinds) + f"; then {again}"

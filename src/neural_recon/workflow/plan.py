@@ -21,7 +21,7 @@ from neural_recon.datasets.dataset import DATA_SETS, DataSet, Part
 from neural_recon.datasets.splits import DRAWN, with_split
 from neural_recon.datasets.trials import read_lists
 from neural_recon.evaluation import network_weights
-from neural_recon.features.space import space_kinds
+from neural_recon.features.space import SPACES, Space, space_kinds
 from neural_recon.models import weights
 from neural_recon.workflow.painting import Painting
 
@@ -198,10 +198,10 @@ class Plan:
         for name in ("train", "test"):
             if path := getattr(config.split, name):
                 yield f"the list split.{name}", Path(path)
-        for name, kind in space_kinds(config.spaces).items():
-            kind.locate(name, config.spaces[name], table)
-            for place in kind.files(config.spaces[name], table):
-                yield f"a file of spaces.{name}", Path(place)
+        for key, kind in space_kinds(config.computed_spaces).items():
+            kind.locate(key, config.computed_spaces[key], table)
+            for place in kind.files(config.computed_spaces[key], table):
+                yield f"a file of {key}", Path(place)
         painting = Painting(config.generator, table)
         for place in (*painting.files, *painting.encoders):
             yield "a part of generator.weights", Path(place)
@@ -239,9 +239,16 @@ class Plan:
         """Features of one image in all spaces, and the side of base images in pixels; 0: not known."""
         spaces, sizes = self.config.spaces, {}
         for name, kind in space_kinds(spaces).items():
-            sizes[name] = kind.sizes(kind.locate(name, spaces[name], table)) or (0, 0)
+            sizes[name] = kind.sizes(kind.locate(f"spaces.{name}", spaces[name], table)) or (0, 0)
         base = self.config.base
         return sum(values for values, _ in sizes.values()), sizes[base][1] if base else 0
+
+    def encoding_megabytes(self, subject: str, space: Space.Settings) -> int:
+        """Main memory in MB to fit encoding models in a located space: float32 features of all pictures, as
+        they are and z-scored, over what kernel and responses take."""
+        width, _ = SPACES.load(space.kind).sizes(space) or (0, 0)
+        pictures = self.trials(subject)["image_id"].nunique() + 5 * len(self.test_ids(subject))
+        return 8000 + 8 * width * pictures // 10**6
 
     def picture_ids(self, subject: str, chunk: int) -> list[int]:
         """The test images of one chunk of reconstructions."""

@@ -48,8 +48,9 @@ class Gabor(Space):
     def _features(self, picture: np.ndarray) -> np.ndarray:
         """Of one picture, uint8 (H, W, 3): float32 (width,)."""
         side = SAMPLES * max(self.settings.cycles)
-        spectrum = np.fft.fft2((_resized(picture, side, Image.Resampling.BILINEAR) * GREY).sum(axis=2))
-        found = [_resized(picture, COLOURS, Image.Resampling.BOX).ravel()]
+        small = Image.fromarray(picture).resize((side, side), Image.Resampling.BILINEAR)
+        spectrum = np.fft.fft2((_unit(small) * GREY).sum(axis=2))
+        found = [_unit(small.resize((COLOURS, COLOURS), Image.Resampling.BOX)).ravel()]
         for f, filters in self._filters.items():
             frequencies = _frequencies(f)
             # what lies beyond these frequencies the filter does not pass
@@ -70,9 +71,9 @@ class Gabor(Space):
         return 3 * COLOURS**2 + sum(settings.orientations * f**2 for f in settings.cycles), 0
 
 
-def _resized(picture: np.ndarray, side: int, method: Image.Resampling) -> np.ndarray:
-    """uint8 (H, W, 3) -> float32 (side, side, 3) in [0, 1]; PIL averages where it shrinks."""
-    return np.asarray(Image.fromarray(picture).resize((side, side), method)).astype(np.float32) / 255
+def _unit(picture: Image.Image) -> np.ndarray:
+    """Float32 (H, W, 3) in [0, 1]."""
+    return np.asarray(picture, np.float32) / 255
 
 
 def _frequencies(f: int) -> np.ndarray:
