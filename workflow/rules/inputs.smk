@@ -116,6 +116,7 @@ def report_files(wildcards):
         # all subjects' scores: a page of one of several does not wait for them
         "comparison": subjects == sorted(CONFIG.subjects),
         "data_amount": CONFIG.data_amount and "data_amount" in OFFERS,
+        "encoding": ENCODING,
         "regions": SETS,
         **dict.fromkeys(OFFERS & {"losses", "penalties", "refits", "targets"}, True),
     }
