@@ -5,7 +5,11 @@ if ENCODING:
         input:
             base=expand(
                 "<results>/base_images/{{subject}}/{fit}.h5",
-                fit=["decoded", "shuffled"] if BASE else [],
+                fit=(
+                    ["decoded", "shuffled"]
+                    if BASE and not GENERATOR.kind.base_is_final
+                    else []
+                ),
             ),
             data=data_files("pictures", "grid", "regions"),
             final=expand(
