@@ -157,8 +157,9 @@ def region_columns(
         sets = {
             name if several[name] == 1 else f"{atlas}/{name}": [f"{atlas}/{name}"] for atlas, name in names
         }
-    found = {regions.ALL: np.arange(len(kept)), **regions.read_columns(data, files, sets, subject)}
-    return {name: columns for name, columns in found.items() if len(columns) >= FEWEST}
+    found = regions.read_columns(data, files, sets, subject)
+    large = {name: columns for name, columns in found.items() if len(columns) >= FEWEST}
+    return {regions.ALL: np.arange(len(kept)), **large}
 
 
 class Pictured(NamedTuple):
