@@ -62,7 +62,11 @@ rule scores:
         captions=data_state("captions") if CAPTIONED else [],
         content=content_of(*network_files(NETWORKS), *caption_files()),
         data=data_state("pictures"),
-        evaluation=lookup("evaluation", within=config),
+        evaluation={
+            key: value
+            for key, value in config["evaluation"].items()
+            if key != "encoding"  # of other scores
+        },
         networks=lambda wildcards: NETWORKS,
         retrieved=lambda wildcards: ALIKE,
         seed=lookup("seed", within=config),
