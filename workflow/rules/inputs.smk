@@ -126,6 +126,7 @@ def report_files(wildcards):
         "data_amount": CONFIG.data_amount and "data_amount" in OFFERS,
         "generalisation": CONFIG.generalisation,
         "prior": PRIOR,
+        "encoding": ENCODING,
         "regions": SETS,
         **dict.fromkeys(OFFERS & {"losses", "penalties", "refits", "targets"}, True),
     }
