@@ -2,10 +2,13 @@
 
 import subprocess
 import sys
+from importlib.metadata import packages_distributions
 
 SNAKEFILE = """
 import sys
 from pathlib import Path
+from helpers.places import ROOT
+from pandas.compat._optional import VERSIONS
 from neural_recon.workflow import rule_defaults
 
 include: "workflow/rules/some.smk"
@@ -78,3 +81,9 @@ def test_rules_of_the_folder_are_completed_and_what_they_say_themselves_stays(tm
     lines = {line for line in found.stderr.splitlines() if " | " in line}
     assert lines == set(EXPECTED.strip().splitlines()), found.stderr
     assert found.returncode == 0, found.stderr
+
+
+def test_no_script_is_called_as_a_module_that_libraries_import():
+    """The folder of a job's script is on Python's path: pandas, for one, tries to import bottleneck."""
+    taken = {*sys.stdlib_module_names, *packages_distributions(), *VERSIONS}
+    assert {path.stem for path in (ROOT / "workflow/scripts").glob("*.py")} & taken == set()

@@ -19,7 +19,7 @@ if BOTTLENECK:
             seed=lookup("seed", within=config),
             spaces=SPACES,
         script:
-            "../../scripts/bottleneck.py"
+            "../../scripts/bottleneck_decoders.py"
 
 
 if COMPONENTS:
