@@ -4,11 +4,12 @@ import subprocess
 import sys
 from importlib.metadata import packages_distributions
 
+from helpers.places import ROOT
+from pandas.compat._optional import VERSIONS
+
 SNAKEFILE = """
 import sys
 from pathlib import Path
-from helpers.places import ROOT
-from pandas.compat._optional import VERSIONS
 from neural_recon.workflow import rule_defaults
 
 include: "workflow/rules/some.smk"
