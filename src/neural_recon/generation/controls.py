@@ -98,6 +98,8 @@ def paint(
     images = generator.paint(base, guides, image_ids, seed, how.draw)
     made_of = {"base_image": base is not None, "seed": seed, "draw": how.draw}
     arrays = {"images": images, "image_id": image_ids, "guide_id": guide_ids}
+    if captions := generator.captions(guides, image_ids):
+        arrays["caption"] = np.array(captions)
     return arrays, {**generator.settings.changing, **made_of}
 
 

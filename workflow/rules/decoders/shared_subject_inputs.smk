@@ -72,5 +72,8 @@ def loss_tables(wildcards):
         "decoded": not CONFIG.decoder.published,
         "shuffled": True,
     }
-    folder = f"<results>/shared_subject/{wildcards.subject}"
-    return [f"{folder}/{name}.tsv" for name, there in names.items() if there]
+    return [
+        f"<results>/shared_subject/{wildcards.subject}/{name}.tsv"
+        for name, there in names.items()
+        if there
+    ]
