@@ -8,13 +8,15 @@ from helpers.places import ROOT
 
 from neural_recon.config.recipe_files import read_recipe
 from neural_recon.core.errors import InputError
+from neural_recon.core.hdf5 import write_hdf5
 from neural_recon.decoding.decoders.shared_subject import SharedSubject
 from neural_recon.decoding.shared_subject import prediction, runs, training, weights
-from neural_recon.decoding.shared_subject.data import Order, Trained
+from neural_recon.decoding.shared_subject.data import Order, Trained, read_trained
 from neural_recon.decoding.shared_subject.losses import Moment
 from neural_recon.decoding.shared_subject.losses import losses as step_losses
 from neural_recon.decoding.shared_subject.network import Layout, Network
 from neural_recon.evaluation.metrics import two_way_identification
+from neural_recon.features.feature_files import write_chunk
 from neural_recon.models import checkpoints, contrastive
 
 LATENT, IMAGES, TEST, TOKENS, WIDTH, SIDE = 6, 60, 24, 3, 8, 4
@@ -328,6 +330,25 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(world, tmp_path):
         assert torch.allclose(a, b, atol=1e-4), name
 
 
+def test_images_that_the_decoder_is_tested_on_do_not_train_it(tmp_path, rng, caplog):
+    """Whoever saw them: of another subject's trials they are left out."""
+    ids = np.repeat(np.arange(10), 2)
+    responses, trials, chunk = (tmp_path / name for name in ("responses.h5", "trials.tsv", "chunk.h5"))
+    rows = rng.standard_normal((20, 5)).astype(np.float32)
+    write_hdf5(responses, {"train": rows, "train_ids": ids}, {})
+    features = rng.standard_normal((10, 3)).astype(np.float32)
+    write_chunk(chunk, features, np.zeros(10, bool), np.arange(10), {}, [3])
+    caplog.set_level("INFO")
+    one = read_trained("bert", responses, trials, {"colour": [chunk]}, without=np.array([2, 7, 99]))
+    assert (one.n_images, one.responses.shape) == (8, (16, 5))
+    np.testing.assert_array_equal(one.responses, rows[~np.isin(ids, [2, 7])])
+    kept = np.setdiff1d(np.arange(10), [2, 7])
+    np.testing.assert_array_equal(one.features["colour"], features[kept].astype(np.float16))
+    assert "bert: 4 trials left out" in caplog.text
+    with pytest.raises(InputError, match="bert: expected at least 2 training images, found 1"):
+        read_trained("bert", responses, trials, {"colour": [chunk]}, without=np.arange(9))
+
+
 def test_every_pass_shows_every_image_once(world):
     one, *_ = world.person("anna", 10)
     held = one.held_out(0.2, 5)
@@ -357,9 +378,11 @@ def test_settings_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"pretrain\.subjects: bert is not among .* anna"):
         how.check_subjects(["anna"])
     how.check_subjects(["anna", "bert"])
-    assert how.pretrained(["anna", "bert"]) == {"anna": ["bert"]}  # bert has nobody to learn from
-    assert settings().pretrained(["anna", "bert", "carl"])["bert"] == ["anna", "carl"]
-    assert settings(pretrain={"subjects": "none"}).pretrained(["anna", "bert"]) == {}
+    assert how.pretrained(["anna", "bert"], ["anna", "bert"]) == {
+        "anna": ["bert"]
+    }  # bert has nobody to learn from
+    assert settings().pretrained(["bert"], ["anna", "bert", "carl"])["bert"] == ["anna", "carl"]
+    assert settings(pretrain={"subjects": "none"}).pretrained(["anna"], ["anna", "bert"]) == {}
 
 
 def test_mindeye1s_recipe_has_about_the_published_number_of_parameters():

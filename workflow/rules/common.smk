@@ -103,6 +103,8 @@ DECODER = DECODERS.load(CONFIG.decoder.kind)
 FITS, OFFERS = DECODER.fits, DECODER.offers
 SETS = CONFIG.regions.sets if "regions" in OFFERS else {}
 SPACES = list(CONFIG.spaces)
+# The subjects with pictures and scores; others only train the networks of these.
+DECODED = CONFIG.decoded
 # The space whose pictures are the base images, if any, and the one that says which pictures are alike.
 BASE = CONFIG.base
 ALIKE = space.similarity_space(CONFIG.spaces)

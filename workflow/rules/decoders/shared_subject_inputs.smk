@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from neural_recon.decoding.shared_subject import sizes
 
 # subject -> those whose network its own starts from
-OTHERS = CONFIG.decoder.pretrained(list(CONFIG.subjects))
+OTHERS = CONFIG.decoder.pretrained(DECODED, list(CONFIG.subjects))
 NETWORK = "<results>/decoders/{subject}/network.safetensors"
 
 

@@ -216,17 +216,16 @@ class SharedSubject(Decoder):
             return self.heads.get(space, "regression")
 
         def others(self, subject: str, subjects: Collection[str]) -> list[str]:
-            """The subjects that the network of a subject is trained on before."""
             if self.published:
                 return []
             asked = self.pretrain.subjects
             listed = list(subjects) if asked == "all" else [] if asked == "none" else asked
             return [one for one in listed if one != subject]
 
-        def pretrained(self, subjects: Collection[str]) -> dict[str, list[str]]:
-            """The networks of other subjects that are trained: subject -> those whose network its own starts
-            from; a subject that starts from new weights is left out."""
-            found = {subject: self.others(subject, subjects) for subject in subjects}
+        def pretrained(self, decoded: Collection[str], subjects: Collection[str]) -> dict[str, list[str]]:
+            """The networks of other subjects that are trained: decoded subject -> those whose network its own
+            starts from; a subject that starts from new weights is left out."""
+            found = {subject: self.others(subject, subjects) for subject in decoded}
             return {subject: others for subject, others in found.items() if others}
 
     settings: Settings
