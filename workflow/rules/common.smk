@@ -132,6 +132,8 @@ COMPONENTS = (
     if BOTTLENECK and BOTTLENECK.pictures
     else []
 )
+# The subjects with pictures and scores; others only train the networks of these.
+DECODED = CONFIG.decoded
 # The space whose pictures are the base images, if any, and the one that says which pictures are alike.
 BASE = CONFIG.base
 ALIKE = space.similarity_space(CONFIG.spaces)
