@@ -91,6 +91,15 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     ),
     "neural-recon doctor --configfile data/things/config.yaml": Elsewhere("tests/workflow/test_import.py"),
     "snakemake --configfile data/things/config.yaml --cores 2": Elsewhere("tests/workflow/test_import.py"),
+    "neural-recon import nsd_imagery NSD data/imagery": Elsewhere(
+        "tests/datasets/nsd/test_other_sessions.py"
+    ),
+    "snakemake --configfile config/nsd.yaml data/imagery/generalisation.yaml --cores 8": NotRun(
+        "needs NSD; tests/datasets/nsd/test_other_sessions.py reads both files as one configuration"
+    ),
+    "snakemake --configfile CONFIG.yaml --cores 8 other_sessions": Elsewhere(
+        "tests/workflow/test_generalisation.py"
+    ),
     "neural-recon import laion_fmri LAION data/laion --fetch --accept-terms --subject sub-01": Elsewhere(
         "tests/datasets/test_importers.py"
     ),

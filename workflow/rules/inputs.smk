@@ -124,6 +124,7 @@ def report_files(wildcards):
         # all subjects' scores: a page of one of several does not wait for them
         "comparison": subjects == sorted(DECODED),
         "data_amount": CONFIG.data_amount and "data_amount" in OFFERS,
+        "generalisation": CONFIG.generalisation,
         "prior": PRIOR,
         "encoding": ENCODING,
         "regions": SETS,
@@ -132,11 +133,21 @@ def report_files(wildcards):
     files = report_list.wanted(
         subjects,
         [name for name, there in having.items() if there],
-        {"region": SETS if BASE else [], "space": SPACES, "table": CONTROL_TABLES},
+        {
+            "other": list(CONFIG.generalisation),
+            "region": SETS if BASE else [],
+            "space": SPACES,
+            "table": CONTROL_TABLES,
+        },
     )
-    return {
+    files = {
+        name: [path for path in paths if path not in of_nobody()]
+        for name, paths in files.items()
+    }
+    files = {
         name: [f"<results>/{path}" for path in paths] for name, paths in files.items()
     }
+    return {**files, "others": other_pictures(subjects)}
 
 
 def compared(path):

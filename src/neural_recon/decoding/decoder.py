@@ -117,6 +117,11 @@ class Decoder(ABC):
             owners = self.owners(spaces, average)
             return {space: (shared_file(owners[space], "responses.h5"), f"{space}.h5") for space in spaces}
 
+        def kept_control(self, spaces: Sequence[str]) -> dict[str, str]:
+            """Space -> where below the results the control of its kept decoder lies, fitted on pairs that do
+            not belong together; {subject} is filled in."""
+            return {space: f"decoders/{{subject}}/shuffled/{space}.h5" for space in spaces}
+
     sentence: ClassVar[str] = "A decoder per subject and feature space, from voxels to features."
     fits: ClassVar[tuple[str, ...]] = ("decoded", "shuffled")
     offers: ClassVar[frozenset[Analysis]] = frozenset()

@@ -26,6 +26,8 @@ from neural_recon.features.space import SPACES, Space, space_kinds
 from neural_recon.models import weights
 from neural_recon.workflow.painting import Painting
 
+OTHER_PARTS: tuple[Part, ...] = ("trials", "pictures", "captions", "grid", "voxels")  # and betas
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -138,7 +140,20 @@ class Plan:
         files = self.shared_files()
         for name in self.config.subjects:
             files |= self.subject_files(name)
+        for name in self.config.generalisation:
+            for subject in self.config.people(name):
+                files |= self.other_files(name, subject)
         return files
+
+    def other_files(self, name: str, subject: str) -> dict[Path, str]:
+        """What is read of other sessions of a subject (`generalisation`), and what it is."""
+        data, person = self.config.other(name), self.config.people(name)[subject]
+        files: dict[Path, str] = {}
+        for part in OTHER_PARTS:
+            files |= data.files(part, "" if part in ("pictures", "captions") else person)
+        for session in data.sessions(person):
+            files |= data.files("betas", person, session)
+        return {path: f"{what} (generalisation.{name})" for path, what in files.items()}
 
     def shared_files(self) -> dict[Path, str]:
         """What all subjects share, and what it is."""

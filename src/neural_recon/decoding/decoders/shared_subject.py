@@ -189,6 +189,9 @@ class SharedSubject(Decoder):
         def kept_files(self, spaces: Sequence[str], average: bool) -> dict[str, tuple[str, str]]:  # noqa: ARG002
             return dict.fromkeys(spaces, ("scans.h5", "network.safetensors"))
 
+        def kept_control(self, spaces: Sequence[str]) -> dict[str, str]:
+            return dict.fromkeys(spaces, "shared_subject/{subject}/shuffled.safetensors")
+
         def responses_of(self, space: str, average: bool) -> str:  # noqa: ARG002
             return "session_trials"
 
