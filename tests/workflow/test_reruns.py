@@ -30,8 +30,9 @@ def tables(page: str) -> list[dict[str, str]]:
 
 
 GROUPS, LINES = tables((ROOT / "docs/reruns.md").read_text(encoding="utf-8"))
+RULE = re.compile(r"^ *(?:use rule \w+ as|rule) (\w+)(?: with)?:", re.M)
 RULES = {name for path in (ROOT / "workflow/rules").rglob("*.smk")
-         for name in re.findall(r"^ *(?:use rule \w+ as|rule) (\w+)(?: with)?:", path.read_text(encoding="utf-8"), re.M)}  # fmt: skip
+         for name in RULE.findall(path.read_text(encoding="utf-8"))}  # fmt: skip
 
 
 def rules(cell: str) -> set[str]:

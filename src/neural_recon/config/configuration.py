@@ -165,6 +165,13 @@ class Config(Section):
         return self
 
     @property
+    def painted_components(self) -> list[int]:
+        """The numbers of components of the responses that pictures are made from."""
+        offered = "bottleneck" in DECODERS.load(self.decoder.kind).offers
+        asked = self.bottleneck if offered else None
+        return sorted(set(asked.components)) if asked and asked.pictures else []
+
+    @property
     def owners(self) -> dict[str, str]:
         """With which spaces each shares what it is predicted from (`Decoder.Settings.owners`)."""
         return self.decoder.owners(list(self.spaces), self.responses.average)
