@@ -26,6 +26,7 @@ if not SHARED:
     include: "workflow/rules/demo.smk"
     include: "workflow/rules/quality.smk"
     include: "workflow/rules/responses.smk"
+    include: "workflow/rules/captions.smk"
     include: "workflow/rules/clusters.smk"
 
     if DATA_RULES.is_file():

@@ -113,7 +113,7 @@ def painted_by_pipeline(generator: Any, layout: "Layout", kind: str) -> tuple[Pa
     import torch
     from helpers.published_generators import build
 
-    from neural_recon.models.model_parts import where_to_compute
+    from neural_recon.models.device_memory import where_to_compute
 
     where, dtype = where_to_compute(None, "auto", generator.half)
     half = {"effnet": torch.float32}  # which is no part of the pipeline

@@ -33,11 +33,41 @@ def test_configuration_wins_over_recipe(raw):
     assert resolved["generator"]["guidance_scale"] == recipe["generator"]["guidance_scale"]
 
 
+def test_a_captioner_is_for_data_without_captions(raw, monkeypatch):
+    with pytest.raises(InputError, match=r"captioner: this data set has captions of its own; leave"):
+        configuration.resolve({**raw, "captioner": {}}, ROOT)
+    monkeypatch.setattr(nsd.NSD, "offers", frozenset({"noise_ceilings"}))
+    config = configuration.Config.model_validate(configuration.resolve({**raw, "captioner": {}}, ROOT))
+    assert config.captioner.weights == "Salesforce/blip-image-captioning-base"
+    assert "captions" in config.data.offers
+    assert {str(path) for path in config.data.files("captions", "shared")} == {
+        f"{config.results}/captions/shared.tsv"
+    }
+    with pytest.raises(InputError, match=r"captioner\.beams"):
+        configuration.resolve({**raw, "captioner": {"beams": 0}}, ROOT)
+
+
+def test_an_encoder_of_captions_reads_captions(raw):
+    space = {"kind": "versatile_text", "weights": "mine"}
+    found = configuration.resolve({**raw, "evaluation": {"caption_encoder": space}}, ROOT)
+    assert found["evaluation"]["caption_encoder"] == space
+    wrong = {
+        "does not read captions": {**space, "kind": "versatile_vision"},
+        "one of .*versatile_text": {"kind": "no_such_kind"},
+        "unknown key layr": {**space, "layr": 1},
+        "expected the key kind": {"weights": "mine"},
+    }
+    for said, settings in wrong.items():
+        with pytest.raises(InputError, match=rf"evaluation\.caption_encoder.*{said}"):
+            configuration.resolve({**raw, "evaluation": {"caption_encoder": settings}}, ROOT)
+
+
 def test_where_captions_lack_recipes_without_text_are_named(raw, monkeypatch):
     monkeypatch.setattr(nsd.NSD, "offers", frozenset({"noise_ceilings"}))
     with pytest.raises(InputError, match="text reads captions, and this data set has none; ") as said:
         configuration.resolve(raw, ROOT)
-    named = str(said.value).partition("recipes without text are ")[2].removesuffix(".").split(", ")
+    assert "with captioner: {} BLIP writes captions" in str(said.value)
+    named = str(said.value).partition("recipes without text are ")[2].partition(";")[0].split(", ")
     assert "base_only" in named
     assert not {"brain_diffuser", "guides_only"} & set(named)
     assert configuration.resolve({**raw, "recipe": "base_only"}, ROOT)

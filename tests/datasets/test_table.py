@@ -168,6 +168,58 @@ def test_vertices_lie_in_no_volume(tmp_path, rng):
     assert data.in_regions("anna", table, ["area/2"]).sum() == 10
 
 
+def vertices(folder: Path) -> np.ndarray:
+    """A lab of one session on a surface: responses (trials, vertices), of which no file is written."""
+    rows = rows_of(folder, "anna", "ses-01")
+    return lab.responses(rows, 10)[:, :31]
+
+
+ON_A_SURFACE = {"mask": None, "regions": {}, "names": {}, "captions": None}
+
+
+@pytest.mark.parametrize("axes", ["voxels,trials", "trials,voxels"])
+def test_hemispheres_lie_in_files_of_their_own(tmp_path, folder, axes):
+    lab.write(tmp_path)
+    values = vertices(folder)
+    for side, part in (("lh", values[:, :17]), ("rh", values[:, 17:])):
+        np.save(tmp_path / f"anna.{side}.npy", part.T if axes.startswith("voxels") else part)
+    sides = [f"{{subject}}.{side}.npy" for side in ("lh", "rh")]
+    data = opened(tmp_path, betas=sides, axes=axes, **ON_A_SURFACE)
+    table = data.voxels("anna")
+    assert len(table) == 31
+    numbers = data.trials("anna", [1])["trial"].to_numpy()
+    some = table.iloc[[3, 16, 17, 30]]
+    found = data.betas("anna", 1, some).values
+    np.testing.assert_array_equal(found, values[numbers - 1][:, [3, 16, 17, 30]])
+    assert {"anna.lh.npy", "anna.rh.npy"} <= {path.name for path in data.files("betas", "anna", 1)}
+    np.save(tmp_path / "anna.rh.npy", np.zeros((7, 9)))
+    with pytest.raises(InputError, match=r"anna.lh.npy: expected arrays that differ in length along axis"):
+        opened(tmp_path, betas=sides, axes=axes, **ON_A_SURFACE).voxels("anna")
+    (tmp_path / "anna.rh.npy").unlink()
+    with pytest.raises(InputError, match=r"anna.rh.npy: expected a session's betas, found no such file"):
+        opened(tmp_path, betas=sides, axes=axes, **ON_A_SURFACE).voxels("anna")
+
+
+def test_hemispheres_need_axes():
+    with pytest.raises(ValueError, match="several paths need axes, voxels,trials or trials,voxels"):
+        opened(Path("nowhere"), betas=["lh.npy", "rh.npy"])
+
+
+def test_runs_of_a_session_are_datasets_of_a_file(tmp_path, folder):
+    lab.write(tmp_path)
+    values = vertices(folder)
+    with h5py.File(tmp_path / "anna.h5", "w") as file:
+        parts = np.split(values, [5, 12, 20])
+        for run, part in zip((1, 2, 10, 11), parts, strict=True):  # as text 10 would come before 2
+            file[f"01/{run}/betas"] = part
+    inside = {"axes": "trials,voxels", **ON_A_SURFACE}
+    data = opened(tmp_path, betas="{subject}.h5", dataset="{session:02}/*/betas", **inside)
+    numbers = data.trials("anna", [1])["trial"].to_numpy()
+    np.testing.assert_array_equal(data.betas("anna", 1, data.voxels("anna")).values, values[numbers - 1])
+    with pytest.raises(InputError, match=r"expected datasets called '7/\*/betas', found none; correct"):
+        opened(tmp_path, betas="{subject}.h5", dataset="7/*/betas", **inside).voxels("anna")
+
+
 def test_pictures_are_squares_of_one_size(folder):
     data = opened(folder)
     assert data.n_images == len(lab.NAMES)

@@ -182,7 +182,7 @@ def test_what_is_shared_is_handed_on_from_any_number_of_subjects(world, tmp_path
     weights.write(path, network, {})
     assert same(weights.read(path), network)
     one, test, _ = world.person("anna", 40)
-    start = weights.handed_on(path, runs.layout_of(how, [one]), 0)
+    start = weights.transferred(path, runs.layout_of(how, [one]), 0)
     ours, theirs = start.state_dict(), network.state_dict()
     own = {name for name in ours if name.startswith(weights.MAPS)}
     assert {name for name in ours if not torch.equal(ours[name], theirs.get(name, ours[name]))} == set()

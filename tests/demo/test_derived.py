@@ -12,7 +12,7 @@ from helpers.places import ROOT
 from neural_recon.demo import captions, scenes
 from neural_recon.models import autoencoders
 from neural_recon.models.clip import ClipContexts
-from neural_recon.models.model_parts import load_part
+from neural_recon.models.device_memory import load_part
 from neural_recon.models.text_states import ClipTextStates
 from neural_recon.models.versatile import DualGuidedPipeline
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.places import ROOT
-from helpers.random_networks import ARCHITECTURES, random_tensors
+from helpers.random_networks import ARCHITECTURES, random_lpips, random_tensors
 from PIL import Image
 from scipy.spatial import distance
 from torchvision import transforms
@@ -30,7 +30,7 @@ TINY_CLIP = {"image_size": 28, "patch_size": 14, "hidden_size": 16, "num_hidden_
 
 @pytest.fixture(scope="module")
 def tensors() -> dict[str, dict[str, torch.Tensor]]:
-    return {name: random_tensors(name) for name in ARCHITECTURES}
+    return {**{name: random_tensors(name) for name in ARCHITECTURES}, "lpips": random_lpips()}
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_features_are_those_of_torchvisions_networks_and_transforms(
     found_by = PresetNetworks(preset, files_of(folder))
     found = found_by.features(pictures[:2], side)
     assert list(found) == [metric for metric in NETWORK_OF if metric != "clip_two_way"]
-    for metric in found:
+    for metric in (metric for metric in found if NETWORK_OF[metric] in ARCHITECTURES):
         name, layer = METRICS[metric].network, METRICS[metric].layer
         way = [transforms.Resize((size, size)) for size in WAYS[preset, side][name]]
         way += [transforms.ToTensor()]
@@ -134,6 +134,65 @@ def test_features_are_those_of_torchvisions_networks_and_transforms(
         assert found[metric].min() == 0 < found[metric].max()
     assert found["inception_two_way"].shape == found["swav_distance"].shape == (2, 2048)
     assert found["efficientnet_distance"].shape == (2, 1280)
+
+
+# of the pictures against themselves, dimmed and inverted: what lpips 0.1.4 gives with these random weights
+LPIPS = {
+    "brain_diffuser": [
+        [1.71083331, 1.39855611, 1.39704776],
+        [1.3879509, 1.67267942, 1.30988121],
+        [1.42147744, 1.36697328, 1.68554652],
+    ],
+    "mindeye2": [
+        [1.7454896, 1.42499924, 1.42048645],
+        [1.42149758, 1.7163825, 1.34115887],
+        [1.43866885, 1.38207376, 1.71885145],
+    ],
+}
+
+
+@pytest.mark.parametrize("preset", LPIPS)
+def test_lpips_of_all_pairs_is_that_of_its_authors_library(folder, originals, tensors, pictures, preset):
+    files = {name: path for name, path in files_of(folder).items() if name in ("alexnet", "lpips")}
+    changed = 255 - pictures // 2
+    found_by = PresetNetworks(preset, files)
+    truth, found = found_by.features(pictures, "picture"), found_by.features(changed, "picture")
+    assert truth["lpips_two_way"] is truth["lpips_distance"]
+    matrix = METRICS["lpips_distance"].matrix(truth["lpips_distance"], found["lpips_distance"])
+    expected = np.array(LPIPS[preset])
+    np.testing.assert_allclose(matrix, expected, rtol=1e-4)
+    two_way = METRICS["lpips_two_way"].matrix(truth["lpips_two_way"], found["lpips_two_way"])
+    for j, own in enumerate(np.diag(expected)):
+        assert two_way[j, j] == pytest.approx((own < np.delete(expected[:, j], j)).mean())
+    # equal pictures are no distance apart
+    same = METRICS["lpips_distance"].matrix(truth["lpips_distance"], truth["lpips_distance"])
+    np.testing.assert_allclose(np.diag(same), 0, atol=1e-6)
+    if preset == "brain_diffuser":
+        library = pytest.importorskip("lpips", reason="needs the library lpips, the numbers' source")
+        theirs = library.LPIPS(net="alex", pretrained=False, pnet_rand=True, verbose=False)
+        theirs.load_state_dict(tensors["lpips"], strict=False)
+        for k in range(1, 6):
+            for number, layer in getattr(theirs.net, f"slice{k}").named_children():
+                layer.load_state_dict(originals["alexnet"].features[int(number)].state_dict())
+        pair = (networks.prepared(some[:1], (224,)) for some in (pictures, changed))
+        inputs = (torch.from_numpy(one).permute(0, 3, 1, 2) / 127.5 - 1 for one in pair)
+        with torch.inference_mode():
+            assert theirs(*inputs).item() == pytest.approx(expected[0, 0], rel=1e-5)
+
+
+def test_lpips_says_what_it_lacks(folder, tmp_path):
+    files = files_of(folder)
+    alone = PresetNetworks("mindeye2", {"lpips": files["lpips"]}, {"alexnet": "no alexnet here"})
+    assert alone.missing["lpips_distance"] == "it weighs features of alexnet: no alexnet here"
+    torch.save(random_lpips() | {"lin2.model.1.weight": torch.zeros(1, 8, 1, 1)}, tmp_path / "alex.pth")
+    both = {"lpips": tmp_path / "alex.pth", "alexnet": files["alexnet"]}
+    with pytest.raises(
+        InputError, match=r"alex\.pth: expected LPIPS's weights .* 384 .*found \(1, 8, 1, 1\)"
+    ):
+        PresetNetworks("mindeye2", both, where="meta")
+    torch.save({name: -value for name, value in random_lpips().items()}, tmp_path / "alex.pth")
+    with pytest.raises(InputError, match="expected weights of 0 or more in lin0"):
+        PresetNetworks("mindeye2", both)
 
 
 def test_clip_sees_the_presets_preparation(small_clip, pictures, monkeypatch):
@@ -176,8 +235,9 @@ def test_other_networks_weights_are_refused(folder):
         load_network("efficientnet", files["alexnet"], "meta")
     with pytest.raises(InputError, match="expected a file of weights, found none"):
         load_network("swav", folder / "nothing.pth", "meta")
-    for name, path in files.items():  # as the doctor looks at them
-        load_network(name, path, "meta")
+    for name in ARCHITECTURES:  # as the doctor looks at them
+        load_network(name, files[name], "meta")
+    PresetNetworks("mindeye2", files, where="meta")
 
 
 @pytest.mark.usefixtures("small_clip")
@@ -213,6 +273,7 @@ def test_weights_of_the_configuration(tmp_path, monkeypatch):
     table = weights.read_table(ROOT / weights.TABLE)
     monkeypatch.chdir(tmp_path)
     names = {"alexnet": "alexnet", "inception": "inception-v3", "swav": "swav-resnet50"}
+    names["lpips"] = "lpips-alex"
     for preset, efficientnet in (("brain_diffuser", "first"), ("mindeye2", "second")):
         chosen = {**names, "efficientnet": f"efficientnet-b1-{efficientnet}"}
         evaluation = Evaluation.model_validate({"preset": preset, "networks": chosen})

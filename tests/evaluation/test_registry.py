@@ -61,7 +61,8 @@ def test_which_metrics_are_measured():
     assert found("native", ["clip", "alexnet"], True) == [
         "pixcorr", "ssim", "clip_two_way", "object", "background"
     ]  # fmt: skip
-    assert found("mindeye2", NETWORKS, False) == list(registry.PUBLISHED_TITLES)
+    published = list(registry.PUBLISHED_TITLES)
+    assert found("mindeye2", NETWORKS, False) == [*published, "lpips_two_way", "lpips_distance"]
     assert registry.better("of_another_version") == "higher"
 
 

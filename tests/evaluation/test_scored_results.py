@@ -318,11 +318,16 @@ def test_networks_of_a_published_preset(subject, tmp_path, monkeypatch):
     assert other["n"] == 4
     assert other["mean"] > decoded.loc["efficientnet_distance", "mean"]
     missing = table[table["not_measured"] != ""]
-    assert missing.index.tolist() == [
-        ("decoded", "final", metric) for metric in ("inception_two_way", "clip_two_way", "swav_distance")
+    metrics_missing = [
+        "inception_two_way",
+        "clip_two_way",
+        "swav_distance",
+        "lpips_two_way",
+        "lpips_distance",
     ]
+    assert missing.index.tolist() == [("decoded", "final", metric) for metric in metrics_missing]
     assert missing["mean"].isna().all()
-    assert "evaluation.networks names no weights of swav" in missing["not_measured"].iloc[-1]
+    assert "evaluation.networks names no weights of lpips" in missing["not_measured"].iloc[-1]
     assert measured.loc[("decoded", "vision", "retrieval_image"), "mean"] == 1
     assert measured.loc[("decoded", "vision", "retrieval_brain"), "mean"] == 1
     assert measured.loc[("shuffled", "vision", "retrieval_image"), "shuffled"] == pytest.approx(

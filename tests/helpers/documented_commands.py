@@ -86,6 +86,14 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "snakemake --cores 4 fetch": Elsewhere("tests/workflow/test_fetch_workflow.py"),
     "neural-recon config write config/ours.yaml": Elsewhere("tests/cli/test_cli.py"),
     "neural-recon config write --dataset table lab --small": Elsewhere("tests/workflow/test_own_lab.py"),
+    "neural-recon import things_fmri THINGS-fMRI data/things --small": Elsewhere(
+        "tests/workflow/test_import.py"
+    ),
+    "neural-recon doctor --configfile data/things/config.yaml": Elsewhere("tests/workflow/test_import.py"),
+    "snakemake --configfile data/things/config.yaml --cores 2": Elsewhere("tests/workflow/test_import.py"),
+    "neural-recon import laion_fmri LAION data/laion --fetch --accept-terms --subject sub-01": Elsewhere(
+        "tests/datasets/test_importers.py"
+    ),
     "neural-recon doctor --configfile config/lab.yaml": Elsewhere("tests/workflow/test_own_lab.py"),
     "snakemake --configfile config/lab.yaml --cores 2": Elsewhere("tests/workflow/test_own_lab.py"),
     "neural-recon config validate config/ours.yaml": Elsewhere("tests/cli/test_cli.py"),

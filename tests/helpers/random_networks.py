@@ -3,6 +3,7 @@
 import torch
 from torchvision import models
 
+from neural_recon.evaluation.lpips import CHANNELS
 from neural_recon.models import checkpoints
 
 ARCHITECTURES = {
@@ -29,3 +30,12 @@ def random_tensors(name: str) -> dict[str, torch.Tensor]:
             fan_in = max(1, tensor[0].numel()) if tensor.dim() > 1 else 100
             tensors[key] = torch.randn(tensor.shape, generator=generator) * (2 / fan_in) ** 0.5
     return tensors
+
+
+def random_lpips() -> dict[str, torch.Tensor]:
+    """LPIPS's weights of AlexNet's channels, in the published layout."""
+    generator = torch.Generator().manual_seed(5)
+    return {
+        f"lin{k}.model.1.weight": torch.rand((1, channels, 1, 1), generator=generator)
+        for k, channels in enumerate(CHANNELS)
+    }

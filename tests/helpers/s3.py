@@ -31,6 +31,7 @@ class Store:
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)  # method, path, Range
     at_once: int = 0  # most answers with content under way at one time
     address: str = ""
+    bucket: str = BUCKET
     _busy: int = 0
 
     def etag(self, key: str) -> str:
@@ -75,7 +76,7 @@ def serving(objects: dict[str, bytes], **settings) -> Iterator[Store]:
                 self.refuse(403, "AccessDenied")  # nobody has credentials
             elif store.refuse and store.refuse[0]:
                 self.refuse(store.refuse.pop(0), "SlowDown")
-            elif bucket != BUCKET:
+            elif bucket != store.bucket:
                 self.refuse(404, "NoSuchBucket")
             elif not key:
                 self.answer(200, {}, self.list(query))
@@ -107,7 +108,7 @@ def serving(objects: dict[str, bytes], **settings) -> Iterator[Store]:
             # pages of two, so that their succession is tested too
             prefix, after = query.get("prefix", ""), query.get("continuation-token", "")
             keys = [key for key in sorted(store.objects) if key.startswith(prefix) and key > after]
-            keys = [key for key in keys if "/" not in key[len(prefix) :]]
+            keys = [key for key in keys if "/" not in key[len(prefix) :] or not query.get("delimiter")]
             rows = [("Name", BUCKET), ("Prefix", prefix), ("KeyCount", str(len(keys[:2])))]
             rows += [("MaxKeys", "2"), ("IsTruncated", "true" if keys[2:] else "false")]
             rows += [("NextContinuationToken", keys[1])] if keys[2:] else []

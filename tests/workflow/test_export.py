@@ -18,7 +18,7 @@ from neural_recon.core.hdf5 import read_hdf5, read_parameters, write_hdf5
 from neural_recon.datasets.dataset import DataSet
 from neural_recon.decoding.decoder import Decoder
 from neural_recon.models import weights
-from neural_recon.workflow import handed_on, provenance, recording, subject_decoders
+from neural_recon.workflow import exported_decoders, provenance, recording, subject_decoders
 from neural_recon.workflow.export import against_the_run, export
 
 
@@ -259,18 +259,18 @@ def test_damaged_files_are_one_sentence(handed, name):
     content[-1] ^= 1
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"expected the sha256 .*copy the folder again"):
-        handed_on.of_folder(handed)
+        exported_decoders.of_folder(handed)
     path.write_bytes(content[:-1])
     with pytest.raises(InputError, match=r"expected \d+ bytes, found \d+"):
-        handed_on.of_folder(handed)
+        exported_decoders.of_folder(handed)
     path.unlink()
     with pytest.raises(InputError, match="expected a part of the decoder, found none"):
-        handed_on.of_folder(handed)
+        exported_decoders.of_folder(handed)
 
 
 def test_other_folders_weights_and_versions_are_one_sentence(handed, tmp_path):
     with pytest.raises(InputError, match=r"expected a folder of neural-recon export"):
-        handed_on.of_folder(tmp_path)
+        exported_decoders.of_folder(tmp_path)
     manifest = handed / "decoder.json"
     said = json.loads(manifest.read_text(encoding="utf-8"))
     for change, message in (
@@ -281,14 +281,14 @@ def test_other_folders_weights_and_versions_are_one_sentence(handed, tmp_path):
     ):
         manifest.write_text(json.dumps({**said, **change}), encoding="utf-8")
         with pytest.raises(InputError, match=message):
-            handed_on.of_folder(handed)
+            exported_decoders.of_folder(handed)
     manifest.write_text(json.dumps(said), encoding="utf-8")
     path = next(path for path in handed.parent.rglob("vae/*.bin"))
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with pytest.raises(InputError, match="put the weights there that it was made with"):
-        handed_on.of_folder(handed)
+        exported_decoders.of_folder(handed)
 
 
 def test_no_code_of_a_folder_is_run(handed, tmp_path):
@@ -301,7 +301,7 @@ def test_no_code_of_a_folder_is_run(handed, tmp_path):
         place["kind"] = str(handed / "evil.py")
         manifest.write_text(json.dumps(changed), encoding="utf-8")
         with pytest.raises(InputError, match="a decoder that is handed on brings no code"):
-            handed_on.of_folder(handed)
+            exported_decoders.of_folder(handed)
     assert not canary.exists()
 
 
@@ -312,8 +312,8 @@ def test_weights_of_the_table_that_are_not_there_are_fetched(handed, monkeypatch
     said["spaces"]["vdvae"]["weights"] = "vdvae-imagenet64"
     manifest.write_text(json.dumps(said), encoding="utf-8")
     fetched = []
-    monkeypatch.setattr(handed_on, "fetch", lambda _, place: fetched.append(place))
-    handed_on.of_folder(handed)
+    monkeypatch.setattr(exported_decoders, "fetch", lambda _, place: fetched.append(place))
+    exported_decoders.of_folder(handed)
     assert fetched == [wanted]
 
 

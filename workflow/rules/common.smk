@@ -12,7 +12,7 @@ from neural_recon.datasets.dataset import DATA_SETS
 from neural_recon.decoding.decoder import DECODERS, shared_file
 from neural_recon.decoding.sources import Source
 from neural_recon.evaluation import network_weights
-from neural_recon.features import space
+from neural_recon.features import picture_captions, space
 from neural_recon.generation.controls import of_components
 from neural_recon.generation.generator import GENERATORS
 from neural_recon.models import weights
@@ -79,6 +79,20 @@ try:
         name: kind.locate(name, CONFIG.spaces[name], WEIGHTS)
         for name, kind in SPACE_KINDS.items()
     }
+    # what writes captions of the pictures, if anything does
+    CAPTIONER = CAPTIONER_FILES = None
+    if CONFIG.captioner:
+        NAMED = CONFIG.captioner.weights
+        CAPTIONER = str(weights.locate("captioner.weights", NAMED, WEIGHTS, "folder"))
+        CAPTIONER_FILES = picture_captions.model_files(NAMED, WEIGHTS)
+    # what captions as answers are compared by, where the configuration names another space than the recipe's
+    ENCODER = CONFIG.caption_encoder
+    ENCODER_KIND = space.SPACES.load(ENCODER.kind) if ENCODER else None
+    LOCATED_ENCODER = (
+        ENCODER_KIND.locate("", ENCODER, WEIGHTS, "evaluation.caption_encoder")
+        if ENCODER
+        else None
+    )
     GENERATOR = Painting(CONFIG.generator, WEIGHTS, CONFIG.evaluation.draws)
     # network -> weights, of those that are named
     NETWORKS = network_weights.locate(
@@ -111,6 +125,9 @@ COMPONENTS = [of_components(k) for k in CONFIG.painted_components]
 # The space whose pictures are the base images, if any, and the one that says which pictures are alike.
 BASE = CONFIG.base
 ALIKE = space.similarity_space(CONFIG.spaces)
+# The space that captions as answers are looked up in, of data and recipes that have text.
+CAPTIONED = "captions" in CONFIG.data.offers
+TEXT = space.text_space(CONFIG.spaces) if CAPTIONED else None
 CONTROL_TABLES = [*sorted({"clusters", "leaks"} & OFFERS), "seeds"]
 if GENERATOR.settings.two_stages:
     CONTROL_TABLES.append("single_stage")

@@ -3,12 +3,15 @@ def data_files(*parts):
     """The files that some answers of the data set are read from, as an input: their age reruns nothing,
     `data_state` says what they hold.
 
-    The demo's are made by rules here, which pass on by age that they ran.
+    The demo's, and captions of a model, are made by rules here, which pass on by age that they ran.
     """
 
     def paths(wildcards):
-        found = [str(path) for path in PLAN.read_for(parts, wildcards)]
-        return found if CONFIG.demo is not None else [ancient(path) for path in found]
+        made = set(DATA.files("captions")) if CONFIG.captioner else set()
+        return [
+            str(path) if CONFIG.demo is not None or path in made else ancient(str(path))
+            for path in PLAN.read_for(parts, wildcards)
+        ]
 
     return paths
 

@@ -28,6 +28,12 @@ def space_files(name):
     return SPACE_KINDS[name].files(CONFIG.spaces[name], WEIGHTS) if name else []
 
 
+def caption_files():
+    """What captions as answers are encoded by."""
+    named = ENCODER_KIND.files(ENCODER, WEIGHTS) if CAPTIONED and ENCODER else []
+    return [*space_files(TEXT), *named]
+
+
 def space_reads(wildcards):
     """What of the data set a space is computed from."""
     return "lists", SPACE_KINDS[wildcards.space].reads

@@ -27,6 +27,8 @@ rule scores:
         features=lambda wildcards: [
             path for space in SPACES for path in feature_files(wildcards, space)
         ],
+        captions=data_files("captions") if CAPTIONED else [],
+        encoders=ancient(caption_files()),
         networks=ancient(network_files(NETWORKS)),
         judge=[
             path
@@ -38,13 +40,21 @@ rule scores:
         shares="<results>/scores/{subject}/shares.tsv",
         summary="<results>/scores/{subject}/summary.tsv",
         tests="<results>/scores/{subject}/tests.tsv",
+        captions="<results>/scores/{subject}/captions.parquet",
     priority: SCORES
     resources:
         gpu=1,
-        mem_mb=growing(16000),
+        mem_mb=growing_with(lambda wildcards: caption_files(), 16000),
         runtime=growing(60),
     params:
-        content=content_of(*network_files(NETWORKS)),
+        content=content_of(*network_files(NETWORKS), *caption_files()),
+        caption_encoder=lambda wildcards: (
+            LOCATED_ENCODER.model_dump() if LOCATED_ENCODER else None
+        ),
+        caption_space=lambda wildcards: (
+            [TEXT, LOCATED[TEXT].model_dump()] if TEXT else None
+        ),
+        captions=data_state("captions") if CAPTIONED else [],
         base_is_final=GENERATOR.kind.base_is_final,
         data=data_state("pictures"),
         evaluation=lookup("evaluation", within=config),

@@ -3,6 +3,7 @@
 from neural_recon import datasets
 from neural_recon.core.tables import write_table
 from neural_recon.demo.judge import read_judge
+from neural_recon.evaluation.captions import score_captions
 from neural_recon.evaluation.networks import PresetNetworks
 from neural_recon.evaluation.scored_results import score_subject
 from neural_recon.evaluation.shares import shares
@@ -22,9 +23,11 @@ scores = score_subject(
     params.retrieved,
     judge=read_judge(snakemake.input.judge),
 )
+captions = score_captions(scores, snakemake.input, data, params.caption_space, params.caption_encoder)
 images = scores.image_table()
 names = data.image_names(images["image_id"])
 write_table(snakemake.output.images, images if names is None else images.assign(image=names))
 write_table(snakemake.output.summary, scores.summary_table())
 write_table(snakemake.output.shares, shares(images, params.seed))
+write_table(snakemake.output.captions, captions)
 write_table(snakemake.output.tests, scores.comparisons(params.base_is_final))

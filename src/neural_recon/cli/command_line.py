@@ -13,6 +13,7 @@ from neural_recon import __version__
 from neural_recon.cli.decode import decode
 from neural_recon.cli.evaluate import evaluate
 from neural_recon.cli.export import export
+from neural_recon.cli.import_data import import_data
 from neural_recon.cli.submit import board, submit
 from neural_recon.core.errors import InputError
 from neural_recon.core.refusals import of_system
@@ -168,6 +169,7 @@ app.add_typer(config_app, name="config")
 app.command()(decode)
 app.command()(evaluate)
 app.command()(export)
+app.command("import")(import_data)
 app.command()(submit)
 app.command()(board)
 

@@ -43,11 +43,15 @@ def decode(
 ) -> None:
     """Turn responses that were not in the experiment into pictures (in the project's folder)."""
     from neural_recon.config.configuration import read_config
-    from neural_recon.workflow import decode_scans, handed_on, subject_decoders  # takes seconds to import
+    from neural_recon.workflow import (  # takes seconds to import
+        decode_scans,
+        exported_decoders,
+        subject_decoders,
+    )
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if decoder is not None:
-        found = handed_on.of_folder(decoder)
+        found = exported_decoders.of_folder(decoder)
         if subject not in (None, found.subject):
             raise InputError(
                 f"--subject: expected {found.subject}, as {decoder} says, found {subject}; leave it out."

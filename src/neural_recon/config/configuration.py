@@ -19,6 +19,7 @@ from neural_recon.config.recipe_files import known_to, read_recipe, recipes_with
 from neural_recon.config.sections import (
     TAKEN,
     Bottleneck,
+    Captioner,
     DataAmount,
     Demo,
     Evaluation,
@@ -33,6 +34,7 @@ from neural_recon.core.errors import InputError, mistakes, quoted
 from neural_recon.core.kinds import Kinds, Section
 from neural_recon.core.refusals import is_there
 from neural_recon.core.texts import read_yaml
+from neural_recon.datasets import of_settings
 from neural_recon.datasets.dataset import DATA_SETS, NAME, SUBJECTS, DataSet, Terms
 from neural_recon.decoding.decoder import DECODERS, Decoder
 from neural_recon.evaluation.registry import HEADLINE, measured
@@ -58,6 +60,7 @@ class Config(Section):
     )
     split: Split = Split()
     responses: Responses = Responses()
+    captioner: Captioner | None = None
     spaces: dict[SpaceName, Annotated[Space.Settings, SPACES]] = Field(
         min_length=1, description="The feature spaces that the decoder predicts, by a name of your choice."
     )
@@ -128,7 +131,12 @@ class Config(Section):
         if reading and "captions" not in self.data.offers:
             without = ", ".join(recipes_without_text(info.context)) if info.context else ""
             take = f"; recipes without text are {without}" if without else ""
-            raise ValueError(f"the space {reading[0]} reads captions, and this data set has none{take}")
+            raise ValueError(
+                f"the space {reading[0]} reads captions, and this data set has none{take}; with "
+                "captioner: {} BLIP writes captions of the pictures"
+            )
+        if self.captioner and "captions" in of_settings(self.dataset, self.subjects).offers:
+            raise ValueError("captioner: this data set has captions of its own; leave the section out")
         if self.responses.noise_ceiling == "ncsnr" and "noise_ceilings" not in self.data.offers:
             raise ValueError(
                 "responses.noise_ceiling: this data set has no signal-to-noise ratios of its own; use "
@@ -170,6 +178,12 @@ class Config(Section):
         offered = "bottleneck" in DECODERS.load(self.decoder.kind).offers
         asked = self.bottleneck if offered else None
         return sorted(set(asked.components)) if asked and asked.pictures else []
+
+    @property
+    def caption_encoder(self) -> Space.Settings | None:
+        """What captions as answers are compared by, where it is not the recipe's own text space."""
+        named = self.evaluation.caption_encoder
+        return SPACES.settings(named) if named else None
 
     @property
     def owners(self) -> dict[str, str]:
@@ -229,7 +243,7 @@ class Config(Section):
     @functools.cached_property
     def data(self) -> DataSet:
         """The data set."""
-        return DATA_SETS.load(self.dataset.kind)(self.dataset, self.subjects)
+        return of_settings(self.dataset, self.subjects, self.shared if self.captioner else None)
 
     @property
     def terms(self) -> Terms:

@@ -9,7 +9,7 @@ import shlex
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel
@@ -31,6 +31,7 @@ from neural_recon.datasets.dataset import Found
 SCHEMA, README = Path("workflow/schemas/config.schema.json"), Path("config/README.md")
 START = Path("config/nsd.yaml")  # whose values a new configuration begins with
 SMALL_START = Path("config/demo.yaml")  # the same with small models
+WITHOUT_TEXT = {False: "kandinsky", True: "kandinsky_small"}  # recipes for data without captions, by size
 WIDTH = 100
 HEAD = """\
 # A configuration of neural-recon for {data}: every key with its meaning, what it may be
@@ -68,13 +69,16 @@ def write_template(path: Path, folder: Path) -> None:
     _write(path, folder, read_raw(folder / START), None)
 
 
-def write_found(path: Path, folder: Path, found: Found, small: bool, recipe: str | None = None) -> None:
+def write_found(
+    path: Path, folder: Path, found: Found, small: bool, recipe: str | None = None, name: str | None = None
+) -> None:
     """Write a commented configuration for a data set that was looked at, what is to be checked marked.
 
     Args:
         path, folder: as of `write_template`.
         small: with the small models that come along, for a first look.
         recipe: instead of that of the configuration that it begins with.
+        name: of the folders of results; default: the file's.
 
     Raises:
         InputError: as of `write_template`, or the recipe needs what the data set lacks.
@@ -87,11 +91,18 @@ def write_found(path: Path, folder: Path, found: Found, small: bool, recipe: str
         "subjects": {name: {} for name in found.subjects},
         "split": found.split,
         "evaluation": {key: value for key, value in start["evaluation"].items() if key not in judge},
+        **found.others,
     }
-    _write(path, folder, raw, found.notes)
+    _write(path, folder, raw, found.notes, name)
 
 
-def _write(path: Path, folder: Path, raw: Mapping[str, Any], notes: Mapping[str, str] | None) -> None:
+def _write(
+    path: Path,
+    folder: Path,
+    raw: Mapping[str, Any],
+    notes: Mapping[str, str] | None,
+    name: str | None = None,
+) -> None:
     """With notes these are marked; without, what has to be edited."""
     if path.suffix not in (".yaml", ".yml"):
         raise InputError(f"{path}: expected a name that ends in .yaml.")
@@ -101,7 +112,7 @@ def _write(path: Path, folder: Path, raw: Mapping[str, Any], notes: Mapping[str,
         )
     if not path.parent.is_dir():
         raise InputError(f"{path}: expected an existing folder, found no {path.parent}; make it first.")
-    name = re.sub(r"[^\w.-]", "_", path.stem)  # braces would be wildcards
+    name = re.sub(r"[^\w.-]", "_", name or path.stem)  # braces would be wildcards
     places = {key: f"{key}/{name}" for key in ("results", "logs", "benchmarks")}
     values = resolve({**raw, "pathvars": places}, folder)
     data, marked = (
@@ -174,8 +185,10 @@ def _plain(value: Any) -> str:
     )
 
 
-def _allowed(schema: Mapping[str, Any]) -> str:
+def _allowed(schema: Mapping[str, Any] | Literal[True]) -> str:
     """What a key may be, in a few words, from its JSON schema."""
+    if schema is True:
+        return "anything"
     if "anyOf" in schema:
         return " | ".join(_allowed(one) for one in schema["anyOf"])
     if "enum" in schema or "const" in schema:

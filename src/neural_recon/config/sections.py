@@ -1,16 +1,31 @@
 """The sections of the configuration: a typed model each, unknown keys are errors."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from neural_recon.core.errors import first_mistake
 from neural_recon.core.kinds import Section
 from neural_recon.datasets.dataset import Session
-from neural_recon.evaluation.registry import HEADLINE, NETWORKS
+from neural_recon.evaluation.registry import HEADLINE, NEAREST, NETWORKS, WRITTEN
+from neural_recon.features.space import SPACES
 
 SpaceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 # names that something alongside predicted features has: pictures in tables of scores, files of kept decoders
-TAKEN = ("base", "final", "baseline", "responses")
+TAKEN = ("base", "final", "baseline", "responses", NEAREST, WRITTEN)
+
+
+class Captioner(Section):
+    """Captions of the pictures by BLIP, for data without their own; without the section there are none."""
+
+    weights: str = Field(
+        "Salesforce/blip-image-captioning-base",
+        description="BLIP: a name in config/weights.yaml, or a folder in the layout of transformers.",
+    )
+    beams: Annotated[int, Field(ge=1)] = Field(
+        3, description="Sentences followed at once (beam search); 1: the likeliest word at a time."
+    )
+    batch: Annotated[int, Field(ge=1)] = Field(16, description="Pictures at once; changes no caption.")
 
 
 class Clusters(Section):
@@ -86,6 +101,17 @@ def _known_network(name: str) -> str:
     return name
 
 
+def _text_space(raw: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a space that reads captions, complete."""
+    try:
+        settings = SPACES.settings(raw)
+    except ValidationError as error:
+        raise ValueError(first_mistake(error)) from error
+    if SPACES.load(settings.kind).reads != "captions":
+        raise ValueError(f"a space of the kind {settings.kind} does not read captions; name one that does")
+    return settings.model_dump(mode="json")
+
+
 class Evaluation(Section):
     """Scores and their controls."""
 
@@ -100,6 +126,11 @@ class Evaluation(Section):
         "config/weights.yaml, or a path; what is not named is not measured. "
         + "; ".join(f"{name}: {network.what}" for name, network in NETWORKS.items())
         + ".",
+    )
+    caption_encoder: Annotated[dict[str, Any], AfterValidator(_text_space)] | None = Field(
+        None,
+        description="What captions as answers are compared by: a feature space that reads captions, as in "
+        "`spaces` (kind, weights, ...); default: the recipe's own, which also chose the nearest captions.",
     )
     repairings: Annotated[int, Field(ge=100)] = Field(1000, description="Random re-pairings a control.")
     shuffled_refits: Annotated[int, Field(ge=2)] = Field(

@@ -23,12 +23,12 @@ LARGEST_TABLE = 2**29  # values; a session's responses have 12 million
 def read_table(
     path: str | os.PathLike[str], columns: Sequence[str] = (), what: str = "a table", **options: Any
 ) -> pd.DataFrame:
-    """Read a table, Parquet or TSV by the suffix.
+    """Read a table, Parquet, CSV or TSV by the suffix.
 
     Args:
         columns: that it must have; it may have others.
         what: the file is expected to be, for the message.
-        options: of pandas' reader of TSV.
+        options: of pandas' reader of text.
 
     Raises:
         InputError: the file is missing, cut short or no table, or lacks a column.
@@ -47,7 +47,7 @@ def read_table(
                 raise InputError(f"{path}: expected {what} of at most {LARGEST_TABLE} values, found {size}.")
             table = pd.read_parquet(path)
         else:
-            table = pd.read_csv(path, sep="\t", **options)
+            table = pd.read_csv(path, sep="," if path.suffix == ".csv" else "\t", **options)
     except InputError:
         raise
     except Exception as error:  # parsers raise many kinds on a broken file

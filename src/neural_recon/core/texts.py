@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,3 +80,8 @@ def read_yaml(path: str | os.PathLike[str], what: str) -> Any:
             f"({type(error).__name__}: {error})."
         )
         raise (another_kind(path, f"YAML for {what}", TEXT, JSON) or broken) from error
+
+
+def natural(text: str) -> list[tuple[int, str]]:
+    """What sorts names by the numbers in them: 2 before 10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text)]

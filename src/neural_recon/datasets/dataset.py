@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -84,6 +85,7 @@ class Found(NamedTuple):
     subjects: list[str]
     split: dict[str, Any]  # of the section split
     notes: dict[str, str]  # by key such as "dataset.units": what was concluded and is to be checked
+    others: Mapping[str, Any] = MappingProxyType({})  # other sections
 
 
 class DataSet(ABC):

@@ -22,7 +22,7 @@ from neural_recon.core.tables import write_table
 from neural_recon.evaluation import metrics, network_weights
 from neural_recon.evaluation.folder_stimuli import BLOCK, FolderStimuli, design_of
 from neural_recon.evaluation.name_questions import Reading, published_lists, question
-from neural_recon.evaluation.networks import NETWORK_OF, PresetNetworks, store
+from neural_recon.evaluation.networks import NETWORK_OF, SAME, PresetNetworks, by_metric, store
 from neural_recon.evaluation.picture_files import (
     THREADS,
     TURNED,
@@ -182,10 +182,11 @@ def _gather(
             resized = pool.map(lambda image: metrics.resize_through(image[None], sizes, method), images)
             stack[start : start + BLOCK] = np.concatenate(list(resized))
         for metric, values in networks.features(images, side).items():
-            store(found, metric, values, start, n)
+            if SAME[metric] == metric:
+                store(found, metric, values, start, n)
     if turned:
         kind = {"picture": "pictures", "truth": "stimuli"}[side]
         logger.warning(
             "%d of %d %s are not stored upright (EXIF orientation): scored upright.", turned, n, kind
         )
-    return stack, found
+    return stack, by_metric(found)

@@ -26,9 +26,9 @@ from neural_recon.evaluation.ssim_variants import Variant, check_pictures, ssim,
 
 __all__ = [
     "PRESETS", "Preset", "PresetName", "Variant", "correlation_distance", "correlation_matrix",
-    "cosine_matrix", "distance_matrix", "identification_matrix", "margins", "named_matrix", "pixcorr",
-    "pixcorr_matrix", "resize", "resize_through", "retrieval_matrix", "sized", "ssim", "ssim_matrix",
-    "two_way_identification", "two_way_matrix",
+    "cosine_matrix", "distance_matrix", "identification_matrix", "margins", "named_matrix",
+    "nearness_matrix", "pixcorr", "pixcorr_matrix", "resize", "resize_through", "retrieval_matrix", "sized",
+    "squared_distance_matrix", "ssim", "ssim_matrix", "two_way_identification", "two_way_matrix",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ PRESETS = {
         (425,),
         "bicubic",
         "1d",
-        {"alexnet": 224, "inception": 224, "clip": 224, "efficientnet": 224, "swav": 224},
+        {"alexnet": 224, "inception": 224, "clip": 224, "efficientnet": 224, "swav": 224, "lpips": 224},
     ),
     # Scotti et al., 2024: truths from a 224-pixel store, scikit-image 0.20 or later
     "mindeye2": Preset(
@@ -77,7 +77,7 @@ PRESETS = {
         (256, 425),
         "bilinear",
         "2d",
-        {"alexnet": 256, "inception": 342, "clip": 224, "efficientnet": 255, "swav": 224},
+        {"alexnet": 256, "inception": 342, "clip": 224, "efficientnet": 255, "swav": 224, "lpips": 256},
     ),
     "native": Preset((), (), "bilinear", "2d"),
 }
@@ -218,6 +218,19 @@ def identification_matrix(truth: np.ndarray, features: np.ndarray) -> np.ndarray
 def distance_matrix(truth: np.ndarray, features: np.ndarray) -> np.ndarray:
     """1 - Pearson's r of all pairs of (n, ...) and (m, ...) flattened features: (n, m); lower is better."""
     return 1 - correlation_matrix(truth, features)
+
+
+def squared_distance_matrix(truth: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """The squared distance of all pairs of (n, ...) and (m, ...) flattened features: (n, m), rows truths."""
+    sides = truth, features
+    lengths = [np.array([np.square(unit(row), dtype=np.float64).sum() for row in side]) for side in sides]
+    products = cosine_matrix(truth, features) * np.sqrt(np.outer(*lengths))
+    return np.maximum(lengths[0][:, None] + lengths[1] - 2 * products, 0)
+
+
+def nearness_matrix(truth: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """`two_way_matrix` by the distance of all pairs of (n, ...) and (m, ...) flattened features: (n, m)."""
+    return two_way_matrix(-squared_distance_matrix(truth, features))
 
 
 def named_matrix(truth: np.ndarray, named: np.ndarray) -> np.ndarray:

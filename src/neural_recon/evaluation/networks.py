@@ -28,7 +28,7 @@ import torch
 from torch import nn
 
 from neural_recon.core.errors import InputError
-from neural_recon.evaluation import metrics
+from neural_recon.evaluation import lpips, metrics
 from neural_recon.evaluation.registry import METRICS, NETWORKS
 from neural_recon.models import checkpoints
 from neural_recon.models.loading import load_clip
@@ -39,20 +39,29 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NETWORK_OF = {name: metric.network for name, metric in METRICS.items() if metric.of == "network"}
+# metric -> the first that compares the same layer: its features are computed and held once
+SAME = {
+    name: next(one for one in NETWORK_OF if METRICS[one].compared_layer == METRICS[name].compared_layer)
+    for name in NETWORK_OF
+}
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 BATCH = 32  # pictures at a time
 # what tells ViT-L/14 from other image encoders
 VIT_L_14 = {"image_size": 224, "patch_size": 14, "hidden_size": 1024, "num_hidden_layers": 24}
+NO_WEIGHTS = "evaluation.networks names no weights of "
 SWAV_HEADS = ("projection_head.", "prototypes.")  # of its training, next to the ResNet
 
 
-def load_network(name: str, path: str | Path, where: str | torch.device = "cpu") -> nn.Module:
-    """One of torchvision's networks, which returns its compared layers by name, in evaluation mode.
+def load_network(
+    name: str, path: str | Path, where: str | torch.device = "cpu", layers: Sequence[str] = ()
+) -> nn.Module:
+    """One of torchvision's networks, which returns some layers by name, in evaluation mode.
 
     Args:
-        name: of `registry.NETWORKS`, not clip.
+        name: of `registry.NETWORKS`, one of torchvision's.
         path: its published weights.
         where: the device; on "meta" the file's names and shapes are compared, and that is all.
+        layers: those to return; default: those that metrics compare.
 
     Raises:
         InputError: the file is missing, or of another network.
@@ -77,8 +86,8 @@ def load_network(name: str, path: str | Path, where: str | torch.device = "cpu")
     counters = [key for key in model.state_dict() if key.endswith("num_batches_tracked")]
     tensors = {**{key: torch.zeros((), dtype=torch.long) for key in counters}, **tensors}
     checkpoints.load_tensors(model, tensors, path, device=where)
-    layers = [metric.layer for metric in METRICS.values() if metric.network == name]
-    return create_feature_extractor(model.eval(), layers, suppress_diff_warning=True).eval()
+    layers = layers or [metric.layer for metric in METRICS.values() if metric.network == name]
+    return create_feature_extractor(model.eval(), list(layers), suppress_diff_warning=True).eval()
 
 
 class PresetNetworks:
@@ -114,16 +123,21 @@ class PresetNetworks:
         elif self.clip is not None and (found := _not_vit_l_14(self.clip)):
             reasons["clip"] = f"the preset {preset} compares by CLIP ViT-L/14, found an encoder with {found}"
             self.clip = None
-        self.networks = {
-            name: load_network(name, path, self.where)
-            for name, path in files.items()
-            if name != "clip" and name in self.rule.networks
-        }
+        self.networks: dict[str, nn.Module] = {}
+        for name, path in files.items():
+            under = NETWORKS[name].under
+            if name == "clip" or name not in self.rule.networks:
+                continue
+            if under and under not in files:
+                reasons[name] = f"it weighs features of {under}: {reasons.get(under, NO_WEIGHTS + under)}"
+            elif under:
+                trunk = load_network(under, files[under], self.where, lpips.LAYERS)
+                self.networks[name] = lpips.Lpips(trunk, lpips.read_weights(path)).to(self.where)
+            else:
+                self.networks[name] = load_network(name, path, self.where)
         there = {*self.networks, *(["clip"] if self.clip is not None else [])}
         self.missing = {
-            name: reasons.get(of, f"evaluation.networks names no weights of {of}")
-            for name, of in NETWORK_OF.items()
-            if of not in there
+            name: reasons.get(of, NO_WEIGHTS + of) for name, of in NETWORK_OF.items() if of not in there
         }
 
     def features(
@@ -131,7 +145,7 @@ class PresetNetworks:
     ) -> dict[str, np.ndarray]:
         """The features of pictures by metric, float32 (n, d), in the order of the registry.
 
-        All networks together take about 1 MB per picture, three quarters of it AlexNet's first layer.
+        All networks together take about 3 MB per picture, two thirds of it LPIPS.
 
         Args:
             images: uint8 (H, W, 3) each, of any sizes under a published preset.
@@ -150,14 +164,14 @@ class PresetNetworks:
                         f"{wrong} of {len(values)} pictures; are its weights whole, and its own?"
                     )
                 store(found, metric, values, start, len(images))
-        return found
+        return by_metric(found)
 
     def _batch(self, images: Sequence[np.ndarray] | np.ndarray, side: metrics.Side) -> dict[str, np.ndarray]:
         inputs: dict[int, np.ndarray] = {}  # most networks share a size
         layers: dict[str, Mapping[str, torch.Tensor]] = {}
         found = {}
         for metric, name in NETWORK_OF.items():
-            if metric in self.missing:
+            if metric in self.missing or SAME[metric] != metric:
                 continue
             if name == "clip" and self.clip is not None and not self.rule.networks:
                 found[metric] = self.clip.embedding(_stacked(images, self.clip))
@@ -185,6 +199,11 @@ def normalised(images: np.ndarray) -> torch.Tensor:
     scaled = images.astype(np.float32) / 255
     scaled = (scaled - np.array(IMAGENET_MEAN, np.float32)) / np.array(IMAGENET_STD, np.float32)
     return torch.from_numpy(np.ascontiguousarray(scaled.transpose(0, 3, 1, 2)))
+
+
+def by_metric(found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Features by the first metric of each layer (`SAME`) to those by metric, without a copy."""
+    return {metric: found[first] for metric, first in SAME.items() if first in found}
 
 
 def store(found: dict[str, np.ndarray], metric: str, values: np.ndarray, start: int, n: int) -> None:

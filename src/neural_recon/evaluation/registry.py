@@ -14,8 +14,11 @@ import numpy as np
 from neural_recon.evaluation import metrics
 
 # what is compared: pictures at a preset's size, uint8; a network's features of them; what a judge names in
-# them; predicted features of a space; pictures with the image whose guides they were painted with
-Of = Literal["pixels", "network", "names", "features", "guides"]
+# them; predicted features of a space; captions as answers; pictures with the image whose guides they were
+# painted with
+Of = Literal["pixels", "network", "names", "features", "captions", "guides"]
+# captions as answers, in the column `picture` of tables of scores: the nearest of training, a generator's
+NEAREST, WRITTEN = "nearest_caption", "written_caption"
 
 
 @dataclass(frozen=True)
@@ -26,10 +29,12 @@ class Network:
         what: its name, and for which preset which weights.
         file: the published name of its weights; "" for a folder with CLIP's encoder.
         files: the same by preset, where presets have different weights.
+        under: the network whose features it weighs, and whose weights it needs, too.
     """
 
     what: str
     file: str = ""
+    under: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
 
     def published(self, preset: str) -> str:
@@ -49,6 +54,7 @@ NETWORKS = {
         },
     ),
     "swav": Network("SwAV's ResNet-50", "swav_800ep_pretrain.pth.tar"),
+    "lpips": Network("LPIPS's weights of AlexNet's channels (with alexnet)", "alex.pth", under="alexnet"),
 }
 
 
@@ -62,7 +68,7 @@ class Metric:
         caption: how to read it.
         source: whose definition it is.
         matrix: of all pairs, from truths (n, ...) and what is compared with them (m, ...); None for what
-            needs more: SSIM, which takes long for all pairs, and retrieval, which draws candidates.
+            needs more: SSIM, which takes long for all pairs, retrieval, which draws candidates, and words.
         rivals: a score depends on the other truths too.
         better: whether higher or lower is better.
         chance: what guessing reaches by definition; None where only re-pairing tells.
@@ -81,6 +87,11 @@ class Metric:
     network: str = ""
     layer: str = ""
     published: str = ""
+
+    @property
+    def compared_layer(self) -> tuple[str, str]:
+        """What is computed of a network for it."""
+        return self.network, self.layer
 
     @property
     def presets(self) -> list[str]:
@@ -181,6 +192,28 @@ METRICS = {
         "avgpool",
         "SwAV",
     ),
+    # of what people find alike
+    "lpips_two_way": Metric(
+        "network",
+        "LPIPS two-way identification",
+        "Share of the other test pictures that a reconstruction looks less like than its own, by LPIPS: "
+        "features of AlexNet weighed by what people judge alike.",
+        "Zhang et al. (2018); two-way: this project",
+        metrics.nearness_matrix,
+        rivals=True,
+        chance=0.5,
+        network="lpips",
+    ),
+    "lpips_distance": Metric(
+        "network",
+        "LPIPS",
+        "How different picture and reconstruction look to people (LPIPS, AlexNet, version 0.1): 0 for equal "
+        "ones. Lower is better.",
+        "Zhang et al. (2018)",
+        metrics.squared_distance_matrix,
+        better="lower",
+        network="lpips",
+    ),
     # by who knows what simulated pictures show
     "object": named(
         "names",
@@ -215,6 +248,19 @@ METRICS = {
         "responses to it, among as many candidates as the section on retrieval says.",
         "Scotti et al. (2023)",
         rivals=True,
+    ),
+    # of captions as answers
+    "caption_two_way": two_way(
+        "captions",
+        "Two-way identification of captions",
+        "Share of the other test pictures whose captions an answer is less like than those of its own, by "
+        "correlation of a text encoder's features.",
+    ),
+    "caption_words": Metric(
+        "captions",
+        "Content words in common",
+        "Share of an answer's content words that any of the true captions has.",
+        "this project",
     ),
     # of pictures with another image's guides
     "guide_two_way": two_way("guides", "CLIP two-way, guides' picture", ""),

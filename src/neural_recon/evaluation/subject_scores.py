@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from neural_recon.evaluation import metrics, ssim_variants, statistics
-from neural_recon.evaluation.registry import METRICS, better, compared
+from neural_recon.evaluation.registry import METRICS, NEAREST, WRITTEN, better, compared
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +34,10 @@ COMPARISONS = {
     "final against a random training image": (("decoded", "final"), ("random_image", "baseline")),
     "final against the shuffled decoder": (("decoded", "final"), ("shuffled", "final")),
     "final against another draw": (("decoded", "final"), ("seed1", "final")),
+    "nearest caption against the shuffled decoder": (("decoded", NEAREST), ("shuffled", NEAREST)),
+    "nearest caption against its ceiling": (("decoded", NEAREST), ("true_features", NEAREST)),
+    "written caption against the shuffled decoder": (("decoded", WRITTEN), ("shuffled", WRITTEN)),
+    "written caption against the nearest one": (("decoded", WRITTEN), ("decoded", NEAREST)),
 }
 
 

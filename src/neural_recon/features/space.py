@@ -98,8 +98,10 @@ class Space(ABC):
         return cls.folder_parts
 
     @classmethod
-    def locate(cls, name: str, settings: Any, table: weights.Table) -> Any:
+    def locate(cls, name: str, settings: Any, table: weights.Table, place: str = "") -> Any:
         """The settings with the path of their weights instead of a name of the table.
+
+        `place`: the settings' key in the configuration; default: that of the recipe's space `name`.
 
         Raises:
             InputError: the weights are neither an entry of the `table` nor there.
@@ -109,7 +111,7 @@ class Space(ABC):
             return settings
         parts = cls.parts_read(settings)
         wanted: Literal["folder", "file"] = "folder" if parts else "file"
-        path = weights.locate(f"spaces.{name}.weights", value, table, wanted, parts)
+        path = weights.locate(f"{place or f'spaces.{name}'}.weights", value, table, wanted, parts)
         return settings.model_copy(update={"weights": str(path)})
 
     @classmethod
@@ -196,6 +198,11 @@ def similarity_space(spaces: Mapping[str, Any]) -> str:
     """The space that says which pictures are alike: the first with a summary, else the first."""
     kinds = space_kinds(spaces)
     return next((name for name, kind in kinds.items() if kind.summary is not None), next(iter(kinds)))
+
+
+def text_space(spaces: Mapping[str, Any]) -> str | None:
+    """The first space that reads captions; None where no space does."""
+    return next((name for name, kind in space_kinds(spaces).items() if kind.reads == "captions"), None)
 
 
 def base_space(spaces: Mapping[str, Any]) -> str | None:

@@ -23,7 +23,7 @@ from neural_recon.models.model_folders import picture_size, read_config
 if TYPE_CHECKING:
     import torch
 
-    from neural_recon.models.model_parts import ModelParts
+    from neural_recon.models.device_memory import ModelParts
 
 # settings of several kinds, each with its own default
 Strength = Annotated[float, Field(gt=0, le=1, description="Share of the noise steps run.")]
@@ -187,7 +187,7 @@ class Diffusion(Generator):
     @functools.cached_property
     def parts(self) -> ModelParts:
         """The loaded model."""
-        from neural_recon.models.model_parts import load_where_it_fits, where_to_compute
+        from neural_recon.models.device_memory import load_where_it_fits, where_to_compute
 
         how = self.settings
         where, dtype = where_to_compute(self.device, how.precision, self.half)
@@ -243,7 +243,7 @@ class LatentDiffusion(Diffusion):
         import diffusers
 
         from neural_recon.models import autoencoders
-        from neural_recon.models.model_parts import load_part
+        from neural_recon.models.device_memory import load_part
 
         folder = Path(self.settings.weights)
         return {

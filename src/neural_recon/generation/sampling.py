@@ -18,7 +18,7 @@ from neural_recon.models import denoising
 if TYPE_CHECKING:
     from neural_recon.generation.diffusion import Diffusion
     from neural_recon.generation.generator import Inputs
-    from neural_recon.models.model_parts import ModelParts
+    from neural_recon.models.device_memory import ModelParts
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import torch
 from diffusers import AutoencoderKL
 
 from neural_recon.core import random_streams
-from neural_recon.models.model_parts import Tensors, load_part
+from neural_recon.models.device_memory import Tensors, load_part
 
 # Names that the attention had in older versions of diffusers, and has in published files.
 OLD_ATTENTION = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}

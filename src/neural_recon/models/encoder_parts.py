@@ -14,7 +14,7 @@ from neural_recon.core.errors import InputError
 from neural_recon.core.file_kinds import JSON, TEXT, UNKNOWN, another_kind
 from neural_recon.core.refusals import refusal
 from neural_recon.models import checkpoints, model_folders
-from neural_recon.models.model_parts import Tensors
+from neural_recon.models.device_memory import Tensors
 from neural_recon.models.weights import PROCESSORS
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from torch import nn
 
 from neural_recon.core.errors import InputError
 from neural_recon.models import checkpoints
-from neural_recon.models.model_parts import Tensors
+from neural_recon.models.device_memory import Tensors
 
 PLAIN_INPUT, PLUS_INPUT = "image_proj.proj.weight", "image_proj.proj_in.weight"
 PLUS_QUERIES, PLUS_HEADS = "image_proj.latents", "image_proj.layers.0.0.to_q.weight"

@@ -12,6 +12,7 @@ from neural_recon.core.texts import read_json
 
 MOST_LAYERS = 1000  # a model is built layer by layer before its weights are compared with it
 LARGEST = 10**6  # of any other number
+TOKENIZER = "tokenizer.json"
 STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
 ENDINGS = (".safetensors", ".bin")
 HALF = ("", ".fp16", ".bf16")  # in the names of weights in half precision

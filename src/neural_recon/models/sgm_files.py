@@ -16,7 +16,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 
 from neural_recon.core.errors import InputError
 from neural_recon.models import checkpoints
-from neural_recon.models.model_parts import Tensors
+from neural_recon.models.device_memory import Tensors
 
 UNET, AUTOENCODER = "model.diffusion_model.", "first_stage_model."  # what the names begin with
 HEAD = 64  # values per head of the UNet's attention, which no shape says

@@ -18,7 +18,7 @@ from PIL import Image, ImageEnhance
 from torch import nn
 
 from neural_recon.models import checkpoints
-from neural_recon.models.model_parts import Tensors, load_part
+from neural_recon.models.device_memory import Tensors, load_part
 
 # of stage A's latents, in the published code; the configuration in the layout of diffusers says 0.3764, which
 # is an older model's, and pictures of less contrast

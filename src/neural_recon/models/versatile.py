@@ -17,10 +17,10 @@ from diffusers import AutoencoderKL, DDIMScheduler
 from neural_recon.core import random_streams
 from neural_recon.models import autoencoders, checkpoints, denoising, model_folders
 from neural_recon.models import diffusion_arguments as arguments
+from neural_recon.models.device_memory import Memory, ModelParts, load_scheduler
 from neural_recon.models.diffusion_arguments import Given
 from neural_recon.models.dual_unet import Contexts, DualUNet
 from neural_recon.models.loading import choose_device
-from neural_recon.models.model_parts import Memory, ModelParts, load_scheduler
 
 # The published code noises to the level one step above the first denoised one.
 LEAD = 1

@@ -12,7 +12,7 @@ import pandas as pd
 
 from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.registry import better
-from neural_recon.report import gallery, image_names, results, words
+from neural_recon.report import captions, gallery, image_names, results, words
 from neural_recon.report.results import Results
 
 BUDGET = 22_000_000  # characters of the page that pictures may take, about
@@ -46,8 +46,9 @@ def build(
 
     Returns:
         `sheets` (subject, kind, JSON {ids, index, pictures}: images[k] shows pictures[index[k]] in base64),
-        `index` (JSON of the subjects' ids and scores, the metrics and the contents), what the page's forms
-        need (`metrics`, `categories`, `objects`), `kinds` and `side`, the pictures' largest size in pixels.
+        `index` (JSON of the subjects' ids, scores and captions, the metrics and the contents), what the
+        page's forms need (`metrics`, `categories`, `objects`), `kinds` and `side`, the pictures' largest size
+        in pixels.
     """
     ids = {person.subject: results.picture_ids(person.files.final).tolist() for person in people}
     sheets = list(_sheets(people, stimuli, ids))
@@ -73,6 +74,10 @@ def build(
                 "ids": ids[person.subject],
                 "scores": {
                     m: _aligned(person.per_image("decoded", "final", m), ids[person.subject]) for m in orders
+                },
+                "says": {
+                    label: [texts.get(i) for i in ids[person.subject]]
+                    for label, texts in captions.texts(person).items()
                 },
                 "margins": {
                     m: _aligned(margins, ids[person.subject])

@@ -25,6 +25,8 @@ class SubjectFiles:
     tests: Annotated[Path, "scores/{subject}/tests.tsv"]
     images: Annotated[Path, "scores/{subject}/images.parquet"]
     shares: Annotated[Path | None, "scores/{subject}/shares.tsv"] = None
+    # captions as answers
+    captions: Annotated[Path | None, "scores/{subject}/captions.parquet"] = None
     comparison: Annotated[Path | None, "scores/comparison.parquet", "comparison"] = None
     strata: Annotated[Path | None, "strata/{subject}.tsv"] = None
     trends: Annotated[Path | None, "strata/{subject}_trends.tsv"] = None

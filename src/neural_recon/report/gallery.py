@@ -13,7 +13,7 @@ from PIL import Image
 from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.registry import HEADLINE, compared
 from neural_recon.generation.controls import TITLES
-from neural_recon.report import image_names, results
+from neural_recon.report import captions, image_names, results
 from neural_recon.report.results import Results
 from neural_recon.report.words import SWAPPED_TITLES, number
 
@@ -47,6 +47,7 @@ class Card:
     pictures: list[Picture]
     remarks: list[str]
     more: list[Picture] = field(default_factory=list)  # shown with a click
+    says: list[tuple[str, str]] = field(default_factory=list)  # captions: whose, and the text
 
     @property
     def title(self) -> str:
@@ -145,6 +146,7 @@ def first_cards(person: Results, stimuli: Pictures) -> dict[str, Any]:
     pictures = [("seen", "seen", stimuli_of(stimuli, ids))]
     pictures += [(kind, label, small_of(path, ids, data)) for kind, label, path, data in kinds_of(person)]
     judged = {m: person.per_image("decoded", "final", m) for m in JUDGED}
+    texts = captions.texts(person)
     cards = []
     for i in ids:
         main, more = (
@@ -157,7 +159,8 @@ def first_cards(person: Results, stimuli: Pictures) -> dict[str, Any]:
         )
         remarks = [f"{m} {'✓' if values[i] > 0.5 else '✗'}" for m, values in judged.items() if i in values]
         rank = ranked.index(i) + 1
-        cards.append(Card(person.subject, i, scores.get(i), rank, main, remarks, more))
+        says = [(label, found[i]) for label, found in texts.items() if i in found]
+        cards.append(Card(person.subject, i, scores.get(i), rank, main, remarks, more, says))
     return {
         "subject": person.subject,
         "cards": cards,

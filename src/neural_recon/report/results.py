@@ -15,6 +15,7 @@ from neural_recon.core.hdf5 import dataset, integers, open_hdf5, read_hdf5, read
 from neural_recon.core.tables import read_table
 from neural_recon.datasets.dataset import AXES
 from neural_recon.evaluation import shares
+from neural_recon.evaluation.captions import COLUMNS as CAPTIONS
 from neural_recon.evaluation.controls import single_stage
 from neural_recon.evaluation.controls.refit_null import COLUMNS as REFIT_COLUMNS
 from neural_recon.report.files import SubjectFiles
@@ -102,6 +103,7 @@ class Results:
     dropped: dict[str, int]  # reason -> voxels
     kept: int
     ceilings: dict[str, np.ndarray]  # region -> noise ceilings of its kept voxels, of those that have one
+    captions: pd.DataFrame  # answers and the images' own; empty without any
     without_ceiling: int  # kept voxels that have none
     versions: dict[str, str]  # which result -> version of neural-recon that wrote it
 
@@ -156,6 +158,7 @@ def read(files: SubjectFiles, atlases: Mapping[str, Collection[str]]) -> Results
         summary=_summary(files.summary),
         tests=table(files.tests, TESTS),
         images=table(files.images, IMAGES),
+        captions=_captions(files.captions),
         alphas={space: table(path, ALPHA) for space, path in files.alphas.items()},
         targets={space: table(path, TARGETS) for space, path in files.targets.items()},
         refits={space: table(path, REFIT_COLUMNS) for space, path in files.refits.items()},
@@ -206,6 +209,10 @@ def _summary(path: str | Path) -> pd.DataFrame:
     reasons = frame["not_measured"].astype(object).fillna("").astype(str) if "not_measured" in frame else ""
     refits = {name: np.nan for name in REFITS if name not in frame}  # no features, or from before there were
     return frame.assign(not_measured=reasons, **refits)
+
+
+def _captions(path: Path | None) -> pd.DataFrame:
+    return pd.DataFrame(columns=CAPTIONS) if path is None else table(path, CAPTIONS)
 
 
 def written_by(path: str | Path) -> str:

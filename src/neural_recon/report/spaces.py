@@ -7,9 +7,12 @@ name itself is shown.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from neural_recon.evaluation.registry import NEAREST, WRITTEN
 from neural_recon.features.space import Described, described
 
-PICTURES = ("final", "base", "baseline")  # what else the tables of scores have in their column `picture`
+# what else the tables of scores have in their column `picture`
+PICTURES = ("final", "base", "baseline")
+CAPTIONS = (NEAREST, WRITTEN)
 # Okabe & Ito: told apart with any kind of colour vision
 COLOURS = ("#E69F00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 
@@ -23,8 +26,8 @@ def use(spaces: Mapping[str, Any]) -> None:
 
 
 def is_space(picture: str) -> bool:
-    """Whether a row of scores is of predicted features, not of pictures."""
-    return picture not in PICTURES
+    """Whether a row of scores is of predicted features, not of pictures or captions."""
+    return picture not in (*PICTURES, *CAPTIONS)
 
 
 def title(space: str) -> str:

@@ -62,7 +62,7 @@ def _strata_table(path: Path) -> pd.DataFrame:
 
 def _metrics(table: pd.DataFrame) -> list[str]:
     """The metrics of pictures, those of the plots first."""
-    found = table.loc[~table["picture"].map(spaces.is_space), "metric"].unique()
+    found = table.loc[table["picture"].isin(spaces.PICTURES), "metric"].unique()
     return [*(m for m in SHOWN if m in found), *(m for m in found if m not in SHOWN)]
 
 

@@ -27,7 +27,7 @@ def _summaries(people: Sequence[Results]) -> pd.DataFrame:
 def score_plots(people: Sequence[Results], metrics: Sequence[str]) -> list[dict[str, Any]]:
     """One plot per metric, of those that were measured."""
     summary = _summaries(people)
-    pictures = summary[~summary["picture"].map(spaces.is_space) & summary["mean"].notna()]
+    pictures = summary[summary["picture"].isin(spaces.PICTURES) & summary["mean"].notna()]
     subjects = [person.subject for person in people]
     return [
         {
@@ -48,7 +48,7 @@ def _cell(person: Results, variant: str, picture: str, metric: str) -> dict[str,
 
 def score_table(person: Results, metrics: Sequence[str]) -> dict[str, Any]:
     """Variants by metrics, each cell the summary's row or why there is none."""
-    frame = person.summary[~person.summary["picture"].map(spaces.is_space)]
+    frame = person.summary[person.summary["picture"].isin(spaces.PICTURES)]
     shown = frame.loc[frame["mean"].notna(), "metric"].unique()
     known = [*metrics, *(m for m in shown if m not in (*metrics, *compared("guides")))]
     order = list(dict.fromkeys(row for metric in known for row in plots.rows_of(frame, metric)))

@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from neural_recon.evaluation.registry import HEADLINE, METRICS, better, compared
+from neural_recon.evaluation.registry import HEADLINE, METRICS, NEAREST, WRITTEN, better, compared
 from neural_recon.generation.controls import TITLES
 from neural_recon.report import spaces
 
@@ -31,6 +31,7 @@ _VARIANTS = {
     "mean_image": "mean training image",
 }
 VARIANTS = tuple(_VARIANTS)
+CAPTION_TITLES = {NEAREST: "nearest training caption", WRITTEN: "generator's caption"}
 
 
 def metric_title(metric: str) -> str:
@@ -57,6 +58,8 @@ def row_label(variant: str, picture: str) -> str:
     """What a row of a table or plot shows, such as "final, true features"."""
     if spaces.is_space(picture):
         what = spaces.title(picture)
+    elif picture in CAPTION_TITLES:
+        what = CAPTION_TITLES[picture]
     elif picture == "baseline":
         return variant_label(variant)
     else:

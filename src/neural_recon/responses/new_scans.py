@@ -15,7 +15,7 @@ from neural_recon.core.refusals import require_file
 from neural_recon.core.tables import read_table
 from neural_recon.datasets.grids import Grid
 from neural_recon.datasets.nsd.betas import open_betas, read_betas, units_of
-from neural_recon.datasets.units import doubtful_units
+from neural_recon.datasets.response_units import doubtful_units
 
 logger = logging.getLogger(__name__)
 

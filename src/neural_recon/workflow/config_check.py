@@ -8,10 +8,10 @@ from neural_recon.config.configuration import Config, checked, read_raw
 from neural_recon.core.errors import InputError
 from neural_recon.core.refusals import all_there
 from neural_recon.evaluation import network_weights
-from neural_recon.features.space import space_kinds
+from neural_recon.features.space import SPACES, space_kinds
 from neural_recon.models import weights
 from neural_recon.workflow.painting import Painting
-from neural_recon.workflow.plan import Plan
+from neural_recon.workflow.plan import ENCODER, Plan
 
 
 def examine(configfile: Path, folder: Path) -> tuple[list[str], dict[str, str]]:
@@ -61,6 +61,10 @@ def _check_weights(config: Config, folder: Path) -> None:
     table = weights.read_table(folder / weights.TABLE)
     for name, kind in space_kinds(config.spaces).items():
         kind.locate(name, config.spaces[name], table)
+    if config.captioner:
+        weights.locate("captioner.weights", config.captioner.weights, table, "folder")
+    if encoder := config.caption_encoder:
+        SPACES.load(encoder.kind).locate("", encoder, table, ENCODER)
     Painting(config.generator, table)
     network_weights.locate(config.evaluation.networks, config.evaluation.preset, table)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -23,12 +23,14 @@ from neural_recon.core.refusals import is_there, refusal, require_file
 from neural_recon.datasets import trials
 from neural_recon.demo.judge import SceneJudge
 from neural_recon.evaluation import comparison, network_weights, networks
-from neural_recon.features.space import Space, space_kinds
+from neural_recon.evaluation.registry import NETWORKS
+from neural_recon.features import picture_captions
+from neural_recon.features.space import SPACES, Space, space_kinds
 from neural_recon.models import weights
 from neural_recon.responses import session_verdicts
 from neural_recon.workflow import data_checks, disk_estimate, memory_estimate
 from neural_recon.workflow.painting import Painting
-from neural_recon.workflow.plan import Plan
+from neural_recon.workflow.plan import ENCODER, Plan
 
 DEFAULT = Path("config/demo.yaml")
 GB = 1e9
@@ -245,6 +247,10 @@ def check_weights(config: Config, table: weights.Table) -> Iterator[Finding]:
         yield Finding("weights", "note", text)
     for name, kind in space_kinds(config.spaces).items():
         yield from _check_model(f"spaces.{name}", table, partial(_space, config, name, kind, table))
+    if captioner := config.captioner:
+        yield from _check_model("captioner", table, partial(_captioner, captioner.weights, table))
+    if encoder := config.caption_encoder:
+        yield from _check_model(ENCODER, table, partial(_encoder, encoder, table))
     yield from _check_model("generator", table, partial(_generator, config, table))
     for name in named:
         yield from _check_model(f"weights of {name}", table, partial(_network, config, name, table))
@@ -279,6 +285,19 @@ def _space(config: Config, name: str, kind: type[Space], table: weights.Table) -
     return where, kind.files(settings, table), partial(kind.check, name, located)
 
 
+def _captioner(value: str, table: weights.Table) -> Model:
+    from neural_recon.models.blip import Blip  # takes seconds
+
+    folder = weights.locate("captioner.weights", value, table, "folder")
+    return str(folder), picture_captions.model_files(value, table), partial(Blip.from_folder, folder, META)
+
+
+def _encoder(settings: Any, table: weights.Table) -> Model:
+    kind = SPACES.load(settings.kind)
+    located = kind.locate("", settings, table, ENCODER)
+    return getattr(located, "weights", ""), kind.files(settings, table), partial(kind.check, ENCODER, located)
+
+
 def _generator(config: Config, table: weights.Table) -> Model:
     painting = Painting(config.generator, table)
     loaded = generation.load(painting.settings, "meta")
@@ -287,7 +306,8 @@ def _generator(config: Config, table: weights.Table) -> Model:
 
 
 def _network(config: Config, name: str, table: weights.Table) -> Model:
-    preset, named = config.evaluation.preset, {name: config.evaluation.networks[name]}
+    preset, networks_named = config.evaluation.preset, config.evaluation.networks
+    named = {one: networks_named[one] for one in (name, NETWORKS[name].under) if one in networks_named}
     located = network_weights.locate(named, preset, table)
     files = network_weights.files_read(named, located, table)
     return located[name], files, partial(networks.PresetNetworks, preset, located, where=META)

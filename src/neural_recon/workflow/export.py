@@ -1,4 +1,4 @@
-"""Put a subject's kept decoders into a folder of their own, with a model card (`handed_on`)."""
+"""Put a subject's kept decoders into a folder of their own, with a model card (`exported_decoders`)."""
 
 import logging
 import shutil
@@ -20,9 +20,9 @@ from neural_recon.features.space import space_kinds
 from neural_recon.models import weights
 from neural_recon.report import model_card
 from neural_recon.report.results import SUMMARY, amount
-from neural_recon.workflow import finished, handed_on, recording, subject_decoders
+from neural_recon.workflow import exported_decoders, finished, recording, subject_decoders
 from neural_recon.workflow.decode_scans import parameters
-from neural_recon.workflow.handed_on import HandedOn
+from neural_recon.workflow.exported_decoders import Exported
 from neural_recon.workflow.provenance import Content, Input
 from neural_recon.workflow.subject_decoders import SubjectDecoders
 
@@ -49,7 +49,7 @@ def export(
     if output.exists():
         raise InputError(f"{output}: expected a name that nothing has yet, found one; name another folder.")
     sections = [*config.spaces.values(), config.decoder, config.generator]
-    handed_on.check_kinds((one.kind for one in sections), configfile)
+    exported_decoders.check_kinds((one.kind for one in sections), configfile)
     found = subject_decoders.of_run(config, configfile, subject)
     held = holding(found)
     if held.responses and not config.terms.responses:
@@ -84,15 +84,15 @@ def export(
     sums = {one.path: _content(one) for one in begun.inputs}
     base = config.results / "decoders" / subject
     names = {
-        path: handed_on.UNCONDITIONAL
+        path: exported_decoders.UNCONDITIONAL
         if path == found.unconditional
-        else f"{handed_on.KEPT}/{path.relative_to(base)}"
+        else f"{exported_decoders.KEPT}/{path.relative_to(base)}"
         for path in found.files
     }
-    manifest = HandedOn(
-        format=handed_on.FORMAT,
+    manifest = Exported(
+        format=exported_decoders.FORMAT,
         subject=subject,
-        recipe=handed_on.Recipe(name=Path(config.recipe).stem, sha256=finished.recipe_sha256(config)),
+        recipe=exported_decoders.Recipe(name=Path(config.recipe).stem, sha256=finished.recipe_sha256(config)),
         seed=config.seed,
         spaces=config.spaces,
         decoder=config.decoder,
@@ -121,7 +121,7 @@ def _content(read: Input) -> Content:
 def _card(
     config: Config,
     found: SubjectDecoders,
-    manifest: HandedOn,
+    manifest: Exported,
     held: Holding,
     differences: Mapping[str, float],
     summary: Path,
@@ -151,7 +151,7 @@ def _card(
     )
 
 
-def _write(output: Path, names: Mapping[Path, str], manifest: HandedOn, card: str) -> None:
+def _write(output: Path, names: Mapping[Path, str], manifest: Exported, card: str) -> None:
     """The folder, under its name when it is whole."""
     remove_parts(output)
     part = part_of(output)
@@ -160,9 +160,9 @@ def _write(output: Path, names: Mapping[Path, str], manifest: HandedOn, card: st
             place = part / name
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, place)
-        write_text(part / handed_on.MANIFEST, manifest.model_dump_json(indent=1) + "\n")
-        write_text(part / handed_on.CARD, card)
-        handed_on.read(part)  # every byte once more: what was copied is what is said
+        write_text(part / exported_decoders.MANIFEST, manifest.model_dump_json(indent=1) + "\n")
+        write_text(part / exported_decoders.CARD, card)
+        exported_decoders.read(part)  # every byte once more: what was copied is what is said
         part.rename(output)
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -17,13 +17,16 @@ import pandas as pd
 from neural_recon.config.configuration import Config
 from neural_recon.core.errors import InputError
 from neural_recon.core.refusals import is_there
-from neural_recon.datasets.dataset import DATA_SETS, DataSet, Part
+from neural_recon.datasets.dataset import DataSet, Part
 from neural_recon.datasets.splits import DRAWN, with_split
 from neural_recon.datasets.trials import read_lists
 from neural_recon.evaluation import network_weights
-from neural_recon.features.space import space_kinds
+from neural_recon.features import picture_captions
+from neural_recon.features.space import SPACES, space_kinds
 from neural_recon.models import weights
 from neural_recon.workflow.painting import Painting
+
+ENCODER = "evaluation.caption_encoder"
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Plan:
     def data(self) -> DataSet:
         """The data set; of the demo, which the workflow itself will write, what it will be."""
         if self.config.demo is None:
-            return DATA_SETS.load(self.config.dataset.kind)(self.config.dataset, self.config.subjects)
+            return self.config.data
         from neural_recon.demo.design import Simulated
 
         return Simulated(self.config)
@@ -141,9 +144,8 @@ class Plan:
         """What all subjects share, and what it is."""
         data, scenes = self.data, self.config.evaluation.scenes
         content = {Path(scenes): "the scenes"} if scenes else data.files("content")
-        return {
-            **data.files("lists"), **data.files("pictures"), **data.files("captions"), **content,
-        }  # fmt: skip
+        captions = data.files("captions") if self.config.captioner is None else {}  # else the run writes them
+        return {**data.files("lists"), **data.files("pictures"), **captions, **content}
 
     def subject_files(self, name: str) -> dict[Path, str]:
         """What a subject has alone, and what it is."""
@@ -202,6 +204,16 @@ class Plan:
             kind.locate(name, config.spaces[name], table)
             for place in kind.files(config.spaces[name], table):
                 yield f"a file of spaces.{name}", Path(place)
+        if captioner := config.captioner:
+            weights.locate("captioner.weights", captioner.weights, table, "folder")
+            yield from (
+                ("a file of captioner.weights", Path(p))
+                for p in picture_captions.model_files(captioner.weights, table)
+            )
+        if encoder := config.caption_encoder:
+            kind = SPACES.load(encoder.kind)
+            kind.locate("", encoder, table, ENCODER)
+            yield from ((f"a file of {ENCODER}", Path(place)) for place in kind.files(encoder, table))
         painting = Painting(config.generator, table)
         for place in (*painting.files, *painting.encoders):
             yield "a part of generator.weights", Path(place)

@@ -19,7 +19,8 @@ from neural_recon.core.refusals import FOLDER, all_there, mistake_of
 from neural_recon.datasets import nifti
 from neural_recon.datasets.dataset import AXES, Betas, DataSet, Found, Part, Terms
 from neural_recon.datasets.table import betas, pictures, places, trial_rows
-from neural_recon.datasets.table.betas import Axes, Opened, Stated, Units
+from neural_recon.datasets.table.arrays import Axes, Stated, Units
+from neural_recon.datasets.table.betas import Opened
 from neural_recon.datasets.table.places import Places
 
 if TYPE_CHECKING:
@@ -41,14 +42,17 @@ class Table(DataSet):
             "trials.tsv",
             description="TSV with one row per trial: subject, session, trial, image; and split, if any.",
         )
-        betas: str = Field(
+        betas: str | list[str] = Field(
             description="Single-trial responses: a path with {subject} and {session} as the table of trials "
             "has them; {session:02} is the number at the end with two digits. Without a session one file has "
-            "all of a subject's trials. NIfTI, HDF5 (GLMsingle's too), .mat of v7.3, .npy."
+            "all of a subject's trials. NIfTI, HDF5 (GLMsingle's too), .mat of v7.3, .npy. Several paths: "
+            "other places of the same trials, as the two hemispheres.",
         )
         dataset: str | None = Field(
             None,
-            description="Name of the betas in HDF5; default: betasmd (GLMsingle's), betas, or the only one.",
+            description="Name of the betas in HDF5; {session} is filled in as in paths, and * stands for all "
+            "names, as of a session's runs, one behind the other; default: betasmd (GLMsingle's), betas, or "
+            "the only one.",
         )
         axes: Axes | None = Field(
             None, description="Axes of arrays, where neither shape nor whoever wrote them tells."
@@ -96,6 +100,11 @@ class Table(DataSet):
             "those without an image.",
         )
 
+        tuned: str | None = Field(
+            None,
+            description="A name of the betas, where they were tuned on repeated trials, those of test images "
+            "included; default: that of their files, where GLMsingle's (TYPEC, TYPED) say so.",
+        )
         share_responses: bool = Field(
             False,
             description="Whether responses may be passed on, and so decoders that hold them or give them "
@@ -107,6 +116,8 @@ class Table(DataSet):
             for atlas in self.names:
                 if atlas not in self.regions:
                     raise ValueError(f"names.{atlas}: there is no such atlas in regions")
+            if isinstance(self.betas, list) and (not self.betas or "voxels" not in (self.axes or "")):
+                raise ValueError("betas: several paths need axes, voxels,trials or trials,voxels")
             if taken := {*AXES, *(trial_rows.COLUMNS)} & set(self.regions):
                 raise ValueError(f"regions.{min(taken)}: expected another name, as a column is called so")
             return self
@@ -224,21 +235,33 @@ class Table(DataSet):
     @property
     def tuned(self) -> str:
         """GLMsingle's third and fourth models were tuned on repeated trials; files are named by model."""
-        name = Path(self.settings.betas).name
+        if self.settings.tuned is not None:
+            return self.settings.tuned
+        name = Path(self._patterns[0]).name
         return name if re.search("TYPE[CD]|GLMDENOISE", name, re.IGNORECASE) else ""
 
-    @property
-    def _stated(self) -> Stated:
-        own = self.settings
-        return Stated(own.units, own.dataset, own.axes, own.pickles)
+    def _stated(self, subject: str, session: int) -> Stated:
+        own, called = self.settings, self._sessions(subject)[session]
+        name = own.dataset and trial_rows.filled_in(own.dataset, subject, called)
+        return Stated(own.units, name, own.axes, own.pickles)
 
-    def _session(self, subject: str, session: int) -> Path:
-        return self.path(self.settings.betas, subject, self._sessions(subject)[session])
+    @property
+    def _patterns(self) -> list[str]:
+        own = self.settings.betas
+        return own if isinstance(own, list) else [own]
+
+    @property
+    def _by_session(self) -> bool:
+        """Whether each session has betas of its own, as a file or in one."""
+        return any("{session" in name for name in (*self._patterns, self.settings.dataset or ""))
+
+    def _session(self, subject: str, session: int) -> list[Path]:
+        return [self.path(name, subject, self._sessions(subject)[session]) for name in self._patterns]
 
     def _expected(self, subject: str, session: int) -> dict[int, np.ndarray]:
         """As of `trial_rows.expected_counts`."""
         rows = self._of(subject)
-        if "{session" in self.settings.betas:
+        if self._by_session:
             rows = rows[rows["session"] == session]
         return trial_rows.expected_counts(rows, session)
 
@@ -265,7 +288,7 @@ class Table(DataSet):
         if self.settings.mask:
             return places.mask_of(self.path(self.settings.mask, subject), found)
         opened = self._open(subject, self._first(subject))
-        inside = betas.varying(opened, found, self._stated)
+        inside = betas.varying(opened, found, self._stated(subject, self._first(subject)))
         logger.info("%s: %d of %d voxels vary and are taken", opened.path, inside.sum(), inside.size)
         return inside
 
@@ -274,7 +297,8 @@ class Table(DataSet):
         if self.settings.mask:  # what it says holds of all sessions
             spaces = [self._places(subject).shape, (int(self._inside(subject).sum()),)]
         expected = self._expected(subject, session)
-        return betas.open_betas(self._session(subject, session), self._stated, expected, spaces)
+        path, *beside = self._session(subject, session)
+        return betas.open_betas(path, self._stated(subject, session), expected, spaces, beside)
 
     def voxels(self, subject: str) -> pd.DataFrame:
         return places.voxel_table(
@@ -289,7 +313,8 @@ class Table(DataSet):
         numbers = self.trials(subject, [session])["trial"].to_numpy()
         wanted = self._expected(subject, session)[opened.n_trials][numbers - 1]
         chosen = table[[axis for axis in AXES if axis in table]].to_numpy()
-        values = betas.read_betas(opened, self._places(subject), chosen, wanted, self._stated)
+        stated = self._stated(subject, session)
+        values = betas.read_betas(opened, self._places(subject), chosen, wanted, stated)
         about = {"source": str(opened.path), "stored": opened.in_words(), "unit": betas.UNITS[opened.units]}
         return Betas(values, about)
 
@@ -329,9 +354,8 @@ class Table(DataSet):
         return {}
 
     def _betas_file(self, subject: str, session: int) -> dict[Path, str]:
-        alone = "{session" in self.settings.betas
-        what = f"session {session} of {subject}" if alone else f"the betas of {subject}"
-        return {self._session(subject, session): what}
+        what = f"session {session} of {subject}" if self._by_session else f"the betas of {subject}"
+        return dict.fromkeys(self._session(subject, session), what)
 
     def decisive(self, part: Part) -> dict[str, Any]:
         of: dict[Part, tuple[str, ...]] = {

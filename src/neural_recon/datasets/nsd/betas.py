@@ -13,7 +13,7 @@ from neural_recon.core.hdf5 import dataset, open_hdf5
 from neural_recon.core.refusals import is_there
 from neural_recon.datasets import nifti
 from neural_recon.datasets.grids import Grid, Placement, place
-from neural_recon.datasets.units import doubtful_units
+from neural_recon.datasets.response_units import doubtful_units
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
-"""Fetch NSD's files from its public bucket, without credentials: what has arrived is never asked for again.
+"""Fetch files from public buckets, as NSD's, without credentials: what has arrived is never asked for again.
 
-A key of the bucket is the file's path below `dataset.root`. boto3's own variables AWS_ENDPOINT_URL_S3 and
+A key of NSD's bucket is the file's path below `dataset.root`. boto3's own variables AWS_ENDPOINT_URL_S3 and
 AWS_ENDPOINT_URL name a mirror instead.
 """
 
@@ -26,8 +26,24 @@ from neural_recon.core.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-BUCKET, REGION = "natural-scenes-dataset", "us-east-2"
 GB = 1e9
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A public bucket; `lacking`: what to do about a file that it lacks, the end of a sentence."""
+
+    name: str
+    region: str
+    lacking: str
+
+
+NSD = Bucket(
+    "natural-scenes-dataset",
+    "us-east-2",
+    "NSD does not have this combination of space, preparation, session, format or atlas: correct it in the "
+    "configuration",
+)
 
 
 @dataclass(frozen=True)
@@ -44,18 +60,32 @@ def listing(keys: Iterable[str]) -> dict[str, Object]:
     Raises:
         InputError: the bucket cannot be reached.
     """
-    wanted, found = set(keys), {}
+    wanted = set(keys)
+    found: dict[str, Object] = {}
+    for folder in sorted({key.rpartition("/")[0] for key in wanted}):
+        found |= {key: one for key, one in below(f"{folder}/", NSD, "/").items() if key in wanted}
+    return found
+
+
+def below(prefix: str, bucket: Bucket, delimiter: str = "") -> dict[str, Object]:
+    """Size and ETag of the keys of a bucket that begin with a prefix.
+
+    Args:
+        delimiter: "/": those of the folder alone.
+
+    Raises:
+        InputError: the bucket cannot be reached.
+    """
+    found: dict[str, Object] = {}
     try:
         # asked before a run, perhaps where there is no network at all: not for long
-        pages = _client(attempts=2, connect=5).get_paginator("list_objects_v2")
-        for folder in sorted({key.rpartition("/")[0] for key in wanted}):
-            for page in pages.paginate(Bucket=BUCKET, Prefix=f"{folder}/", Delimiter="/"):
-                for row in page.get("Contents", []):
-                    if row["Key"] in wanted:
-                        found[row["Key"]] = Object(row["Size"], row["ETag"].strip('"'))
+        pages = _client(bucket, attempts=2, connect=5).get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=bucket.name, Prefix=prefix, Delimiter=delimiter):
+            for row in page.get("Contents", []):
+                found[row["Key"]] = Object(row["Size"], row["ETag"].strip('"'))
     except (BotoCoreError, ClientError) as error:
         raise InputError(
-            f"s3://{BUCKET}: expected to list it, found no answer ({transfer.reason(error)})."
+            f"s3://{bucket.name}: expected to list it, found no answer ({transfer.reason(error)})."
         ) from error
     return found
 
@@ -97,7 +127,7 @@ def still_to_fetch(
     absent = [key for key in missing if key not in known]
     if absent:
         more = f" (and {len(absent) - 1} more)" if len(absent) > 1 else ""
-        raise _no_object(missing[absent[0]], absent[0], more)
+        raise _no_object(missing[absent[0]], absent[0], NSD, more)
     sums: dict[str, tuple[int, int]] = {}
     for key, path in missing.items():
         part = path.with_name(f".part-{path.name}")
@@ -109,23 +139,23 @@ def still_to_fetch(
     return sorted(sums.items())
 
 
-def fetch_object(key: str, destination: Path) -> None:
-    """Fetch one file of the bucket to `destination`, which appears only when size and checksum are right.
+def fetch_object(key: str, destination: Path, bucket: Bucket = NSD) -> None:
+    """Fetch one file of a bucket to `destination`, which appears only when size and checksum are right.
 
     Raises:
         InputError: the bucket cannot be reached or has no such file, the disk is full, or what arrived is
             not what the bucket announced (it is removed then).
     """
-    source = f"s3://{BUCKET}/{key}"
+    source = f"s3://{bucket.name}/{key}"
     try:
-        client = _client()
-        head = client.head_object(Bucket=BUCKET, Key=key, ChecksumMode="ENABLED")
+        client = _client(bucket)
+        head = client.head_object(Bucket=bucket.name, Key=key, ChecksumMode="ENABLED")
         part = transfer.part_file(destination)
-        _receive(client, key, head, part, source)
-        _check(client, key, head, part, destination, source)
+        _receive(client, bucket, key, head, part, source)
+        _check(client, bucket, key, head, part, destination, source)
         part.replace(destination)
     except ClientError as error:
-        raise _refusal(destination, key, error) from error
+        raise _refusal(destination, key, bucket, error) from error
     except BotoCoreError as error:
         raise transfer.failing_connection(destination, source, error) from error
     except OSError as error:
@@ -133,12 +163,12 @@ def fetch_object(key: str, destination: Path) -> None:
     logger.info("-> %s", destination)
 
 
-def _client(attempts: int = 5, connect: float = transfer.CONNECT) -> Any:
+def _client(bucket: Bucket, attempts: int = 5, connect: float = transfer.CONNECT) -> Any:
     """An S3 client that signs nothing."""
     # a mirror's bucket is a folder of its address, as its host name is not known to have subdomains
     mirror = {"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"} & set(os.environ)
     settings = Config(
-        region_name=REGION,
+        region_name=bucket.region,
         signature_version=UNSIGNED,
         connect_timeout=connect,
         read_timeout=transfer.READ,
@@ -156,7 +186,7 @@ def _client(attempts: int = 5, connect: float = transfer.CONNECT) -> Any:
         ) from error
 
 
-def _receive(client: Any, key: str, head: Mapping[str, Any], part: Path, source: str) -> None:
+def _receive(client: Any, bucket: Bucket, key: str, head: Mapping[str, Any], part: Path, source: str) -> None:
     """Bring `part` to the size that the bucket announced, however often the connection drops on the way."""
     size = head["ContentLength"]
     if part.exists() and part.stat().st_size > size:
@@ -164,7 +194,7 @@ def _receive(client: Any, key: str, head: Mapping[str, Any], part: Path, source:
     part.touch()
     while (have := part.stat().st_size) < size:
         try:
-            _receive_rest(client, key, head["ETag"], part, have, size, source)
+            _receive_rest(client, bucket, key, head["ETag"], part, have, size, source)
             return
         except BotoCoreError as error:
             if part.stat().st_size <= have:
@@ -172,11 +202,13 @@ def _receive(client: Any, key: str, head: Mapping[str, Any], part: Path, source:
             logger.warning("the connection dropped (%s)", transfer.reason(error))
 
 
-def _receive_rest(client: Any, key: str, etag: str, part: Path, have: int, size: int, source: str) -> None:
+def _receive_rest(
+    client: Any, bucket: Bucket, key: str, etag: str, part: Path, have: int, size: int, source: str
+) -> None:
     """Ask once for what is missing."""
     wanted = {"Range": f"bytes={have}-"} if have else {}
     # the rest of another version than the one announced would spoil hours of what is here
-    response = client.get_object(Bucket=BUCKET, Key=key, IfMatch=etag, **wanted)
+    response = client.get_object(Bucket=bucket.name, Key=key, IfMatch=etag, **wanted)
     if response["ResponseMetadata"]["HTTPStatusCode"] != 206:
         have = 0  # a mirror that sends whole files only
     with contextlib.closing(response["Body"]) as body:
@@ -184,45 +216,49 @@ def _receive_rest(client: Any, key: str, etag: str, part: Path, have: int, size:
 
 
 def _check(
-    client: Any, key: str, head: Mapping[str, Any], part: Path, destination: Path, source: str
+    client: Any, bucket: Bucket, key: str, head: Mapping[str, Any], part: Path, destination: Path, source: str
 ) -> None:
     """Raise unless the part file has the size and the checksum announced; a wrong one is removed."""
     size, found = head["ContentLength"], part.stat().st_size
     if found != size:
         part.unlink()
         raise transfer.wrong_size(destination, source, size, found)
-    kind, expected, computed = _checksums(client, key, head, part)
+    kind, expected, computed = _checksums(client, bucket, key, head, part)
     logger.info("%d bytes, %s %s", found, kind, computed)
     if computed != expected:
         part.unlink()
         raise transfer.wrong_checksum(destination, source, kind, expected, computed)
 
 
-def _checksums(client: Any, key: str, head: Mapping[str, Any], part: Path) -> tuple[str, str, str]:
+def _checksums(
+    client: Any, bucket: Bucket, key: str, head: Mapping[str, Any], part: Path
+) -> tuple[str, str, str]:
     """Kind of the checksum, the one announced, and the part file's; all empty where the store has none."""
     sha256 = head.get("ChecksumSHA256", "-")
     if "-" not in sha256:  # else it is one of the parts' checksums
         with part.open("rb") as file:
             return "sha256", base64.b64decode(sha256).hex(), hashlib.file_digest(file, "sha256").hexdigest()
     size, etag = head["ContentLength"], head["ETag"].strip('"')
-    sizes = [size] if re.fullmatch("[0-9a-f]{32}", etag) else _part_sizes(client, key, size, etag)
+    sizes = [size] if re.fullmatch("[0-9a-f]{32}", etag) else _part_sizes(client, bucket, key, size, etag)
     if not sizes:
         logger.warning("ETag %s is no checksum that can be compared: only the size was", etag)
         return "", "", ""
     return "ETag", etag, file_etag(part, sizes, multipart="-" in etag)
 
 
-def _part_sizes(client: Any, key: str, size: int, etag: str) -> list[int]:
+def _part_sizes(client: Any, bucket: Bucket, key: str, size: int, etag: str) -> list[int]:
     """Sizes of the parts that a file was once uploaded in; empty where the store does not say."""
     count = re.fullmatch("[0-9a-f]{32}-([0-9]+)", etag)
     if count is None:
         return []
     n = int(count[1])
-    first = client.head_object(Bucket=BUCKET, Key=key, PartNumber=1)["ContentLength"]
+    first = client.head_object(Bucket=bucket.name, Key=key, PartNumber=1)["ContentLength"]
     sizes = list(_equal_parts(size, first)) if first else []
     if len(sizes) != n:  # uploaded in parts of different sizes
         numbers = range(1, n + 1)
-        sizes = [client.head_object(Bucket=BUCKET, Key=key, PartNumber=k)["ContentLength"] for k in numbers]
+        sizes = [
+            client.head_object(Bucket=bucket.name, Key=key, PartNumber=k)["ContentLength"] for k in numbers
+        ]
     return sizes if sum(sizes) == size else []
 
 
@@ -255,22 +291,21 @@ def file_etag(path: Path, sizes: Sequence[int], multipart: bool) -> str:
     return f"{whole.hexdigest()}-{len(digests)}"
 
 
-def _refusal(destination: Path, key: str, error: ClientError) -> InputError:
+def _refusal(destination: Path, key: str, bucket: Bucket, error: ClientError) -> InputError:
     """The sentence for an answer that is none."""
     status = error.response["ResponseMetadata"]["HTTPStatusCode"]
     if status == 404:
-        return _no_object(destination, key)
+        return _no_object(destination, key, bucket)
     said = error.response["Error"].get("Message") or error.response["Error"].get("Code")
     return InputError(
-        f"{destination}: expected to fetch s3://{BUCKET}/{key}, found its server answering {status} {said}; "
-        f"{transfer.ADVICE}."
+        f"{destination}: expected to fetch s3://{bucket.name}/{key}, found its server answering {status} "
+        f"{said}; {transfer.ADVICE}."
     )
 
 
-def _no_object(destination: Path, key: str, more: str = "") -> InputError:
+def _no_object(destination: Path, key: str, bucket: Bucket, more: str = "") -> InputError:
     """The sentence for a key that the bucket lacks."""
     return InputError(
-        f"{destination}: expected to fetch s3://{BUCKET}/{key}, found no such file in the bucket{more}; "
-        "NSD does not have this combination of space, preparation, session, format or atlas: correct it in "
-        "the configuration."
+        f"{destination}: expected to fetch s3://{bucket.name}/{key}, found no such file in the bucket{more}; "
+        f"{bucket.lacking}."
     )

@@ -1,4 +1,4 @@
-"""A lab's single-trial responses: NIfTI, HDF5 (GLMsingle's and MATLAB's v7.3 too) and NumPy's arrays.
+"""A lab's single-trial responses: NIfTI, or arrays (`arrays`).
 
 A file is looked at first (`open_betas`): which of its axes are trials, where its voxels lie, and how
 the stored numbers become responses. What a file does not say, and nothing stated says, is refused.
@@ -6,52 +6,32 @@ the stored numbers become responses. What a file does not say, and nothing state
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import h5py
 import numpy as np
 
-from neural_recon.core.arrays import open_array
 from neural_recon.core.errors import InputError
-from neural_recon.core.file_kinds import OBJECTS, look
-from neural_recon.core.hdf5 import dataset, open_hdf5
 from neural_recon.core.refusals import is_there
 from neural_recon.datasets import nifti
-from neural_recon.datasets.table.places import NIFTI, NPY, Places
-from neural_recon.datasets.units import doubtful_units
+from neural_recon.datasets.response_units import doubtful_units
+from neural_recon.datasets.table.arrays import GLMSINGLE, MATLAB, Axes, Stated, Units, array
+from neural_recon.datasets.table.places import NIFTI, Places
 
 logger = logging.getLogger(__name__)
 
-Units = Literal["percent", "percent_x300", "zscored", "arbitrary"]
 UNITS: Mapping[Units, str] = {
     "percent": "% signal change",
     "percent_x300": "% signal change",
     "zscored": "z-scores, as stored",
     "arbitrary": "as stored, in units of the lab's own",
 }
-Axes = Literal["x,y,z,trials", "trials,z,y,x", "trials,x,y,z", "voxels,trials", "trials,voxels"]
 AXES: tuple[Axes, ...] = ("x,y,z,trials", "trials,z,y,x", "trials,x,y,z", "voxels,trials", "trials,voxels")
-HDF5, MATLAB = (".hdf5", ".h5"), ".mat"
-# what GLMsingle calls single-trial betas, older versions of MATLAB's included: percent signal change
-GLMSINGLE = ("betasmd", "modelmd")
-NAMES = (*GLMSINGLE, "betas")
 BLOCK = 64 * 2**20  # bytes read at once
-
-
-@dataclass(frozen=True)
-class Stated:
-    """What the configuration says of files of betas; None: what the files say."""
-
-    units: Units | None = None
-    name: str | None = None  # of the dataset in HDF5
-    axes: Axes | None = None
-    pickles: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +51,7 @@ class Opened:
     axes: Axes | Literal[""]
     name: str  # of the dataset in HDF5, or of the entry in a pickle; "" otherwise
     image: nifti.Nifti | None = None
+    beside: tuple[Path, ...] = ()  # further files, with other places of the same trials
 
     @property
     def space(self) -> tuple[int, ...]:
@@ -92,7 +73,11 @@ class Opened:
 
 
 def open_betas(
-    path: str | Path, stated: Stated, counts: Collection[int], spaces: Collection[tuple[int, ...]] = ()
+    path: str | Path,
+    stated: Stated,
+    counts: Collection[int],
+    spaces: Collection[tuple[int, ...]] = (),
+    beside: Sequence[Path] = (),
 ) -> Opened:
     """Look at a file of betas.
 
@@ -100,24 +85,28 @@ def open_betas(
         stated: in the configuration.
         counts: how many trials it may have.
         spaces: shapes that an array's space may have, as (x, y, z) or (voxels,); none: not known.
+        beside: files with other places of the same trials, as of the other hemisphere.
 
     Raises:
         InputError: the file is missing, cut short, of another kind, number of trials or volume, or does not
             say in which units its numbers are or which of its axes are trials.
     """
     path = Path(path)
-    if not is_there(path, "a session's betas"):
-        raise InputError(f"{path}: expected a session's betas, found no such file; is dataset.betas right?")
-    if path.name.endswith(NIFTI):
+    for one in (path, *beside):
+        if not is_there(one, "a session's betas"):
+            raise InputError(
+                f"{one}: expected a session's betas, found no such file; is dataset.betas right?"
+            )
+    if path.name.endswith(NIFTI) and not beside:
         return _open_nifti(path, stated, counts)
-    with array(path, stated) as (data, name):
+    with array(path, stated, beside) as (data, name):
         if data.dtype.kind not in "iuf":
             raise InputError(f"{path}: expected numbers, found {data.dtype}.")
         axes = axes_of(path, name, data.shape, stated.axes, counts, spaces)
         units = _units(path, data.dtype, stated.units, name in GLMSINGLE)
         n_trials, _ = _parted(data.shape, axes)
         shape = data.shape[1:] if axes.startswith("trials") else data.shape[:-1]
-        return Opened(path, n_trials, tuple(shape), data.dtype, units, axes, name)
+        return Opened(path, n_trials, tuple(shape), data.dtype, units, axes, name, beside=tuple(beside))
 
 
 def _open_nifti(path: Path, stated: Stated, counts: Collection[int]) -> Opened:
@@ -152,66 +141,6 @@ def _units(path: Path, dtype: np.dtype, stated: Units | None, glmsingle: bool) -
         f"{path}: expected dataset.units, as these betas ({dtype}) do not say in which units they are; state "
         f"one of {', '.join(UNITS)}: percent signal change, the same times 300, z-scores, or others."
     )
-
-
-@contextlib.contextmanager
-def array(path: Path, stated: Stated) -> Iterator[tuple[Any, str]]:
-    """The array of betas in a file, still on disk where it can be, and what the file calls it.
-
-    Raises:
-        InputError: the file is another one, or a pickle and the configuration does not allow to open it.
-    """
-    if path.suffix in (*HDF5, MATLAB):
-        with open_hdf5(path) as file:
-            yield _hdf5_array(path, file, stated.name)
-    elif path.suffix == NPY:
-        yield _numpy_array(path, stated)
-    else:
-        raise InputError(
-            f"{path}: expected betas in NIfTI ({', '.join(NIFTI)}), HDF5 ({', '.join(HDF5)}), MATLAB's v7.3 "
-            f"({MATLAB}) or NumPy's format ({NPY}), found another ending."
-        )
-
-
-def _hdf5_array(path: Path, file: h5py.File, name: str | None) -> tuple[h5py.Dataset, str]:
-    if name is None:
-        known = [one for one in NAMES if one in file]
-        arrays = [one for one, data in file.items() if isinstance(data, h5py.Dataset) and data.ndim in (2, 4)]
-        if not known and len(arrays) != 1:
-            raise InputError(
-                f"{path}: expected betas as one of {', '.join(NAMES)}, found {', '.join(file) or 'nothing'}; "
-                "name the dataset: dataset.dataset."
-            )
-        name = known[0] if known else arrays[0]
-    return dataset(path, file, name, meant="a file of betas, or set dataset.dataset"), name
-
-
-def _numpy_array(path: Path, stated: Stated) -> tuple[np.ndarray, str]:
-    if look(path).kind != OBJECTS:
-        return open_array(path, "a session's betas"), ""
-    if not stated.pickles:
-        raise InputError(
-            f"{path}: expected an array, found Python objects (a pickle, as GLMsingle's .npy is), which run "
-            "code of whoever wrote them when they are opened; let GLMsingle write HDF5 (wanthdf5), or, if "
-            "the file is your own, set dataset.pickles: true."
-        )
-    try:
-        content = np.load(path, allow_pickle=True)
-    except Exception as error:  # whatever unpickling meets
-        raise InputError(
-            f"{path}: expected GLMsingle's results, found what does not open ({error})."
-        ) from error
-    entries = content.item() if content.shape == () else None
-    names = [stated.name] if stated.name else list(NAMES)
-    found = [
-        name for name in names if isinstance(entries, dict) and isinstance(entries.get(name), np.ndarray)
-    ]
-    if not isinstance(entries, dict) or not found:
-        raise InputError(
-            f"{path}: expected a mapping with the array {' or '.join(names)}, as GLMsingle writes it, found "
-            f"{', '.join(map(str, entries)) if isinstance(entries, dict) else type(entries).__name__}."
-        )
-    return entries[found[0]], found[0]
 
 
 def axes_of(
@@ -326,7 +255,7 @@ def blocks(opened: Opened, stated: Stated) -> Iterator[tuple[slice, slice, np.nd
     Arrays with trials last, and those stored with all trials of a voxel together, come in slabs of space,
     others in blocks of trials, so that nothing is read twice.
     """
-    with array(opened.path, stated) as (data, _):
+    with array(opened.path, replace(stated, name=opened.name or None), opened.beside) as (data, _):
         first, chunks = opened.axes.startswith("trials"), getattr(data, "chunks", None)
         by_trials = first and not (chunks and chunks[0] == opened.n_trials > 1)
         axis = 1 if first and not by_trials else 0

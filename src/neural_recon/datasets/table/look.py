@@ -18,16 +18,17 @@ from neural_recon.core.errors import InputError
 from neural_recon.core.tables import read_table
 from neural_recon.datasets import nifti, splits
 from neural_recon.datasets.dataset import Found
-from neural_recon.datasets.table import betas, pictures, places, trial_rows
-from neural_recon.datasets.table.betas import Opened, Stated, Units
+from neural_recon.datasets.response_units import TYPICAL, typical_size
+from neural_recon.datasets.table import arrays, betas, pictures, places, trial_rows
+from neural_recon.datasets.table.arrays import Stated, Units
+from neural_recon.datasets.table.betas import Opened
 from neural_recon.datasets.table.places import Places
-from neural_recon.datasets.units import TYPICAL, typical_size
 
 if TYPE_CHECKING:
     import pandas as pd
 
 OF_LABELS = (*places.NIFTI, places.NPY)
-OF_BETAS = (*OF_LABELS, *betas.HDF5, betas.MATLAB)
+OF_BETAS = (*OF_LABELS, *arrays.HDF5, arrays.MATLAB)
 NO_PICTURE = ("catch", "blank", "null", "fixation", "rest")  # values of a column that say so
 LARGEST = 425  # pixels; NSD's pictures, which published decoders are made for
 SAMPLE = 200  # voxels that units are concluded from
@@ -194,7 +195,7 @@ class Looker:
 
     def units(self, opened: Opened) -> None:
         """What one file's numbers look like."""
-        if opened.name in betas.GLMSINGLE:
+        if opened.name in arrays.GLMSINGLE:
             self.settings["units"] = "percent"
             return
         units, why = units_of(_some(opened), opened.dtype)

@@ -58,8 +58,11 @@ def picture_names(path: Path) -> list[str]:
 
 
 def _files(folder: Path) -> list[Path]:
+    def hidden(path: Path) -> bool:
+        return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
     found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    return sorted(path for path in found if not any(part.startswith(".") for part in path.parts))
+    return sorted(path for path in found if not hidden(path))
 
 
 def _plain(name: str) -> str:

@@ -49,7 +49,7 @@ def finetune(
         control: it is the control on shuffled pairs.
 
     Raises:
-        InputError: as of `weights.handed_on` and `training.train`.
+        InputError: as of `weights.transferred` and `training.train`.
     """
     layout = layout_of(how, [one])
     digest = ""
@@ -57,7 +57,7 @@ def finetune(
         network = weights.made(layout, seed)
         network.set_statistics({name: [one.features[name]] for name in network.regressed})
     else:
-        network = weights.handed_on(start, layout, seed)
+        network = weights.transferred(start, layout, seed)
         with Path(start).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     epochs = (how.shuffled_epochs if control else None) or how.finetune.epochs

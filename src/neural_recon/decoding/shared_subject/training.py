@@ -28,7 +28,7 @@ from neural_recon.decoding.shared_subject.data import Order, Trained
 from neural_recon.decoding.shared_subject.losses import Moment, losses
 from neural_recon.decoding.shared_subject.network import Network
 from neural_recon.models import contrastive
-from neural_recon.models.model_parts import where_to_compute
+from neural_recon.models.device_memory import where_to_compute
 from neural_recon.models.one_cycle import OneCycle, optimizer_and_schedule
 
 logger = logging.getLogger(__name__)

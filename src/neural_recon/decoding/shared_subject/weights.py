@@ -69,7 +69,7 @@ def read(path: str | Path, device: torch.device | str = "cpu") -> Network:
     return network.eval()
 
 
-def handed_on(path: str | Path, layout: Layout, seed: int) -> Network:
+def transferred(path: str | Path, layout: Layout, seed: int) -> Network:
     """A network for another subject that starts from a trained one: all that subjects share, and for its own
     map new weights and the bias of the first subject, as published.
 

@@ -48,7 +48,7 @@ class Kandinsky(Diffusion):
         from diffusers import UNet2DConditionModel, VQModel
 
         from neural_recon.models import autoencoders
-        from neural_recon.models.model_parts import load_part
+        from neural_recon.models.device_memory import load_part
 
         folder = Path(self.settings.weights)
         return {

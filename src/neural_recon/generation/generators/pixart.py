@@ -71,7 +71,7 @@ class PixArt(LatentDiffusion):
     def scheduler(self) -> Any:
         from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 
-        from neural_recon.models.model_parts import load_scheduler
+        from neural_recon.models.device_memory import load_scheduler
 
         folder = Path(self.settings.weights) / "scheduler"
         found = load_scheduler(DPMSolverMultistepScheduler, folder, PUBLISHED_SCHEDULE)

@@ -79,7 +79,7 @@ class StableDiffusionXL(LatentDiffusion):
     def scheduler(self) -> Any:
         from diffusers import EulerDiscreteScheduler
 
-        from neural_recon.models.model_parts import load_scheduler
+        from neural_recon.models.device_memory import load_scheduler
 
         folder = Path(self.settings.weights) / "scheduler"
         return load_scheduler(EulerDiscreteScheduler, folder, PUBLISHED_SCHEDULE)

@@ -49,7 +49,7 @@ class StableDiffusion(LatentDiffusion):
     def scheduler(self) -> Any:
         from diffusers import DDIMScheduler
 
-        from neural_recon.models.model_parts import load_scheduler
+        from neural_recon.models.device_memory import load_scheduler
 
         return load_scheduler(DDIMScheduler, Path(self.settings.weights) / "scheduler", STABLE_DIFFUSION)
 

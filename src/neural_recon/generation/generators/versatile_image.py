@@ -63,7 +63,7 @@ class VersatileImage(Choosing, LatentDiffusion):
     def scheduler(self) -> Any:
         from diffusers import UniPCMultistepScheduler
 
-        from neural_recon.models.model_parts import load_scheduler
+        from neural_recon.models.device_memory import load_scheduler
 
         return load_scheduler(UniPCMultistepScheduler, Path(self.settings.weights) / "scheduler", UNIPC)
 

@@ -1,7 +1,7 @@
 """A subject's decoders in a folder of their own, to hand on: what it says of itself, and how it is read.
 
     OUT/README.md          the model card
-        decoder.json       `HandedOn`
+        decoder.json       `Exported`
         decoder/...        the kept files, as in decoders/SUBJECT of the results
         unconditional.h5   what guides the generator where nothing does, of kinds that need it
 
@@ -44,7 +44,7 @@ class Recipe(Section):
     sha256: str
 
 
-class HandedOn(Section):
+class Exported(Section):
     """What `decoder.json` says.
 
     Attributes:
@@ -78,7 +78,7 @@ def check_kinds(kinds: Iterable[Any], place: str | Path) -> None:
             )
 
 
-def read(folder: Path) -> HandedOn:
+def read(folder: Path) -> Exported:
     """What a folder says of itself; its files are compared with that.
 
     Raises:
@@ -96,7 +96,7 @@ def read(folder: Path) -> HandedOn:
         sections += spaces.values() if isinstance(spaces, dict) else []
         check_kinds((one.get("kind") for one in sections if isinstance(one, dict)), path)
     try:
-        found = HandedOn.model_validate(raw)
+        found = Exported.model_validate(raw)
     except ValidationError as error:
         raise InputError(
             f"{path}: expected a decoder of format {FORMAT}, found another content ({first_mistake(error)}); "
