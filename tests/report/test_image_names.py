@@ -100,6 +100,7 @@ def test_files_of_pictures_have_the_labs_names(data, tmp_path):
         (["../../etc/x", "/y"], ["x", "y"]),
         (["..", ".hidden"], ["_.", "_hidden"]),
         (["a:b?", "Café (1)"], ["a_b_", "Café (1)"]),
+        (["one.JPG", "a.b"], ["one", "a.b"]),  # names in HDF5 files may have an ending
     ],
 )
 def test_names_become_files_that_any_system_takes(names, files):
