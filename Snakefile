@@ -41,6 +41,7 @@ include: "workflow/rules/bottleneck.smk"
 include: "workflow/rules/controls.smk"
 include: "workflow/rules/scores.smk"
 include: "workflow/rules/strata.smk"
+include: "workflow/rules/encoding.smk"
 include: "workflow/rules/comparison.smk"
 include: "workflow/rules/report.smk"
 

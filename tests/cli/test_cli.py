@@ -121,7 +121,18 @@ def test_what_nobody_foresaw_is_one_sentence(neural_recon, monkeypatch, error, b
     [
         (
             "neural-recon ",
-            {"board", "config", "decode", "demo", "doctor", "evaluate", "export", "submit", "verify"},
+            {
+                "board",
+                "config",
+                "decode",
+                "demo",
+                "doctor",
+                "evaluate",
+                "export",
+                "import",
+                "submit",
+                "verify",
+            },
         ),
         ("neural-recon de", {"decode", "demo"}),
         ("neural-recon config ", {"write", "validate"}),
@@ -302,7 +313,7 @@ def test_written_configuration_has_every_key(written):
     text = written.read_text(encoding="utf-8")
     raw = yaml.safe_load(uncommented(text))
     for place, field, is_section, kinds in configuration.known_keys():
-        if place[0] == "demo" or (kinds and "versatile_diffusion" not in kinds):
+        if place[0] in ("captioner", "demo") or (kinds and "versatile_diffusion" not in kinds):
             continue
         value = raw
         for part in place:

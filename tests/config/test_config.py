@@ -81,6 +81,24 @@ def test_where_captions_lack_recipes_without_text_are_named(raw, monkeypatch):
         (("generator",), {"strength": 0}, "generator.strength.*greater than 0.*found 0"),
         (("dataset", "regions"), ["V9"], "V9"),
         (
+            ("evaluation", "encoding"),
+            "vision",
+            "encoding: expected a feature space of its own.* and not one by",
+        ),
+        (("evaluation", "encoding"), {"kind": "gabor", "cycle": 1}, "unknown key evaluation.encoding.cycle"),
+        (("evaluation", "encoding"), {"kind": "sound"}, "encoding: kind: expected a feature space, one of"),
+        (("evaluation", "encoding"), {"cycles": [2]}, "encoding: expected the key kind"),
+        (
+            ("evaluation", "encoding"),
+            {"kind": "clip_image_embedding", "weights": "resources/demo_models/versatile"},
+            "expected a space that the decoder does not predict.*the model of spaces.vision; name another",
+        ),
+        (
+            ("evaluation", "encoding"),
+            {"kind": "t5_states", "weights": "a"},
+            "encoding: expected a kind that is computed from pictures.*found t5_states",
+        ),
+        (
             ("regions", "sets"),
             {"V9": ["V9"]},
             "regions.sets.V9: regions: expected a known region, found 'V9'",

@@ -77,6 +77,20 @@ def test_catch_trials_of_things_fmri_are_left_out(tmp_path):
     np.testing.assert_array_equal(values, everything[[not name.startswith("catch") for name in with_catch]])
 
 
+def test_folders_of_the_source_may_be_links(tmp_path):
+    published.things_fmri(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/betas_csv/._sub-01_ResponseData.h5").write_bytes(b"of the system's own")
+    source = tmp_path / "published"
+    source.mkdir()
+    (source / "responses").symlink_to(tmp_path / "elsewhere/betas_csv")
+    (source / "pictures").symlink_to(tmp_path / "elsewhere/images")
+    (source / "again").symlink_to(source)
+    assert len(imported("things_fmri", tmp_path).trials("sub-01", [1, 2])) == 32
+    importer = IMPORTERS.load("things_fmri")(source)
+    with pytest.raises(InputError, match=r"expected a folder outside of .*published, found one in it"):
+        import_into(importer, source / "out")
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     return make_project(tmp_path_factory.mktemp("imports") / "project")
@@ -93,7 +107,7 @@ def test_every_import_passes_the_checks_of_doctor(project, monkeypatch, kind):
     config = read_config(Path(f"data/{kind}/config.yaml"), project)
     chosen = IMPORTERS.load(kind)
     assert written.output.startswith(f"{chosen.terms.name}: responses {chosen.terms.licence}")
-    assert config.terms.responses == chosen.terms.responses
+    assert config.terms == chosen.terms
     assert config.results.name == kind
     plan = Plan(config)
     findings = [*doctor.check_data(plan, thorough=True), *doctor.check_tables(plan)]
@@ -115,7 +129,7 @@ def test_bold5000_is_read_by_session_and_on_the_betas_own_grid(tmp_path):
     # called by its name in both, though misspelt in one
     found = [data.in_regions(one, data.voxels(one), ["LHLOC"]).sum() for one in data.subjects]
     assert found == [8, 8]
-    assert data.tuned
+    assert data.tuned == "of BOLD5000 (TYPED-FITHRF-GLMDENOISE-RR)"
     assert data.pictures([0]).shape == (1, 64, 64, 3)  # as they were presented
     design = with_split(table, data.n_images, drawn=DRAWN)
     assert design.loc[design["split"] == "test", "image"].nunique() == 4
@@ -148,7 +162,8 @@ def test_god_takes_the_voxels_of_one_matrix(tmp_path):
     stored = published.responses([f"{name}.JPEG" for name in names] + [""] * 4, 30, 2)
     np.testing.assert_array_equal(values, stored[:-4])
     table = data.trials("Subject2", data.sessions("Subject2"))
-    assert table.groupby("session").size().to_list() == [8, 8, 10, 10]  # and one of imagery alone
+    assert table.groupby("session").size().to_list() == [8, 8, 10, 10]
+    assert data.sessions("Subject2") == [1, 2, 3, 4]  # and not that of imagery alone
     assert set(table.loc[table["shared"], "image"]) == set(names[16:])
     voxels = data.voxels("Subject1")
     regions = [data.in_regions("Subject1", voxels, [name]).sum() for name in ("V1", "LOC", "VC")]
@@ -253,6 +268,59 @@ def test_regions_that_overlap_go_to_another_atlas(tmp_path):
     }
     assert np.load(tmp_path / "atlases/a_regions.npy").tolist() == [1, 1, 0, 2]
     assert np.load(tmp_path / "atlases/b_regions_2.npy").tolist() == [1, 1, 0, 0]
+
+
+OWN = """
+import numpy as np
+import pandas as pd
+
+from neural_recon.datasets.dataset import Found, Terms
+from neural_recon.datasets.importer import Importer
+
+
+class Ours(Importer):
+    terms = Terms("our old experiment", "CC BY 4.0", "https://example.org")
+    pictures_terms = "ours"
+    where = "on the shelf"
+
+    def fill(self, out):
+        [betas] = self.files("betas.npy", "the responses")
+        out.link(betas, "betas/ann.npy")
+        names = [f"dog{n}.png" for n in range(6)]
+        shown = {"session": 1, "trial": range(6), "image": names}
+        out.trials(pd.DataFrame({"subject": "ann", **shown}))
+        out.pictures(names, self)
+        settings = {"betas": "betas/{subject}.npy", "units": "zscored", "pictures": "pictures"}
+        return Found(settings, ["ann"], {"name": "share"}, {})
+"""
+
+
+def test_a_converter_of_ones_own(project, monkeypatch):
+    monkeypatch.chdir(project)
+    Path("ours.py").write_text(OWN, encoding="utf-8")
+    for n in range(6):
+        published.picture(project / f"shelf/dog{n}.png", n)
+    line = ["import", "ours.py", "shelf", "data/ours", "--small"]
+    refused = CliRunner().invoke(command_line.app, line)
+    assert "expected the responses, found none; on the shelf." in str(refused.exception)
+    assert not Path("data/ours").exists()
+    np.save("shelf/betas.npy", np.random.default_rng(0).normal(size=(6, 31)))
+    written = CliRunner().invoke(command_line.app, line)
+    assert written.exit_code == 0, written.output
+    config = read_config(Path("data/ours/config.yaml"), project)
+    assert config.terms.licence == "CC BY 4.0"
+    assert config.data.betas("ann", 1, config.data.voxels("ann")).values.shape == (6, 31)
+    refused = CliRunner().invoke(command_line.app, line)
+    assert "data/ours: expected a name that nothing has yet, found one" in str(refused.exception)
+
+
+def test_a_recipe_that_does_not_go_leaves_no_folder(project, monkeypatch):
+    monkeypatch.chdir(project)
+    published.algonauts2023(project / "algonauts")
+    line = ["import", "algonauts2023", "algonauts", "data/none", "--recipe", "brain_diffuser"]
+    refused = CliRunner().invoke(command_line.app, line)
+    assert "recipes without text are" in str(refused.exception)
+    assert not Path("data/none").exists()
 
 
 def test_terms_come_before_files(tmp_path, monkeypatch):

@@ -8,15 +8,12 @@ import pandas as pd
 import pytest
 
 from neural_recon import features
-from neural_recon.core.errors import InputError
 from neural_recon.core.hdf5 import write_hdf5
-from neural_recon.core.tables import write_table
 from neural_recon.evaluation import captions
 from neural_recon.evaluation.captions import content_words, nearest_captions, score_captions, words_matrix
 from neural_recon.evaluation.registry import NEAREST, WRITTEN
 from neural_recon.evaluation.subject_scores import Scores
 from neural_recon.features.feature_files import write_chunk
-from neural_recon.generation.generator import captions_file
 
 # counts of letters: a text encoder that anybody can check
 LETTERS = """
@@ -108,7 +105,9 @@ def files(tmp_path, rng, space):
     decoded = values[20:] + 0.05 * rng.standard_normal((10, values.shape[1]))
     for fit, rows in (("decoded", decoded), ("shuffled", decoded[rng.permutation(10)])):
         write_hdf5(tmp_path / f"predictions/text/{fit}.h5", {"predictions": rows, "image_id": TEST}, {})
-    (tmp_path / "final").mkdir()
+    for variant in ("decoded", "shuffled", "swapped"):
+        arrays = {"images": np.zeros((10, 2, 2, 3), np.uint8), "image_id": TEST}
+        write_hdf5(tmp_path / f"final/{variant}.h5", arrays, {})
     return SimpleNamespace(
         trials=tmp_path / "trials.parquet",
         features=[str(tmp_path / "features/text/all_000.h5")],
@@ -153,12 +152,17 @@ def test_an_answer_is_a_training_caption_and_scored_beside_chance_ceiling_and_sh
     assert tests.loc[("nearest caption against the shuffled decoder", "caption_words"), "p"] < 0.05
 
 
+def write_pictures(files, captions, ids=TEST, variant="decoded"):
+    """Pictures with the captions that their generator decoded."""
+    path = next(path for path in files.final if Path(path).stem == variant)
+    arrays = {"images": np.zeros((len(ids), 2, 2, 3), np.uint8), "image_id": np.array(ids)}
+    write_hdf5(path, {**arrays, "caption": np.array(captions)}, {})
+
+
 def test_what_a_generator_writes_is_scored_by_the_same(files, space):
-    table = pd.DataFrame({"image_id": TEST[::-1], "caption": [sentences(int(i))[0] for i in TEST[::-1]]})
-    write_table(captions_file(pictures := Path(files.final[0])), table)
-    assert captions_file(pictures).name == "decoded_captions.tsv"
-    some = table[table["image_id"] < 4].assign(caption=["", "the", *sentences(9)[:2]])
-    write_table(captions_file(Path(files.final[1])), some)
+    write_pictures(files, [sentences(int(i))[0] for i in TEST[::-1]], TEST[::-1])
+    write_pictures(files, ["", "the", *sentences(9)[:2]], [3, 2, 1, 0], "shuffled")
+    write_pictures(files, [sentences(9)[0]] * 10, variant="swapped")  # another's guides: no answer of its own
     scores = Scores("subj01", 0, 200)
     answers = score_captions(scores, files, Data(), space, None)
     found = scores.summary_table().set_index(["variant", "picture", "metric"])
@@ -176,9 +180,6 @@ def test_what_a_generator_writes_is_scored_by_the_same(files, space):
     named = Scores("subj01", 0, 200)
     score_captions(named, files, Data(), None, space[1])
     assert named.summary_table()["not_measured"].eq("").all()
-    write_table(captions_file(pictures), table.rename(columns={"caption": "text"}))
-    with pytest.raises(InputError, match=r"decoded_captions\.tsv: expected .*caption"):
-        score_captions(Scores("subj01", 0, 200), files, Data(), None, None)
 
 
 def test_another_encoder_scores_what_the_recipes_own_chose(files, space):
@@ -201,7 +202,6 @@ def test_without_captions_there_is_no_answer_and_no_score(files, space):
     assert score_captions(scores, files, Data(), None, None).empty
     assert not scores.summary
     # an image without one is left out where nothing is predicted from captions
-    table = pd.DataFrame({"image_id": TEST, "caption": "a cat"})
-    write_table(captions_file(Path(files.final[0])), table)
+    write_pictures(files, ["a cat"] * 10)
     score_captions(scores, files, Data(bare=3), None, space[1])
     assert set(scores.summary_table()["n"]) == {9}

@@ -185,13 +185,14 @@ def test_published_figures_without_weights_name_the_files_that_are_expected(fold
         ("inception_two_way", "inception_v3_google-0cc3c7bd.pth"),
         ("efficientnet_distance", "efficientnet_b1-c27df63c.pth"),
         ("swav_distance", "swav_800ep_pretrain.pth.tar"),
+        ("lpips_distance", "alex.pth"),
     ):
         assert reasons[metric] == f"{folders[0]} has no {file} (--weights FOLDER)"
     # a small CLIP's figure would not be that of the published table
     assert "compares by CLIP ViT-L/14, found an encoder with image_size 64" in reasons["clip_two_way"]
     numbers = summary.loc[2:, ["mean", "ci_low", "ci_high", "shuffled", "shuffled_sd", "p", "repairings"]]
     assert numbers.isna().all(axis=None)
-    lower = {"efficientnet_distance", "swav_distance"}
+    lower = {"efficientnet_distance", "swav_distance", "lpips_distance"}
     assert set(summary.loc[summary["better"] == "lower", "metric"]) == lower
 
 

@@ -250,3 +250,35 @@ def test_small_strata_of_regions_have_no_figure(by_region):
     assert small[["mean", "all_voxels", "p", "p_holm"]].isna().all().all()
     assert (small["not_measured"] == "fewer than 8 images").all()
     assert found[found["stratum"] == "many"]["p_holm"].notna().all()
+
+
+def test_scores_against_ceilings_are_those_of_scipy_and_of_final_images_alone(rng):
+    ids = np.arange(100, 160)
+    ceilings = pd.DataFrame({"image_id": ids, "repetitions": 3, "noise_ceiling": rng.random(60)})
+    ceilings.loc[:4, "noise_ceiling"] = np.nan  # shown once
+    values = ceilings["noise_ceiling"].fillna(0) + rng.normal(0, 0.2, 60)
+    scores = pd.concat([
+        table(ids, values), table(ids, -values, picture="base"), table(ids, 1.0, metric="object"),
+        table(ids[:9], values[:9], metric="pixcorr"),
+    ])  # fmt: skip
+    found = strata.by_ceiling("subj01", scores, ceilings, 0)
+    assert list(found) == strata.CEILING_TRENDS
+    assert list(found["metric"]) == ["clip_two_way", "object"]  # too few have a pixcorr and a ceiling
+    first, constant = found.to_dict("records")
+    expected = scipy.stats.spearmanr(ceilings["noise_ceiling"][5:], values[5:])
+    assert first["rho"] == pytest.approx(expected.statistic)
+    assert (first["n"], first["p"]) == (55, pytest.approx(1 / 2001))
+    assert first["ci_low"] < first["rho"] < first["ci_high"]
+    assert np.isnan(constant["rho"])
+    assert np.isnan(constant["ci_low"])
+
+
+def test_the_interval_of_a_rank_correlation_is_scipy_s_bootstrap(rng):
+    x = rng.random(80)
+    y = x + rng.normal(0, 0.4, 80)
+    low, high = statistics.rank_interval(x, y, 0, resamples=4000)
+    other = scipy.stats.bootstrap(
+        (x, y), lambda a, b: scipy.stats.spearmanr(a, b).statistic, paired=True, vectorized=False,
+        n_resamples=4000, method="percentile", rng=1,
+    ).confidence_interval  # fmt: skip
+    assert (low, high) == (pytest.approx(other.low, abs=0.015), pytest.approx(other.high, abs=0.015))

@@ -35,6 +35,27 @@ def test_what_a_recipe_s_spaces_are_for():
     assert described["latents"].title == "VDVAE latents"
 
 
+VISION = {"kind": "versatile_vision", "weights": "a"}
+LATENTS = {"kind": "vdvae", "weights": "b", "hparams": "c", "layers": 2}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "shared"),
+    [
+        ({"kind": "gabor"}, {"kind": "gabor", "cycles": [2]}, True),
+        ({"kind": "gabor"}, VISION, False),
+        (VISION, VISION, True),
+        ({"kind": "clip_image_embedding", "weights": "a"}, VISION, True),
+        ({"kind": "clip_image_embedding", "weights": "b"}, VISION, False),
+        ({"kind": "autoencoder", "weights": "a", "size": 8}, VISION, False),
+        (LATENTS, {**LATENTS, "layers": 3}, True),
+    ],
+)
+def test_two_spaces_share_a_model_where_they_read_one_network(one, other, shared):
+    both = [space.SPACES.settings(settings) for settings in (one, other)]
+    assert space.share_a_model(*both) == space.share_a_model(*both[::-1]) == shared
+
+
 class Letters:
     """In place of CLIP: two tokens of three numbers, the counts of letters a, b and c, and their squares."""
 

@@ -5,52 +5,25 @@ import json
 import numpy as np
 import pytest
 import torch
-from helpers import published_layouts
+from helpers import tiny_blip
+from helpers.tiny_blip import MARKS, SIDE, WORDS
 from PIL import Image
-from transformers import BlipConfig, BlipForConditionalGeneration, BlipImageProcessor
+from transformers import BlipImageProcessor
 
 from neural_recon.core.errors import InputError
-from neural_recon.models.blip import LONGEST, SHORTEST, TWICE, Blip
+from neural_recon.models.blip import LONGEST, SHORTEST, Blip
 
 CPU = torch.device("cpu")
-SIDE, WORDS = 32, 60
-MARKS = {"bos_token_id": 58, "sep_token_id": 3, "pad_token_id": 0, "eos_token_id": 2}
 
 
 @pytest.fixture(scope="module")
-def model() -> BlipForConditionalGeneration:
-    text = {
-        "vocab_size": WORDS, "hidden_size": 16, "encoder_hidden_size": 16, "intermediate_size": 24,
-        "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 32, **MARKS,
-    }  # fmt: skip
-    vision = {
-        "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2,
-        "image_size": SIDE, "patch_size": 16,
-    }  # fmt: skip
-    torch.manual_seed(0)
-    model = BlipForConditionalGeneration(BlipConfig(text_config=text, vision_config=vision)).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.5 * torch.randn(parameter.shape)
-    return model
+def model():
+    return tiny_blip.model()
 
 
 @pytest.fixture
 def folder(tmp_path, model):
-    """As it is published: tied parameters once, positions of an older version alongside them."""
-    tensors = {name: value for name, value in model.state_dict().items() if name not in TWICE}
-    tensors["text_decoder.bert.embeddings.position_ids"] = torch.arange(32)[None]
-    published_layouts.write_tensors(tmp_path, {name: value.contiguous() for name, value in tensors.items()})
-    (tmp_path / "config.json").write_text(json.dumps(model.config.to_dict()))
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *(f"word{k}" for k in range(4, WORDS - 2))]
-    about = {
-        "version": "1.0",
-        "added_tokens": [],
-        "pre_tokenizer": {"type": "Whitespace"},
-        "model": {"type": "WordLevel", "vocab": {w: k for k, w in enumerate(words)}, "unk_token": "[UNK]"},
-    }
-    (tmp_path / "tokenizer.json").write_text(json.dumps(about))
-    return tmp_path
+    return tiny_blip.write(tmp_path, model)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 
 from neural_recon.core.errors import InputError
 from neural_recon.core.hdf5 import read_parameters
+from neural_recon.responses.noise_ceilings import of_images
 from neural_recon.responses.preparation import prepare, write_responses
 
 
@@ -225,3 +226,23 @@ def test_written_file(tmp_path, rng):
         assert file["voxel"][()].tolist() == [0, 2, 3]
         assert file["test_repetitions"].shape == result.test_ids.shape
     assert read_parameters(path)["dropped"]["constant in a session"] == 1
+
+
+def test_noise_ceiling_of_an_image_is_the_share_that_its_repetitions_have_in_common(rng):
+    """As known signal and noise over voxels have it, and as Spearman and Brown's formula makes it of the
+    correlations between repetitions."""
+    n_voxels = 20_000
+    signal = rng.normal(size=(3, n_voxels)) * np.array([0, 1, 2])[:, None]
+    ids = np.array([0] * 3 + [1] * 3 + [2] * 2)
+    offsets = rng.normal(size=(8, 1))  # of a trial's mean, which no correlation sees
+    trials = signal[ids] + rng.normal(size=(8, n_voxels)) * 2 + offsets
+    table = of_images(np.concatenate([trials, trials[:1]]), np.append(ids, 9))
+    assert table["image_id"].tolist() == [0, 1, 2, 9]
+    assert table["repetitions"].tolist() == [3, 3, 2, 1]
+    np.testing.assert_allclose(table["noise_ceiling"][:3], [0, 1 / (1 + 4 / 3), 4 / (4 + 4 / 2)], atol=0.03)
+    assert np.isnan(table["noise_ceiling"][3])
+    between = np.corrcoef(trials[ids == 1])[np.triu_indices(3, 1)].mean()
+    assert table["noise_ceiling"][1] == pytest.approx(3 * between / (1 + 2 * between), abs=0.005)
+    measured, noiseless = trials[ids == 2].mean(axis=0), signal[2]
+    expected = np.corrcoef(measured, noiseless)[0, 1]
+    assert np.sqrt(table["noise_ceiling"][2]) == pytest.approx(expected, abs=0.01)

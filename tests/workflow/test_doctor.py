@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from helpers import tiny_blip
 from helpers.places import ROOT
 from helpers.s3 import serving
 from typer.testing import CliRunner
 
 from neural_recon.cli import command_line
 from neural_recon.config.configuration import read_config
+from neural_recon.datasets.kinds.nsd import NSD
 from neural_recon.datasets.nsd.nsd_tree import Tree
 from neural_recon.demo import design
 from neural_recon.models import weights
@@ -222,6 +224,24 @@ def test_wrong_weights_are_named_beside_all_else():
     assert "fix what is said of the weights" in advice
 
 
+def test_what_writes_captions_and_what_compares_them(monkeypatch):
+    monkeypatch.setattr(NSD, "offers", frozenset())
+    tiny_blip.write(Path("blip"), tiny_blip.model())
+    encoder = {"kind": "versatile_text", "weights": "resources/demo_models/versatile"}
+    config = {**REAL, "captioner": {"weights": "blip"}, "evaluation": {"caption_encoder": encoder}}
+    found, _ = examine(config)
+    assert found["captioner"] == ("ok", "blip: names and shapes are right")
+    assert found["evaluation.caption_encoder"][1].endswith("versatile: names and shapes are right")
+    config["captioner"] = {}
+    config["evaluation"] = {"caption_encoder": {**encoder, "weights": "nowhere"}}
+    found, _ = examine(config)
+    assert found["captioner"][0] == "note"
+    assert found["captioner"][1].endswith("will be fetched, about 1.0 GB")
+    assert found["evaluation.caption_encoder"][1].startswith(
+        "evaluation.caption_encoder.weights: expected a name"
+    )
+
+
 def test_networks_to_score_by():
     named = {"alexnet": "alexnet", "swav": "mine.pth.tar", "efficientnet": "efficientnet_b1-c27df63c.pth"}
     torch.save({"module.conv1.weight": torch.zeros(64, 3, 7, 7)}, "mine.pth.tar")
@@ -229,7 +249,7 @@ def test_networks_to_score_by():
     found, advice = examine({**REAL, "evaluation": {"networks": named}})
     assert found["weights"][0] == "note"
     assert found["weights"][1].startswith(
-        "evaluation.networks names no inception, no clip: their scores will not"
+        "evaluation.networks names no inception, no clip, no lpips: their scores will not"
     )
     assert found["weights of swav"][0] == "wrong"
     assert found["weights of swav"][1].startswith("mine.pth.tar: expected the tensor bn1.weight")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import made_once, tiny_run
+from helpers import documented, made_once, tiny_run
 from helpers.places import ROOT
 from helpers.workflow import restored, snakemake, stale
 
@@ -24,6 +24,7 @@ CONFIG = {
     "spaces": {**tiny_run.CONFIG["spaces"], "colour": {"kind": "plugins/colour.py"}},
     "decoder": {"kind": "plugins/training_mean.py"},
     "generator": {"kind": "base_only"},
+    "evaluation": {**tiny_run.CONFIG["evaluation"], "encoding": {"kind": "gabor", "cycles": [2]}},
 }
 
 
@@ -57,6 +58,21 @@ def test_they_run_to_scores_and_page(project):
     assert "colours" in page
     assert not (results / "ridge").exists()
     assert stale(project, CONFIG) == {}
+
+
+def test_encoding_models_are_scored_and_rerun_by_themselves(project):
+    scores = pd.read_csv(project / "results/encoding/subj01/scores.tsv", sep="\t")
+    pictures = [("seen", "seen"), ("decoded", "final"), ("shuffled", "final"), ("true_features", "final")]
+    assert set(zip(scores["variant"], scores["picture"], strict=True)) == set(pictures)
+    assert {"all voxels", "V1d"} <= set(scores["region"])  # no sets of regions: those of the atlases
+    final = scores[(scores["variant"] == "decoded") & (scores["measure"] == "voxels")]
+    assert (final["mean"] == 0).all()  # of one picture for all
+    differing, _ = documented.differences(project / "results")
+    assert [one for one in differing if one.startswith(("encoding/", "strata/"))] == []
+    page = (project / "results/report/all.html").read_text(encoding="utf-8")
+    assert "Does the reconstruction evoke the response?" in page
+    other = {**CONFIG["evaluation"], "encoding": {"kind": "gabor", "cycles": [2, 3]}}
+    assert set(stale(project, {**CONFIG, "evaluation": other})) == {"encoding", "report"}
 
 
 @pytest.mark.parametrize(

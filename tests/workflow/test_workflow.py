@@ -79,8 +79,8 @@ def test_all_files_are_as_described(project):
     """Every dataset, column and parameter of the run stands in docs/stages, and none that is not there."""
     said, unused = documented.differences(project / "results")
     assert said == []
-    optional = {"clusters/", "compare/", "content.parquet", "features/DIGEST/", "decoded/", "decoders/",
-                "demo_nsd/", "others/", "single_trials/", "ridge/SUBJECT/SPACE/kernel.h5",
+    optional = {"captions/", "clusters/", "compare/", "content.parquet", "features/DIGEST/", "decoded/",
+                "decoders/", "demo_nsd/", "encoding/", "others/", "ridge/SUBJECT/SPACE/kernel.h5", "single_trials/",
                 "losses/", "session_trials/", "shared_subject/"}  # fmt: skip
     assert [one for one in unused if not one.startswith(tuple(optional))] == []
 

@@ -76,7 +76,7 @@ try:
     # the recipe's spaces: their classes, and their settings with the weights' paths
     SPACE_KINDS = space.space_kinds(CONFIG.spaces)
     LOCATED = {
-        name: kind.locate(name, CONFIG.spaces[name], WEIGHTS)
+        name: kind.locate(f"spaces.{name}", CONFIG.spaces[name], WEIGHTS)
         for name, kind in SPACE_KINDS.items()
     }
     # what writes captions of the pictures, if anything does
@@ -89,10 +89,16 @@ try:
     ENCODER = CONFIG.caption_encoder
     ENCODER_KIND = space.SPACES.load(ENCODER.kind) if ENCODER else None
     LOCATED_ENCODER = (
-        ENCODER_KIND.locate("", ENCODER, WEIGHTS, "evaluation.caption_encoder")
+        ENCODER_KIND.locate("evaluation.caption_encoder", ENCODER, WEIGHTS)
         if ENCODER
         else None
     )
+    # likewise the space of encoding models, if any
+    ENCODING = CONFIG.evaluation.encoding
+    if ENCODING:
+        ENCODING_KIND = space.SPACES.load(ENCODING.kind)
+        ENCODING_FILES = ENCODING_KIND.files(ENCODING, WEIGHTS)
+        ENCODING = ENCODING_KIND.locate("evaluation.encoding", ENCODING, WEIGHTS)
     GENERATOR = Painting(CONFIG.generator, WEIGHTS, CONFIG.evaluation.draws)
     # network -> weights, of those that are named
     NETWORKS = network_weights.locate(

@@ -125,6 +125,7 @@ def report_files(wildcards):
         "comparison": subjects == sorted(CONFIG.subjects),
         "data_amount": CONFIG.data_amount and "data_amount" in OFFERS,
         "prior": PRIOR,
+        "encoding": ENCODING,
         "regions": SETS,
         **dict.fromkeys(OFFERS & {"losses", "penalties", "refits", "targets"}, True),
     }

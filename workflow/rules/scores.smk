@@ -47,17 +47,26 @@ rule scores:
         mem_mb=growing_with(lambda wildcards: caption_files(), 16000),
         runtime=growing(60),
     params:
-        content=content_of(*network_files(NETWORKS), *caption_files()),
+        base_is_final=GENERATOR.kind.base_is_final,
         caption_encoder=lambda wildcards: (
             LOCATED_ENCODER.model_dump() if LOCATED_ENCODER else None
         ),
+        caption_kinds=lambda wildcards: [
+            CODE.code(space.SPACES.file(settings.kind))
+            for settings in (CONFIG.spaces[TEXT] if TEXT else None, ENCODER)
+            if settings
+        ],
         caption_space=lambda wildcards: (
             [TEXT, LOCATED[TEXT].model_dump()] if TEXT else None
         ),
         captions=data_state("captions") if CAPTIONED else [],
-        base_is_final=GENERATOR.kind.base_is_final,
+        content=content_of(*network_files(NETWORKS), *caption_files()),
         data=data_state("pictures"),
-        evaluation=lookup("evaluation", within=config),
+        evaluation={
+            key: value
+            for key, value in config["evaluation"].items()
+            if key != "encoding"  # of other scores
+        },
         networks=lambda wildcards: NETWORKS,
         retrieved=lambda wildcards: ALIKE,
         seed=lookup("seed", within=config),

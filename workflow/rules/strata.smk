@@ -1,4 +1,5 @@
-# Where decoding works and where not: by what the pictures show, and by the training image nearest to them.
+# Where decoding works and where not: by what the pictures show, by the training image nearest to them, and by how
+# well the responses to them repeat.
 # Without a source of content the strata are those by similarity alone.
 if PLAN.knows_content and not SHARED:
 
@@ -21,12 +22,15 @@ rule strata:
     input:
         content="<results>/content.parquet" if PLAN.knows_content else [],
         features=lambda wildcards: feature_files(wildcards, ALIKE),
+        responses="<results>/responses/{subject}.h5",
         scores="<results>/scores/{subject}/images.parquet",
         trials="<results>/trials/{subject}.parquet",
     output:
         images="<results>/strata/{subject}.parquet",
         strata="<results>/strata/{subject}.tsv",
         trends="<results>/strata/{subject}_trends.tsv",
+        ceilings="<results>/strata/{subject}_ceilings.tsv",
+        ceiling_trends="<results>/strata/{subject}_ceiling_trends.tsv",
     localrule: True
     resources:
         mem_mb=growing(2000),

@@ -38,7 +38,7 @@ from neural_recon.datasets import of_settings
 from neural_recon.datasets.dataset import DATA_SETS, NAME, SUBJECTS, DataSet, Terms
 from neural_recon.decoding.decoder import DECODERS, Decoder
 from neural_recon.evaluation.registry import HEADLINE, measured
-from neural_recon.features.space import SPACES, Space, base_space, space_kinds
+from neural_recon.features.space import SPACES, Space, base_space, share_a_model, space_kinds
 from neural_recon.generation.generator import GENERATORS, Generator
 
 SIMULATED = Terms("the demo's simulated subjects", "MIT", responses=True)
@@ -150,6 +150,24 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _encoding_is_independent(self) -> "Config":
+        space = self.evaluation.encoding
+        if space is None:
+            return self
+        if SPACES.load(space.kind).reads != "pictures":
+            raise ValueError(
+                "evaluation.encoding: expected a kind that is computed from pictures, as reconstructions "
+                f"have no captions, found {space.kind}"
+            )
+        for name, decoded in self.spaces.items():
+            if share_a_model(space, decoded):
+                raise ValueError(
+                    "evaluation.encoding: expected a space that the decoder does not predict, as that would "
+                    f"grade its own work, found the model of spaces.{name}; name another kind or model"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _generator_has_its_spaces(self) -> "Config":
         decoded = [name for name, kind in space_kinds(self.spaces).items() if kind.decodes]
         named = {"base": (self.generator.base, decoded)} if self.generator.base else {}
@@ -184,6 +202,18 @@ class Config(Section):
         """What captions as answers are compared by, where it is not the recipe's own text space."""
         named = self.evaluation.caption_encoder
         return SPACES.settings(named) if named else None
+
+    @property
+    def computed_spaces(self) -> dict[str, Space.Settings]:
+        """All spaces that features are computed in, by the key that describes them."""
+        further = {
+            "evaluation.encoding": self.evaluation.encoding,
+            "evaluation.caption_encoder": self.caption_encoder,
+        }
+        return {
+            **{f"spaces.{name}": settings for name, settings in self.spaces.items()},
+            **{key: settings for key, settings in further.items() if settings},
+        }
 
     @property
     def owners(self) -> dict[str, str]:

@@ -196,6 +196,8 @@ def _allowed(schema: Mapping[str, Any] | Literal[True]) -> str:
     kind = schema["type"]
     if kind == "array":
         return f"list of: {_allowed(schema['items'])}"
+    if kind == "object" and not {"additionalProperties", "patternProperties"} & set(schema):
+        return "a section"
     if kind == "object":
         names = schema.get("propertyNames", {})
         ((_, values),) = (schema.get("patternProperties") or {"": schema["additionalProperties"]}).items()

@@ -2,7 +2,15 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
 from neural_recon.core.errors import first_mistake
 from neural_recon.core.kinds import Section
@@ -112,6 +120,22 @@ def _text_space(raw: dict[str, Any]) -> dict[str, Any]:
     return settings.model_dump(mode="json")
 
 
+def _encoding_space(raw: Any) -> Any:
+    """The settings of the space that encoding models are fitted in, or None for no such models."""
+    if isinstance(raw, str):
+        raise ValueError("expected a feature space of its own, such as {kind: gabor}, and not one by name")
+    return None if raw is None else SPACES.settings(raw)
+
+
+# Any, so that the keys of all kinds of spaces are listed once, under `spaces`
+EncodingSpace = Annotated[
+    Any,
+    PlainValidator(_encoding_space),
+    PlainSerializer(lambda one: one and one.model_dump(mode="json")),
+    WithJsonSchema({"anyOf": [{"type": "object", "required": ["kind"]}, {"type": "null"}]}),
+]
+
+
 class Evaluation(Section):
     """Scores and their controls."""
 
@@ -150,6 +174,12 @@ class Evaluation(Section):
         False,
         description="Paint the control images once more without any response, from the mean of the training "
         "images' features: what the generator's prior alone reaches.",
+    )
+    encoding: EncodingSpace = Field(
+        None,
+        description="A feature space, as an entry of spaces, that predicts responses to pictures: whether "
+        "the reconstruction evokes the response. None that the decoder predicts; kind gabor needs no "
+        "weights. Default: no such scores.",
     )
     classifier: str | None = Field(
         None, description="Weights of the demo's judge of objects and backgrounds; needs scenes."

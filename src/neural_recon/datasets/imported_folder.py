@@ -58,9 +58,9 @@ class ImportedFolder:
             InputError: some have no picture.
         """
         there: dict[str, list[Path]] = {}
-        for path in sorted(importer.source.rglob("*")):
-            if path.suffix.lower() in SUFFIXES:
-                there.setdefault(path.stem, []).append(path)
+        for name, paths in importer.everything.items():
+            if name.lower().endswith(SUFFIXES):
+                there.setdefault(Path(name).stem, []).extend(sorted(paths))
         wanted = {name: there.get(bare(name), []) for name in sorted(set(names))}
         if absent := [name for name, found in wanted.items() if not found]:
             importer.refuse(

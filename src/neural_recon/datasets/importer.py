@@ -6,7 +6,10 @@ it cannot be sure of is a note, which the configuration marks.
 
 from __future__ import annotations
 
+import fnmatch
+import functools
 import logging
+import os
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -95,13 +98,38 @@ class Importer(ABC):
 
     # --- the files as they are published
 
+    @functools.cached_property
+    def everything(self) -> dict[str, list[Path]]:
+        """All files below the source by their names; folders may be links."""
+        found: dict[str, list[Path]] = {}
+        seen = set()
+        for folder, folders, names in os.walk(self.source, followlinks=True):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            place = Path(folder).resolve()
+            if place in seen:  # a link to where one came from
+                folders.clear()
+                continue
+            seen.add(place)
+            for name in names:
+                if name.startswith("."):  # as macOS leaves alongside each file
+                    continue
+                found.setdefault(name, []).append(Path(folder, name))
+        return found
+
+    def matching(self, pattern: str) -> list[Path]:
+        """The files whose paths end in a pattern, in natural order."""
+        last = pattern.rpartition("/")[2]
+        named = [last] if "*" not in last else fnmatch.filter(self.everything, last)
+        found = (path for name in named for path in self.everything.get(name, []) if path.match(pattern))
+        return sorted(found, key=lambda path: natural(str(path)))
+
     def files(self, pattern: str, what: str) -> list[Path]:
         """The files of a pattern below the source, in natural order of their names.
 
         Raises:
             InputError: there are none, or links to what has not been fetched.
         """
-        found = sorted(self.source.rglob(pattern), key=lambda path: natural(str(path)))
+        found = self.matching(pattern)
         if not found:
             self.refuse(self.source / pattern, what, "none")
         for path in found:
@@ -137,6 +165,10 @@ def import_into(importer: Importer, out: Path) -> Found:
         raise InputError(
             f"{importer.source}: expected the folder with the files, found none; {importer.where}."
         )
+    if out.resolve().is_relative_to(importer.source.resolve()):
+        raise InputError(
+            f"{out}: expected a folder outside of {importer.source}, found one in it; name another."
+        )
     part = part_of(out)
     with refusals_named(out):
         try:
@@ -149,6 +181,9 @@ def import_into(importer: Importer, out: Path) -> Found:
     common = {
         "kind": "table",
         "folder": str(out),
+        "title": importer.terms.name,
+        "licence": importer.terms.licence,
+        "address": importer.terms.address,
         "share_responses": importer.terms.responses,
         "size": max(8, min(side, LARGEST)),
     }

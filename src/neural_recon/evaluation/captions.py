@@ -3,7 +3,7 @@
 - nearest: the training caption whose features correlate most with those predicted, over all features of the
   recipe's first space that reads captions; of equally near ones the first. It names what a decoder knows
   without any generator, and no word that no training caption has.
-- written: what a generator writes of each picture (`neural_recon.generation.generator.captions_file`).
+- written: what a generator decodes of its guides, the dataset `caption` of its pictures.
 
 Two scores: two-way identification by the features of captions, an image's true ones being averaged; and the
 share of an answer's content words that any of the true captions has.
@@ -23,6 +23,7 @@ import pandas as pd
 
 from neural_recon import features
 from neural_recon.core.errors import InputError
+from neural_recon.core.hdf5 import open_hdf5, read_hdf5
 from neural_recon.core.tables import read_table
 from neural_recon.datasets.dataset import DataSet
 from neural_recon.evaluation.controls.baselines import nearest_images
@@ -30,11 +31,11 @@ from neural_recon.evaluation.registry import NEAREST, WRITTEN
 from neural_recon.evaluation.subject_scores import Scores
 from neural_recon.features.feature_files import read_rows
 from neural_recon.features.space import Space
-from neural_recon.generation.generator import captions_file
 
 logger = logging.getLogger(__name__)
 
 BLOCK = 512  # captions encoded at once
+FITS = ("decoded", "shuffled", "true_features")  # whose answers are scored
 SEEN = "seen"  # the images' own captions, in the table of answers
 COLUMNS = ["variant", "picture", "image_id", "caption"]
 # English words that say nothing of what is to be seen, and those of captions about pictures
@@ -176,27 +177,32 @@ def retrieved(
     name: str, space: Space, files: Any, image_ids: np.ndarray, captions: Sequence[str]
 ) -> Iterator[Answers]:
     """The training caption nearest to each fit's predictions, and as the ceiling to the true features."""
-    fits = {Path(path).stem: path for path in files.predictions if Path(path).parent.name == name}
+    fits: dict[str, Any] = {
+        Path(path).stem: path for path in files.predictions if Path(path).parent.name == name
+    }
     chunks = [path for path in files.features if Path(path).parent.name == name]
-    shown = {fit: fits[fit] for fit in ("decoded", "shuffled") if fit in fits}
-    predicted: dict[str, np.ndarray] = {fit: read_rows(path, image_ids) for fit, path in shown.items()}
-    predicted["true_features"] = read_rows(chunks, image_ids)
+    fits["true_features"] = chunks
+    predicted = {fit: read_rows(fits[fit], image_ids) for fit in FITS if fit in fits}
     found = nearest_captions(predicted, captions, lambda texts: encoded(space, [[text] for text in texts]))
     for fit, texts in found.items():
         yield Answers(NEAREST, fit, image_ids, texts)
 
 
 def written(paths: Iterable[str]) -> Iterator[Answers]:
-    """The captions that lie alongside pictures.
+    """The captions that files of pictures have.
 
     Raises:
-        InputError: a table without the columns image_id and caption.
+        InputError: a file that is missing or cut short.
     """
-    for path in map(Path, paths):
-        if captions_file(path).is_file():
-            table = read_table(captions_file(path), ["image_id", "caption"]).sort_values("image_id")
-            texts = table["caption"].fillna("").astype(str).tolist()
-            yield Answers(WRITTEN, path.stem, table["image_id"].to_numpy(), texts)
+    for path in paths:
+        variant = Path(path).stem
+        if variant not in FITS:  # other draws have the same ones, swapped guides another image's
+            continue
+        with open_hdf5(path) as file:
+            there = "caption" in file
+        if there:
+            arrays = read_hdf5(path, "image_id", "caption")
+            yield Answers(WRITTEN, variant, arrays["image_id"], arrays["caption"].tolist())
 
 
 def encoded(space: Space, texts: Sequence[Sequence[str]]) -> np.ndarray:

@@ -115,6 +115,25 @@ def trend_permutation(
     return rho, (1 + np.count_nonzero(np.abs(drawn) >= abs(rho) - 1e-12)) / (1 + permutations)
 
 
+def rank_interval(
+    x: np.ndarray, y: np.ndarray, seed: int, resamples: int = 2000, level: float = 0.95
+) -> tuple[float, float]:
+    """Percentile interval (Efron, 1979) over images of Spearman's rho of x and y (n,): (low, high).
+
+    Resamples in which one of them does not vary count for nothing; nan and nan where that is all of them.
+    """
+    x, y = _scores(x), _scores(y)
+    drawn = np.random.default_rng(seed).integers(0, len(x), (resamples, len(x)))
+    a, b = (pd.DataFrame(values[drawn]).rank(axis=1).to_numpy() for values in (x, y))
+    a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
+    lengths = np.sqrt(np.sum(a**2, axis=1) * np.sum(b**2, axis=1))
+    found = np.sum(a * b, axis=1)[lengths > 0] / lengths[lengths > 0]
+    if not len(found):
+        return np.nan, np.nan
+    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
 def groups_permutation(
     groups: np.ndarray, y: np.ndarray, seed: int, permutations: int = 2000
 ) -> tuple[float, float]:

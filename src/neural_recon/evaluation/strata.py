@@ -1,4 +1,5 @@
-"""Scores by what the pictures show, and by how near a training image comes to them.
+"""Scores by what the pictures show, by how near a training image comes to them, and by how well the responses
+to them repeat.
 
 A test image with a near twin among the training images flatters a decoder, which may then do no more than
 pick the twin (Shirakawa et al., 2024). Strata with fewer than `FEWEST` images are pooled, or stand without a
@@ -32,6 +33,8 @@ SCORED = ("decoded", "shuffled", "mean_image", "nearest_image")
 
 STRATA = ["subject", "by", "stratum", "place", "variant", "picture", "metric", "better", "n", "mean",
           "ci_low", "ci_high", "chance", "not_measured"]  # fmt: skip
+CEILING_TRENDS = ["subject", "variant", "picture", "metric", "better", "n", "rho", "ci_low", "ci_high",
+                  "p"]  # fmt: skip
 TRENDS = ["subject", "by", "variant", "picture", "metric", "better", "n", "statistic", "effect", "p"]
 
 
@@ -214,6 +217,30 @@ def trends(subject: str, scores: pd.DataFrame, images: pd.DataFrame, seed: int) 
                  "eta squared" if by == CATEGORY else "rho", effect, p]
             )  # fmt: skip
     return pd.DataFrame(rows, columns=TRENDS)
+
+
+def by_ceiling(subject: str, scores: pd.DataFrame, ceilings: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Whether final images score by how well the responses to them repeat: columns `CEILING_TRENDS`.
+
+    Spearman's rho of each score of the decoder's final images with the images' noise ceilings, its interval
+    (95 %, over images), and p by permutation of the images, not corrected. Images without a ceiling are left
+    out; of fewer than `FEWEST` there is no row.
+
+    Args:
+        ceilings: of `noise_ceilings.of_images`.
+    """
+    known = ceilings.dropna(subset="noise_ceiling").set_index("image_id")["noise_ceiling"]
+    final = scores[(scores["variant"] == "decoded") & (scores["picture"] == "final")]
+    rows = []
+    for metric, part in final.dropna(subset="value").groupby("metric", sort=False):
+        part = part[part["image_id"].isin(known.index)]
+        if len(part) < FEWEST:
+            continue
+        sides = known.loc[part["image_id"]].to_numpy(), part["value"].to_numpy()
+        rho, p = statistics.trend_permutation(*sides, seed)
+        interval = statistics.rank_interval(*sides, seed)
+        rows.append([subject, "decoded", "final", metric, better(metric), len(part), rho, *interval, p])
+    return pd.DataFrame(rows, columns=CEILING_TRENDS)
 
 
 def scored(scores: pd.DataFrame) -> pd.DataFrame:

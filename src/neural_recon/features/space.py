@@ -98,10 +98,11 @@ class Space(ABC):
         return cls.folder_parts
 
     @classmethod
-    def locate(cls, name: str, settings: Any, table: weights.Table, place: str = "") -> Any:
+    def locate(cls, key: str, settings: Any, table: weights.Table) -> Any:
         """The settings with the path of their weights instead of a name of the table.
 
-        `place`: the settings' key in the configuration; default: that of the recipe's space `name`.
+        Args:
+            key: of the configuration that describes the space, for sentences.
 
         Raises:
             InputError: the weights are neither an entry of the `table` nor there.
@@ -111,7 +112,7 @@ class Space(ABC):
             return settings
         parts = cls.parts_read(settings)
         wanted: Literal["folder", "file"] = "folder" if parts else "file"
-        path = weights.locate(f"{place or f'spaces.{name}'}.weights", value, table, wanted, parts)
+        path = weights.locate(f"{key}.weights", value, table, wanted, parts)
         return settings.model_copy(update={"weights": str(path)})
 
     @classmethod
@@ -183,6 +184,18 @@ class Described(NamedTuple):
 def space_kinds(spaces: Mapping[str, Any]) -> dict[str, type[Space]]:
     """The classes of a recipe's spaces, by the names that it gives them."""
     return {name: SPACES.load(SPACES.settings(settings).kind) for name, settings in spaces.items()}
+
+
+def share_a_model(one: Space.Settings, other: Space.Settings) -> bool:
+    """Whether two spaces are computed by one network, or by one kind that needs none; weights that are named
+    differently count as different."""
+    weights_of = [getattr(settings, "weights", None) for settings in (one, other)]
+    if weights_of[0] != weights_of[1]:
+        return False
+    if one.kind == other.kind or weights_of[0] is None:
+        return one.kind == other.kind
+    parts = [set(SPACES.load(settings.kind).parts_read(settings)) for settings in (one, other)]
+    return not all(parts) or bool(parts[0] & parts[1])
 
 
 def described(spaces: Mapping[str, Any]) -> dict[str, Described]:

@@ -166,12 +166,6 @@ class Generator(ABC):
         """
 
 
-def captions_file(pictures: Path) -> Path:
-    """Where a kind that writes a caption of each picture puts them, alongside the file of the pictures: a
-    table with the columns image_id and caption."""
-    return pictures.with_name(f"{pictures.stem}_captions.tsv")
-
-
 class Inputs(NamedTuple):
     """The arguments of `Generator.paint`, for what hands them on."""
 

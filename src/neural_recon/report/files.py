@@ -14,8 +14,8 @@ class SubjectFiles:
 
     A field says where below the results: with {space}, {table} or {region} it is a mapping from these to
     files; and, second, what a configuration must have for it: a control's variant, or one of "base" images,
-    "comparison" (all subjects' figures, and published ones), "regions", and a decoder's "bottleneck" (with
-    "bottleneck_pictures"), "data_amount", "losses", "penalties", "refits" and "targets".
+    "comparison" (all subjects' figures, and published ones), "encoding" models, "regions", and a decoder's
+    "bottleneck" (with "bottleneck_pictures"), "data_amount", "losses", "penalties", "refits" and "targets".
     """
 
     subject: str
@@ -30,6 +30,11 @@ class SubjectFiles:
     comparison: Annotated[Path | None, "scores/comparison.parquet", "comparison"] = None
     strata: Annotated[Path | None, "strata/{subject}.tsv"] = None
     trends: Annotated[Path | None, "strata/{subject}_trends.tsv"] = None
+    ceilings: Annotated[Path | None, "strata/{subject}_ceilings.tsv"] = None
+    ceiling_trends: Annotated[Path | None, "strata/{subject}_ceiling_trends.tsv"] = None
+    # encoding models: scores of pictures, and paired tests
+    encoding_scores: Annotated[Path | None, "encoding/{subject}/scores.tsv", "encoding"] = None
+    encoding_tests: Annotated[Path | None, "encoding/{subject}/tests.tsv", "encoding"] = None
     responses: Annotated[Path, "responses/{subject}.h5"]
     voxels: Annotated[Path, "voxels/{subject}.parquet"]
     # sessions, voxels, and the page about them

@@ -38,6 +38,8 @@ def caveats(people: Sequence[Results], configuration: Mapping[str, Any], tuned: 
         found.append(("Preset", f"{preset}: {sizes}. Figures compare under the same preset only."))
     found.append(("Penalty", penalties.in_short(people)))
     found.append(("Leakage", _leakage(decoder.get("calibration"), tuned)))
+    if said := captioner(configuration):
+        found.append(("Captions", said))
     if (regions := regions_read(configuration)) and any(regions.values()):
         each = (f"{space} from {', '.join(names) or 'all'}" for space, names in regions.items())
         found.append(("Voxels", f"{'; '.join(each)}."))
@@ -47,6 +49,17 @@ def caveats(people: Sequence[Results], configuration: Mapping[str, Any], tuned: 
         )
     found.append(("Not measured", not_measured(people)))
     return [(what, how) for what, how in found if how]
+
+
+def captioner(configuration: Mapping[str, Any]) -> str:
+    """Who wrote the captions, where it was no person; else ""."""
+    named = configuration.get("captioner")
+    if not named:
+        return ""
+    return (
+        f"written by BLIP from the pictures ({named['weights']}), not by people: what is predicted from "
+        "captions, and what captions are compared with, is what that model says of a picture."
+    )
 
 
 def regions_read(configuration: Mapping[str, Any]) -> dict[str, Sequence[str]]:

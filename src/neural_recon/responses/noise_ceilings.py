@@ -7,6 +7,7 @@ al. 2022). A voxel without one has NaN; a median is given with the number of vox
 import logging
 
 import numpy as np
+import pandas as pd
 
 from neural_recon.core.errors import InputError
 
@@ -40,6 +41,35 @@ def of_sums(
     return noise_ceiling(squares, between, total, n_trials, n_images, inverse_repetitions)
 
 
+def of_images(trials: np.ndarray, trial_ids: np.ndarray) -> pd.DataFrame:
+    """Noise ceilings of images: the share of the variance over voxels of an image's averaged response that
+    comes back with the image.
+
+    `noise_ceiling` with voxels and images in each other's place. Each trial is taken about its mean over the
+    voxels, as a correlation over voxels takes it; noise is the variance between an image's trials, averaged
+    over the voxels, signal the rest of the single trials' variance over the voxels. Its root is what the
+    pattern without noise is expected to correlate with the averaged one.
+
+    Args:
+        trials: (n_trials, n_voxels), z-scored voxel by voxel.
+        trial_ids: (n_trials,) their images.
+
+    Returns:
+        image_id, ascending, repetitions, and noise_ceiling (0 to 1), NaN for an image of one trial.
+    """
+    rows = []
+    for image_id in np.unique(trial_ids):
+        own = trials[trial_ids == image_id].astype(np.float64)
+        count, n_voxels = own.shape
+        ceiling = np.nan
+        if count > 1:
+            own -= own.mean(axis=1, keepdims=True)
+            squares, between = np.sum(own**2), np.sum(own.sum(axis=0) ** 2) / count
+            ceiling = float(noise_ceiling(squares, between, 0.0, own.size, n_voxels, 1 / count))
+        rows.append((int(image_id), count, ceiling))
+    return pd.DataFrame(rows, columns=["image_id", "repetitions", "noise_ceiling"])
+
+
 def of_ncsnr(ncsnr: np.ndarray, inverse_repetitions: float | np.floating) -> np.ndarray:
     """Noise ceiling float32 (n_voxels,) of signal-to-noise ratios as NSD gives them, NaN where not finite.
 
@@ -59,9 +89,9 @@ def of_ncsnr(ncsnr: np.ndarray, inverse_repetitions: float | np.floating) -> np.
 
 
 def noise_ceiling(
-    squares: np.ndarray,
-    between: np.ndarray,
-    total: np.ndarray,
+    squares: np.ndarray | np.floating,
+    between: np.ndarray | np.floating,
+    total: np.ndarray | float,
     n_trials: int,
     n_images: int,
     inverse_repetitions: float | np.floating,

@@ -8,10 +8,10 @@ from neural_recon.config.configuration import Config, checked, read_raw
 from neural_recon.core.errors import InputError
 from neural_recon.core.refusals import all_there
 from neural_recon.evaluation import network_weights
-from neural_recon.features.space import SPACES, space_kinds
+from neural_recon.features.space import space_kinds
 from neural_recon.models import weights
 from neural_recon.workflow.painting import Painting
-from neural_recon.workflow.plan import ENCODER, Plan
+from neural_recon.workflow.plan import Plan
 
 
 def examine(configfile: Path, folder: Path) -> tuple[list[str], dict[str, str]]:
@@ -59,12 +59,10 @@ def examine(configfile: Path, folder: Path) -> tuple[list[str], dict[str, str]]:
 
 def _check_weights(config: Config, folder: Path) -> None:
     table = weights.read_table(folder / weights.TABLE)
-    for name, kind in space_kinds(config.spaces).items():
-        kind.locate(name, config.spaces[name], table)
+    for key, kind in space_kinds(config.computed_spaces).items():
+        kind.locate(key, config.computed_spaces[key], table)
     if config.captioner:
         weights.locate("captioner.weights", config.captioner.weights, table, "folder")
-    if encoder := config.caption_encoder:
-        SPACES.load(encoder.kind).locate("", encoder, table, ENCODER)
     Painting(config.generator, table)
     network_weights.locate(config.evaluation.networks, config.evaluation.preset, table)
 

@@ -172,7 +172,7 @@ def decode(
     generator = generation.load(painting.settings, unconditional=decoders.unconditional)
     base = None
     if base_name:
-        located = kinds[base_name].locate(base_name, decoders.spaces[base_name], table)
+        located = kinds[base_name].locate(f"spaces.{base_name}", decoders.spaces[base_name], table)
         base = load_space(base_name, located).pictures(features[base_name])
     final = generator.paint_from(base, features, numbers, decoders.seed)
 

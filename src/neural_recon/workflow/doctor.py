@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
@@ -25,12 +25,12 @@ from neural_recon.demo.judge import SceneJudge
 from neural_recon.evaluation import comparison, network_weights, networks
 from neural_recon.evaluation.registry import NETWORKS
 from neural_recon.features import picture_captions
-from neural_recon.features.space import SPACES, Space, space_kinds
+from neural_recon.features.space import Space, space_kinds
 from neural_recon.models import weights
 from neural_recon.responses import session_verdicts
 from neural_recon.workflow import data_checks, disk_estimate, memory_estimate
 from neural_recon.workflow.painting import Painting
-from neural_recon.workflow.plan import ENCODER, Plan
+from neural_recon.workflow.plan import Plan
 
 DEFAULT = Path("config/demo.yaml")
 GB = 1e9
@@ -245,12 +245,10 @@ def check_weights(config: Config, table: weights.Table) -> Iterator[Finding]:
     if absent:
         text = f"evaluation.networks names no {', no '.join(absent)}: their scores will not be measured"
         yield Finding("weights", "note", text)
-    for name, kind in space_kinds(config.spaces).items():
-        yield from _check_model(f"spaces.{name}", table, partial(_space, config, name, kind, table))
+    for key, kind in space_kinds(config.computed_spaces).items():
+        yield from _check_model(key, table, partial(_space, config, key, kind, table))
     if captioner := config.captioner:
         yield from _check_model("captioner", table, partial(_captioner, captioner.weights, table))
-    if encoder := config.caption_encoder:
-        yield from _check_model(ENCODER, table, partial(_encoder, encoder, table))
     yield from _check_model("generator", table, partial(_generator, config, table))
     for name in named:
         yield from _check_model(f"weights of {name}", table, partial(_network, config, name, table))
@@ -278,11 +276,11 @@ def _check_model(topic: str, table: weights.Table, find: Callable[[], Model]) ->
         yield Finding(topic, "wrong", str(error))
 
 
-def _space(config: Config, name: str, kind: type[Space], table: weights.Table) -> Model:
-    settings = config.spaces[name]
-    located = kind.locate(name, settings, table)
+def _space(config: Config, key: str, kind: type[Space], table: weights.Table) -> Model:
+    settings = config.computed_spaces[key]
+    located = kind.locate(key, settings, table)
     where = getattr(located, "weights", "")
-    return where, kind.files(settings, table), partial(kind.check, name, located)
+    return where, kind.files(settings, table), partial(kind.check, key.rpartition(".")[2], located)
 
 
 def _captioner(value: str, table: weights.Table) -> Model:
@@ -290,12 +288,6 @@ def _captioner(value: str, table: weights.Table) -> Model:
 
     folder = weights.locate("captioner.weights", value, table, "folder")
     return str(folder), picture_captions.model_files(value, table), partial(Blip.from_folder, folder, META)
-
-
-def _encoder(settings: Any, table: weights.Table) -> Model:
-    kind = SPACES.load(settings.kind)
-    located = kind.locate("", settings, table, ENCODER)
-    return getattr(located, "weights", ""), kind.files(settings, table), partial(kind.check, ENCODER, located)
 
 
 def _generator(config: Config, table: weights.Table) -> Model:
@@ -409,6 +401,7 @@ def next_step(findings: list[Finding], configfile: Path) -> str:
         "weights": "fix what is said of the weights",
         "disk": "make room, or set pathvars.results to a larger disk",
     }
-    topics = {"weights" if topic.startswith(("spaces.", "generator")) else topic for topic in wrong}
+    models = ("spaces.", "evaluation.encoding", "generator")
+    topics = {"weights" if topic.startswith(models) else topic for topic in wrong}
     kinds = {next((kind for kind in advice if topic.startswith(kind)), "data") for topic in topics}
     return "; ".join(advice[kind] for kind in advice if kind in kinds) + f"; then {again}"

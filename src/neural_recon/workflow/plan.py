@@ -22,11 +22,9 @@ from neural_recon.datasets.splits import DRAWN, with_split
 from neural_recon.datasets.trials import read_lists
 from neural_recon.evaluation import network_weights
 from neural_recon.features import picture_captions
-from neural_recon.features.space import SPACES, space_kinds
+from neural_recon.features.space import SPACES, Space, space_kinds
 from neural_recon.models import weights
 from neural_recon.workflow.painting import Painting
-
-ENCODER = "evaluation.caption_encoder"
 
 
 @dataclass(frozen=True)
@@ -200,20 +198,16 @@ class Plan:
         for name in ("train", "test"):
             if path := getattr(config.split, name):
                 yield f"the list split.{name}", Path(path)
-        for name, kind in space_kinds(config.spaces).items():
-            kind.locate(name, config.spaces[name], table)
-            for place in kind.files(config.spaces[name], table):
-                yield f"a file of spaces.{name}", Path(place)
+        for key, kind in space_kinds(config.computed_spaces).items():
+            kind.locate(key, config.computed_spaces[key], table)
+            for place in kind.files(config.computed_spaces[key], table):
+                yield f"a file of {key}", Path(place)
         if captioner := config.captioner:
             weights.locate("captioner.weights", captioner.weights, table, "folder")
             yield from (
                 ("a file of captioner.weights", Path(p))
                 for p in picture_captions.model_files(captioner.weights, table)
             )
-        if encoder := config.caption_encoder:
-            kind = SPACES.load(encoder.kind)
-            kind.locate("", encoder, table, ENCODER)
-            yield from ((f"a file of {ENCODER}", Path(place)) for place in kind.files(encoder, table))
         painting = Painting(config.generator, table)
         for place in (*painting.files, *painting.encoders):
             yield "a part of generator.weights", Path(place)
@@ -251,9 +245,16 @@ class Plan:
         """Features of one image in all spaces, and the side of base images in pixels; 0: not known."""
         spaces, sizes = self.config.spaces, {}
         for name, kind in space_kinds(spaces).items():
-            sizes[name] = kind.sizes(kind.locate(name, spaces[name], table)) or (0, 0)
+            sizes[name] = kind.sizes(kind.locate(f"spaces.{name}", spaces[name], table)) or (0, 0)
         base = self.config.base
         return sum(values for values, _ in sizes.values()), sizes[base][1] if base else 0
+
+    def encoding_megabytes(self, subject: str, space: Space.Settings) -> int:
+        """Main memory in MB to fit encoding models in a located space: float32 features of all pictures, as
+        they are and z-scored, over what kernel and responses take."""
+        width, _ = SPACES.load(space.kind).sizes(space) or (0, 0)
+        pictures = self.trials(subject)["image_id"].nunique() + 5 * len(self.test_ids(subject))
+        return 8000 + 8 * width * pictures // 10**6
 
     def picture_ids(self, subject: str, chunk: int) -> list[int]:
         """The test images of one chunk of reconstructions."""

@@ -162,8 +162,9 @@ def finish(begun: Job) -> None:
 
 def _weights(config: dict[str, Any]) -> list[str]:
     """Where weights lie: the folder of what is fetched, and the configuration's own paths."""
-    networks = (config.get("evaluation") or {}).get("networks") or {}
-    sections = (*(config.get("spaces") or {}).values(), config.get("generator") or {})
+    evaluation = config.get("evaluation") or {}
+    networks, encoding = evaluation.get("networks") or {}, evaluation.get("encoding") or {}
+    sections = (*(config.get("spaces") or {}).values(), encoding, config.get("generator") or {})
     named = [section.get("weights") for section in sections]
     return [MODELS, *filter(None, [*named, *networks.values()])]
 

@@ -57,6 +57,7 @@ class BOLD5000(Importer):
         settings = {
             "betas": f"betas/{{subject}}_GLMbetas-{model}_ses-{{session:02}}.nii.gz",
             "units": "percent",
+            "tuned": f"of BOLD5000 ({model})" if "GLMDENOISE" in model else "",
             "mask": f"masks/{{subject}}{space.ending}",
             "pictures": PICTURES,
             **out.regions.write(),
@@ -97,7 +98,7 @@ class BOLD5000(Importer):
         space = Space(shape, nifti.open_nifti(mask).affine if affine is None else affine)
         space.save(out.path / f"masks/{subject}{space.ending}", self._inside(mask, shape).astype(np.uint8))
         members = {}
-        for path in sorted(self.source.rglob(f"sub-{subject}_mask-*.nii.gz")):
+        for path in self.matching(f"sub-{subject}_mask-*.nii.gz"):
             members[region(path.name)] = self._inside(path, shape).reshape(-1)
         out.regions.add(subject, space, members)
         return space

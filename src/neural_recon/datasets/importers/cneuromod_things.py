@@ -61,6 +61,7 @@ class CNeuroModTHINGS(Importer):
             "axes": "trials,voxels",
             # the time series were z-scored
             "units": "zscored" if "zscore" in ending else "arbitrary",
+            "tuned": "of CNeuroMod-THINGS (GLMsingle's TYPED)",
             "mask": "masks/{subject}.nii.gz",
             "pictures": PICTURES,
         }

@@ -55,7 +55,7 @@ class LAIONfMRI(Importer):
         for subject in subjects:
             self._space(out, subject)
         out.trials(rows)
-        archive = next(iter(self.source.rglob(STIMULI)), None)
+        archive = next(iter(self.matching(STIMULI)), None)
         if archive is None:
             out.pictures(rows["image"], self)
         else:
@@ -94,8 +94,8 @@ class LAIONfMRI(Importer):
         for name in self.splits[:-1]:
             column = pd.Series("", rows.index)
             for subject, mine in rows.groupby("subject", sort=False):
-                found = sorted(self.source.rglob(f"{subject}/{name}.json"))
-                for path in (found or sorted(self.source.rglob(f"shared/{name}.json")))[:1]:
+                found = self.matching(f"{subject}/{name}.json") or self.matching(f"shared/{name}.json")
+                for path in found[:1]:
                     variant = read_json(path, "a published split")["variants"][0]
                     for part in ("train", "test"):
                         column[mine.index[mine["image"].isin(variant[f"{part}_ids"])]] = part
@@ -108,7 +108,7 @@ class LAIONfMRI(Importer):
 
     def _space(self, out: ImportedFolder, subject: str) -> None:
         """The mask, or one of the voxels that were fitted; and the regions, in the axes RAS."""
-        mask = next(iter(self.source.rglob(f"{subject}{MASK}")), None)
+        mask = next(iter(self.matching(f"{subject}{MASK}")), None)
         if mask is not None:
             out.link(mask, f"masks/{subject}.nii.gz")
         else:
@@ -119,17 +119,17 @@ class LAIONfMRI(Importer):
                 out.path / f"masks/{subject}.nii.gz", inside.astype(np.uint8)
             )
         grid, members = volumes.read_grid(mask), {}
-        for folder in (one.format(subject=subject) for one in ROIS):
-            for path in sorted(self.source.rglob(f"{folder}/**/*.nii.gz")):
-                if OTHER_GRID not in path.name:
-                    labelled = re.search("label-([^_]+)", path.name)
-                    name = labelled[1] if labelled else path.name.removesuffix(".nii.gz")
-                    members[name] = (volumes.read_labels(path, grid) > 0).reshape(-1)
+        folders = tuple(f"/{one.format(subject=subject)}/" for one in ROIS)
+        for path in self.matching("*.nii.gz"):
+            if any(folder in path.as_posix() for folder in folders) and OTHER_GRID not in path.name:
+                labelled = re.search("label-([^_]+)", path.name)
+                name = labelled[1] if labelled else path.name.removesuffix(".nii.gz")
+                members[name] = (volumes.read_labels(path, grid) > 0).reshape(-1)
         out.regions.add(subject, Space(grid.shape, grid.affine), members)
 
     def _captions(self, out: ImportedFolder) -> dict[str, str]:
         """Those that people wrote; some pictures have one of a model besides."""
-        path = next(iter(self.source.rglob(CAPTIONS)), None)
+        path = next(iter(self.matching(CAPTIONS)), None)
         if path is None:
             return {}
         table = read_table(path, ["image_name", "source", "caption"], "the captions")

@@ -110,7 +110,7 @@ class THINGSfMRI(Importer):
         if not set(AXES) <= set(voxels):
             return Space((n,)), np.ones(n, bool), None
         at = voxels[AXES].to_numpy(np.int64)
-        for mask in sorted(self.source.rglob(f"{subject}*brainmask.nii.gz")):
+        for mask in self.matching(f"{subject}*brainmask.nii.gz"):
             image = nifti.open_nifti(mask)
             inside = nifti.read_volume(image) > 0
             if image.affine is not None and np.array_equal(np.argwhere(inside), at):

@@ -105,6 +105,12 @@ class Table(DataSet):
             description="A name of the betas, where they were tuned on repeated trials, those of test images "
             "included; default: that of their files, where GLMsingle's (TYPEC, TYPED) say so.",
         )
+        title: str | None = Field(
+            None,
+            description="What the data set is called in model cards and bundles of results.",
+        )
+        licence: str = Field("unknown", description="Of the data, in a few words.")
+        address: str = Field("", description="Where the terms of the data are read.")
         share_responses: bool = Field(
             False,
             description="Whether responses may be passed on, and so decoders that hold them or give them "
@@ -124,7 +130,9 @@ class Table(DataSet):
 
     @property
     def terms(self) -> Terms:
-        return Terms(f"the lab's own, in {self.settings.folder}", responses=self.settings.share_responses)
+        own = self.settings
+        title = own.title or f"the lab's own, in {own.folder}"
+        return Terms(title, own.licence, own.address, own.share_responses)
 
     @classmethod
     def found_in(cls, folder: Path) -> Found:
@@ -169,7 +177,9 @@ class Table(DataSet):
         return trial_rows.sessions_of(self._rows, subject)
 
     def sessions(self, subject: str) -> list[int]:
-        return sorted(self._sessions(subject))
+        """Those with a picture that is used; one of catch trials or imagery alone is none."""
+        rows = self._rows[self._rows["image"] != ""]
+        return sorted(trial_rows.sessions_of(rows, subject))
 
     def trials(self, subject: str, sessions: Sequence[int]) -> pd.DataFrame:
         """As of every data set, with the other columns of the table; image is the lab's own name.

@@ -225,9 +225,10 @@ def read_betas(
         for trial, stored in enumerate(nifti.each_volume(opened.image)):
             if trial in place_of:
                 values[place_of[trial]] = opened.convert(stored[flat])
-    else:
+    elif rows.size:
         flat = _places_in(opened, places, chosen)
-        for trials, columns, block in blocks(opened, stated):
+        within = slice(int(rows.min()), int(rows.max()) + 1)
+        for trials, columns, block in blocks(opened, stated, within):
             wanted = np.flatnonzero((rows >= trials.start) & (rows < trials.stop))
             inside = np.flatnonzero((flat >= columns.start) & (flat < columns.stop))
             part = block[np.ix_(rows[wanted] - trials.start, flat[inside] - columns.start)]
@@ -249,29 +250,38 @@ def _places_in(opened: Opened, places: Places, chosen: np.ndarray) -> np.ndarray
     return places.flat(chosen)
 
 
-def blocks(opened: Opened, stated: Stated) -> Iterator[tuple[slice, slice, np.ndarray]]:
+def blocks(
+    opened: Opened, stated: Stated, within: slice | None = None
+) -> Iterator[tuple[slice, slice, np.ndarray]]:
     """An array of betas block by block: trials, places in C order of its space, and values (trials, places).
 
     Arrays with trials last, and those stored with all trials of a voxel together, come in slabs of space,
     others in blocks of trials, so that nothing is read twice.
+
+    Args:
+        within: the trials to read; None: all. Of a file of all sessions one session is a fraction.
     """
+    within = within or slice(0, opened.n_trials)
+    n_trials = within.stop - within.start
     with array(opened.path, replace(stated, name=opened.name or None), opened.beside) as (data, _):
         first, chunks = opened.axes.startswith("trials"), getattr(data, "chunks", None)
         by_trials = first and not (chunks and chunks[0] == opened.n_trials > 1)
         axis = 1 if first and not by_trials else 0
-        length, unit = data.shape[axis], chunks[axis] if chunks else 1
-        bytes_each = data.dtype.itemsize * math.prod(data.shape) // length
-        step = unit * max(1, BLOCK // (bytes_each * unit))
+        extent = within if by_trials else slice(0, data.shape[axis])
+        unit, size = chunks[axis] if chunks else 1, math.prod(opened.shape)
+        each = size if by_trials else n_trials * size // data.shape[axis]  # values
+        step = unit * max(1, BLOCK // (data.dtype.itemsize * each * unit))
         plane = math.prod(opened.shape[1:])
-        for start in range(0, length, step):
-            stop = min(start + step, length)
+        for start in range(extent.start, extent.stop, step):
+            stop = min(start + step, extent.stop)
             if by_trials:
-                everywhere = slice(0, math.prod(opened.shape))
-                yield slice(start, stop), everywhere, data[start:stop].reshape(stop - start, -1)
+                yield slice(start, stop), slice(0, size), data[start:stop].reshape(stop - start, -1)
                 continue
-            part = np.asarray(data[:, start:stop] if first else data[start:stop])
-            values = part.reshape(opened.n_trials, -1) if first else part.reshape(-1, opened.n_trials).T
-            yield slice(0, opened.n_trials), slice(start * plane, stop * plane), values
+            rest = [slice(None)] * (data.ndim - 2)
+            key = (within, slice(start, stop), *rest) if first else (slice(start, stop), *rest, within)
+            part = np.asarray(data[key])
+            values = part.reshape(n_trials, -1) if first else part.reshape(-1, n_trials).T
+            yield within, slice(start * plane, stop * plane), values
 
 
 def varying(opened: Opened, places: Places, stated: Stated) -> np.ndarray:
