@@ -258,6 +258,13 @@ class Config(Section):
         return self
 
     @property
+    def painted_components(self) -> list[int]:
+        """The numbers of components of the responses that pictures are made from."""
+        offered = "bottleneck" in DECODERS.load(self.decoder.kind).offers
+        asked = self.bottleneck if offered else None
+        return sorted(set(asked.components)) if asked and asked.pictures else []
+
+    @property
     def caption_encoder(self) -> Space.Settings | None:
         """What captions as answers are compared by, where it is not the recipe's own text space."""
         named = self.evaluation.caption_encoder
