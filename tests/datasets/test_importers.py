@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import nsd_sessions
 from helpers import published_data_sets as published
 from helpers.s3 import serving
 from helpers.workflow import make_project
@@ -99,7 +100,8 @@ def project(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("kind", IMPORTERS.names)
 def test_every_import_passes_the_checks_of_doctor(project, monkeypatch, kind):
     monkeypatch.chdir(project)
-    getattr(published, kind)(project / f"published_{kind}")
+    layouts = nsd_sessions if kind.startswith("nsd_") else published
+    getattr(layouts, kind)(project / f"published_{kind}")
     line = ["import", kind, f"published_{kind}", f"data/{kind}", "--small"]
     written = CliRunner().invoke(command_line.app, line)
     assert written.exit_code == 0, written.output

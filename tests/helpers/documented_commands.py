@@ -91,6 +91,15 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     ),
     "neural-recon doctor --configfile data/things/config.yaml": Elsewhere("tests/workflow/test_import.py"),
     "snakemake --configfile data/things/config.yaml --cores 2": Elsewhere("tests/workflow/test_import.py"),
+    "neural-recon import nsd_imagery NSD data/imagery": Elsewhere(
+        "tests/datasets/nsd/test_other_sessions.py"
+    ),
+    "snakemake --configfile config/nsd.yaml data/imagery/generalisation.yaml --cores 8": NotRun(
+        "needs NSD; tests/datasets/nsd/test_other_sessions.py reads both files as one configuration"
+    ),
+    "snakemake --configfile CONFIG.yaml --cores 8 other_sessions": Elsewhere(
+        "tests/workflow/test_generalisation.py"
+    ),
     "neural-recon import laion_fmri LAION data/laion --fetch --accept-terms --subject sub-01": Elsewhere(
         "tests/datasets/test_importers.py"
     ),
@@ -188,6 +197,14 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     ),
     "python benchmarks/generators.py": NotRun(BENCHMARK),
     "OMP_NUM_THREADS=2 python benchmarks/shared_subject.py": NotRun(BENCHMARK),
+    "snakemake --configfile config/demo.yaml --config 'subjects={subj03: {}, subj04: {}}' "
+    "'demo={subjects: [subj01, subj02, subj03, subj04]}' 'pathvars={results: results/four}' --cores 2 -- "
+    "results/four/session_trials/subj0{1,2,3,4}.h5 "
+    "results/four/features/{vdvae,vision,text}/{shared,subj01,subj02,subj03,subj04}_000.h5": NotRun(
+        "takes minutes, and a shell that expands its braces: four simulated people, for a benchmark"
+    ),
+    "OMP_NUM_THREADS=1 python benchmarks/shared_subject.py --results results/four": NotRun(BENCHMARK),
+    "OMP_NUM_THREADS=1 python benchmarks/shared_subject.py --sessions 1 4 10 40": NotRun(BENCHMARK),
     "python benchmarks/shared_subject.py --speed": NotRun(BENCHMARK),
     "python benchmarks/vdvae.py": NotRun(BENCHMARK),
     "OMP_NUM_THREADS=2 python benchmarks/vdvae.py --turns 2": NotRun(BENCHMARK),

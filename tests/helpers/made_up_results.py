@@ -10,6 +10,7 @@ from PIL import Image
 
 from neural_recon.core.hdf5 import write_hdf5
 from neural_recon.core.tables import write_table
+from neural_recon.datasets.kinds.nsd import NSD
 from neural_recon.datasets.nsd.nsd_tree import REGIONS, read_stimuli
 from neural_recon.evaluation import region_tests, regions
 from neural_recon.report.files import SubjectFiles
@@ -224,6 +225,7 @@ class MadeUp:
     cortexes: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     tuned: str = "betas_fithrf_GLMdenoise_RR"
     atlases = REGIONS
+    published = NSD.published
 
     def pictures(self, image_ids):
         return read_stimuli(self.path, image_ids)

@@ -221,6 +221,8 @@ def test_introduction_says_how_the_recipe_paints():
         entering: words.introduction(True, 1, False, *entering)
         for entering in itertools.product((True, False), repeat=2)
     }
+    assert "visual cortex" in said[True, True]
+    assert "visual cortex" not in words.introduction(False, 1, False, visual=False)
     assert said[True, True] == words.introduction(True, 1, False)
     assert "a second one the final image" in said[True, True]
     assert "under some of these, its guides" in said[False, True]

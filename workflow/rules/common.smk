@@ -128,6 +128,8 @@ SPACES = list(CONFIG.spaces)
 PRIOR = ["prior"] if CONFIG.evaluation.prior else []
 BOTTLENECK = CONFIG.bottleneck if "bottleneck" in OFFERS else None
 COMPONENTS = [of_components(k) for k in CONFIG.painted_components]
+# The subjects with pictures and scores; others only train the networks of these.
+DECODED = CONFIG.decoded
 # The space whose pictures are the base images, if any, and the one that says which pictures are alike.
 BASE = CONFIG.base
 ALIKE = space.similarity_space(CONFIG.spaces)

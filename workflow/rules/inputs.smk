@@ -110,7 +110,7 @@ def decoder_files(subject):
 
 def report_subjects(wildcards):
     """The subjects a report shows: one, or all."""
-    return sorted(CONFIG.subjects) if wildcards.who == "all" else [wildcards.who]
+    return sorted(DECODED) if wildcards.who == "all" else [wildcards.who]
 
 
 def report_files(wildcards):
@@ -122,8 +122,9 @@ def report_files(wildcards):
         "bottleneck": BOTTLENECK,
         "bottleneck_pictures": COMPONENTS,
         # all subjects' scores: a page of one of several does not wait for them
-        "comparison": subjects == sorted(CONFIG.subjects),
+        "comparison": subjects == sorted(DECODED),
         "data_amount": CONFIG.data_amount and "data_amount" in OFFERS,
+        "generalisation": CONFIG.generalisation,
         "prior": PRIOR,
         "encoding": ENCODING,
         "regions": SETS,
@@ -132,11 +133,21 @@ def report_files(wildcards):
     files = report_list.wanted(
         subjects,
         [name for name, there in having.items() if there],
-        {"region": SETS if BASE else [], "space": SPACES, "table": CONTROL_TABLES},
+        {
+            "other": list(CONFIG.generalisation),
+            "region": SETS if BASE else [],
+            "space": SPACES,
+            "table": CONTROL_TABLES,
+        },
     )
-    return {
+    files = {
+        name: [path for path in paths if path not in of_nobody()]
+        for name, paths in files.items()
+    }
+    files = {
         name: [f"<results>/{path}" for path in paths] for name, paths in files.items()
     }
+    return {**files, "others": other_pictures(subjects)}
 
 
 def compared(path):
@@ -144,7 +155,7 @@ def compared(path):
     return [
         f"{recipe.config.results}/{path}".replace("{subject}", subject)
         for recipe in RECIPES
-        for subject in CONFIG.subjects
+        for subject in DECODED
     ]
 
 

@@ -13,9 +13,10 @@ def decode(
     betas: Annotated[
         Path,
         typer.Option(
-            help="Betas (.nii.gz, .hdf5) as NSD writes them, NSD-synthetic and NSD-imagery too, or as floats "
-            "in percent signal change; an array (.npy) of trials and voxels, or of the volume; or a table "
-            "(.tsv, .parquet) in percent signal change, one row per trial, one column per voxel."
+            help="Betas: NIfTI of floats in percent signal change, such as GLMsingle's, or as NSD writes "
+            "them (.nii.gz, .hdf5; NSD-synthetic and NSD-imagery too); an array (.npy) of trials and voxels, "
+            "or of the volume; or a table (.tsv, .parquet) in percent signal change, one row per trial, one "
+            "column per voxel."
         ),
     ],
     subject: Annotated[

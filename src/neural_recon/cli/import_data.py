@@ -31,7 +31,7 @@ def import_data(
     subject: Annotated[list[str] | None, typer.Option(help="Whose files to fetch; default: all.")] = None,
 ) -> None:
     """Turn a published data set into a folder that a run reads: tables, and links to the files."""
-    from neural_recon.config.reference import WITHOUT_TEXT, write_found
+    from neural_recon.config.reference import WITHOUT_TEXT, write_found, write_generalisation
     from neural_recon.datasets.importer import IMPORTERS, import_into
 
     chosen = IMPORTERS.load(kind)
@@ -55,5 +55,11 @@ def import_data(
         raise
     for key, note in found.notes.items():
         typer.echo(f"{key}: {note}")
+    if chosen.generalisation is not None:
+        extra = write_generalisation(output / "generalisation.yaml", kind, found, chosen.generalisation)
+        typer.echo(
+            f"{extra}: to test decoders of the main experiment on these sessions, give it behind their "
+            f"configuration: snakemake --configfile CONFIG.yaml {shlex.quote(str(extra))} --cores 2"
+        )
     then = f"neural-recon doctor --configfile {shlex.quote(str(written))}"
     typer.echo(f"{written}: check the lines marked CHECK; then {then}")

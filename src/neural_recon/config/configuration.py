@@ -25,6 +25,7 @@ from neural_recon.config.sections import (
     Evaluation,
     Features,
     Figure,
+    Generalisation,
     Regions,
     Responses,
     SpaceName,
@@ -71,6 +72,10 @@ class Config(Section):
     data_amount: DataAmount | None = None
     bottleneck: Bottleneck | None = None
     regions: Regions = Regions()
+    generalisation: dict[SpaceName, Generalisation] = Field(
+        {},
+        description="Other sessions of the same people to test decoders on, by a name of your choice.",
+    )
     figure: Figure = Figure()
     demo: Demo | None = None
     pathvars: dict[Literal["results", "logs", "benchmarks", "shared"], str] = Field(
@@ -83,7 +88,8 @@ class Config(Section):
     def _plain_paths(self) -> "Config":
         for key, text in snakemake_paths.texts(self.model_dump()):
             # subject and session in paths are filled in here, path variables in each other by Snakemake
-            known = {**dict.fromkeys(("dataset", "decoder", "regions"), FILLED_IN), "pathvars": "<"}
+            filled_in = ("dataset", "decoder", "generalisation", "regions")
+            known = {**dict.fromkeys(filled_in, FILLED_IN), "pathvars": "<"}
             plain = [re.sub(signs, "", text) for place, signs in known.items() if key.startswith(place)]
             if wrong := snakemake_paths.fault(plain[0] if plain else text):
                 raise ValueError(f"{key}: {wrong} folder or file, or name a link to it")
@@ -124,6 +130,24 @@ class Config(Section):
         except ValueError as error:
             raise ValueError(f"decoder.{error}") from error
         return self
+
+    @model_validator(mode="after")
+    def _subjects_are_of_use(self) -> "Config":
+        if not self.decoded:
+            raise ValueError("subjects: expected one at least that is decoded, found decoded false of all")
+        used = {one for name in self.decoded for one in self.decoder.others(name, list(self.subjects))}
+        if idle := [name for name in self.subjects if name not in {*used, *self.decoded}]:
+            raise ValueError(
+                f"subjects.{idle[0]}.decoded: expected a subject that trains the decoders of others, found a "
+                "decoder that learns nothing from it; take the subject out, or name it in "
+                "decoder.pretrain.subjects of a decoder that has this key"
+            )
+        return self
+
+    @property
+    def decoded(self) -> list[str]:
+        """The subjects whose pictures are decoded."""
+        return [name for name, subject in self.subjects.items() if subject.decoded]
 
     @model_validator(mode="after")
     def _what_the_data_set_has(self, info: ValidationInfo) -> "Config":
@@ -180,6 +204,49 @@ class Config(Section):
                     f"generator.{key}: expected a feature space of the recipe, {what}{there}, found {space!r}"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _other_sessions_are_the_same_peoples(self) -> "Config":
+        if self.generalisation and not getattr(self.decoder, "keep", None):
+            raise ValueError(
+                "generalisation: other sessions are decoded by decoders that are kept; set decoder.keep "
+                "(kernel for ridge, true for a network)"
+            )
+        for name, other in self.generalisation.items():
+            there = self.other(name).subjects
+            for here, person in other.subjects.items():
+                key = f"generalisation.{name}.subjects.{here}"
+                if here not in self.subjects:
+                    raise ValueError(f"{key}: unknown subject; known are {', '.join(self.subjects)}")
+                if person not in there:
+                    raise ValueError(f"{key}: expected one of {', '.join(there)}, found {person!r}")
+                if person != here and person in self.subjects:
+                    raise ValueError(
+                        f"{key}: expected the same person, found {person}, another subject of this "
+                        "configuration; a decoder is applied to its own subject's voxels"
+                    )
+            if not self.people(name):
+                raise ValueError(
+                    f"generalisation.{name}: expected sessions of {' or '.join(self.subjects)}, found those "
+                    f"of {', '.join(there)}; say who is who in generalisation.{name}.subjects"
+                )
+        return self
+
+    def other(self, name: str) -> DataSet:
+        """The data set of other sessions (`generalisation`)."""
+        if name not in self._others:
+            settings = self.generalisation[name].dataset
+            self._others[name] = DATA_SETS.load(settings.kind)(settings, {})
+        return self._others[name]
+
+    @functools.cached_property
+    def _others(self) -> dict[str, DataSet]:
+        return {}
+
+    def people(self, name: str) -> dict[str, str]:
+        """Who of the subjects is in a data set of other sessions, and what it calls them."""
+        given, there = self.generalisation[name].subjects, self.other(name).subjects
+        return given or {subject: subject for subject in self.subjects if subject in there}
 
     @model_validator(mode="after")
     def _bottleneck_has_base_images(self) -> "Config":
@@ -357,7 +424,7 @@ Place = tuple[str | int, ...]
 
 
 # what stands for the names in sections that map names to sections
-NAMES = {"subjects": "SUBJECT", "spaces": "SPACE"}
+NAMES = {"subjects": "SUBJECT", "spaces": "SPACE", "generalisation": "NAME"}
 
 
 class Key(NamedTuple):
@@ -382,6 +449,8 @@ def known_keys(model: type[BaseModel] = Config, above: Place = ()) -> Iterator[K
         section, kinds = section_of(field), kinds_of(field)
         yield Key((*above, name), field, section is not None)
         below = (*above, name, *([NAMES[name]] if name in NAMES else []))
+        if kinds is not None and above:
+            continue  # a data set within a section has the keys of the section dataset
         if kinds is not None:
             yield from _keys_of_kinds(kinds, below)
         elif section is not None:

@@ -49,7 +49,8 @@ def key_table() -> str:
     """Every key with its default and meaning, as a Markdown table (for config/README.md)."""
     lines = ["| key | default | meaning |", "|---|---|---|"]
     for place, field, is_section, kinds in known_keys():
-        if not is_section:
+        nested = len(place) > 1 and kinds_of(field) is not None  # whose keys are those of the section outside
+        if not is_section or nested:
             value = "" if field.is_required() else f"`{json.dumps(field.get_default())}`"
             of = f" ({', '.join(kinds)})" if kinds else ""
             lines.append(f"| `{'.'.join(map(str, place))}` | {value} | {field.description or ''}{of} |")
@@ -94,6 +95,23 @@ def write_found(
         **found.others,
     }
     _write(path, folder, raw, found.notes, name)
+
+
+def write_generalisation(path: Path, name: str, found: Found, how: Mapping[str, Any]) -> Path:
+    """Write what tests the decoders of another configuration on a data set: a file to be given behind it.
+
+    Args:
+        name: of the section.
+        how: the section but for the data set.
+    """
+    notes = "".join(f"# {key}: {note}\n" for key, note in found.notes.items())
+    raw = {"generalisation": {name: {"dataset": found.settings, **how}}}
+    write_text(
+        path,
+        f"{notes}# Decoders must be kept, which this says of ridge; of a network it is keep: true.\n"
+        + yaml.safe_dump({"decoder": {"keep": "kernel"}, **raw}, sort_keys=False, allow_unicode=True),
+    )
+    return path
 
 
 def _write(
@@ -152,6 +170,8 @@ def _key(
         of = kinds.section(settings.get("kind", data)) if kinds else section
         return [line for key, one in settings.items() for line in _key(of, key, one, to_edit, data, below)]
 
+    if not value and name in NAMES:
+        return [*_comment(field.description or ""), f"{name}: {{}}"]
     if name not in NAMES:
         about = (section.__doc__ or "").splitlines()[0]
         return [*_comment(about), f"{name}:", *_indented(keys(value))]

@@ -14,7 +14,7 @@ from pydantic import (
 
 from neural_recon.core.errors import first_mistake
 from neural_recon.core.kinds import Section
-from neural_recon.datasets.dataset import Session
+from neural_recon.datasets.dataset import DATA_SETS, DataSet, Session
 from neural_recon.evaluation.registry import HEADLINE, NEAREST, NETWORKS, WRITTEN
 from neural_recon.features.space import SPACES
 
@@ -239,6 +239,32 @@ class Regions(Section):
     amplitude: Annotated[float, Field(gt=0)] = Field(
         1.0,
         description="Of the synthetic responses, in standard deviations of a voxel over the training images.",
+    )
+
+
+class Generalisation(Section):
+    """Other sessions of the same people, with the pictures seen: kept decoders are scored there."""
+
+    dataset: Annotated[DataSet.Settings, DATA_SETS] = Field(
+        description="Where these sessions lie: keys as of the section dataset, of any kind."
+    )
+    subjects: dict[str, str] = Field(
+        {},
+        description="Subject here -> what that data set calls the same person; default: those of the same "
+        "name.",
+    )
+    sessions: Literal["all"] | list[Session] = Field("all", description="Which of its sessions.")
+    groups: str | None = Field(
+        None,
+        description="Column of its trials by which scores are parted, such as one of vision and imagery.",
+    )
+    trials: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="How many trials of a picture are averaged, the first; default: all."
+    )
+    zscore: Literal["train", "session", "run"] | None = Field(
+        None,
+        description="z-score by the training images, by these sessions themselves, or each run (column run "
+        "or run_number of the trials) by itself; default: as the decoder's own responses are.",
     )
 
 

@@ -12,9 +12,9 @@ import logging
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import part_of
@@ -38,6 +38,8 @@ class Importer(ABC):
         where: where the files are to be had: the end of a sentence.
         bucket: where files are fetched from, by name and region; the folder has them by their keys.
         splits: the published ways of splitting among which one may choose; the first is the default.
+        generalisation: of sessions that decoders of another data set are tested on: the section
+            generalisation.NAME of the configuration, but for the data set; None: of any other.
         source: the folder with its files.
     """
 
@@ -46,6 +48,7 @@ class Importer(ABC):
     where: ClassVar[str]
     bucket: ClassVar[tuple[str, str] | None] = None
     splits: ClassVar[tuple[str, ...]] = ()
+    generalisation: ClassVar[Mapping[str, Any] | None] = None
 
     def __init__(self, source: Path, split: str | None = None):
         self.source = source

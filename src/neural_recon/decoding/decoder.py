@@ -95,6 +95,10 @@ class Decoder(ABC):
         def check_subjects(self, subjects: Collection[str]) -> None:
             """Raise a ValueError where a setting is of a subject that there is not."""
 
+        def others(self, subject: str, subjects: Collection[str]) -> list[str]:  # noqa: ARG002
+            """Those of a configuration's subjects that a subject's decoder learns from besides itself."""
+            return []
+
         def network_bytes(self, n_voxels: int, width: int) -> int:  # noqa: ARG002
             """About how much of the disk the networks of a subject take, of a kind that trains any.
 
@@ -112,6 +116,11 @@ class Decoder(ABC):
             """
             owners = self.owners(spaces, average)
             return {space: (shared_file(owners[space], "responses.h5"), f"{space}.h5") for space in spaces}
+
+        def kept_control(self, spaces: Sequence[str]) -> dict[str, str]:
+            """Space -> where below the results the control of its kept decoder lies, fitted on pairs that do
+            not belong together; {subject} is filled in."""
+            return {space: f"decoders/{{subject}}/shuffled/{space}.h5" for space in spaces}
 
     sentence: ClassVar[str] = "A decoder per subject and feature space, from voxels to features."
     fits: ClassVar[tuple[str, ...]] = ("decoded", "shuffled")

@@ -123,7 +123,10 @@ class Naming:
             return "; one picture per image is scored: choose one of each and name it by the id alone"
         if plain_number(path) == nsd_tree.N_IMAGES:
             return "; where all names count from 1, say --names ids_from_1"
-        return "; rename it, or name the list it is a position in (--ids)"
+        return (
+            "; rename it, name the list it is a position in (--ids), or, where pictures and stimuli are "
+            "called alike by names of your own, say --names alike"
+        )
 
 
 def plain_number(path: Path) -> int | None:

@@ -12,10 +12,11 @@ from typing import Annotated, Any, Self, get_type_hints
 class SubjectFiles:
     """Where one subject's results lie; what was not computed is left out.
 
-    A field says where below the results: with {space}, {table} or {region} it is a mapping from these to
-    files; and, second, what a configuration must have for it: a control's variant, or one of "base" images,
-    "comparison" (all subjects' figures, and published ones), "encoding" models, "regions", and a decoder's
-    "bottleneck" (with "bottleneck_pictures"), "data_amount", "losses", "penalties", "refits" and "targets".
+    A field says where below the results: with {space}, {table}, {region} or {other} it is a mapping from
+    these to files; and, second, what a configuration must have for it: a control's variant, or one of "base"
+    images, "comparison" (all subjects' figures, and published ones), "encoding" models, "generalisation"
+    (other sessions), "regions", and a decoder's "bottleneck" (with "bottleneck_pictures"), "data_amount",
+    "losses", "penalties", "refits" and "targets".
     """
 
     subject: str
@@ -79,6 +80,16 @@ class SubjectFiles:
     region_images: Annotated[Mapping[str, Path], "regions/{subject}/{region}/base_images.h5"] = field(
         default_factory=dict
     )
+    # other sessions of the same person: scores, paired tests, pictures of the decoder
+    other_scores: Annotated[
+        Mapping[str, Path], "generalisation/{other}/{subject}/scores.tsv", "generalisation"
+    ] = field(default_factory=dict)
+    other_tests: Annotated[
+        Mapping[str, Path], "generalisation/{other}/{subject}/tests.tsv", "generalisation"
+    ] = field(default_factory=dict)
+    other_decoded: Annotated[
+        Mapping[str, Path], "generalisation/{other}/{subject}/decoded.h5", "generalisation"
+    ] = field(default_factory=dict)
     synthetic: Annotated[Path | None, "regions/{subject}/synthetic.h5", "regions"] = None
     synthetic_features: Annotated[Path | None, "regions/{subject}/synthetic_features.h5", "regions"] = None
     synthetic_table: Annotated[Path | None, "regions/{subject}/synthetic.tsv", "regions"] = None

@@ -24,6 +24,7 @@ from neural_recon.report import (
     failures,
     fidelity,
     gallery,
+    generalisation,
     image_names,
     overview,
     published,
@@ -82,7 +83,9 @@ def build(
     content: dict[str, Any] = {
         "title": title,
         "demo": demo,
-        "introduction": words.introduction(demo, len(people), ceiling, *_stages(painting)),
+        "introduction": words.introduction(
+            demo, len(people), ceiling, *_stages(painting), visual=demo or data.published is not None
+        ),
         "headlines": [overview.headline(person) for person in people],
         "caveats": overview.caveats(people, configuration, tuned),
         "not_measured": overview.not_measured(people),
@@ -94,12 +97,13 @@ def build(
         ],
         "single_stage": single_stage.section(people, stimuli, painting),
         "regions": [entry for entry in (regions.section(p, stimuli) for p in people) if entry],
+        "generalisation": generalisation.section(people, configuration),
         "strata": strata.section(people),
         "encoding": encoding.section(people, configuration),
         "failures": failures.section(people, stimuli),
         "fidelity": fidelity.section(people, metrics),
         "by_ceiling": failures.by_ceiling(people),
-        "published": published.section(people),
+        "published": published.section(people, demo or data.published is not None),
         "symbols": tables.symbols(people),
         "plots": tables.score_plots(people, metrics),
         "tables": [tables.score_table(person, metrics) for person in people],

@@ -11,8 +11,12 @@ from neural_recon.report import results
 from neural_recon.report.results import Results
 
 
-def section(people: Sequence[Results]) -> dict[str, Any] | None:
-    """The comparison of all subjects; None on a page of one of several subjects."""
+def section(people: Sequence[Results], same_data: bool = True) -> dict[str, Any] | None:
+    """The comparison of all subjects; None on a page of one of several subjects.
+
+    Args:
+        same_data: whether published figures are of this data set.
+    """
     path = people[0].files.comparison
     if path is None:
         return None
@@ -30,5 +34,6 @@ def section(people: Sequence[Results]) -> dict[str, Any] | None:
         "rows": rows,
         "metrics": [(title, better(name)) for name, title in PUBLISHED_TITLES.items()],
         "questioned": any(row["questioned"] for row in rows),
+        "same_data": same_data,
         "native": any(NATIVE in row["note"] for row in rows),
     }

@@ -188,10 +188,18 @@ _PAINTING = {  # (from a base image, under guides)
 }
 
 
-def introduction(demo: bool, subjects: int, ceiling: bool, base: bool = True, guided: bool = True) -> str:
+def introduction(
+    demo: bool,
+    subjects: int,
+    ceiling: bool,
+    base: bool = True,
+    guided: bool = True,
+    visual: bool = True,
+) -> str:
     """What one sees on the page, in one paragraph.
 
-    `base`: the generator starts from base images; `guided`: predicted features guide it.
+    `base`: the generator starts from base images; `guided`: predicted features guide it; `visual`: the voxels
+    are known to be of visual cortex.
     """
     count = ("one", "two", "three", "four", "five", "six", "seven", "eight")[subjects - 1]
     if demo:
@@ -200,7 +208,8 @@ def introduction(demo: bool, subjects: int, ceiling: bool, base: bool = True, gu
         people = f"{count} {'people' if subjects > 1 else 'person'} in the scanner"
     return (
         f"Pictures were shown to {people}. A linear decoder learned, from some of the pictures, to turn the "
-        f"responses of visual cortex into features of a picture; {_PAINTING[base, guided]}. Below, "
+        f"responses of {'visual cortex' if visual else 'the voxels chosen'} into features of a picture; "
+        f"{_PAINTING[base, guided]}. Below, "
         "each test picture is shown alongside what came out of the responses to it; the decoder was trained "
         "on none of them. Then come the scores, alongside what "
         f"chance reaches{' and what the same generator reaches with the true features' if ceiling else ''}."

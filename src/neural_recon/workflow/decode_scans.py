@@ -24,7 +24,7 @@ from neural_recon.workflow.subject_decoders import SubjectDecoders
 
 logger = logging.getLogger(__name__)
 
-Zscore = Literal["train", "session"]
+Zscore = Literal["train", "session", "run"]
 ROWS = 10  # fewer give no mean and spread of a session
 SHEET = 12  # pictures on the sheet, the first ones
 
@@ -46,19 +46,24 @@ def prepare(
     trained: Zscore,
     zscore: Zscore,
     conditions: pd.Series | None = None,
+    parts: np.ndarray | None = None,
 ) -> Prepared:
     """Average the trials of a condition and z-score.
 
     A decoder of responses that were z-scored over all training images takes new rows by the training images'
     mean and std ("train"), or by those over the new rows ("session", after averaging). A decoder whose
     training sessions were each z-scored by themselves wants the same of the new one: by its single trials,
-    then averages by the training images.
+    then averages by the training images. By "run" single trials are z-scored within each run, as published
+    for runs of imagery; averages of them are then taken as they are, or by the training images where single
+    trials of these were z-scored too.
 
     Args:
         betas: (n_trials, p) percent signal change.
         shared: `mean` and `std` (p,) of the training images.
         trained: how the training responses were z-scored (`responses.zscore`).
         conditions: of trials (its index, from 0); the others are left out. Default: every trial is a row.
+        parts: (n_trials,) the session or run of each, in which single trials are z-scored together. Default:
+            all are of one.
 
     Voxels that are not numbers in a trial, or the same in all, are 0 in every row.
 
@@ -82,8 +87,10 @@ def prepare(
         raise InputError(f"responses: expected voxels with signal, found none among {len(unusable)}.")
     betas[:, unusable] = 0
 
-    if zscore == "session" and trained == "session":
-        betas = _by_own(betas)
+    if zscore == "run" or (zscore == "session" and trained == "session"):
+        parts = np.zeros(len(betas)) if parts is None else parts
+        for part in pd.unique(parts):
+            betas[parts == part] = _by_own(betas[parts == part])
     names, trials = [f"{row:05d}" for row in range(1, len(betas) + 1)], [1] * len(betas)
     if conditions is not None:
         groups = {
@@ -93,7 +100,7 @@ def prepare(
         betas = np.stack([betas[rows].mean(axis=0) for rows in groups.values()])
     if zscore == "session" and trained == "train":
         betas = _by_own(betas)
-    else:
+    elif zscore != "run" or trained == "session":
         betas = (betas - shared["mean"]) / shared["std"]
     betas[:, unusable] = 0
     return Prepared(betas.astype(np.float32), names, trials, int(not_finite.sum()), int(constant.sum()))

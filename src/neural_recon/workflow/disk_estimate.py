@@ -38,7 +38,9 @@ def estimate(plan: Plan, table: weights.Table) -> dict[str, float]:
             shown = plan.trials(subject)
             trials, images = len(shown), shown["image_id"].nunique()
             test_trials = int(np.count_nonzero(shown["split"] == "test"))
-            test, controls = len(plan.test_ids(subject)), len(plan.control_ids(subject))
+            test, controls = 0, 0
+            if subject in config.decoded:
+                test, controls = len(plan.test_ids(subject)), len(plan.control_ids(subject))
             chunks |= set(plan.feature_chunks(subject))
         except InputError:
             size = plan.data.size(subject, config.sessions(subject))

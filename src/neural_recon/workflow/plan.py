@@ -26,6 +26,8 @@ from neural_recon.features.space import SPACES, Space, space_kinds
 from neural_recon.models import weights
 from neural_recon.workflow.painting import Painting
 
+OTHER_PARTS: tuple[Part, ...] = ("trials", "pictures", "captions", "grid", "voxels")  # and betas
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -67,14 +69,16 @@ class Plan:
         files = self.split_files(subject)
         listed = read_lists(**files)
         try:
-            table = with_split(design, self.data.n_images, listed, self.drawn_split)
+            table = with_split(
+                design, self.data.n_images, listed, self.drawn_split, subject in self.config.decoded
+            )
         except InputError as error:
             lists = ", ".join(str(path) for path in files.values() if path)
             raise InputError(f"{lists or subject}: {error}") from error
         ids = table.loc[table["split"] == "test", "image_id"].unique()
         if split.name == "published":
             self._check_published(subject, table)
-        if len(ids) < 2:
+        if len(ids) < 2 and subject in self.config.decoded:
             raise InputError(
                 f"{subject}: expected at least 2 test images, as scores compare them, "
                 f"found {len(ids)} in these sessions; add sessions or change the ids."
@@ -136,7 +140,20 @@ class Plan:
         files = self.shared_files()
         for name in self.config.subjects:
             files |= self.subject_files(name)
+        for name in self.config.generalisation:
+            for subject in self.config.people(name):
+                files |= self.other_files(name, subject)
         return files
+
+    def other_files(self, name: str, subject: str) -> dict[Path, str]:
+        """What is read of other sessions of a subject (`generalisation`), and what it is."""
+        data, person = self.config.other(name), self.config.people(name)[subject]
+        files: dict[Path, str] = {}
+        for part in OTHER_PARTS:
+            files |= data.files(part, "" if part in ("pictures", "captions") else person)
+        for session in data.sessions(person):
+            files |= data.files("betas", person, session)
+        return {path: f"{what} (generalisation.{name})" for path, what in files.items()}
 
     def shared_files(self) -> dict[Path, str]:
         """What all subjects share, and what it is."""
@@ -230,7 +247,17 @@ class Plan:
 
     @functools.cache  # noqa: B019 - every job of a subject asks
     def test_ids(self, subject: str) -> np.ndarray:
-        """image ids of the subject's test images, ascending; not to be written to."""
+        """image ids of the subject's test images, ascending; not to be written to.
+
+        Raises:
+            InputError: the subject is not decoded.
+        """
+        if subject not in self.config.decoded:
+            others = ", ".join(self.config.decoded)
+            raise InputError(
+                f"{subject}: expected a subject whose pictures are decoded ({others}), "
+                f"found one that only trains networks of others; set subjects.{subject}.decoded true."
+            )
         trials = self.trials(subject)
         return _fixed(np.unique(trials.loc[trials["split"] == "test", "image_id"]))
 

@@ -123,6 +123,7 @@ def _for_recipe(raw: Mapping[str, Any], entry: str, folder: Path, config: Config
         config: the same configuration with its own recipe, resolved.
     """
     recipe, given = read_recipe(entry, folder), {**raw, "recipe": entry}
+    given.pop("generalisation", None)  # a matter of the run's own recipe, whose decoders are kept
     lacking = set(config.spaces) - set(recipe.get("spaces") or {})
     for name in set(RECIPE) & set(raw):
         kinds, section = kinds_of(Config.model_fields[name]), raw[name]

@@ -148,5 +148,13 @@ if CONFIG.decoder.keep:
                 else None
             ),
             seed=lookup("seed", within=config),
+            shuffled=False,
         script:
             "../../scripts/ridge_decoder.py"
+
+    # Its control, for scores of other sessions (generalisation): the same penalty, on shuffled pairs.
+    use rule ridge_decoder as shuffled_ridge_decoder with:
+        output:
+            decoder="<results>/decoders/{subject}/shuffled/{space}.h5",
+        params:
+            shuffled=True,

@@ -21,6 +21,7 @@ from neural_recon.datasets.dataset import AXES, Betas, DataSet, Found, Part, Ter
 from neural_recon.datasets.table import betas, pictures, places, trial_rows
 from neural_recon.datasets.table.arrays import Axes, Stated, Units
 from neural_recon.datasets.table.betas import Opened
+from neural_recon.datasets.table.gifti import is_gifti
 from neural_recon.datasets.table.places import Places
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ class Table(DataSet):
         betas: str | list[str] = Field(
             description="Single-trial responses: a path with {subject} and {session} as the table of trials "
             "has them; {session:02} is the number at the end with two digits. Without a session one file has "
-            "all of a subject's trials. NIfTI, HDF5 (GLMsingle's too), .mat of v7.3, .npy. Several paths: "
-            "other places of the same trials, as the two hemispheres.",
+            "all of a subject's trials. NIfTI, HDF5 (GLMsingle's too), .mat of v7.3, GIFTI, .npy. Several "
+            "paths: other places of the same trials, as the two hemispheres.",
         )
         dataset: str | None = Field(
             None,
@@ -67,13 +68,15 @@ class Table(DataSet):
             description="Whether .npy files of pickled objects, as GLMsingle's are, may be opened, which "
             "runs code of whoever wrote them.",
         )
-        mask: str | None = Field(
+        mask: str | list[str] | None = Field(
             None,
-            description="Voxels above 0 are decoded from: NIfTI or .npy, {subject} is filled in; default: "
-            "all that vary.",
+            description="Voxels above 0 are decoded from: NIfTI, GIFTI or .npy, {subject} is filled in; "
+            "several paths: the hemispheres; default: all that vary.",
         )
-        regions: dict[str, str] = Field(
-            {}, description="Atlas -> its labels, NIfTI or .npy; {subject} is filled in."
+        regions: dict[str, str | list[str]] = Field(
+            {},
+            description="Atlas -> its labels, NIfTI, GIFTI or .npy; {subject} is filled in; several paths: "
+            "the hemispheres.",
         )
         names: dict[str, str] = Field(
             {}, description="Atlas -> TSV of the names of its labels: label, name; default: by number."
@@ -122,7 +125,8 @@ class Table(DataSet):
             for atlas in self.names:
                 if atlas not in self.regions:
                     raise ValueError(f"names.{atlas}: there is no such atlas in regions")
-            if isinstance(self.betas, list) and (not self.betas or "voxels" not in (self.axes or "")):
+            several = isinstance(self.betas, list) and not all(map(is_gifti, self.betas))
+            if self.betas == [] or (several and "voxels" not in (self.axes or "")):
                 raise ValueError("betas: several paths need axes, voxels,trials or trials,voxels")
             if taken := {*AXES, *(trial_rows.COLUMNS)} & set(self.regions):
                 raise ValueError(f"regions.{min(taken)}: expected another name, as a column is called so")
@@ -145,6 +149,13 @@ class Table(DataSet):
     def path(self, name: str, subject: str = "", session: str = "") -> Path:
         """A file of the lab's folder."""
         return Path(self.settings.folder) / trial_rows.filled_in(name, subject, session)
+
+    def _each(self, name: str | list[str], subject: str) -> list[Path]:
+        return [self.path(one, subject) for one in (name if isinstance(name, list) else [name])]
+
+    def _files(self, name: str | list[str], subject: str) -> places.Files:
+        found = self._each(name, subject)
+        return tuple(found) if isinstance(name, list) else found[0]
 
     @functools.cached_property
     def _rows(self) -> pd.DataFrame:
@@ -253,7 +264,8 @@ class Table(DataSet):
     def _stated(self, subject: str, session: int) -> Stated:
         own, called = self.settings, self._sessions(subject)[session]
         name = own.dataset and trial_rows.filled_in(own.dataset, subject, called)
-        return Stated(own.units, name, own.axes, own.pickles)
+        axes: Axes | None = own.axes or ("voxels,trials" if all(map(is_gifti, self._patterns)) else None)
+        return Stated(own.units, name, axes, own.pickles)
 
     @property
     def _patterns(self) -> list[str]:
@@ -284,7 +296,7 @@ class Table(DataSet):
     def _places(self, subject: str) -> Places:
         """Of the mask, or of the first session."""
         if self.settings.mask:
-            return places.of_mask(self.path(self.settings.mask, subject), self.notes)
+            return places.of_mask(self._files(self.settings.mask, subject), self.notes)
         session = self._first(subject)
         opened = self._open(subject, session)
         if opened.image is not None:
@@ -296,7 +308,7 @@ class Table(DataSet):
         """The voxels that are decoded from: bool, in the grid's axes."""
         found = self._places(subject)
         if self.settings.mask:
-            return places.mask_of(self.path(self.settings.mask, subject), found)
+            return places.mask_of(self._files(self.settings.mask, subject), found)
         opened = self._open(subject, self._first(subject))
         inside = betas.varying(opened, found, self._stated(subject, self._first(subject)))
         logger.info("%s: %d of %d voxels vary and are taken", opened.path, inside.sum(), inside.size)
@@ -314,7 +326,7 @@ class Table(DataSet):
         return places.voxel_table(
             self._inside(subject),
             self._places(subject),
-            {atlas: self.path(name, subject) for atlas, name in self.settings.regions.items()},
+            {atlas: self._files(name, subject) for atlas, name in self.settings.regions.items()},
             {atlas: self.path(name, subject) for atlas, name in self.settings.names.items()},
         )
 
@@ -352,11 +364,15 @@ class Table(DataSet):
             case "captions":
                 return {**seen, **said}
             case "voxels":
-                labels = {self.path(name, subject): f"an atlas of {subject}" for name in own.regions.values()}
+                labels = {
+                    path: f"an atlas of {subject}"
+                    for name in own.regions.values()
+                    for path in self._each(name, subject)
+                }
                 names = {self.path(name, subject): "a table of regions" for name in own.names.values()}
                 return {**self.files("grid", subject), **labels, **names}
             case "grid" | "cortex" if self.settings.mask:
-                return {self.path(self.settings.mask, subject): f"the mask of {subject}"}
+                return dict.fromkeys(self._each(self.settings.mask, subject), f"the mask of {subject}")
             case "grid" | "cortex":
                 return self._betas_file(subject, self._first(subject))
             case "betas":

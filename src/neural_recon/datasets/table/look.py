@@ -22,12 +22,14 @@ from neural_recon.datasets.response_units import TYPICAL, typical_size
 from neural_recon.datasets.table import arrays, betas, pictures, places, trial_rows
 from neural_recon.datasets.table.arrays import Stated, Units
 from neural_recon.datasets.table.betas import Opened
+from neural_recon.datasets.table.gifti import GIFTI
 from neural_recon.datasets.table.places import Places
 
 if TYPE_CHECKING:
     import pandas as pd
 
-OF_LABELS = (*places.NIFTI, places.NPY)
+OF_LABELS = (*places.NIFTI, places.NPY, GIFTI)
+HEMISPHERES = (("lh", "rh"), ("hemi-L", "hemi-R"), (".L.", ".R."), ("left", "right"))  # in names of files
 OF_BETAS = (*OF_LABELS, *arrays.HDF5, arrays.MATLAB)
 NO_PICTURE = ("catch", "blank", "null", "fixation", "rest")  # values of a column that say so
 LARGEST = 425  # pixels; NSD's pictures, which published decoders are made for
@@ -175,7 +177,12 @@ class Looker:
 
         pattern = max(found, key=rank)
         of, opened = found[pattern]
-        self.settings["betas"] = pattern
+        both = hemispheres(pattern)
+        if opened is not None and both is not None and set(both) <= set(found):
+            opened = self._beside(both, opened)
+            found = {name: one for name, one in found.items() if name not in both} | {pattern: found[pattern]}
+        else:
+            self.settings["betas"] = pattern
         remarks = [f"also there: {', '.join(sorted(set(found) - {pattern}))}"] if len(found) > 1 else []
         if opened is None:
             remarks.append(
@@ -189,6 +196,15 @@ class Looker:
         if remarks:
             self._note("betas", "; ".join(remarks))
         return subjects, opened
+
+    def _beside(self, both: tuple[str, str], opened: Opened) -> Opened:
+        """Both hemispheres' files as one, of the session that was opened."""
+        left, right = (self.folder / name for name in hemispheres(self._name(opened.path)) or ())
+        self.settings["betas"] = list(both)
+        if not both[0].endswith(GIFTI):
+            self.settings["axes"] = opened.axes
+        stated = Stated(units="arbitrary", axes=opened.axes or None)
+        return betas.open_betas(left, stated, [opened.n_trials], beside=[right])
 
     def _filled(self, pattern: str, subject: str, session: str = "") -> Path:
         return self.folder / trial_rows.filled_in(pattern, subject, session)
@@ -205,27 +221,39 @@ class Looker:
     def regions(self, opened: Opened, subjects: Sequence[str]) -> None:
         """Mask and labels of regions: whole numbers in the space of the betas, the same for every subject."""
         space = _space(opened)
-        masks, labels = [], {}
+        masks: list[tuple[int, str, str | list[str]]] = []
+        labels: dict[str, str | list[str]] = {}
         names = map(self._name, self._files(OF_LABELS))
-        for pattern in dict.fromkeys(_with_subject(name, subjects) for name in names):
-            if pattern == self.settings["betas"] or "{session" in pattern:
+        every = dict.fromkeys(_with_subject(name, subjects) for name in names)
+        for pattern in every:
+            taken = self.settings["betas"]
+            if pattern in (taken if isinstance(taken, list) else [taken]) or "{session" in pattern:
                 continue
-            if not all(self._filled(pattern, subject).is_file() for subject in subjects):
+            both = hemispheres(pattern)
+            paired = both is not None and set(both) <= set(every)
+            if both is not None and paired and pattern == both[1]:
+                continue  # the left one's
+            each = list(both) if both is not None and paired else [pattern]
+            files = [[self._filled(one, subject) for one in each] for subject in subjects]
+            if not all(path.is_file() for paths in files for path in paths):
                 continue
             try:
-                inside = places.mask_of(self._filled(pattern, subjects[0]), space)
+                inside = places.mask_of(tuple(files[0]) if len(each) > 1 else files[0][0], space)
             except InputError:
                 continue  # another space, or a map of other values
-            stem = re.sub(r"(?i:sub[a-z]*[-_]?)?\{subject\}", "", Path(pattern).name.partition(".")[0])
+            value: str | list[str] = each if paired else pattern
+            name = _without_hemisphere(Path(pattern).name) if paired else Path(pattern).name
+            stem = re.sub(r"(?i:sub[a-z]*[-_]?)?\{subject\}", "", name.partition(".")[0])
             if re.search("mask|brain", stem, re.IGNORECASE):
-                masks.append((int(inside.sum()), pattern))
+                masks.append((int(inside.sum()), pattern, value))
             else:
                 atlas = re.sub(r"[^A-Za-z0-9]+", "_", stem).strip("_").lower() or "regions"
-                labels[atlas] = pattern
+                labels[atlas] = value
         if masks:
-            self.settings["mask"] = min(masks)[1]
+            self.settings["mask"] = min(masks)[2]
             if len(masks) > 1:
-                self._note("mask", f"the smallest of several: {', '.join(sorted(name for _, name in masks))}")
+                several = ", ".join(sorted(name for _, name, _ in masks))
+                self._note("mask", f"the smallest of several: {several}")
         else:
             self._note("mask", "none found: all voxels that vary are decoded from")
         if labels:
@@ -299,6 +327,22 @@ def patterns(names: Iterable[str], pairs: Sequence[Any]) -> list[str]:
     return list(found)
 
 
+def hemispheres(pattern: str) -> tuple[str, str] | None:
+    """The paths of the left and the right hemisphere, by the name of either; None: it names none."""
+    for left, right in HEMISPHERES:
+        for mine in (left, right):
+            if mine in pattern:
+                return pattern.replace(mine, left), pattern.replace(mine, right)
+    return None
+
+
+def _without_hemisphere(name: str) -> str:
+    for pair in HEMISPHERES:
+        for mine in pair:
+            name = name.replace(mine, "." if mine.startswith(".") else "")
+    return name.strip("._-")
+
+
 def _with_subject(name: str, subjects: Sequence[str]) -> str:
     for subject in sorted(subjects, key=len, reverse=True):
         # a number is a subject's where it stands behind that word: sub-1, not ses-1
@@ -331,7 +375,8 @@ def _some(opened: Opened) -> np.ndarray:
         for row, stored in zip(values, nifti.each_volume(opened.image), strict=True):
             row[:] = opened.convert(stored[chosen])
     else:
-        for trials, columns, block in betas.blocks(opened, ANY):
+        stated = Stated(units="arbitrary", axes=opened.axes or None)
+        for trials, columns, block in betas.blocks(opened, stated):
             inside = np.flatnonzero((chosen >= columns.start) & (chosen < columns.stop))
             values[trials, inside] = block[:, chosen[inside] - columns.start]
     there = np.isfinite(values).all(axis=0) & (values.max(axis=0) > values.min(axis=0))

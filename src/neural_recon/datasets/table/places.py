@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from neural_recon.core.tables import read_table
 from neural_recon.datasets import nifti, volumes
 from neural_recon.datasets.dataset import AXES
 from neural_recon.datasets.grids import Grid, Placement, placed_affine
+from neural_recon.datasets.table.gifti import GIFTI, is_gifti, read_gifti
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,20 +76,25 @@ class Places:
         return cls(path, shape, Grid(str(path), shape)) if volume else cls(path, (math.prod(shape),))
 
 
-def of_mask(path: Path, notes: list[str] | None) -> Places:
-    """The space of a mask, NIfTI or an array (`.npy`); of NIfTI only the header is read.
+# a file, or several with other places of the same: the hemispheres, one behind the other
+Files: TypeAlias = "Path | tuple[Path, ...]"
+
+
+def of_mask(path: Files, notes: list[str] | None) -> Places:
+    """The space of a mask, NIfTI, GIFTI or an array (`.npy`); of NIfTI only the header is read.
 
     Raises:
         InputError: the file is missing, cut short or no mask.
     """
-    if path.name.endswith(NIFTI):
-        image = nifti.open_nifti(path)
+    first, *beside = _each(path)
+    if first.name.endswith(NIFTI) and not beside:
+        image = nifti.open_nifti(first)
         nifti.volume_shape(image)
-        return Places.of_volume(path, image, notes)
-    return Places.of_array(path, _array(path).shape)
+        return Places.of_volume(first, image, notes)
+    return Places.of_array(first, _array(path).shape)
 
 
-def mask_of(path: Path, places: Places) -> np.ndarray:
+def mask_of(path: Files, places: Places) -> np.ndarray:
     """Where a mask is above 0: bool, in the grid's axes.
 
     Raises:
@@ -96,42 +102,64 @@ def mask_of(path: Path, places: Places) -> np.ndarray:
     """
     inside = _whole_numbers(path, places) > 0
     if not inside.any():
-        raise InputError(f"{path}: expected a mask with voxels above 0, found none.")
+        raise InputError(f"{_said(path)}: expected a mask with voxels above 0, found none.")
     return inside
 
 
-def _whole_numbers(path: Path, places: Places) -> np.ndarray:
+def _whole_numbers(path: Files, places: Places) -> np.ndarray:
     """Labels in the grid's axes."""
-    if path.name.endswith(NIFTI):
+    first, *beside = _each(path)
+    if first.name.endswith(NIFTI) and not beside:
         if places.grid is None:
             raise InputError(
-                f"{path}: expected labels as an array (.npy) of {places.shape[0]} values, as the responses "
-                "lie in no volume, found a NIfTI file."
+                f"{first}: expected labels as an array (.npy) or in GIFTI ({GIFTI}), {places.shape[0]} "
+                "values, as the responses lie in no volume, found a NIfTI file."
             )
         # what is odd about the mask's own header was said already
-        return volumes.read_labels(path, places.grid, notes=[] if path == places.source else None)
+        return volumes.read_labels(first, places.grid, notes=[] if first == places.source else None)
     values = _array(path)
     if values.size != math.prod(places.shape):
         raise InputError(
-            f"{path}: expected the shape {places.shape} of {places.source}, found {values.shape}."
+            f"{_said(path)}: expected the shape {places.shape} of {places.source}, found {values.shape}."
         )
     kind = values.dtype.kind
     if kind not in NUMBERS or (kind == "f" and not (values == np.round(values)).all()):
-        raise InputError(f"{path}: expected whole numbers, found {values.dtype}; save labels as integers.")
+        raise InputError(
+            f"{_said(path)}: expected whole numbers, found {values.dtype}; save labels as integers."
+        )
     return places.in_grid(values.reshape(places.shape).astype(np.int64))
 
 
-def _array(path: Path) -> np.ndarray:
+def _each(path: Files) -> tuple[Path, ...]:
+    return path if isinstance(path, tuple) else (path,)
+
+
+def _said(path: Files) -> str:
+    return ", ".join(map(str, _each(path)))
+
+
+def _array(path: Files) -> np.ndarray:
+    """A mask or labels; of several files one behind the other."""
+    if isinstance(path, tuple):
+        return np.concatenate([_array(one).reshape(-1) for one in path])
+    if is_gifti(path):
+        values = read_gifti(path, "a mask or labels")
+        if values.shape[1] != 1:
+            raise InputError(
+                f"{path}: expected a mask or labels, one value per vertex, found {values.shape[1]}; save "
+                "that which is meant in a file of its own."
+            )
+        return values[:, 0]
     if not path.name.endswith(NPY):
         raise InputError(
-            f"{path}: expected a mask or labels in NIfTI ({', '.join(NIFTI)}) or NumPy's format ({NPY}), "
-            "found another ending."
+            f"{path}: expected a mask or labels in NIfTI ({', '.join(NIFTI)}), GIFTI ({GIFTI}) or NumPy's "
+            f"format ({NPY}), found another ending."
         )
     return open_array(path, "a mask or labels")
 
 
 def voxel_table(
-    inside: np.ndarray, places: Places, labels: Mapping[str, Path], names: Mapping[str, Path]
+    inside: np.ndarray, places: Places, labels: Mapping[str, Files], names: Mapping[str, Path]
 ) -> pd.DataFrame:
     """One row per voxel, as of `DataSet.voxels`; of responses in no volume x alone, their place in the file.
 
@@ -152,7 +180,7 @@ def voxel_table(
         called = _names(names[atlas]) if atlas in names else {}
         table[atlas] = [called.get(n, str(n)) if n > 0 else "" for n in found.tolist()]
         if (table[atlas] == "").all():
-            logger.warning("%s: none of the subject's voxels has a label above 0", path)
+            logger.warning("%s: none of the subject's voxels has a label above 0", _said(path))
     return table
 
 

@@ -1,0 +1,137 @@
+# Other sessions of the same people, decoded by the decoders kept and by their controls (docs/generalisation.md).
+def other_files(wildcards):
+    """What is read of them: its age reruns nothing, `other_state` says what it holds."""
+    files = PLAN.other_files(wildcards.other, wildcards.subject)
+    return [ancient(str(path)) for path in files]
+
+
+def other_state(wildcards):
+    """What it holds, and what reads it."""
+    data = CONFIG.other(wildcards.other)
+    return [
+        CODE.code(DATA_SETS.file(data.settings.kind)),
+        data.settings.model_dump(mode="json"),
+        *map(fingerprints.digest, PLAN.other_files(wildcards.other, wildcards.subject)),
+    ]
+
+
+def kept_fits(wildcards):
+    """Of each space the file of its voxels, its decoder and its control."""
+    control = CONFIG.decoder.kept_control(SPACES)
+    who = wildcards.subject
+    return {
+        space: [
+            *(f"<results>/decoders/{who}/{name}" for name in CONFIG.kept_files[space]),
+            f"<results>/{control[space].replace('{subject}', who)}",
+        ]
+        for space in SPACES
+    }
+
+
+def of_nobody():
+    """Results of other sessions, below the results, of subjects who have none there."""
+    return {
+        f"generalisation/{other}/{subject}/{file}"
+        for other in CONFIG.generalisation
+        for subject in CONFIG.subjects
+        if subject not in CONFIG.people(other)
+        for file in ("scores.tsv", "tests.tsv", "images.parquet", "decoded.h5")
+    }
+
+
+def other_pictures(subjects):
+    """The pictures seen in other sessions, of those that a page shows."""
+    files = [
+        path
+        for name in CONFIG.generalisation
+        if set(CONFIG.people(name)) & set(subjects)
+        for path in CONFIG.other(name).files("pictures")
+    ]
+    return [ancient(str(path)) for path in files]
+
+
+if CONFIG.generalisation:
+
+    rule generalisation:
+        input:
+            unpack(kept_fits),
+            data=other_files,
+            voxels="<results>/voxels/{subject}.parquet",
+            unconditional=UNCONDITIONAL,
+            weights=ancient(
+                [
+                    *GENERATOR.files,
+                    *(path for name in SPACES for path in space_files(name)),
+                ]
+            ),
+        output:
+            expand(
+                "<results>/generalisation/{{other}}/{{subject}}/{fit}.h5",
+                fit=["decoded", "shuffled", "true_features"],
+            ),
+            rows="<results>/generalisation/{other}/{subject}/rows.tsv",
+        wildcard_constraints:
+            other="|".join(CONFIG.generalisation),
+        resources:
+            gpu=1,
+            mem_mb=growing_with(lambda wildcards: GENERATOR.files, 16000),
+            runtime=growing(240),
+        params:
+            base=BASE,
+            content=content_of(
+                *GENERATOR.files,
+                *(path for name in SPACES for path in space_files(name)),
+            ),
+            data=other_state,
+            decoder=lookup("decoder", within=config),
+            decoder_code=CODE.code(DECODERS.file(CONFIG.decoder.kind)),
+            generator=GENERATOR.settings.changing,
+            generator_code=GENERATOR_CODE,
+            how=lookup("generalisation/{other}", within=config),
+            kinds=lambda wildcards: [code_of_space(name) for name in SPACES],
+            person=lambda wildcards: CONFIG.people(wildcards.other)[wildcards.subject],
+            seed=lookup("seed", within=config),
+            spaces=lambda wildcards: {
+                name: settings.model_dump() for name, settings in LOCATED.items()
+            },
+        script:
+            "../scripts/generalisation.py"
+
+    rule generalisation_scores:
+        input:
+            fits=rules.generalisation.output[:3],
+            rows=rules.generalisation.output.rows,
+            data=other_files,
+            networks=ancient(network_files(NETWORKS)),
+        output:
+            images="<results>/generalisation/{other}/{subject}/images.parquet",
+            scores="<results>/generalisation/{other}/{subject}/scores.tsv",
+            tests="<results>/generalisation/{other}/{subject}/tests.tsv",
+            pictures=directory("<results>/generalisation/{other}/{subject}/pictures"),
+        wildcard_constraints:
+            other="|".join(CONFIG.generalisation),
+        resources:
+            gpu=1,
+            mem_mb=growing(16000),
+            runtime=growing(60),
+        params:
+            base_is_final=GENERATOR.kind.base_is_final,
+            content=content_of(*network_files(NETWORKS)),
+            data=other_state,
+            evaluation=lookup("evaluation", within=config),
+            how=lookup("generalisation/{other}", within=config),
+            networks=lambda wildcards: NETWORKS,
+            seed=lookup("seed", within=config),
+            spaces=SPACES,
+        script:
+            "../scripts/generalisation_scores.py"
+
+
+# other sessions alone: snakemake --cores 2 other_sessions
+rule other_sessions:
+    input:
+        [
+            f"<results>/generalisation/{name}/{subject}/scores.tsv"
+            for name in CONFIG.generalisation
+            for subject in CONFIG.people(name)
+        ],
