@@ -64,6 +64,8 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "pytest tests/demo/test_demo.py -k synthetic": Elsewhere(".ci/run"),
     "pytest -s tests/workflow/test_real_excerpt.py": Elsewhere("tests/workflow/test_real_excerpt.py"),
     "pytest tests/workflow/test_slurm.py": Elsewhere("tests/workflow/test_slurm.py"),
+    "pytest -s tests/workflow/test_export.py -k difference": Elsewhere("tests/workflow/test_export.py"),
+    "pytest -s tests/workflow/test_export.py -k components": Elsewhere("tests/workflow/test_export.py"),
     "python tests/helpers/slurm_cluster.py start": Elsewhere("tests/workflow/test_slurm.py"),
     # the demo
     "snakemake --cores 2 -n": Here(says="reconstruct"),
