@@ -70,10 +70,10 @@ rule all:
     default_target: True
     input:
         "<results>/report/all.html",
-        expand("<results>/pictures/{subject}", subject=CONFIG.subjects),
-        expand("<results>/figures/{subject}.png", subject=CONFIG.subjects),
+        expand("<results>/pictures/{subject}", subject=DECODED),
+        expand("<results>/figures/{subject}.png", subject=DECODED),
         "<results>/scores/summary.tsv",
-        [decoder_files(subject) for subject in CONFIG.subjects],
+        [decoder_files(subject) for subject in DECODED],
 
 
 # one target a subject: snakemake --cores 2 subj01

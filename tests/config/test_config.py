@@ -106,6 +106,7 @@ def test_where_captions_lack_recipes_without_text_are_named(raw, monkeypatch):
         (("regions", "sets"), {"tail": ["mTL"]}, "several atlases; write one of floc-faces/mTL"),
         (("regions", "sets"), {"nothing": []}, "regions.sets.nothing"),
         (("regions", "sets"), {"a/b": ["V1"]}, "regions.sets.a/b"),
+        (("bottleneck",), {"components": [0]}, "bottleneck.components.*greater than or equal to 1"),
         (("regions", "amplitude"), 0, "regions.amplitude.*greater than 0"),
         (("dataset", "atlases"), ["brodmann"], "unknown atlas 'brodmann'"),
         (("subjects",), {"subj09": {"sessions": 1}}, "unknown subject 'subj09'"),
@@ -138,6 +139,20 @@ def test_mistakes_are_one_sentence(raw, place, value, message):
     with pytest.raises(InputError, match=message) as caught:
         configuration.resolve(raw, ROOT)
     assert "\n" not in str(caught.value)
+
+
+def test_components_are_painted_where_decoder_and_recipe_allow_it(raw):
+    def painted(pictures, **changes):
+        raw["bottleneck"] = {"components": [5, 1, 5], "pictures": pictures}
+        return configuration.Config.model_validate(
+            configuration.resolve({**raw, **changes}, ROOT)
+        ).painted_components
+
+    assert painted("base") == painted("final") == [1, 5]
+    assert painted(None) == []
+    assert painted("final", recipe="shared_subject_small", decoder={}) == []  # a network has no components
+    with pytest.raises(InputError, match=r"^configuration: bottleneck.pictures: expected .* base images"):
+        painted("base", recipe="guides_only")
 
 
 def test_placeholders_that_are_filled_in_are_no_braces(raw):

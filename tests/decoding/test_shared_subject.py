@@ -8,12 +8,16 @@ from helpers.places import ROOT
 
 from neural_recon.config.recipe_files import read_recipe
 from neural_recon.core.errors import InputError
+from neural_recon.core.hdf5 import write_hdf5
 from neural_recon.decoding.decoders.shared_subject import SharedSubject
 from neural_recon.decoding.shared_subject import prediction, runs, training, weights
-from neural_recon.decoding.shared_subject.data import Order, Trained
+from neural_recon.decoding.shared_subject.data import Order, Trained, read_trained
+from neural_recon.decoding.shared_subject.losses import Moment
+from neural_recon.decoding.shared_subject.losses import losses as step_losses
 from neural_recon.decoding.shared_subject.network import Layout, Network
 from neural_recon.evaluation.metrics import two_way_identification
-from neural_recon.models import checkpoints
+from neural_recon.features.feature_files import write_chunk
+from neural_recon.models import checkpoints, contrastive
 
 LATENT, IMAGES, TEST, TOKENS, WIDTH, SIDE = 6, 60, 24, 3, 8, 4
 TEXT = [WIDTH] * TOKENS
@@ -109,6 +113,58 @@ def test_the_prior_learns_which_tokens_belong_to_a_response(world, tmp_path):
     network, _ = runs.finetune(how, one, 0, tmp_path / "one.pt")
     scores = identified(network, test, true)
     assert scores["text"] > 0.65, scores
+
+
+MAPS = 4  # places of the low-level head's stack
+
+
+def with_maps(world, n_voxels: int, views: int = 1):
+    """A person whose images also have a teacher's maps, and those of altered copies: near the former."""
+    one, test, _ = world.person("anna", n_voxels, images=40)
+    clean = world.rng.standard_normal((40, 1, MAPS, 512))
+    copies = clean + 0.3 * world.rng.standard_normal((40, views, MAPS, 512))
+    maps = np.concatenate([clean, copies], axis=1).astype(np.float16).reshape(40, -1)
+    parts = PARTS | {"maps": [512] * MAPS * (1 + views)}
+    return Trained("anna", one.responses, one.image, dict(one.features) | {"maps": maps}, parts), test
+
+
+def test_the_low_level_head_learns_from_a_teacher(world, tmp_path):
+    heads = HEADS | {"maps": "teacher"}
+    one, test = with_maps(world, 30)
+    how = settings(
+        heads=heads, finetune={"epochs": 15, "batch": 32}, mixing=0, validation={}, learning_rate=3e-3
+    )
+    taught, losses = runs.finetune(how, one, 0, tmp_path / "taught.pt")
+    maps = losses[losses["loss"] == "maps"].groupby("epoch")["value"].mean()
+    assert maps.iloc[-1] < maps.iloc[0] - 0.1
+    found = prediction.predicted(taught, *test, np.arange(TEST), 0)["maps"].reshape(TEST, 2, -1)
+    np.testing.assert_array_equal(found[:, 0], found[:, 1])  # a copy's maps are predicted like the picture's
+    assert np.abs(np.diff(found, axis=0)).max() > 0
+
+
+@pytest.mark.parametrize("views", [0, 3])
+def test_the_teachers_loss_is_the_published_one(world, views):
+    one, _ = with_maps(world, 30, views)
+    how = settings(heads={"latents": "low_level", "maps": "teacher"}, mixing=0)
+    layout = Layout.of(how, {space: one.parts[space] for space in how.heads}, {"anna": 30})
+    network, trials = weights.made(layout, 0).eval(), np.arange(10)
+    tensors = training.tensors(network, [(one, trials)], torch.device("cpu"))
+    moment = Moment(0, 1, 0, 5)
+    with torch.no_grad():
+        found = step_losses(network, *tensors, how, moment)
+        student = network(tensors[0])["maps"]
+    true = tensors[1]["maps"].reshape(10, 1 + views, MAPS, 512)
+    rows = [torch.nn.functional.normalize(each.reshape(-1, 512), dim=1) for each in (student, true[:, 0])]
+    draws = (
+        torch.randint(1, 1 + views, (10,), generator=moment.generator("view 0")) if views else torch.zeros(10)
+    )
+    drawn = torch.stack([true[k, int(view)] for k, view in enumerate(draws)])
+    rows.append(torch.nn.functional.normalize(drawn.reshape(-1, 512), dim=1))
+    assert not views or len(set(draws.tolist())) > 1
+    expected = contrastive.soft_contrast(*rows)
+    assert found["maps"].item() == pytest.approx(expected.item(), abs=1e-6)
+    total = 0.5 * found["latents"] + 0.05 * found["maps"]
+    assert found["total"].item() == pytest.approx(total.item(), abs=1e-6)
 
 
 # few epochs of one step or two
@@ -218,6 +274,9 @@ def test_mistakes_are_one_sentence(world, tmp_path, monkeypatch):
         runs.finetune(settings(**SHORT, heads={"colour": "prior"}), one, 0, tmp_path / "four.pt")
     with pytest.raises(InputError, match="expected for low_level latents of 4 channels"):
         runs.finetune(settings(**SHORT, heads={"text": "low_level"}), one, 0, tmp_path / "five.pt")
+    heads = {"latents": "low_level", "text": "teacher"}
+    with pytest.raises(InputError, match=r"expected for teacher 4 places with 512 values, .* found 3 places"):
+        runs.finetune(settings(**SHORT, heads=heads), one, 0, tmp_path / "five.pt")
 
     # a GPU that runs out of memory
     def full(*_):
@@ -271,6 +330,25 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(world, tmp_path):
         assert torch.allclose(a, b, atol=1e-4), name
 
 
+def test_images_that_the_decoder_is_tested_on_do_not_train_it(tmp_path, rng, caplog):
+    """Whoever saw them: of another subject's trials they are left out."""
+    ids = np.repeat(np.arange(10), 2)
+    responses, trials, chunk = (tmp_path / name for name in ("responses.h5", "trials.tsv", "chunk.h5"))
+    rows = rng.standard_normal((20, 5)).astype(np.float32)
+    write_hdf5(responses, {"train": rows, "train_ids": ids}, {})
+    features = rng.standard_normal((10, 3)).astype(np.float32)
+    write_chunk(chunk, features, np.zeros(10, bool), np.arange(10), {}, [3])
+    caplog.set_level("INFO")
+    one = read_trained("bert", responses, trials, {"colour": [chunk]}, without=np.array([2, 7, 99]))
+    assert (one.n_images, one.responses.shape) == (8, (16, 5))
+    np.testing.assert_array_equal(one.responses, rows[~np.isin(ids, [2, 7])])
+    kept = np.setdiff1d(np.arange(10), [2, 7])
+    np.testing.assert_array_equal(one.features["colour"], features[kept].astype(np.float16))
+    assert "bert: 4 trials left out" in caplog.text
+    with pytest.raises(InputError, match="bert: expected at least 2 training images, found 1"):
+        read_trained("bert", responses, trials, {"colour": [chunk]}, without=np.arange(9))
+
+
 def test_every_pass_shows_every_image_once(world):
     one, *_ = world.person("anna", 10)
     held = one.held_out(0.2, 5)
@@ -289,6 +367,7 @@ def test_settings_that_do_not_fit_are_refused():
         ({"validation": {"stop": "early"}}, "set share"),
         ({"heads": {"text": "projector"}}, "projector needs a space whose head is prior"),
         ({"heads": {"text": "prior", "colour": "prior"}}, "prior for one space at most"),
+        ({"heads": {"text": "teacher"}}, "teacher needs a space whose head is low_level"),
         ({"calibration": "train", "validation": {}}, "needs validation.share"),
     ):
         with pytest.raises(ValueError, match=said):
@@ -299,9 +378,11 @@ def test_settings_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"pretrain\.subjects: bert is not among .* anna"):
         how.check_subjects(["anna"])
     how.check_subjects(["anna", "bert"])
-    assert how.pretrained(["anna", "bert"]) == {"anna": ["bert"]}  # bert has nobody to learn from
-    assert settings().pretrained(["anna", "bert", "carl"])["bert"] == ["anna", "carl"]
-    assert settings(pretrain={"subjects": "none"}).pretrained(["anna", "bert"]) == {}
+    assert how.pretrained(["anna", "bert"], ["anna", "bert"]) == {
+        "anna": ["bert"]
+    }  # bert has nobody to learn from
+    assert settings().pretrained(["bert"], ["anna", "bert", "carl"])["bert"] == ["anna", "carl"]
+    assert settings(pretrain={"subjects": "none"}).pretrained(["anna"], ["anna", "bert"]) == {}
 
 
 def test_mindeye1s_recipe_has_about_the_published_number_of_parameters():

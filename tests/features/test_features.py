@@ -42,6 +42,14 @@ def test_table_is_the_plain_array_in_any_order(chunks, rng):
     np.testing.assert_array_equal(found, values[there])
 
 
+def test_means_of_columns_are_those_of_the_rows(chunks):
+    paths, ids, values = chunks
+    rows = [0, 3, 9]
+    found = feature_files.column_means(FeatureTable(paths, ids[rows]))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, values[rows].astype(np.float64).mean(axis=0), rtol=1e-6)
+
+
 def test_row_without_picture_is_an_error(chunks):
     paths, ids, _ = chunks
     with pytest.raises(InputError, match=f"^image {ids[7]}: expected a picture"):

@@ -129,3 +129,18 @@ def test_swapped_guides_are_never_an_image_s_own(n, seed):
 def test_swapped_guides_depend_on_the_seed():
     ids = np.arange(50)
     assert (controls.swapped_ids(ids, 0) != controls.swapped_ids(ids, 1)).sum() > 25
+
+
+def test_fits_that_the_configuration_asks_for_are_painted_from_their_own_files(files, tmp_path):
+    for fit in ("prior", "components_5"):
+        assert controls.by_name(fit).fit == fit
+        write_hdf5(
+            tmp_path / f"{fit}.h5", {"predictions": np.full((3, 1), 7, np.float32), "image_id": IDS}, {}
+        )
+        mine = {**files, f"hint_{fit}": tmp_path / f"{fit}.h5", f"base_{fit}": files["base_decoded"]}
+        generator = Seen(settings())
+        controls.paint(generator, controls.by_name(fit), mine, IDS, seed=1)
+        base, hint, ids, seed, draw = generator.given
+        assert (hint.ravel().tolist(), ids.tolist(), seed, draw) == ([7, 7, 7], IDS.tolist(), 1, 0)
+        assert base[:, 0, 0, 0].tolist() == (IDS % 251).tolist()
+    assert controls.of_components(5) == "components_5"

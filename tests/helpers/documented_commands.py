@@ -64,6 +64,8 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "pytest tests/demo/test_demo.py -k synthetic": Elsewhere(".ci/run"),
     "pytest -s tests/workflow/test_real_excerpt.py": Elsewhere("tests/workflow/test_real_excerpt.py"),
     "pytest tests/workflow/test_slurm.py": Elsewhere("tests/workflow/test_slurm.py"),
+    "pytest -s tests/workflow/test_export.py -k difference": Elsewhere("tests/workflow/test_export.py"),
+    "pytest -s tests/workflow/test_export.py -k components": Elsewhere("tests/workflow/test_export.py"),
     "python tests/helpers/slurm_cluster.py start": Elsewhere("tests/workflow/test_slurm.py"),
     # the demo
     "snakemake --cores 2 -n": Here(says="reconstruct"),
@@ -197,6 +199,14 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     ),
     "python benchmarks/generators.py": NotRun(BENCHMARK),
     "OMP_NUM_THREADS=2 python benchmarks/shared_subject.py": NotRun(BENCHMARK),
+    "snakemake --configfile config/demo.yaml --config 'subjects={subj03: {}, subj04: {}}' "
+    "'demo={subjects: [subj01, subj02, subj03, subj04]}' 'pathvars={results: results/four}' --cores 2 -- "
+    "results/four/session_trials/subj0{1,2,3,4}.h5 "
+    "results/four/features/{vdvae,vision,text}/{shared,subj01,subj02,subj03,subj04}_000.h5": NotRun(
+        "takes minutes, and a shell that expands its braces: four simulated people, for a benchmark"
+    ),
+    "OMP_NUM_THREADS=1 python benchmarks/shared_subject.py --results results/four": NotRun(BENCHMARK),
+    "OMP_NUM_THREADS=1 python benchmarks/shared_subject.py --sessions 1 4 10 40": NotRun(BENCHMARK),
     "python benchmarks/shared_subject.py --speed": NotRun(BENCHMARK),
     "python benchmarks/vdvae.py": NotRun(BENCHMARK),
     "OMP_NUM_THREADS=2 python benchmarks/vdvae.py --turns 2": NotRun(BENCHMARK),

@@ -187,7 +187,7 @@ def test_terms_are_those_of_what_is_to_be_fetched():
     assert re.match("stabilityai/stable-cascade: .*non-commercial", said[0])
     # whoever forbids commercial use says so before a fetch
     forbidding = {name for name, one in table.items() if re.search("^[^;]*(Non-Commercial|NC)", one.licence)}
-    assert len(forbidding) == 3
+    assert len(forbidding) == 4
     assert all("non-commercial" in (table[name].terms or "") for name in forbidding)
 
 

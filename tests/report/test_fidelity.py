@@ -53,7 +53,7 @@ def test_shares_and_components_are_on_the_page(person, tmp_path, rng):
     own = table[(table["picture"] == "final") & (table["variant"] == "decoded")].set_index("metric")
     for share in own["share"]:
         assert f"{share * 100:.0f} %" in section
-    assert "without the response" in section
+    assert "the largest share without the response" in section
     assert "is not painted here ( evaluation.prior )" in section
     assert "all 500" in section
     assert "shuffled decoder 0.432, median r 0.123" in section

@@ -76,7 +76,7 @@ def test_the_figure_has_the_labs_names(data, tmp_path, rng):
     output = types.SimpleNamespace(**{name: tmp_path / f"out.{name}" for name in ("pdf", "png", "text")})
     paper_figure.draw(output, "P-07", files, data.pictures, FIGURE, "native", False, data.image_names)
     said = output.text.read_text(encoding="utf-8")
-    assert f"image and clip_two_way (higher is better): {names[0]} (1.000)" in said
+    assert f"Image and clip_two_way (higher is better): {names[0]} (1.000)" in said
     assert "image id and" not in said
 
 
@@ -100,6 +100,7 @@ def test_files_of_pictures_have_the_labs_names(data, tmp_path):
         (["../../etc/x", "/y"], ["x", "y"]),
         (["..", ".hidden"], ["_.", "_hidden"]),
         (["a:b?", "Café (1)"], ["a_b_", "Café (1)"]),
+        (["one.JPG", "a.b"], ["one", "a.b"]),  # names in HDF5 files may have an ending
     ],
 )
 def test_names_become_files_that_any_system_takes(names, files):

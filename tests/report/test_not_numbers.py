@@ -234,11 +234,17 @@ def test_without_repetitions_the_log_says_that_there_is_no_ceiling(rng, caplog):
     assert bare(caplog.text) == []
 
 
-@pytest.mark.parametrize("stage", [preparation.prepare, quality.examine])
-def test_no_test_image_is_one_sentence(rng, stage):
+def test_without_test_images_there_is_no_ceiling(rng, caplog):
+    """Of a subject who only trains others' networks."""
+    caplog.set_level("INFO")
     table = trial_plan().assign(split="train")
-    with pytest.raises(InputError, match="test images: expected at least one, found none"):
-        stage(betas_of(rng, table), table, cortex())
+    betas = list(betas_of(rng, table))
+    found = preparation.prepare(betas, table, cortex(), zscore="session", average=False)
+    assert len(found.train) == len(table)
+    assert found.test.shape == found.trials.shape == (0, 24)
+    assert np.isnan(found.noise_ceiling).all()
+    assert np.isnan(quality.examine(betas, table, cortex()).voxels["noise_ceiling"]).all()
+    assert bare(caplog.text) == []
 
 
 def quality_page(tmp_path, found):

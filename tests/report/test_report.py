@@ -456,7 +456,8 @@ def test_page_of_one_subject_says_whose_times(made, tmp_path):
 
 
 def test_every_score_has_its_colour():
-    assert set(plots.COLOURS) == set(LEVELS)
+    asked_for = {("prior", "base"), ("prior", "final")}  # painted where the configuration says so
+    assert set(plots.COLOURS) == set(LEVELS) | asked_for
 
 
 def test_missing_file_is_one_sentence(made, tmp_path):

@@ -24,8 +24,10 @@ def plan(**sections) -> Plan:
     raw["features"] = {"chunk": 50}
     raw["generator"] = {"chunk": 30}
     raw["evaluation"] = {**raw.get("evaluation", {}), "control_images": 7}
+    if "recipe" in sections:
+        del raw["decoder"]  # of the demo's kind
     for name, section in sections.items():
-        raw[name] = {**raw.get(name, {}), **section}
+        raw[name] = {**raw.get(name, {}), **section} if isinstance(section, dict) else section
     return Plan(Config.model_validate(resolve(raw, ROOT)))
 
 
@@ -104,6 +106,32 @@ def test_single_test_image_is_named(tmp_path):
     (tmp_path / "test.txt").write_text(f"{plan().test_ids('subj01')[0]}\n")
     with pytest.raises(InputError, match=r"subj01: expected at least 2 test images.*found 1"):
         plan(split={"test": str(tmp_path / "test.txt")}).trials("subj01")
+
+
+def test_a_subject_that_is_not_decoded_needs_no_test_images(tmp_path):
+    own = np.setdiff1d(plan().trials("subj01")["image_id"], plan().trials("subj02")["image_id"])
+    (tmp_path / "test.txt").write_text("".join(f"{image}\n" for image in own[:60]))
+    split, subjects = {"test": str(tmp_path / "test.txt")}, {"subj02": {"sessions": 2, "decoded": False}}
+    with pytest.raises(InputError, match="test images: expected at least one shown"):
+        plan(recipe="shared_subject_small", split=split).check()
+    found = plan(recipe="shared_subject_small", split=split, subjects=subjects)
+    found.check()
+    assert (found.config.decoded, len(found.test_ids("subj01"))) == (["subj01"], 60)
+    assert set(found.trials("subj02")["split"]) == {"train", "unused"}
+    assert found.feature_chunks("subj02")
+    with pytest.raises(InputError, match=r"subj02: expected a subject whose pictures are decoded \(subj01\)"):
+        found.picture_chunks("subj02")
+    with pytest.raises(InputError, match=r"subjects\.subj02\.decoded: .* learns nothing from it"):
+        plan(split=split, subjects=subjects)
+    with pytest.raises(InputError, match=r"subjects\.subj02\.decoded: .* name it in decoder\.pretrain"):
+        plan(
+            recipe="shared_subject_small",
+            subjects=subjects,
+            decoder={"pretrain": {"subjects": "none"}},
+        )
+    none = {name: {"sessions": 2, "decoded": False} for name in ("subj01", "subj02")}
+    with pytest.raises(InputError, match="expected one at least that is decoded"):
+        plan(recipe="shared_subject_small", subjects=none)
 
 
 def test_real_tree_is_read_where_there_is_no_demo(tmp_path):

@@ -30,8 +30,9 @@ def tables(page: str) -> list[dict[str, str]]:
 
 
 GROUPS, LINES = tables((ROOT / "docs/reruns.md").read_text(encoding="utf-8"))
+RULE = re.compile(r"^ *(?:use rule \w+ as|rule) (\w+)(?: with)?:", re.M)
 RULES = {name for path in (ROOT / "workflow/rules").rglob("*.smk")
-         for name in re.findall(r"^ *rule (\w+):", path.read_text(encoding="utf-8"), re.M)}  # fmt: skip
+         for name in RULE.findall(path.read_text(encoding="utf-8"))}  # fmt: skip
 
 
 def rules(cell: str) -> set[str]:
@@ -233,6 +234,11 @@ def _(run):
 @change("`evaluation.preset`", scores=1)
 def _(run):
     return run.stale(evaluation={"preset": "mindeye2"})
+
+
+@change("`bottleneck`", bottleneck=1, bottleneck_predictions=3)
+def _(run):
+    return run.stale(bottleneck={"components": [4]})
 
 
 @change("`data_amount`", data_amount_subject=1)

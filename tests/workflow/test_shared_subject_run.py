@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers import documented, made_once, tiny_run
-from helpers.workflow import snakemake, stale
+from helpers.workflow import failing, snakemake, stale
 
 from neural_recon.config.configuration import Config, resolve
 from neural_recon.core.errors import InputError
 from neural_recon.core.hdf5 import read_hdf5
+from neural_recon.decoding.shared_subject import weights
 from neural_recon.workflow import subject_decoders
 from neural_recon.workflow.decode_scans import decode
 
@@ -73,6 +74,32 @@ def test_two_subjects_run_to_scores_and_page(project):
     own = ("decoders/", "losses/", "predictions/", "session_trials/", "shared_subject/")
     assert [said for said in documented.differences(results)[0] if said.startswith(own)] == []
     assert stale(project, CONFIG) == {}
+
+
+def test_a_subject_without_test_images_trains_the_network_of_others(project):
+    one, other = PEOPLE
+    trials = {who: pd.read_parquet(project / f"results/trials/{who}.parquet") for who in PEOPLE}
+    images = {who: set(table["image_id"]) for who, table in trials.items()}
+    common, own = images[one] & images[other], sorted(images[one] - images[other])
+    test = own[:8]
+    for name, ids in (("own_train", sorted(common)[:30]), ("own_test", test)):
+        (project / f"{name}.txt").write_text("".join(f"{image}\n" for image in ids), encoding="utf-8")
+    config = {
+        **CONFIG,
+        "split": {"train": "own_train.txt", "test": "own_test.txt"},
+        "subjects": {one: CONFIG["subjects"][one], other: {**CONFIG["subjects"][other], "decoded": False}},
+        "pathvars": {"results": "alone"},
+    }
+    network = f"alone/shared_subject/{one}/others.safetensors"
+    done = snakemake(project, network, config=config)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(pd.read_parquet(project / f"alone/trials/{other}.parquet")["split"]) == {"train", "unused"}
+    assert list(weights.read_layout(project / network).voxels) == [other]
+    jobs = stale(project, config)
+    assert jobs["shared_predict"] == jobs["pictures"] == jobs["scores"] == 1
+    for target in (f"alone/pictures/{other}", other):
+        said = failing(project, config, "--dry-run", target)
+        assert f"{other}: expected a subject whose pictures are decoded ({one})" in said
 
 
 def test_new_scans_are_decoded_by_the_network(project, monkeypatch):

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 import yaml
-from helpers import made_once, published_layouts, tiny_run, tiny_unclip
+from helpers import documented, made_once, published_layouts, tiny_run, tiny_unclip
 from helpers.workflow import failing, snakemake, stale
 
 from neural_recon.core import hdf5
@@ -60,7 +60,16 @@ def test_it_paints_refines_blends_and_is_scored(project):
     known = hdf5.read_parameters(results / "reconstructions/subj01/decoded.h5")
     assert (known["blend"], known["unconditional"], known["image"]) == (0.25, "gaussian", "tokens")
     logs = "".join(path.read_text() for path in (project / "logs").rglob("*.log"))
-    assert ": word" in logs
+    captions = pd.read_csv(results / "reconstructions/subj01/captions.tsv", sep="\t", keep_default_na=False)
+    trials = pd.read_parquet(results / "trials/subj01.parquet")
+    assert captions["image_id"].tolist() == sorted(set(trials.loc[trials["split"] == "test", "image_id"]))
+    for image_id, caption in captions.itertuples(index=False):
+        assert f"image {image_id}: {caption}\n" in logs
+    assert captions["caption"].str.startswith("word").all()
+    control = hdf5.read_hdf5(results / "reconstructions/subj01/shuffled.h5")
+    assert len(control["caption"]) == len(control["image_id"])
+    own = [said for said in documented.differences(results)[0] if said.startswith("reconstructions/")]
+    assert own == []
     summary = pd.read_csv(results / "scores/subj01/summary.tsv", sep="\t")
     final = summary[summary["picture"] == "final"]
     assert {"decoded", "true_features", "shuffled", "guides_only"} <= set(final["variant"])

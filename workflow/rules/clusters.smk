@@ -20,4 +20,4 @@ rule image_clusters:
 
 rule clusters:
     input:
-        expand("<results>/clusters/{subject}.tsv", subject=CONFIG.subjects),
+        expand("<results>/clusters/{subject}.tsv", subject=DECODED),

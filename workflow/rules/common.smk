@@ -127,11 +127,9 @@ SPACES = list(CONFIG.spaces)
 # Fits that are painted where the configuration asks for them: without any response, and of a few components.
 PRIOR = ["prior"] if CONFIG.evaluation.prior else []
 BOTTLENECK = CONFIG.bottleneck if "bottleneck" in OFFERS else None
-COMPONENTS = (
-    [of_components(k) for k in sorted(set(BOTTLENECK.components))]
-    if BOTTLENECK and BOTTLENECK.pictures
-    else []
-)
+COMPONENTS = [of_components(k) for k in CONFIG.painted_components]
+# The subjects with pictures and scores; others only train the networks of these.
+DECODED = CONFIG.decoded
 # The space whose pictures are the base images, if any, and the one that says which pictures are alike.
 BASE = CONFIG.base
 ALIKE = space.similarity_space(CONFIG.spaces)

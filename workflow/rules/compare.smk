@@ -21,7 +21,7 @@ rule recipes:
         data=data_files("pictures"),
         final=compared("reconstructions/{subject}/decoded.h5"),
         images=compared("scores/{subject}/images.parquet"),
-        responses=expand("<results>/responses/{subject}.h5", subject=CONFIG.subjects),
+        responses=expand("<results>/responses/{subject}.h5", subject=DECODED),
         summaries=compared("scores/{subject}/summary.tsv"),
     output:
         page="<results>/compare/recipes.html",
@@ -39,7 +39,7 @@ rule recipes:
         recipes=[recipe.name for recipe in RECIPES],
         seed=lookup("seed", within=config),
         simulated=CONFIG.demo is not None,
-        subjects=list(CONFIG.subjects),
+        subjects=DECODED,
     script:
         "../scripts/recipes.py"
 

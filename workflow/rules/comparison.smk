@@ -5,10 +5,10 @@ rule score_tables:
     input:
         images=expand(
             "<results>/scores/{subject}/images.parquet",
-            subject=sorted(CONFIG.subjects),
+            subject=sorted(DECODED),
         ),
         summaries=expand(
-            "<results>/scores/{subject}/summary.tsv", subject=sorted(CONFIG.subjects)
+            "<results>/scores/{subject}/summary.tsv", subject=sorted(DECODED)
         ),
     output:
         expand(
@@ -28,11 +28,9 @@ rule comparison:
     input:
         # what `neural-recon evaluate` wrote: another file there makes the table stale
         others=[str(path) for path in PLAN.other_scores()],
-        responses=expand(
-            "<results>/responses/{subject}.h5", subject=sorted(CONFIG.subjects)
-        ),
+        responses=expand("<results>/responses/{subject}.h5", subject=sorted(DECODED)),
         summaries=expand(
-            "<results>/scores/{subject}/summary.tsv", subject=sorted(CONFIG.subjects)
+            "<results>/scores/{subject}/summary.tsv", subject=sorted(DECODED)
         ),
     output:
         numbers="<results>/scores/comparison.parquet",
@@ -44,10 +42,7 @@ rule comparison:
     params:
         preset=lookup("evaluation/preset", within=config),
         recipe=lookup("recipe", within=config),
-        sessions={
-            subject: len(CONFIG.sessions(subject))
-            for subject in sorted(CONFIG.subjects)
-        },
+        sessions={subject: len(CONFIG.sessions(subject)) for subject in sorted(DECODED)},
         simulated=CONFIG.demo is not None,
     script:
         "../scripts/comparison.py"
@@ -85,4 +80,4 @@ rule figure_subject:
 # the figures alone: snakemake --cores 2 figure
 rule figure:
     input:
-        expand("<results>/figures/{subject}.png", subject=CONFIG.subjects),
+        expand("<results>/figures/{subject}.png", subject=DECODED),

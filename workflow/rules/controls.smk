@@ -33,6 +33,6 @@ rule controls:
     input:
         expand(
             "<results>/controls/{subject}/{table}.tsv",
-            subject=CONFIG.subjects,
+            subject=DECODED,
             table=CONTROL_TABLES,
         ),

@@ -110,7 +110,7 @@ def decoder_files(subject):
 
 def report_subjects(wildcards):
     """The subjects a report shows: one, or all."""
-    return sorted(CONFIG.subjects) if wildcards.who == "all" else [wildcards.who]
+    return sorted(DECODED) if wildcards.who == "all" else [wildcards.who]
 
 
 def report_files(wildcards):
@@ -122,7 +122,7 @@ def report_files(wildcards):
         "bottleneck": BOTTLENECK,
         "bottleneck_pictures": COMPONENTS,
         # all subjects' scores: a page of one of several does not wait for them
-        "comparison": subjects == sorted(CONFIG.subjects),
+        "comparison": subjects == sorted(DECODED),
         "data_amount": CONFIG.data_amount and "data_amount" in OFFERS,
         "generalisation": CONFIG.generalisation,
         "prior": PRIOR,
@@ -155,7 +155,7 @@ def compared(path):
     return [
         f"{recipe.config.results}/{path}".replace("{subject}", subject)
         for recipe in RECIPES
-        for subject in CONFIG.subjects
+        for subject in DECODED
     ]
 
 

@@ -70,6 +70,11 @@ rule collect_reconstructions:
             for chunk in PLAN.picture_chunks(wildcards.subject)
         ],
     output:
+        captions=(
+            "<results>/reconstructions/{subject}/captions.tsv"
+            if GENERATOR.settings.captioned
+            else []
+        ),
         images="<results>/reconstructions/{subject}/decoded.h5",
     priority: PICTURES
     localrule: True

@@ -13,6 +13,7 @@ rule trials:
         data=data_state("trials"),
         drawn=PLAN.drawn_split,
         sessions=lambda wildcards: CONFIG.sessions(wildcards.subject),
+        tested=lambda wildcards: wildcards.subject in DECODED,
     script:
         "../scripts/trials.py"
 

@@ -1,5 +1,6 @@
 """Train a network on other subjects."""
 
+from neural_recon.core.tables import read_table
 from neural_recon.decoding.decoder import DECODERS
 from neural_recon.decoding.shared_subject import runs
 from neural_recon.decoding.shared_subject.data import read_trained
@@ -8,12 +9,15 @@ from neural_recon.workflow.jobs import start
 start(snakemake)
 files, params, output = snakemake.input, snakemake.params, snakemake.output
 how = DECODERS.settings(params.decoder)
+own = read_table(files.own_trials)
+test_ids = own.loc[own["split"] == "test", "image_id"].unique()
 people = [
     read_trained(
         subject,
         files.responses[k],
         files.trials[k],
         {space: files[f"features_{space}_{k}"] for space in params.spaces},
+        without=test_ids,
     )
     for k, subject in enumerate(params.subjects)
 ]

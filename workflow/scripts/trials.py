@@ -11,4 +11,5 @@ files, params = snakemake.input, snakemake.params
 data = datasets.load(snakemake.config)
 shown = data.trials(snakemake.wildcards.subject, params.sessions)
 lists = read_lists(files.train, files.test, files.clusters)
-write_table(snakemake.output.trials, with_split(shown, data.n_images, lists, params.drawn))
+table = with_split(shown, data.n_images, lists, params.drawn, params.tested)
+write_table(snakemake.output.trials, table)

@@ -132,6 +132,24 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _subjects_are_of_use(self) -> "Config":
+        if not self.decoded:
+            raise ValueError("subjects: expected one at least that is decoded, found decoded false of all")
+        used = {one for name in self.decoded for one in self.decoder.others(name, list(self.subjects))}
+        if idle := [name for name in self.subjects if name not in {*used, *self.decoded}]:
+            raise ValueError(
+                f"subjects.{idle[0]}.decoded: expected a subject that trains the decoders of others, found a "
+                "decoder that learns nothing from it; take the subject out, or name it in "
+                "decoder.pretrain.subjects of a decoder that has this key"
+            )
+        return self
+
+    @property
+    def decoded(self) -> list[str]:
+        """The subjects whose pictures are decoded."""
+        return [name for name, subject in self.subjects.items() if subject.decoded]
+
+    @model_validator(mode="after")
     def _what_the_data_set_has(self, info: ValidationInfo) -> "Config":
         reading = [name for name, kind in space_kinds(self.spaces).items() if kind.reads == "captions"]
         if reading and "captions" not in self.data.offers:
@@ -238,6 +256,13 @@ class Config(Section):
                 "leave it out"
             )
         return self
+
+    @property
+    def painted_components(self) -> list[int]:
+        """The numbers of components of the responses that pictures are made from."""
+        offered = "bottleneck" in DECODERS.load(self.decoder.kind).offers
+        asked = self.bottleneck if offered else None
+        return sorted(set(asked.components)) if asked and asked.pictures else []
 
     @property
     def caption_encoder(self) -> Space.Settings | None:

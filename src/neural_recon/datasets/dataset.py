@@ -107,6 +107,11 @@ class DataSet(ABC):
             description="How many sessions from the first, or a list of them; all: that there are, or as "
             "split.name says.",
         )
+        decoded: bool = Field(
+            True,
+            description="Whether its pictures are decoded; false: it only trains networks of others "
+            "(decoder.pretrain), and needs no test images.",
+        )
 
     published: ClassVar[PublishedSplit | None] = None
 

@@ -26,6 +26,7 @@ def with_split(
     n_images: int,
     lists: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
     drawn: Mapping[str, Any] | None = None,
+    tested: bool = True,
 ) -> pd.DataFrame:
     """The table of trials with the column `split`, as of `trials.trial_table`.
 
@@ -34,6 +35,7 @@ def with_split(
         lists: training and test ids, each None where nothing lists them.
         drawn: of the section `split` name, repetitions, share, category and held_out, and seed, where
             the name is one of `DRAWN`; empty for others.
+        tested: there must be test images.
 
     Raises:
         InputError: as of `trial_table`; or the data set has no test images of its own and none are chosen, or
@@ -46,18 +48,18 @@ def with_split(
         shown = np.unique(design["image_id"])
         test = test_images(design, n_images, **drawn)
         lists = np.setdiff1d(shown, test), np.intersect1d(shown, test)
-        if not lists[0].size or not lists[1].size:
+        if not lists[0].size or (tested and not lists[1].size):
             missing = "training" if lists[1].size else "test"
             raise InputError(
                 f"split.name {drawn['name']}: expected training and test images, found no {missing} image; "
                 f"{suits(design)}."
             )
-    elif all(given is None for given in lists) and not design["shared"].any():
+    elif tested and all(given is None for given in lists) and not design["shared"].any():
         raise InputError(
             "split: expected test images, found a data set that has none of its own in these sessions; "
             f"{suits(design)}."
         )
-    return trial_table(design, n_images, *lists)
+    return trial_table(design, n_images, *lists, tested=tested)
 
 
 def test_images(

@@ -23,6 +23,7 @@ def trial_table(
     n_images: int,
     train_ids: Sequence[int] | np.ndarray | None = None,
     test_ids: Sequence[int] | np.ndarray | None = None,
+    tested: bool = True,
 ) -> pd.DataFrame:
     """Add the column `split` ("train", "test" or "unused") to a table of `DataSet.trials`.
 
@@ -33,7 +34,7 @@ def trial_table(
 
     Raises:
         InputError: an id in both lists or not below `n_images`, a list that evidently counts from 1, or a
-            split without any image shown in the sessions.
+            split without any image shown in the sessions (the test images' only if `tested`).
     """
     ids, shown = design["image_id"].to_numpy(), set(design["image_id"])
     asked = {"train": train_ids, "test": test_ids}
@@ -72,7 +73,7 @@ def trial_table(
     split = np.select([chosen["train"], chosen["test"]], ["train", "test"], "unused")
     table = design.assign(split=split)
     for name in ("train", "test"):
-        if not chosen[name].any():
+        if not chosen[name].any() and (tested or name == "train"):
             raise InputError(
                 f"{name} images: expected at least one shown in sessions "
                 f"{sorted(set(design['session']))}, found none; add sessions or change the ids."

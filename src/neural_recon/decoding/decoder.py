@@ -95,6 +95,10 @@ class Decoder(ABC):
         def check_subjects(self, subjects: Collection[str]) -> None:
             """Raise a ValueError where a setting is of a subject that there is not."""
 
+        def others(self, subject: str, subjects: Collection[str]) -> list[str]:  # noqa: ARG002
+            """Those of a configuration's subjects that a subject's decoder learns from besides itself."""
+            return []
+
         def network_bytes(self, n_voxels: int, width: int) -> int:  # noqa: ARG002
             """About how much of the disk the networks of a subject take, of a kind that trains any.
 

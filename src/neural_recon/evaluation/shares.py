@@ -10,6 +10,8 @@ reaches above them is owed to the response (random baseline and reconstruction c
 al., 2024).
 """
 
+import functools
+
 import numpy as np
 import pandas as pd
 
@@ -63,8 +65,7 @@ def share(three: np.ndarray, seed: int) -> dict[str, object]:
     """The share of scores, chances and ceilings (n, 3) of images: numbers of `COLUMNS`."""
     n = len(three)
     score, chance, ceiling = three.mean(axis=0)
-    # how often each image is drawn
-    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), RESAMPLES) @ three / n
+    drawn = _counts(n, seed) @ three / n
     room, sign = drawn[:, 2] - drawn[:, 1], np.sign(ceiling - chance)  # of distances, which fall, negative
     numbers = {"n": n, "score": score, "chance": chance, "ceiling": ceiling}
     none = dict.fromkeys(("share", "low", "high"), np.nan)
@@ -74,3 +75,9 @@ def share(three: np.ndarray, seed: int) -> dict[str, object]:
     low, high = np.quantile((drawn[there, 0] - drawn[there, 1]) / room[there], [0.025, 0.975])
     reached = (score - chance) / (ceiling - chance)
     return {**numbers, "share": reached, "low": low, "high": high, "not_measured": ""}
+
+
+@functools.lru_cache(4)
+def _counts(n: int, seed: int) -> np.ndarray:
+    """How often each of n images is drawn in each bootstrap sample, (`RESAMPLES`, n)."""
+    return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), RESAMPLES)

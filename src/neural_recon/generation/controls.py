@@ -12,6 +12,7 @@ import numpy as np
 
 from neural_recon.core.hdf5 import read_hdf5
 from neural_recon.core.random_streams import shuffled_pairs
+from neural_recon.core.tables import write_table
 from neural_recon.features.feature_files import read_rows, select_rows
 from neural_recon.generation.generator import Generator
 
@@ -107,7 +108,16 @@ def paint(
     images = generator.paint(base, guides, image_ids, seed, how.draw)
     made_of = {"base_image": base is not None, "seed": seed, "draw": how.draw}
     arrays = {"images": images, "image_id": image_ids, "guide_id": guide_ids}
+    if captions := generator.captions(guides, image_ids):
+        arrays["caption"] = np.array(captions)
     return arrays, {**generator.settings.changing, **made_of}
+
+
+def write_captions(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write the captions of painted pictures (arrays of `paint`) as a table: image_id, caption."""
+    import pandas as pd  # takes long, and few generators have captions
+
+    write_table(path, pd.DataFrame({name: arrays[name] for name in ("image_id", "caption")}))
 
 
 def read_base(path: str | Path, image_ids: np.ndarray) -> np.ndarray:

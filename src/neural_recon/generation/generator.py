@@ -71,6 +71,11 @@ class Generator(ABC):
             return self.base is not None and bool(self.roles)
 
         @property
+        def captioned(self) -> bool:
+            """Whether it decodes captions of its pictures (`Generator.captions`)."""
+            return False
+
+        @property
         def changing(self) -> dict[str, Any]:
             """The settings that change pictures."""
             return self.model_dump(mode="json", exclude=set(EFFORT))
@@ -121,6 +126,11 @@ class Generator(ABC):
         if self._unconditional:
             return read_hdf5(self._unconditional)
         return self.unconditional()
+
+    def captions(self, guides: Mapping[str, np.ndarray], image_ids: np.ndarray) -> list[str] | None:  # noqa: ARG002
+        """The captions, decoded from guides, that it paints pictures under; None where there are none
+        (`Settings.captioned`). Arguments as of `paint`."""
+        return None
 
     def check(self, base: np.ndarray | None, guides: Mapping[str, np.ndarray]) -> None:
         """Raise an InputError where `paint` lacks a guide, or base images where nothing else is there."""

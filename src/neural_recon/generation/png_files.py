@@ -29,7 +29,8 @@ def file_names(image_ids: Sequence[int], names: Sequence[str] | None) -> dict[in
     if names is None or [*names] == [str(image_id) for image_id in image_ids]:
         return {image_id: f"{image_id:05d}" for image_id in image_ids}
     for shortened in (lambda name: PurePosixPath(name).name, str):
-        plain = [re.sub(r"^\.|[^\w .()+,=@-]", "_", shortened(name))[:LONGEST] for name in names]
+        bare = (re.sub(r"(?i)\.(png|jpe?g|bmp|tiff?|webp)$", "", shortened(name)) for name in names)
+        plain = [re.sub(r"^\.|[^\w .()+,=@-]", "_", name)[:LONGEST] for name in bare]
         if len({name.casefold() for name in plain}) == len(names):
             break
     else:

@@ -21,7 +21,7 @@ MIXED = 0.5  # of the samples
 MIXING_SHARE = 0.33  # of the epochs
 MIXING_TEMPERATURE = 0.006
 TEMPERATURES = (0.004, 0.0075)  # of SoftCLIP, at first and at last
-TEACHER_TEMPERATURE = 0.2  # of the published loss on a teacher's maps, which no training here has
+TEACHER_TEMPERATURE = 0.2  # of the loss on a teacher's maps
 
 
 class Mixing(NamedTuple):

@@ -1,9 +1,9 @@
 """The convolutional teacher of the low-level head: VICRegL's ConvNeXt-XL with its projector of maps.
 
 After facebookresearch/vicregl (Bardes et al. 2022; ConvNeXt of Liu et al. 2022, without layer scale), as
-MindEye1 and MindEye2 use it; names of parameters are the checkpoint's. Published networks learnt also from
-its maps (`contrastive.soft_contrast`); no training here does, as that would need augmented pictures in every
-batch. It is here to be compared with the published code and to read its checkpoint.
+MindEye1 and MindEye2 use it; names of parameters are the checkpoint's. Networks learn from its maps of
+pictures and of altered copies of these (`contrastive.soft_contrast`), which are features of the space
+`convnext_maps`.
 """
 
 from __future__ import annotations

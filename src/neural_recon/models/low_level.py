@@ -1,10 +1,9 @@
 """From a hidden row to the latents of a blurry picture, as MindEye2 and MindEye1 decode them.
 
 A linear map makes a small stack of maps, a VAE's decoder of diffusers enlarges it, and alongside the decoder
-a branch of 1 x 1 convolutions predicts a convolutional teacher's maps. These are for a loss of the published
-training that no training here has (`convnext_teacher`): published checkpoints have the branch, and it stays
-as it was drawn in networks that are trained here. Names of parameters are those of MindEye2's released code
-(MedARC-AI/MindEyeV2).
+a branch of 1 x 1 convolutions predicts a convolutional teacher's maps (`convnext_teacher`). Without a teacher
+in training the branch stays as it was drawn; published checkpoints have it, too. Names of parameters are
+those of MindEye2's released code (MedARC-AI/MindEyeV2).
 """
 
 from __future__ import annotations

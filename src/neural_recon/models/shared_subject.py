@@ -55,7 +55,7 @@ class Outputs(NamedTuple):
     tokens: torch.Tensor | None  # (n, tokens, width), the prior's condition
     projected: torch.Tensor | None  # (n, tokens, width), compared with CLIP's tokens
     low_level: torch.Tensor | None  # (n, 4, side, side)
-    auxiliary: torch.Tensor | None  # (n, maps' side ** 2, teacher); no training here uses it
+    auxiliary: torch.Tensor | None  # (n, maps' side ** 2, teacher)
     features: torch.Tensor  # (n, sequence * hidden), what the heads read
 
 

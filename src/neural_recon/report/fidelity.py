@@ -105,7 +105,7 @@ def _share_table(subject: str, table: pd.DataFrame, metrics: Sequence[str]) -> d
             mine = [cells.get((picture, variant, metric)) for metric in metrics]
             if any(mine):
                 of = "baseline" if variant.endswith("_image") else picture
-                label = words.row_label(variant, of) + (" (by the base image's ceiling)" if (
+                label = words.row_label(variant, of) + (" (base ceiling)" if (
                     of == "baseline" and picture == "base") else "")  # fmt: skip
                 rows.append({"label": label, "main": variant == "decoded", "cells": mine})
     return {
@@ -135,7 +135,7 @@ def _owed(cells: dict[tuple[str, str, str], dict[str, Any]], picture: str, metri
 
 def percent(value: Any) -> str:
     """A share for people."""
-    return f"{value * 100:.0f} %".replace("-", "−") if words.finite(value) else "–"
+    return f"{words.number(value * 100, 0)} %" if words.finite(value) else "–"
 
 
 def _bottleneck(people: Sequence[Results], tables: dict[str, pd.DataFrame]) -> dict[str, Any]:

@@ -176,7 +176,7 @@ def caption(
             "then " if margins.notna().any() else ""
         )  # fmt: skip
         ties = f" {tied} images share their score with another and are ordered by {by_margin}the image id."
-    what = "image id" if all(str(image_id) == called[image_id] for image_id in ids) else "image"
+    what = "image id" if all(str(image_id) == called[image_id] for image_id in ids) else "Image"
     listed = ", ".join(f"{called[image_id]} ({scores[image_id]:.3f})" for image_id in ids)
     return (
         f"Reconstructions of {subject}{' (simulated responses)' if simulated else ''}. {shown} "

@@ -65,14 +65,14 @@ def prepare(
 
     Raises:
         InputError: betas that do not fit the tables, a session without training trials to z-score by, no
-            test image, no voxel with signal, or a negative ncsnr.
+            voxel with signal, or a negative ncsnr.
     """
     if zscore not in ("train", "session"):
         raise InputError(f'zscore: expected "train" or "session", found {zscore!r}.')
     images = _Images.of(trials)
-    if images.is_train.all():
-        raise InputError("test images: expected at least one, found none; add sessions or change the ids.")
-    inverse_repetitions = np.mean(1 / images.counts[~images.is_train])
+    # without test images (of subjects that are not decoded) there is no noise ceiling
+    tested = not images.is_train.all()
+    inverse_repetitions = np.mean(1 / images.counts[~images.is_train]) if tested else np.float64(np.nan)
     # before the sessions are read, which takes long
     given = None if ncsnr is None else noise_ceilings.of_ncsnr(ncsnr, inverse_repetitions)
     read = _read(sessions, trials, images, len(voxels), zscore, singles="test" if average else "both")

@@ -71,8 +71,8 @@ def _count(plan: Plan, subject: str, summary: dict[str, str]) -> None:
     trials = plan.trials(subject)
     images = trials.groupby("split")["image_id"].nunique()
     summary[subject] += (
-        f", {len(trials):,} trials, {images.get('train', 0):,} training and {images['test']:,} test images, "
-        f"{len(plan.feature_chunks(subject))} chunks of features a space"
+        f", {len(trials):,} trials, {images.get('train', 0):,} training and {images.get('test', 0):,} test "
+        f"images, {len(plan.feature_chunks(subject))} chunks of features a space"
     )
 
 

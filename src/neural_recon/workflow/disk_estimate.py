@@ -29,6 +29,8 @@ def estimate(plan: Plan, table: weights.Table) -> dict[str, float]:
         picture = generation.load(painting.settings).side() or base
     except InputError:
         picture = painting.kind.published_side
+    # fits that are made where the configuration asks for them
+    components, prior = len(config.painted_components), int(config.evaluation.prior)
     total = dict.fromkeys(("betas", "features", "kernels", "predictions", "pictures"), 0.0)
     chunks, owners = set(), set(config.owners.values())
     for subject in config.subjects:
@@ -36,7 +38,9 @@ def estimate(plan: Plan, table: weights.Table) -> dict[str, float]:
             shown = plan.trials(subject)
             trials, images = len(shown), shown["image_id"].nunique()
             test_trials = int(np.count_nonzero(shown["split"] == "test"))
-            test, controls = len(plan.test_ids(subject)), len(plan.control_ids(subject))
+            test, controls = 0, 0
+            if subject in config.decoded:
+                test, controls = len(plan.test_ids(subject)), len(plan.control_ids(subject))
             chunks |= set(plan.feature_chunks(subject))
         except InputError:
             size = plan.data.size(subject, config.sessions(subject))
@@ -62,15 +66,16 @@ def estimate(plan: Plan, table: weights.Table) -> dict[str, float]:
             # float64, images by images; with fewer voxels than images their covariance, and the responses
             total["kernels"] += 8 * (side * (side + test) + (n * side if n_voxels < n else 0))
         # float32: the decoder's under two calibrations, and the shuffled control's
-        total["predictions"] += 4 * 3 * test * values
+        total["predictions"] += 4 * (3 + components + prior) * test * values
         if (
             getattr(config.decoder, "keep", None) and not networks
         ):  # float16; components are fewer than images
             total["decoders"] = total.get("decoders", 0) + 2 * train * (values + n_voxels)
         # 8 bits: base images of four variants; reconstructions in chunks and together; PNG of both; controls;
         # training images as baselines
-        others = len(painting.controls) * controls + 2 * test + 1
-        total["pictures"] += RGB * (5 * test * base**2 + (3 * test + others) * picture**2)
+        others = (len(painting.controls) + components + prior) * controls + 2 * test + 1
+        base_images = (5 + components + prior) * test
+        total["pictures"] += RGB * (base_images * base**2 + (3 * test + others) * picture**2)
         if config.demo is not None:
             total["simulated data"] = total.get("simulated data", 0) + DEMO_TRIAL * trials
     total["features"] = 2 * len(chunks) * config.features.chunk * values  # float16

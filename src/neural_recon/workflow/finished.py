@@ -29,8 +29,8 @@ def needed(config: Config, configfile: Path, name: str) -> Path:
 
 def check_subject(config: Config, subject: str) -> None:
     """Raise an InputError unless the configuration has the subject that `--subject` names."""
-    if subject not in config.subjects:
-        raise InputError(f"--subject: expected one of {', '.join(config.subjects)}, found {subject}.")
+    if subject not in config.decoded:
+        raise InputError(f"--subject: expected one of {', '.join(config.decoded)}, found {subject}.")
 
 
 def leaks_of(config: Config, subject: str) -> LeakStatement:

@@ -113,7 +113,7 @@ def split_lists(config: Config, stimuli: Path) -> Iterator[Reading]:
             listed = read_ids(config.split.test)
             seen.add(listed.tobytes())
             yield Reading(f"the list {config.split.test}", listed, f"--ids {config.split.test}")
-    for subject in config.subjects:
+    for subject in config.decoded:
         try:
             trials = plan.trials(subject)
         except InputError as error:

@@ -69,14 +69,16 @@ class Plan:
         files = self.split_files(subject)
         listed = read_lists(**files)
         try:
-            table = with_split(design, self.data.n_images, listed, self.drawn_split)
+            table = with_split(
+                design, self.data.n_images, listed, self.drawn_split, subject in self.config.decoded
+            )
         except InputError as error:
             lists = ", ".join(str(path) for path in files.values() if path)
             raise InputError(f"{lists or subject}: {error}") from error
         ids = table.loc[table["split"] == "test", "image_id"].unique()
         if split.name == "published":
             self._check_published(subject, table)
-        if len(ids) < 2:
+        if len(ids) < 2 and subject in self.config.decoded:
             raise InputError(
                 f"{subject}: expected at least 2 test images, as scores compare them, "
                 f"found {len(ids)} in these sessions; add sessions or change the ids."
@@ -245,7 +247,17 @@ class Plan:
 
     @functools.cache  # noqa: B019 - every job of a subject asks
     def test_ids(self, subject: str) -> np.ndarray:
-        """image ids of the subject's test images, ascending; not to be written to."""
+        """image ids of the subject's test images, ascending; not to be written to.
+
+        Raises:
+            InputError: the subject is not decoded.
+        """
+        if subject not in self.config.decoded:
+            others = ", ".join(self.config.decoded)
+            raise InputError(
+                f"{subject}: expected a subject whose pictures are decoded ({others}), "
+                f"found one that only trains networks of others; set subjects.{subject}.decoded true."
+            )
         trials = self.trials(subject)
         return _fixed(np.unique(trials.loc[trials["split"] == "test", "image_id"]))
 

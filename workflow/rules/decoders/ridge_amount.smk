@@ -64,4 +64,4 @@ rule data_amount_subject:
 
 rule data_amount:
     input:
-        expand("<results>/data_amount/{subject}.tsv", subject=CONFIG.subjects),
+        expand("<results>/data_amount/{subject}.tsv", subject=DECODED),

@@ -40,7 +40,7 @@ if COMPONENTS:
             runtime=growing(60),
         params:
             calibration=lookup("decoder/calibration", within=config),
-            components=sorted(set(BOTTLENECK.components)),
+            components=CONFIG.painted_components,
             seed=lookup("seed", within=config),
         script:
             "../../scripts/bottleneck_predictions.py"

@@ -5,6 +5,7 @@ include: "shared_subject_inputs.smk"
 rule shared_pretrain:
     input:
         unpack(trained_on(others)),
+        own_trials="<results>/trials/{subject}.parquet",
     output:
         network="<results>/shared_subject/{subject}/others.safetensors",
         losses="<results>/shared_subject/{subject}/others.tsv",

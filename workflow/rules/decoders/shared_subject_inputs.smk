@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from neural_recon.decoding.shared_subject import sizes
 
 # subject -> those whose network its own starts from
-OTHERS = CONFIG.decoder.pretrained(list(CONFIG.subjects))
+OTHERS = CONFIG.decoder.pretrained(DECODED, list(CONFIG.subjects))
 NETWORK = "<results>/decoders/{subject}/network.safetensors"
 
 
@@ -72,5 +72,8 @@ def loss_tables(wildcards):
         "decoded": not CONFIG.decoder.published,
         "shuffled": True,
     }
-    folder = f"<results>/shared_subject/{wildcards.subject}"
-    return [f"{folder}/{name}.tsv" for name, there in names.items() if there]
+    return [
+        f"<results>/shared_subject/{wildcards.subject}/{name}.tsv"
+        for name, there in names.items()
+        if there
+    ]

@@ -15,9 +15,10 @@ from neural_recon.decoding.decoder import Decoder, Holding
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
 # prior: tokens, drawn by a diffusion prior; projector: the same tokens as the contrastive loss compares them;
-# low_level: latents of an autoencoder; regression: any other features, by a linear map
-Head = Literal["prior", "projector", "low_level", "regression"]
-ONCE: tuple[Head, ...] = ("prior", "projector", "low_level")
+# low_level: latents of an autoencoder; teacher: maps that a branch of the low-level head predicts;
+# regression: any other features, by a linear map
+Head = Literal["prior", "projector", "low_level", "teacher", "regression"]
+ONCE: tuple[Head, ...] = ("prior", "projector", "low_level", "teacher")
 Training = Literal["pretrain", "finetune", "shuffled"]
 # settings that no weights depend on, and those that only later trainings look at
 NOT_TRAINED_BY = {"checkpoint_every", "keep", "published", "test_trials"}
@@ -95,6 +96,9 @@ class Losses(Section):
     prior: float = Field(30, ge=0)
     contrastive: float = Field(1, ge=0, description="Of the projector's tokens with the true ones.")
     low_level: float = Field(0.5, ge=0)
+    teacher: float = Field(
+        0.05, ge=0, description="Soft contrastive, of the low-level head's branch with the teacher's maps."
+    )
     regression: float = Field(1, ge=0, description="Of each such head: squared error of z-scored features.")
 
 
@@ -107,8 +111,9 @@ class SharedSubject(Decoder):
         heads: dict[str, Head] = Field(
             {},
             description="Space -> prior (tokens, drawn by the diffusion prior), projector (the same tokens, "
-            "as the contrastive loss compares them), low_level (an autoencoder's latents) or regression "
-            "(spaces that are not named).",
+            "as the contrastive loss compares them), low_level (an autoencoder's latents), teacher (maps of "
+            "convnext_maps, from which the low-level head learns, too) or regression (spaces that are not "
+            "named).",
         )
         backbone: Literal["residual", "published"] = Field(
             "residual",
@@ -171,6 +176,8 @@ class SharedSubject(Decoder):
                     raise ValueError(f"heads: expected {head} for one space at most, found several")
             if "projector" in self.heads.values() and "prior" not in self.heads.values():
                 raise ValueError("heads: projector needs a space whose head is prior: they share tokens")
+            if "teacher" in self.heads.values() and "low_level" not in self.heads.values():
+                raise ValueError("heads: teacher needs a space whose head is low_level, which learns from it")
             if self.calibration == "train" and not self.validation.share:
                 raise ValueError('calibration "train" needs validation.share, such as 0.1')
             return self
@@ -212,17 +219,16 @@ class SharedSubject(Decoder):
             return self.heads.get(space, "regression")
 
         def others(self, subject: str, subjects: Collection[str]) -> list[str]:
-            """The subjects that the network of a subject is trained on before."""
             if self.published:
                 return []
             asked = self.pretrain.subjects
             listed = list(subjects) if asked == "all" else [] if asked == "none" else asked
             return [one for one in listed if one != subject]
 
-        def pretrained(self, subjects: Collection[str]) -> dict[str, list[str]]:
-            """The networks of other subjects that are trained: subject -> those whose network its own starts
-            from; a subject that starts from new weights is left out."""
-            found = {subject: self.others(subject, subjects) for subject in subjects}
+        def pretrained(self, decoded: Collection[str], subjects: Collection[str]) -> dict[str, list[str]]:
+            """The networks of other subjects that are trained: decoded subject -> those whose network its own
+            starts from; a subject that starts from new weights is left out."""
+            found = {subject: self.others(subject, subjects) for subject in decoded}
             return {subject: others for subject, others in found.items() if others}
 
     settings: Settings

@@ -113,10 +113,14 @@ def used_rows(
                 f"training trials, found {sessions}; lower it, or write all."
             )
         rows = np.flatnonzero(np.isin(session, there[: int(sessions)]))
-    n_images = len(np.unique(ids[rows]))
+    _check_images(subject, ids[rows])
+    return rows, ids[rows]
+
+
+def _check_images(subject: str, ids: np.ndarray) -> None:
+    n_images = len(np.unique(ids))
     if n_images < 2:
         raise InputError(f"{subject}: expected at least 2 training images, found {n_images}; add sessions.")
-    return rows, ids[rows]
 
 
 def read_trained(
@@ -126,6 +130,7 @@ def read_trained(
     features: Mapping[str, Sequence[str | Path]],
     sessions: int | str = "all",
     shuffled: int | None = None,
+    without: np.ndarray | None = None,
 ) -> Trained:
     """What one subject's part of the training is.
 
@@ -134,12 +139,17 @@ def read_trained(
         trials: table of the subject's trials.
         features: by space, the chunks of features.
         sessions: how many of the first sessions; "all" of them.
+        without: images whose trials are left out: those that another subject, who is decoded, is tested on.
         shuffled: a seed: images get each other's features (`shuffled_images`), for the control.
 
     Raises:
         InputError: as of `used_rows`, and of files that are no such files.
     """
     rows, ids = used_rows(subject, responses, trials, sessions)
+    if without is not None and (tested := np.isin(ids, without)).any():
+        logger.info("%s: %d trials left out, of images that the decoder is tested on", subject, tested.sum())
+        rows, ids = rows[~tested], ids[~tested]
+        _check_images(subject, ids)
     values = read_hdf5(responses, "train")["train"]
     if len(rows) < len(values):
         values = values[rows]

@@ -87,4 +87,15 @@ def losses(
     if space := network.space("low_level"):
         true = features[space].reshape(outputs[space].shape)
         add(space, how.losses.low_level, functional.l1_loss(outputs[space].float(), true))
+    if space := network.space("teacher"):
+        maps = outputs[space]
+        true = features[space].reshape(len(maps), -1, *maps.shape[1:])  # the picture's maps, then its copies'
+        views = torch.zeros(len(maps), dtype=torch.long)
+        if true.shape[1] > 1:
+            views = torch.randint(1, true.shape[1], views.shape, generator=moment.generator(f"view {piece}"))
+        altered = true[torch.arange(len(maps)), views]
+        mine, own, others = (
+            functional.normalize(one.flatten(0, 1).float(), dim=-1) for one in (maps, true[:, 0], altered)
+        )
+        add(space, how.losses.teacher, contrastive.soft_contrast(mine, own, others))
     return {**found, "total": torch.stack(weighted).sum()}

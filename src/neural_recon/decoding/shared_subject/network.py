@@ -90,6 +90,7 @@ class Network(nn.Module):
             ("prior", made.tokens),
             ("projector", made.projected),
             ("low_level", made.low_level),
+            ("teacher", made.auxiliary),
         ):
             if space := self.space(head):
                 found[space] = values
@@ -107,6 +108,11 @@ class Network(nn.Module):
         for space in self.regressed:
             values = found[space] * self.of(space, "scale") + self.of(space, "offset")
             found[space] = values * self.of(space, "std") + self.of(space, "mean")
+        if maps := self.space("teacher"):
+            copies = sum(self.layout.parts[maps]) // found[maps][0].numel()
+            found[maps] = found[maps].repeat(
+                1, copies, 1
+            )  # altered copies of a picture have maps like its own
         if tokens := self.space("prior"):
             generators = [random_streams.generator(seed, int(one), NOISE) for one in image_ids]
             steps = self.layout.settings["prior"]["steps"]
@@ -157,6 +163,15 @@ def _sizes(layout: Layout) -> NetworkSizes:
                 f"of {sorted(set(parts))}; choose regression for other features."
             )
     prior = {key: value for key, value in how["prior"].items() if key != "steps"}
+    low_level = _low_level(how["low_level"], by_head["low_level"]) if "low_level" in by_head else None
+    if low_level and "teacher" in by_head:
+        parts, places = by_head["teacher"], low_level.side**2
+        if set(parts) != {low_level.teacher} or len(parts) % places:
+            raise InputError(
+                f"decoder.heads: expected for teacher {places} places with {low_level.teacher} values, "
+                f"as the low-level head has, found {len(parts)} places with {sorted(set(parts))}; "
+                "change the size of the space's pictures, or take it out."
+            )
     return NetworkSizes(
         hidden=how["hidden"],
         tokens=tokens,
@@ -164,7 +179,7 @@ def _sizes(layout: Layout) -> NetworkSizes:
         backbone=how["backbone"],
         blocks=how["blocks"],
         projector=how["projector"],
-        low_level=_low_level(how["low_level"], by_head["low_level"]) if "low_level" in by_head else None,
+        low_level=low_level,
         prior=PriorSizes(tokens=tokens, width=width, **prior) if tokens else None,
     )
 

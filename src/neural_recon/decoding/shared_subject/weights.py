@@ -103,8 +103,8 @@ def published(path: str | Path, layout: Layout) -> Network:
     network = checkpoints.empty(lambda: Network(layout))
     if network.regressed:
         raise InputError(
-            f"decoder.published: expected spaces whose heads are prior, projector or low_level, found "
-            f"{network.regressed[0]}; take it out of the recipe, or train a network."
+            "decoder.published: expected spaces whose heads are prior, projector, low_level or teacher, "
+            f"found {network.regressed[0]}; take it out of the recipe, or train a network."
         )
     network.shared = from_published(path, layout.voxels, network.shared.sizes)
     return network.eval()

@@ -121,6 +121,10 @@ class SDXLUnclip(LatentDiffusion):
                 )
             return self
 
+        @property
+        def captioned(self) -> bool:
+            return self.captioner is not None
+
     settings: Settings
     any_tokens = True
     published_side = 768
@@ -230,7 +234,7 @@ class SDXLUnclip(LatentDiffusion):
         pictures = super().pictures(inputs)
         if how.refiner:
             reduced = resized(pictures, how.refiner_from) if how.refiner_from else pictures
-            captions = self.captions(inputs.guides["image"], inputs.image_ids)
+            captions = self.captions(inputs.guides, inputs.image_ids) or [how.prompt] * len(pictures)
             pictures = self.refiner.refine(reduced, captions, inputs)
         if how.blend:
             pictures = resized(pictures, BLENDED)
@@ -255,21 +259,21 @@ class SDXLUnclip(LatentDiffusion):
         }
         return Refiner(Refiner.Settings.model_validate(settings), self.device)
 
-    def captions(self, tokens: np.ndarray, image_ids: np.ndarray) -> list[str]:
-        """The refiner's caption of each picture, written into the log where it was decoded.
+    _captioned: tuple[np.ndarray, list[str]] | None = None  # the last tokens, and their captions
 
-        Args:
-            tokens: predicted, (n, tokens * width).
-            image_ids: (n,).
-        """
-        how = self.settings
+    def captions(self, guides: Mapping[str, np.ndarray], image_ids: np.ndarray) -> list[str] | None:
+        """The refiner's, written into the log when they are decoded; kept for who asks after painting."""
+        how, tokens = self.settings, guides["image"]
         if not (how.captioner and how.converter):
-            return [how.prompt] * len(tokens)
-        from neural_recon.models.captions import Captions
-        from neural_recon.models.loading import choose_device
+            return None
+        if self._captioned is None or self._captioned[0] is not tokens:
+            from neural_recon.models.captions import Captions
+            from neural_recon.models.loading import choose_device
 
-        where = choose_device(self.device)
-        captions = Captions.from_files(Path(how.captioner), Path(how.converter), where).of(tokens, how.batch)
-        for image_id, caption in zip(image_ids, captions, strict=True):
-            logger.info("image %d: %s", image_id, caption)
-        return captions
+            captioner = Captions.from_files(
+                Path(how.captioner), Path(how.converter), choose_device(self.device)
+            )
+            self._captioned = tokens, captioner.of(tokens, how.batch)
+            for image_id, caption in zip(image_ids, self._captioned[1], strict=True):
+                logger.info("image %d: %s", image_id, caption)
+        return self._captioned[1]
