@@ -33,7 +33,7 @@ def of_nobody():
     return {
         f"generalisation/{other}/{subject}/{file}"
         for other in CONFIG.generalisation
-        for subject in CONFIG.subjects
+        for subject in DECODED
         if subject not in CONFIG.people(other)
         for file in ("scores.tsv", "tests.tsv", "images.parquet", "decoded.h5")
     }

@@ -216,8 +216,8 @@ class Config(Section):
             there = self.other(name).subjects
             for here, person in other.subjects.items():
                 key = f"generalisation.{name}.subjects.{here}"
-                if here not in self.subjects:
-                    raise ValueError(f"{key}: unknown subject; known are {', '.join(self.subjects)}")
+                if here not in self.decoded:
+                    raise ValueError(f"{key}: unknown subject; known are {', '.join(self.decoded)}")
                 if person not in there:
                     raise ValueError(f"{key}: expected one of {', '.join(there)}, found {person!r}")
                 if person != here and person in self.subjects:
@@ -246,7 +246,7 @@ class Config(Section):
     def people(self, name: str) -> dict[str, str]:
         """Who of the subjects is in a data set of other sessions, and what it calls them."""
         given, there = self.generalisation[name].subjects, self.other(name).subjects
-        return given or {subject: subject for subject in self.subjects if subject in there}
+        return given or {subject: subject for subject in self.decoded if subject in there}
 
     @model_validator(mode="after")
     def _bottleneck_has_base_images(self) -> "Config":
