@@ -266,7 +266,7 @@ CONFIGURATION = {
     "seed": 7,
     "recipe": "brain_diffuser_small",
     "dataset": {"kind": "nsd", "root": "resources/nsd <here>", "preparation": "betas_fithrf_GLMdenoise_RR"},
-    "subjects": {"subj01": {"sessions": 4, "format": "nii.gz"}},
+    "subjects": {key: {"sessions": 4, "format": "nii.gz"} for key in ("subj01", "subj02")},
     "spaces": {
         "vdvae": {"kind": "vdvae", "weights": "vdvae.th", "hparams": "hparams.json", "layers": 2},
         "vision": {"kind": "versatile_vision", "weights": "versatile"},

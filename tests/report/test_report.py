@@ -436,12 +436,17 @@ def test_versions_are_those_of_the_files(made, tmp_path):
 def test_times_of_the_subjects_shown(tmp_path):
     folder = write_benchmarks(tmp_path / "subj02" / "benchmarks")  # only names inside the folder count
 
-    def times(*subjects):
-        return {row["rule"]: (row["jobs"], row["seconds"]) for row in results.benchmarks(folder, subjects)}
+    def times(*shown, subjects=("subj01", "subj02")):
+        found = results.benchmarks(folder, shown, subjects)
+        return {row["rule"]: (row["jobs"], row["seconds"]) for row in found}
 
     assert times("subj01") == {"ridge": (1, 100.5), "features_vdvae": (2, 7.0)}
     assert times("subj02") == {"ridge": (1, 20.0), "scores": (1, 7.0), "features_vdvae": (1, 3.0)}
     assert times("subj01", "subj02")["ridge"] == (2, 120.5)
+    for old, new in (("subj01", "anna"), ("subj02", "anna_2")):  # names may begin alike
+        (folder / f"ridge/{old}_vdvae.tsv").rename(folder / f"ridge/{new}_vdvae.tsv")
+    assert times("anna", subjects=("anna", "anna_2"))["ridge"] == (1, 100.5)
+    assert times("anna_2", subjects=("anna", "anna_2"))["ridge"] == (1, 20.0)
 
 
 @pytest.mark.usefixtures("no_plots")

@@ -1,7 +1,7 @@
 """What made the results shown: records alongside them, the command, time and memory."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ def section(
     provenance: str | Path | None,
     benchmarks: str | Path | None,
     configuration: Mapping[str, Any],
-    subjects: Iterable[str],
+    subjects: Collection[str],
 ) -> dict[str, Any]:
     """The section "How it was made".
 
@@ -24,8 +24,8 @@ def section(
         configuration: the resolved configuration, plain values.
         subjects: those shown.
     """
-    shown = set(subjects)
-    records = _records(provenance, shown)
+    every = configuration.get("subjects", {})
+    records = _records(provenance, subjects, every)
     return {
         "configuration": yaml.safe_dump(dict(configuration), sort_keys=False, allow_unicode=True),
         "commands": _commands(configuration),
@@ -33,7 +33,7 @@ def section(
         "records": sorted(records, key=lambda record: record["path"]),
         "libraries": _libraries(records),
         "versions": results.versions(),
-        "benchmarks": results.benchmarks(benchmarks, shown),
+        "benchmarks": results.benchmarks(benchmarks, subjects, every),
     }
 
 
@@ -43,14 +43,16 @@ def _commands(configuration: Mapping[str, Any]) -> list[str]:
     return [" ".join(["snakemake --configfile report.yaml --cores 2", *words]) for words in targets]
 
 
-def _records(folder: str | Path | None, subjects: set[str]) -> list[dict[str, Any]]:
-    """The jobs' records of these subjects' results and of those of no particular one."""
+def _records(
+    folder: str | Path | None, shown: Collection[str], subjects: Collection[str]
+) -> list[dict[str, Any]]:
+    """The jobs' records of the results of subjects shown and of those of no particular one."""
     if folder is None or not Path(folder).is_dir():
         return []
     found = []
     for path in sorted(Path(folder).rglob("*.json")):
         name = path.relative_to(folder).with_suffix("").as_posix()
-        if not subjects.issuperset(results.SUBJECT.findall(name)):
+        if results.of_others(name, shown, subjects):
             continue
         try:
             record = json.loads(path.read_text(encoding="utf-8"))

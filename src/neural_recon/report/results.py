@@ -22,7 +22,6 @@ from neural_recon.report.files import SubjectFiles
 
 PACKAGES = ("torch", "diffusers", "transformers", "numpy", "snakemake")
 
-SUBJECT = re.compile(r"subj\d\d")
 SINGULAR = {"faces": "face", "bodies": "body", "places": "place", "words": "word"}  # floc atlases
 
 SUMMARY = [
@@ -290,11 +289,18 @@ def each_picture(
                 yield int(image_id), images[row]
 
 
-def benchmarks(folder: str | Path | None, subjects: Iterable[str]) -> list[dict[str, Any]]:
+def of_others(path: str, shown: Collection[str], subjects: Collection[str]) -> bool:
+    """Whether a file is named after one of the `subjects` that is not `shown`."""
+    names = "|".join(re.escape(name) for name in sorted(subjects, key=len, reverse=True))
+    return bool(names) and not set(shown).issuperset(re.findall(rf"(?<![^\W_])(?:{names})(?![^\W_])", path))
+
+
+def benchmarks(
+    folder: str | Path | None, shown: Collection[str], subjects: Collection[str]
+) -> list[dict[str, Any]]:
     """Time and memory of each rule, the longest first, from Snakemake's benchmark files
-    `folder/{rule}/*.tsv`; files named after a subject count for those `subjects` alone. Empty without
-    the folder."""
-    shown = set(subjects)
+    `folder/{rule}/*.tsv`; of those named after one of the `subjects`, only those of subjects `shown`. Empty
+    without the folder."""
     rules: list[dict[str, Any]] = []
     if folder is None or not Path(folder).is_dir():
         return rules
@@ -302,7 +308,7 @@ def benchmarks(folder: str | Path | None, subjects: Iterable[str]) -> list[dict[
         files = [
             path
             for path in sorted(rule.glob("*.tsv"))
-            if shown.issuperset(SUBJECT.findall(str(path.relative_to(folder))))
+            if not of_others(str(path.relative_to(folder)), shown, subjects)
         ]
         if not files:
             continue
