@@ -303,6 +303,26 @@ def test_predictions_do_not_depend_on_batch_or_order(world, tmp_path):
     np.testing.assert_array_equal(other["colour"], whole["colour"])
 
 
+def test_a_gpu_that_runs_out_of_memory_predicts_fewer_images_at_a_time(world, tmp_path, monkeypatch):
+    one, (rows, which), _ = world.person("anna", 20)
+    network, _ = runs.finetune(settings(**SHORT), one, 0, tmp_path / "one.pt")
+    ids, whole, room = np.arange(TEST), Network.features, 3
+    expected = prediction.predicted(network, rows, which, ids, 0)
+
+    def of_little_room(self, outputs, image_ids, seed):
+        if len(image_ids) > room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(self, outputs, image_ids, seed)
+
+    monkeypatch.setattr(Network, "features", of_little_room)
+    found = prediction.predicted(network, rows, which, ids, 0)
+    for space, values in expected.items():
+        np.testing.assert_allclose(found[space], values, rtol=1e-4, atol=1e-4)
+    room = 0
+    with pytest.raises(InputError, match="expected the features of one image to fit into the GPU's memory"):
+        prediction.predicted(network, rows, which, ids, 0)
+
+
 def test_calibration_gives_back_the_spread(world, tmp_path):
     one, test, true = world.person("anna", 20, noise=2)
     spread = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from neural_recon.decoding.shared_subject import weights
 from neural_recon.decoding.shared_subject.data import Trained
 from neural_recon.decoding.shared_subject.network import Network
 from neural_recon.models.loading import choose_device
+
+logger = logging.getLogger(__name__)
 
 BATCH = 32  # images at a time
 
@@ -38,7 +41,8 @@ def predicted(
         image_ids: (n,); with the seed they fix what is drawn, whatever is computed alongside it.
 
     Raises:
-        InputError: rows of another number of voxels.
+        InputError: rows of another number of voxels, or a GPU without memory for one image; before that
+            ever fewer images are computed at a time.
     """
     ((subject, n_voxels),) = network.layout.voxels.items()
     if rows.shape[1] != n_voxels:
@@ -46,19 +50,40 @@ def predicted(
             f"{subject}: expected responses of the {n_voxels} voxels that its network was trained with, "
             f"found {rows.shape[1]}; train it again with these voxels."
         )
-    device = next(network.parameters()).device
     found: dict[str, list[np.ndarray]] = {space: [] for space in network.heads}
-    for start in range(0, len(image_ids), batch):
+    start = 0
+    while start < len(image_ids):
         ids = image_ids[start : start + batch]
         mine = np.flatnonzero((which >= start) & (which < start + len(ids)))
-        one_of = torch.from_numpy(which[mine] - start).to(device)
-        counts = torch.bincount(one_of, minlength=len(ids))
-        with torch.no_grad():
-            outputs = network({subject: torch.from_numpy(rows[mine]).to(device)})
-            averages = {name: _averages(values, one_of, counts) for name, values in outputs.items()}
-            for space, values in network.features(averages, ids, seed).items():
-                found[space].append(values.flatten(1).cpu().numpy())
+        try:
+            made = _features(network, rows[mine], which[mine] - start, ids, seed)
+        except torch.OutOfMemoryError as error:
+            if batch == 1:
+                raise InputError(
+                    "decoder: expected the features of one image to fit into the GPU's memory, found too "
+                    "little of it; free some, take a larger GPU, or hide it (CUDA_VISIBLE_DEVICES=)."
+                ) from error
+            batch = max(1, batch // 2)
+            logger.warning("out of memory on the GPU: %d images at a time from here", batch)
+            continue
+        for space, values in made.items():
+            found[space].append(values)
+        start += len(ids)
     return {space: np.concatenate(parts) for space, parts in found.items()}
+
+
+def _features(
+    network: Network, rows: np.ndarray, which: np.ndarray, image_ids: np.ndarray, seed: int
+) -> dict[str, np.ndarray]:
+    (subject,) = network.layout.voxels
+    device = next(network.parameters()).device
+    one_of = torch.from_numpy(which).to(device)
+    counts = torch.bincount(one_of, minlength=len(image_ids))
+    with torch.no_grad():
+        outputs = network({subject: torch.from_numpy(rows).to(device)})
+        averages = {name: _averages(values, one_of, counts) for name, values in outputs.items()}
+        made = network.features(averages, image_ids, seed)
+        return {space: values.flatten(1).cpu().numpy() for space, values in made.items()}
 
 
 def _averages(values: torch.Tensor, one_of: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
