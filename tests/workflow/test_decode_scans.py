@@ -26,6 +26,7 @@ from neural_recon.core.errors import InputError
 from neural_recon.core.hdf5 import read_hdf5, read_parameters
 from neural_recon.decoding import kept_decoders, ridge
 from neural_recon.decoding.kernel import Kernel
+from neural_recon.generation.generator import Generator
 from neural_recon.responses.new_scans import new_responses, read_conditions
 from neural_recon.workflow import subject_decoders
 from neural_recon.workflow.decode_scans import prepare
@@ -514,7 +515,11 @@ def test_a_new_session_becomes_pictures(run, rng, tmp_path, monkeypatch):
     arguments = ("--subject", "subj01", "--betas", tmp_path / "new.parquet", "--average",
                  tmp_path / "conditions.tsv", "--output", tmp_path / "out")  # fmt: skip
     assert command(*arguments) == 0
+    assert not (tmp_path / "out/captions.tsv").exists()
+    monkeypatch.setattr(Generator, "captions", lambda _, guides, ids: [f"{len(guides)} of {i}" for i in ids])
     assert command(*arguments) == 0
+    captions = pd.read_csv(tmp_path / "out/captions.tsv", sep="\t")
+    assert captions.to_dict("list") == {"name": ["cat", "dog"], "caption": ["2 of 1", "2 of 2"]}
     for name, same in (("cat", "00001"), ("dog", "00002")):
         pair = [folder / "pictures/final" / f"{stem}.png"
                 for folder, stem in ((tmp_path / "out", name), (output, same))]  # fmt: skip

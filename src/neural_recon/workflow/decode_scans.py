@@ -13,6 +13,7 @@ from neural_recon import __version__, decoding, generation
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import write_text
 from neural_recon.core.hdf5 import read_hdf5, read_parameters, write_hdf5
+from neural_recon.core.tables import write_table
 from neural_recon.decoding import kept_voxels
 from neural_recon.features import load as load_space
 from neural_recon.features.space import space_kinds
@@ -182,6 +183,8 @@ def decode(
         located = kinds[base_name].locate(f"spaces.{base_name}", decoders.spaces[base_name], table)
         base = load_space(base_name, located).pictures(features[base_name])
     final = generator.paint_from(base, features, numbers, decoders.seed)
+    guides = {role: features[space] for role, space in generator.settings.guides.items()}
+    captions = generator.captions(guides, numbers)
 
     provenance: dict[str, Any] = {
         "neural_recon_version": __version__,
@@ -203,7 +206,7 @@ def decode(
         "generator": {**painting.settings.changing, "seed": decoders.seed},
         "inputs": [one.model_dump() for one in begun.inputs],
     }
-    write_pictures(output, prepared.names, base, final, features, provenance)
+    write_pictures(output, prepared.names, base, final, features, captions, provenance)
     recording.finish(begun)
     return output
 
@@ -223,16 +226,19 @@ def write_pictures(
     base: np.ndarray | None,
     final: np.ndarray,
     features: dict[str, np.ndarray],
+    captions: list[str] | None,
     provenance: dict[str, Any],
 ) -> None:
     """Write what `decode` gives back; base (None without a space that decodes) and final are uint8
-    (n, H, W, 3)."""
+    (n, H, W, 3); captions are those of generators that have any."""
     # first, so that a second call may write again where this one stopped
     write_text(folder / "provenance.json", json.dumps(provenance, indent=2) + "\n")
     arrays = {space: _half(values, space) for space, values in features.items()}
     write_hdf5(
         folder / "features.h5", {**arrays, "name": np.array(names)}, {"betas": provenance.get("betas")}
     )
+    if captions:
+        write_table(folder / "captions.tsv", pd.DataFrame({"name": names, "caption": captions}))
     pictures = {"final": final} if base is None else {"base": base, "final": final}
     numbers = range(len(names))
     write_folder(
