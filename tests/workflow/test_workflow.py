@@ -81,8 +81,8 @@ def test_all_files_are_as_described(project):
     assert said == []
     optional = {"captions/", "clusters/", "compare/", "content.parquet", "features/DIGEST/", "decoded/",
                 "decoders/", "demo_nsd/", "encoding/", "generalisation/", "others/",
-                "ridge/SUBJECT/SPACE/kernel.h5", "single_trials/", "losses/", "session_trials/",
-                "shared_subject/"}  # fmt: skip
+                "reconstructions/SUBJECT/captions.tsv", "ridge/SUBJECT/SPACE/kernel.h5", "single_trials/",
+                "losses/", "session_trials/", "shared_subject/"}  # fmt: skip
     assert [one for one in unused if not one.startswith(tuple(optional))] == []
 
 
