@@ -158,7 +158,7 @@ def test_recipe_of_one_stage_is_reported_whole(project, single, kind):
     summary = pd.read_csv(results / "scores/subj01/summary.tsv", sep="\t")
     variants = set(summary.loc[summary["picture"] == "final", "variant"])
     draws = {"seed1"} if kind == "guides_only" else set()  # nothing is drawn for base images
-    assert variants == {"decoded", "true_features", "shuffled", *draws}
+    assert variants == {"decoded", "true_features", "shuffled", "prior", *draws}
     tests = set(pd.read_csv(results / "scores/subj01/tests.tsv", sep="\t")["comparison"])
     assert ("final against base" in tests) == (kind == "guides_only")  # else with itself
     assert "final against guides only" not in tests
