@@ -237,7 +237,8 @@ def test_wide_rules_are_those_of_the_workflow():
     rules = re.split(r"^ *rule (\w+):", text, flags=re.M)[1:]
     wide = {name for name, body in zip(rules[::2], rules[1::2], strict=True)
             if re.search(r"^ +threads: (?!1$)", body, re.M)}  # fmt: skip
-    assert wide == {*demo_run.WIDE, "decoder_responses", "ridge_decoder"}  # those two with decoder.keep only
+    others = {"decoder_responses", "ridge_decoder", "bottleneck_predictions"}  # which the demo does not ask for
+    assert wide == {*demo_run.WIDE, *others}
 
 
 @pytest.mark.parametrize(("card", "jobs"), [("/usr/bin/nvidia-smi", "gpu=1"), (None, "gpu=3")])
@@ -313,7 +314,7 @@ def test_written_configuration_has_every_key(written):
     text = written.read_text(encoding="utf-8")
     raw = yaml.safe_load(uncommented(text))
     for place, field, is_section, kinds in configuration.known_keys():
-        if place[0] in ("captioner", "demo") or (kinds and "versatile_diffusion" not in kinds):
+        if place[0] in ("captioner", "demo", "generalisation") or (kinds and "versatile_diffusion" not in kinds):
             continue
         value = raw
         for part in place:

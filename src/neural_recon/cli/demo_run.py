@@ -14,7 +14,7 @@ from neural_recon.workflow import terminal
 WIDE = (
     *("demo_stimuli", "ridge_kernel", "ridge", "target_scores", "data_amount_subject"),
     *("region_decoders", "region_synthetic", "baselines", "held_out_clusters", "leaks", "shuffled_refits"),
-    "predictions",
+    *("predictions", "bottleneck", "encoding"),
 )
 MOST_CORES = 4  # more only wait for each other in the demo
 
