@@ -237,7 +237,7 @@ def test_wide_rules_are_those_of_the_workflow():
     rules = re.split(r"^ *rule (\w+):", text, flags=re.M)[1:]
     wide = {name for name, body in zip(rules[::2], rules[1::2], strict=True)
             if re.search(r"^ +threads: (?!1$)", body, re.M)}  # fmt: skip
-    others = {"decoder_responses", "ridge_decoder", "bottleneck_predictions"}  # which the demo does not ask for
+    others = {"decoder_responses", "ridge_decoder", "bottleneck_predictions"}  # not in the demo
     assert wide == {*demo_run.WIDE, *others}
 
 
@@ -313,8 +313,9 @@ def uncommented(text: str) -> str:
 def test_written_configuration_has_every_key(written):
     text = written.read_text(encoding="utf-8")
     raw = yaml.safe_load(uncommented(text))
+    optional = ("captioner", "demo", "generalisation")
     for place, field, is_section, kinds in configuration.known_keys():
-        if place[0] in ("captioner", "demo", "generalisation") or (kinds and "versatile_diffusion" not in kinds):
+        if place[0] in optional or (kinds and "versatile_diffusion" not in kinds):
             continue
         value = raw
         for part in place:
