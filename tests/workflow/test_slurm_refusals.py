@@ -80,7 +80,7 @@ def run(folder: Path, *arguments: str, **answers: str) -> tuple[subprocess.Compl
     (folder / "Snakefile").write_text(WORKFLOW, encoding="utf-8")
     (folder / "profile").mkdir(exist_ok=True)
     profile = yaml.safe_load(PROFILE.read_text(encoding="utf-8"))
-    quick = {"slurm-init-seconds-before-status-checks": 1, "latency-wait": 5}
+    quick = {"slurm-init-seconds-before-status-checks": 1, "latency-wait": 60}
     (folder / "profile/config.yaml").write_text(yaml.safe_dump(profile | quick), encoding="utf-8")
     begun = time.monotonic()
     with pytest.MonkeyPatch.context() as patched:

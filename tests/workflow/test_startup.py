@@ -13,7 +13,7 @@ HEAVY = ("torch", "transformers", "diffusers", "sklearn", "scipy.stats", "matplo
 # diffusers when they are loaded.
 NEEDS = {
     ("torch",): (
-        "base_images", "control_pictures", "features",
+        "base_images", "bottleneck_scores", "control_pictures", "features", "generalisation_scores",
         "reconstruct", "region_decoders", "region_pictures", "scores", "unconditional",
     ),
     # the networks that they train have diffusers' decoder among their heads
