@@ -19,7 +19,8 @@ from neural_recon.workflow import slurm
 PROFILE = ROOT / "workflow/profiles/slurm/config.yaml"
 # two jobs that the profile groups, one for the cluster alone, one for the login node
 WORKFLOW = """
-from neural_recon.workflow import slurm
+from neural_recon.workflow import slurm, snakemake_internals
+snakemake_internals.quote_interpreter()
 if workflow.is_main_process:
     slurm.guard()
 localrules: here
@@ -80,7 +81,7 @@ def run(folder: Path, *arguments: str, **answers: str) -> tuple[subprocess.Compl
     (folder / "Snakefile").write_text(WORKFLOW, encoding="utf-8")
     (folder / "profile").mkdir(exist_ok=True)
     profile = yaml.safe_load(PROFILE.read_text(encoding="utf-8"))
-    quick = {"slurm-init-seconds-before-status-checks": 1, "latency-wait": 60}
+    quick = {"slurm-init-seconds-before-status-checks": 1, "latency-wait": 5}
     (folder / "profile/config.yaml").write_text(yaml.safe_dump(profile | quick), encoding="utf-8")
     begun = time.monotonic()
     with pytest.MonkeyPatch.context() as patched:
