@@ -19,7 +19,7 @@ from helpers.places import ROOT
 from typer.testing import CliRunner
 
 from neural_recon.cli import command_line, demo_run
-from neural_recon.config import configuration, recipe_files
+from neural_recon.config import configuration, known_keys, recipe_files
 from neural_recon.core.errors import LONGEST
 from neural_recon.workflow import doctor
 
@@ -314,7 +314,7 @@ def test_written_configuration_has_every_key(written):
     text = written.read_text(encoding="utf-8")
     raw = yaml.safe_load(uncommented(text))
     optional = ("captioner", "demo", "generalisation")
-    for place, field, is_section, kinds in configuration.known_keys():
+    for place, field, is_section, kinds in known_keys.known_keys(configuration.Config):
         if place[0] in optional or (kinds and "versatile_diffusion" not in kinds):
             continue
         value = raw

@@ -14,15 +14,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel
 
-from neural_recon.config.configuration import (
-    NAMES,
-    Config,
-    kinds_of,
-    known_keys,
-    read_raw,
-    resolve,
-    section_of,
-)
+from neural_recon.config.configuration import Config, read_raw, resolve
+from neural_recon.config.known_keys import NAMES, kinds_of, known_keys, section_of
 from neural_recon.config.recipe_files import RECIPE
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import write_text
@@ -48,7 +41,7 @@ HEAD = """\
 def key_table() -> str:
     """Every key with its default and meaning, as a Markdown table (for config/README.md)."""
     lines = ["| key | default | meaning |", "|---|---|---|"]
-    for place, field, is_section, kinds in known_keys():
+    for place, field, is_section, kinds in known_keys(Config):
         nested = len(place) > 1 and kinds_of(field) is not None  # whose keys are those of the section outside
         if not is_section or nested:
             value = "" if field.is_required() else f"`{json.dumps(field.get_default())}`"

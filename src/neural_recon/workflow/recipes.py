@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from neural_recon.config.configuration import Config, kinds_of, resolve
+from neural_recon.config.configuration import Config, resolve
+from neural_recon.config.known_keys import kinds_of
 from neural_recon.config.recipe_files import RECIPE, known_to, read_recipe, recipe_name
 from neural_recon.core.errors import InputError
 
