@@ -31,6 +31,9 @@ class Step:
     name: str
     seconds: float = 0  # wall time, to one look
     busy: float = 0  # of the processors, until it was last seen
+    megabytes: float = 0  # the most resident memory, what its processes share counted by each
+    read: float = 0  # bytes it asked for until it was last seen, whether from the disk or from memory
+    written: float = 0
 
 
 @dataclass
@@ -46,7 +49,11 @@ class Watched:
 
 
 def run(
-    words: Sequence[str], folder: Path, environment: Mapping[str, str], step: Pattern[str] | None = None
+    words: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    step: Pattern[str] | None = None,
+    watched: Watched | None = None,
 ) -> Watched:
     """Run a program in a folder and look at it.
 
@@ -55,13 +62,14 @@ def run(
 
     Args:
         step: finds the outermost command of a step; its name is what the groups matched.
+        watched: what is filled, for who wants what was seen of a program that failed.
 
     Raises:
         NoFigure: it ended with another exit status than 0; the end of what it said goes to standard error.
     """
     if psutil.LINUX:  # orphans become ours, so that their times are among those of our children
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
-    watched, steps, status = Watched(), {}, None
+    watched, steps, status = watched or Watched(), {}, None
     before, began = _busy(), time.perf_counter()
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
         process = subprocess.Popen(
@@ -104,6 +112,9 @@ def _look(
         memory: whether to ask for it.
     """
     busy: Counter[psutil.Process] = Counter()
+    resident: Counter[psutil.Process] = Counter()
+    read: Counter[psutil.Process] = Counter()
+    written: Counter[psutil.Process] = Counter()
     outermost: dict[int, psutil.Process] = {}
     bytes_now = 0
     for process in psutil.Process().children(recursive=True):  # parents before their children
@@ -116,11 +127,19 @@ def _look(
                 known[process] = outermost[process.pid] = root
                 # its own, and those of its children that it has waited for
                 busy[root] += sum(process.cpu_times()[:4])
+                resident[root] += process.memory_info().rss
+                if psutil.LINUX:
+                    moved = process.io_counters()
+                    read[root] += moved.read_chars
+                    written[root] += moved.write_chars
             if memory:
                 bytes_now += getattr(process.memory_full_info(), MEMORY.lower())
     for root, seconds in busy.items():
         watched.steps[root].seconds += gap
-        watched.steps[root].busy = max(watched.steps[root].busy, seconds)
+        step_of = watched.steps[root]
+        step_of.busy = max(step_of.busy, seconds)
+        step_of.megabytes = max(step_of.megabytes, resident[root] / 1e6)
+        step_of.read, step_of.written = max(step_of.read, read[root]), max(step_of.written, written[root])
     watched.megabytes = max(watched.megabytes, bytes_now / 1e6)
 
 

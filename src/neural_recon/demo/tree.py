@@ -8,6 +8,7 @@ not have) and every session's betas.
 import logging
 import multiprocessing
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import nibabel
@@ -66,21 +67,21 @@ def write_experiment(tree: Tree, demo: Demo) -> None:
     ids = rendered_ids(demo)
     scenes = [scene(demo, image_id) for image_id in ids]
     texts = [captions(one, demo.seed) for one in scenes]
-    width = max(len(text) for five in texts for text in five)
-    with atomic(tree.captions) as temporary:
-        _write_rows(temporary, ids, np.array(texts, f"<U{width}"))
+    write_captions(tree.captions, ids, texts)
     write_table(scenes_path(tree), scene_table(ids, scenes))
     logger.info("%s: design, captions and scenes of %d pictures", tree.root, len(ids))
 
 
-def _write_rows(path: Path, ids: np.ndarray, rows: np.ndarray) -> None:
-    """Write a NumPy file of one row per image id; those not given are holes in the file, and read as "".
+def write_captions(path: Path, ids: np.ndarray, texts: Sequence[Sequence[str]]) -> None:
+    """Write NSD's table of captions: a row per image id, as many captions in each as in the others. Rows of
+    images that are not given are holes in the file, and read as "".
 
     Not by a memory map: on a full disk that ends the process.
     """
+    rows = np.array(texts, f"<U{max(len(text) for row in texts for text in row)}")
     shape = (nsd_tree.N_IMAGES, *rows.shape[1:])
     header = {"descr": rows.dtype.str, "fortran_order": False, "shape": shape}
-    with path.open("wb") as file:
+    with atomic(path) as temporary, temporary.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         start, size = file.tell(), rows[0].nbytes
         for image_id, row in zip(ids, rows, strict=True):

@@ -1,0 +1,287 @@
+"""A whole run at NSD's size, job by job: what each rule takes, against what it asks for.
+
+    python benchmarks/rehearsal.py --folder DIR [--cores 2] [--stages features numbers pictures diffusion]
+    python benchmarks/rehearsal.py --small      # a few voxels and features alone: whether it runs
+
+DIR (45 GB) gets one subject's tree in NSD's formats (81 x 104 x 83 voxels, a mask of 15,724, forty sessions,
+425 x 425 pictures), full-size models with random weights, and the results; what is there is used again, and a
+run that was killed goes on. Then the workflow runs with config/nsd.yaml, in stages:
+
+- features: one chunk of each feature space by the models; all other chunks are made up in their place, as
+  wide and as scaled as these, since on two cores they would take a day;
+- numbers: all that needs no picture, with NSD's own test images;
+- pictures: everything else up to the page, of `TESTED` test images, base images as final ones, one region;
+- diffusion: `PAINTED` pictures by Versatile Diffusion, of a few steps.
+
+With `--gpu` all features are the models' own, and painted pictures have all their steps.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import full_size
+import minutes
+import numpy as np
+import planning
+import table
+import watch
+import yaml
+
+from neural_recon.config.configuration import Config, resolve
+from neural_recon.workflow.plan import Plan
+
+SUBJECT = full_size.SUBJECT
+RESULTS = "results/rehearsal"
+STAGES = ("features", "numbers", "pictures", "diffusion")
+TESTED, PAINTED, STEPS = 100, 4, 4  # test images of the stage pictures; pictures of diffusion, and its steps
+STEP = re.compile(r"\.snakemake/scripts/tmp\w+?\.(\w+)\.py")
+COLUMNS = {
+    "jobs": ",d",
+    "seconds": ",.1f",
+    "CPU seconds": ",.1f",
+    "most memory, MB": ",.0f",
+    "asked, MB": ",.0f",
+    "read, GB": ",.2f",
+    "written, GB": ",.2f",
+    "share": ".1%",
+}
+EXTRAPOLATED = "the whole, all jobs one after another, **extrapolated**"
+NUMBERS = [
+    "targets/{subject}/{space}.tsv",
+    "ridge/{subject}/{space}/shuffled_refits.tsv",
+    "bottleneck/{subject}.tsv",
+    "controls/{subject}/clusters.tsv",
+    "controls/{subject}/leaks.tsv",
+    "data_amount/{subject}.tsv",
+    "quality/{subject}.html",
+]
+
+
+def configuration(folder: Path, stage: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """config/nsd.yaml for the made-up subject and the random weights, and what the stage has of its own."""
+    config = yaml.safe_load((table.ROOT / "config/nsd.yaml").read_text(encoding="utf-8"))
+    size, models = _size(arguments), folder / "weights"
+    versatile = str(models / "versatile-diffusion")
+    config["dataset"]["root"] = str(folder / "nsd")
+    sessions = min(size.sessions, config["subjects"][SUBJECT]["sessions"])
+    config["subjects"] = {SUBJECT: {"sessions": sessions, "format": arguments.format}}
+    config["spaces"] = {"vision": {"weights": versatile}, "text": {"weights": versatile}}
+    config["spaces"]["vdvae"] = {"weights": str(models / "imagenet64-iter-1600000-model-ema.th")}
+    if arguments.small:
+        config["spaces"]["vdvae"] |= {"hparams": str(models / "hparams.json"), "layers": 4}
+        config["features"] = {"chunk": 50}
+    networks = config["evaluation"]["networks"]
+    for name in networks:
+        networks[name] = versatile if name == "clip" else str(models / "networks" / f"{name}.pth")
+    config["pathvars"] = {
+        name: path.replace("nsd", f"rehearsal/{stage}") for name, path in config["pathvars"].items()
+    }
+    config["generator"] = {"kind": "base_only", "base": "vdvae", "size": 512}
+    if stage == "pictures":
+        config["regions"]["sets"] = {"V1": ["V1"]}
+    if stage == "diffusion":
+        config["generator"] = {"weights": versatile, "chunk": PAINTED}
+        if not arguments.gpu:
+            config["generator"]["steps"] = STEPS
+    return config
+
+
+def split(folder: Path, config: Config) -> dict[str, str]:
+    """The run's own split, of whose test images `TESTED` are left, evenly spread."""
+    trials = Plan(config).trials(SUBJECT)
+    ids = {name: np.unique(trials.loc[trials["split"] == name, "image_id"]) for name in ("train", "test")}
+    ids["test"] = ids["test"][np.linspace(0, len(ids["test"]) - 1, TESTED).astype(int)]
+    for name, listed in ids.items():
+        (folder / f"{name}.txt").write_text("".join(f"{i}\n" for i in listed), encoding="ascii")
+    return {name: str(folder / f"{name}.txt") for name in ids}
+
+
+def targets(stage: str, plan: Plan, results: str) -> list[str]:
+    """What a stage asks Snakemake for."""
+    match stage:
+        case "features":
+            return [
+                f"{results}/features/{space}/{plan.feature_chunks(SUBJECT)[0].name}.h5"
+                for space in plan.config.spaces
+            ]
+        case "numbers":
+            named = [p.format(subject=SUBJECT, space=space) for p in NUMBERS for space in plan.config.spaces]
+            return [f"{results}/{path}" for path in dict.fromkeys(named)]
+        case "pictures":
+            return [SUBJECT]
+        case _:
+            return [f"{results}/reconstructions/{SUBJECT}/decoded_000.h5"]
+
+
+def write_weights(folder: Path, small: bool) -> None:
+    """Models in their published layouts, with random weights."""
+    sys.path.insert(0, str(table.ROOT / "tests"))
+    import torch
+    from helpers import published_layouts, random_networks
+
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "hparams.json").is_file():
+        _, hparams = published_layouts.write_vdvae(folder, small)
+        published_layouts.write_versatile(folder, small, safetensors=True)
+        (folder / "networks").mkdir(exist_ok=True)
+        for name in random_networks.ARCHITECTURES:
+            tensors = random_networks.random_tensors(name)
+            if name == "swav":  # trained without classes
+                tensors = {key: values for key, values in tensors.items() if not key.startswith("fc.")}
+            torch.save(tensors, folder / f"networks/{name}.pth")
+        torch.save(random_networks.random_lpips(), folder / "networks/lpips.pth")
+        (folder / "hparams.json").write_text(json.dumps(hparams), encoding="utf-8")  # last: all is there
+
+
+def write_stand_ins(plan: Plan, results: Path) -> None:
+    """Features of the chunks that the models did not compute."""
+    first, *others = plan.feature_chunks(SUBJECT)
+    for space in plan.config.spaces:
+        paths = {chunk: results / "features" / space / f"{chunk.name}.h5" for chunk in (first, *others)}
+        for chunk in others:
+            if not paths[chunk].is_file():
+                ids = plan.data.chunk_ids(chunk.stimuli, chunk.index, plan.config.features.chunk)
+                full_size.write_stand_in(paths[chunk], ids, paths[first], space)
+
+
+def run_stage(stage: str, folder: Path, arguments: argparse.Namespace) -> None:
+    """Run Snakemake for a stage, and keep what its jobs took, also where it did not come to its end."""
+    done = folder / f"{stage}.done"
+    if done.is_file():
+        return
+    project, settings = planning.project(folder / "project"), configuration(folder, stage, arguments)
+    plan = Plan(Config.model_validate(resolve(settings, table.ROOT)))
+    if stage in ("pictures", "diffusion"):
+        settings["split"] = split(folder, plan.config)
+        plan = Plan(Config.model_validate(resolve(settings, table.ROOT)))
+    (project / f"{stage}.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    results = settings["pathvars"]["results"]
+    if stage != "features":
+        link = project / results / "features"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.is_symlink():
+            link.symlink_to(project / settings["pathvars"]["results"] / "../features/features")
+    words = [sys.executable, "-m", "snakemake", "--configfile", f"{stage}.yaml", "--benchmark-extended",
+             "--cores", str(arguments.cores), "--", *targets(stage, plan, results)]  # fmt: skip
+    watched = watch.Watched()
+    try:
+        watch.run(words, project, os.environ, STEP, watched)
+    finally:
+        kept = [vars(step) for step in watched.steps.values()]
+        (folder / f"{stage}_{time.time_ns()}.steps.json").write_text(json.dumps(kept), encoding="utf-8")
+        (folder / f"{stage}.log").open("a", encoding="utf-8").write(watched.said)
+    if stage == "features" and not arguments.gpu:
+        write_stand_ins(plan, project / results)
+    done.touch()
+
+
+def rows(folder: Path, stage: str, results: str) -> Iterator[tuple[str, dict[str, float]]]:
+    """What each script of a stage took, the longest first, and the memory that its rules asked for."""
+    project = folder / "project"
+    asked: dict[str, float] = {}
+    scripts = {
+        rule: script for script, rules in minutes.rule_of(table.ROOT).items() for rule in rules.split(", ")
+    }
+    for path in (project / results.replace("results", "benchmarks", 1)).rglob("*.tsv"):
+        said = path.read_text(encoding="utf-8")
+        script = scripts.get(path.parent.name, path.parent.name)
+        if found := re.findall(r"'mem_mb': (\d+)", said):
+            asked[script] = max(asked.get(script, 0), *map(int, found))
+    found = defaultdict(list)
+    for path in folder.glob(f"{stage}_*.steps.json"):
+        for step in json.loads(path.read_text(encoding="utf-8")):
+            found[step["name"]].append(step)
+    names = minutes.rule_of(table.ROOT)
+    for script, same in sorted(found.items(), key=lambda item: -sum(step["seconds"] for step in item[1])):
+        yield (
+            f"{stage}: `{names.get(script, script)}`",
+            {
+                "jobs": len(same),
+                "seconds": sum(step["seconds"] for step in same),
+                "CPU seconds": sum(step["busy"] for step in same),
+                "most memory, MB": max(step["megabytes"] for step in same),
+                "asked, MB": asked.get(script, table.NONE),
+                "read, GB": sum(step["read"] for step in same) / 1e9,
+                "written, GB": sum(step["written"] for step in same) / 1e9,
+            },
+        )
+
+
+def factor(row: str, chunks: int, tested: int, regions: int) -> float:
+    """How many times as much of a row's work the whole run has, by its units: chunks of features, test
+    images, regions, painted pictures and their steps."""
+    stage, _, rules = row.partition(": ")
+    if stage == "features":
+        return chunks
+    if stage == "diffusion":
+        return tested / PAINTED * 50 / STEPS if "reconstruct" in rules else 0
+    if stage == "pictures":
+        if "region" in rules:
+            return tested / TESTED * regions
+        return tested / TESTED if re.search("base_images|scores|reconstruct|pictures|figure", rules) else 0
+    return 1
+
+
+def measure(arguments: argparse.Namespace) -> tuple[str, table.Table]:
+    with contextlib.ExitStack() as stack:
+        folder = arguments.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = folder.resolve()
+        size = full_size.SMALL if arguments.small else full_size.FULL
+        write_weights(folder / "weights", arguments.small)
+        full_size.write_tree(folder / "nsd", size, [arguments.format], arguments.cores)
+        for stage in arguments.stages:
+            run_stage(stage, folder, arguments)
+        found = {
+            name: figures
+            for stage in arguments.stages
+            for name, figures in rows(folder, stage, f"{RESULTS}/{stage}")
+        }
+    whole = sum(figures["seconds"] for figures in found.values())
+    result = table.Table(COLUMNS, [*found, EXTRAPOLATED] if len(arguments.stages) == len(STAGES) else found)
+    for name, figures in found.items():
+        result.add(name, *figures.values(), figures["seconds"] / whole)
+    if EXTRAPOLATED in result.rows:
+        settings = configuration(folder, "numbers", arguments)
+        plan = Plan(Config.model_validate(resolve(settings, table.ROOT)))
+        counts = len(plan.feature_chunks(SUBJECT)), len(plan.test_ids(SUBJECT)), len(plan.config.regions.sets)
+        times = {name: factor(name, *counts) for name in found}
+        sums = [
+            sum(figures[column] * times[name] for name, figures in found.items())
+            for column in ("seconds", "CPU seconds")
+        ]
+        result.add(EXTRAPOLATED, table.NONE, *sums, *[table.NONE] * (len(COLUMNS) - 3))
+    return said(arguments, size), result
+
+
+def said(arguments: argparse.Namespace, size: full_size.Size) -> str:
+    sides = " x ".join(map(str, size.shape))
+    return (
+        f"One subject, volumes of {sides}, {size.voxels:,d} voxels, {size.sessions} sessions as "
+        f"{arguments.format}, stages {', '.join(arguments.stages)}; {arguments.cores} cores; memory and "
+        f"times of whole jobs, looked at every {watch.EVERY} s, read and written as asked of the system. "
+        "**Extrapolated** by chunks of features, test images, regions, painted pictures and steps."
+    )
+
+
+def _size(arguments: argparse.Namespace) -> full_size.Size:
+    return full_size.SMALL if arguments.small else full_size.FULL
+
+
+if __name__ == "__main__":
+    options = table.parser(__doc__)
+    options.add_argument("--folder", type=Path, help="where all of it lies; default: a temporary folder")
+    options.add_argument("--cores", type=int, default=2)
+    options.add_argument("--format", choices=["nii.gz", "hdf5"], default="nii.gz", help="of the betas")
+    options.add_argument("--gpu", action="store_true", help="all features and all steps by the models")
+    options.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
+    table.run(options, measure, small={"stages": ["features"], "cores": 1})
