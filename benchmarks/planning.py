@@ -27,7 +27,7 @@ from neural_recon.workflow.plan import Plan
 
 # bytes of a session; other files are small
 SESSION = 500_000_000
-PARTS = ("workflow", "config", "envs", "resources", "Snakefile")  # of the project
+PARTS = ("workflow", "profiles", "config", "envs", "resources", "Snakefile")  # of the project
 
 
 def settings(root: Path, small: bool) -> dict[str, Any]:

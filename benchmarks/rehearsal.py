@@ -7,8 +7,8 @@ DIR (45 GB) gets one subject's tree in NSD's formats (81 x 104 x 83 voxels, a ma
 425 x 425 pictures), full-size models with random weights, and the results; what is there is used again, and a
 run that was killed goes on. Then the workflow runs with config/nsd.yaml, in stages:
 
-- features: one chunk of each feature space by the models; all other chunks are made up in their place, as
-  wide and as scaled as these, since on two cores they would take a day;
+- features: of `ENCODED` images by the models; what the other stages read is made up, as wide and as scaled as
+  these, since on two cores the models would take hours;
 - numbers: all that needs no picture, with NSD's own test images;
 - pictures: everything else up to the page, of `TESTED` test images, base images as final ones, one region;
 - diffusion: `PAINTED` pictures by Versatile Diffusion, of a few steps.
@@ -43,7 +43,8 @@ from neural_recon.workflow.plan import Plan
 SUBJECT = full_size.SUBJECT
 RESULTS = "results/rehearsal"
 STAGES = ("features", "numbers", "pictures", "diffusion")
-TESTED, PAINTED, STEPS = 100, 4, 4  # test images of the stage pictures; pictures of diffusion, and its steps
+ENCODED, TESTED = 100, 100  # images of the stage features, test images of the stage pictures
+PAINTED, STEPS = 4, 4  # pictures of diffusion, and its steps
 STEP = re.compile(r"\.snakemake/scripts/tmp\w+?\.(\w+)\.py")
 COLUMNS = {
     "jobs": ",d",
@@ -79,7 +80,6 @@ def configuration(folder: Path, stage: str, arguments: argparse.Namespace) -> di
     config["spaces"]["vdvae"] = {"weights": str(models / "imagenet64-iter-1600000-model-ema.th")}
     if arguments.small:
         config["spaces"]["vdvae"] |= {"hparams": str(models / "hparams.json"), "layers": 4}
-        config["features"] = {"chunk": 50}
     networks = config["evaluation"]["networks"]
     for name in networks:
         networks[name] = versatile if name == "clip" else str(models / "networks" / f"{name}.pth")
@@ -87,6 +87,8 @@ def configuration(folder: Path, stage: str, arguments: argparse.Namespace) -> di
         name: path.replace("nsd", f"rehearsal/{stage}") for name, path in config["pathvars"].items()
     }
     config["generator"] = {"kind": "base_only", "base": "vdvae", "size": 512}
+    if stage == "features":
+        config["features"] = {"chunk": ENCODED}
     if stage == "pictures":
         config["regions"]["sets"] = {"V1": ["V1"]}
     if stage == "diffusion":
@@ -143,15 +145,19 @@ def write_weights(folder: Path, small: bool) -> None:
         (folder / "hparams.json").write_text(json.dumps(hparams), encoding="utf-8")  # last: all is there
 
 
-def write_stand_ins(plan: Plan, results: Path) -> None:
-    """Features of the chunks that the models did not compute."""
-    first, *others = plan.feature_chunks(SUBJECT)
+def write_stand_ins(plan: Plan, encoded: Path, folder: Path) -> None:
+    """Features of all images the plan has, in the place of those by the models.
+
+    Args:
+        encoded: where features of some images by the models lie.
+    """
     for space in plan.config.spaces:
-        paths = {chunk: results / "features" / space / f"{chunk.name}.h5" for chunk in (first, *others)}
-        for chunk in others:
-            if not paths[chunk].is_file():
+        (like,) = (encoded / space).glob("*.h5")
+        for chunk in plan.feature_chunks(SUBJECT):
+            path = folder / space / f"{chunk.name}.h5"
+            if not path.is_file():
                 ids = plan.data.chunk_ids(chunk.stimuli, chunk.index, plan.config.features.chunk)
-                full_size.write_stand_in(paths[chunk], ids, paths[first], space)
+                full_size.write_stand_in(path, ids, like, space)
 
 
 def run_stage(stage: str, folder: Path, arguments: argparse.Namespace) -> None:
@@ -166,11 +172,12 @@ def run_stage(stage: str, folder: Path, arguments: argparse.Namespace) -> None:
         plan = Plan(Config.model_validate(resolve(settings, table.ROOT)))
     (project / f"{stage}.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     results = settings["pathvars"]["results"]
-    if stage != "features":
-        link = project / results / "features"
+    if stage != "features" and not arguments.gpu:
+        made_up, link = folder / "features", project / results / "features"
+        write_stand_ins(plan, project / results / "../features/features", made_up)
         link.parent.mkdir(parents=True, exist_ok=True)
         if not link.is_symlink():
-            link.symlink_to(project / settings["pathvars"]["results"] / "../features/features")
+            link.symlink_to(made_up)
     words = [sys.executable, "-m", "snakemake", "--configfile", f"{stage}.yaml", "--benchmark-extended",
              "--cores", str(arguments.cores), "--", *targets(stage, plan, results)]  # fmt: skip
     watched = watch.Watched()
@@ -180,8 +187,6 @@ def run_stage(stage: str, folder: Path, arguments: argparse.Namespace) -> None:
         kept = [vars(step) for step in watched.steps.values()]
         (folder / f"{stage}_{time.time_ns()}.steps.json").write_text(json.dumps(kept), encoding="utf-8")
         (folder / f"{stage}.log").open("a", encoding="utf-8").write(watched.said)
-    if stage == "features" and not arguments.gpu:
-        write_stand_ins(plan, project / results)
     done.touch()
 
 
@@ -217,12 +222,12 @@ def rows(folder: Path, stage: str, results: str) -> Iterator[tuple[str, dict[str
         )
 
 
-def factor(row: str, chunks: int, tested: int, regions: int) -> float:
-    """How many times as much of a row's work the whole run has, by its units: chunks of features, test
-    images, regions, painted pictures and their steps."""
+def factor(row: str, images: int, tested: int, regions: int) -> float:
+    """How many times as much of a row's work the whole run has, by its units: images, test images, regions,
+    painted pictures and their steps."""
     stage, _, rules = row.partition(": ")
     if stage == "features":
-        return chunks
+        return images / ENCODED
     if stage == "diffusion":
         return tested / PAINTED * 50 / STEPS if "reconstruct" in rules else 0
     if stage == "pictures":
@@ -253,7 +258,8 @@ def measure(arguments: argparse.Namespace) -> tuple[str, table.Table]:
     if EXTRAPOLATED in result.rows:
         settings = configuration(folder, "numbers", arguments)
         plan = Plan(Config.model_validate(resolve(settings, table.ROOT)))
-        counts = len(plan.feature_chunks(SUBJECT)), len(plan.test_ids(SUBJECT)), len(plan.config.regions.sets)
+        images = len(plan.feature_chunks(SUBJECT)) * plan.config.features.chunk
+        counts = images, len(plan.test_ids(SUBJECT)), len(plan.config.regions.sets)
         times = {name: factor(name, *counts) for name in found}
         sums = [
             sum(figures[column] * times[name] for name, figures in found.items())
@@ -269,7 +275,7 @@ def said(arguments: argparse.Namespace, size: full_size.Size) -> str:
         f"One subject, volumes of {sides}, {size.voxels:,d} voxels, {size.sessions} sessions as "
         f"{arguments.format}, stages {', '.join(arguments.stages)}; {arguments.cores} cores; memory and "
         f"times of whole jobs, looked at every {watch.EVERY} s, read and written as asked of the system. "
-        "**Extrapolated** by chunks of features, test images, regions, painted pictures and steps."
+        "**Extrapolated** by images, test images, regions, painted pictures and steps."
     )
 
 

@@ -98,13 +98,13 @@ def kernel(data: Path) -> None:
 
 
 def predict(data: Path, space: str, calibration: str) -> None:
-    from neural_recon.decoding.ridge_files import read_kernel, write_predictions
+    from neural_recon.decoding.ridge import Way
+    from neural_recon.decoding.ridge_files import Written, read_kernel, write_predictions
 
     read, train_ids, test_ids = read_kernel(data / "kernel.h5")
     targets, ids = feature_table(data, space, train_ids), {"image_id": test_ids, "paired_id": train_ids}
-    write_predictions(
-        data / space / "decoded.h5", read, targets, ALPHAS[space], calibration, 0, ids, {"pairs": "decoded"}
-    )
+    file = Written(data / space / "decoded.h5", Way(calibration), ids, {"pairs": "decoded"})
+    write_predictions([file], read, targets, ALPHAS[space], 0)
 
 
 def choose_alpha(data: Path, space: str) -> tuple[int, int]:

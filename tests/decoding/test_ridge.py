@@ -11,11 +11,12 @@ from helpers.ridge_problems import ridge_problem, scikit_ridge
 
 from neural_recon.core.backends import NumPy, SpentError, Torch
 from neural_recon.core.hdf5 import read_parameters
-from neural_recon.core.random_streams import shuffled_images, shuffled_pairs
+from neural_recon.core.random_streams import rows_of, shuffled_images, shuffled_pairs
 from neural_recon.decoding import kernel, ridge
 from neural_recon.decoding.cross_validation import cross_validate
 from neural_recon.decoding.kernel import Fit, Kernel
-from neural_recon.decoding.ridge_files import read_kernel, write_kernel, write_predictions
+from neural_recon.decoding.ridge import Way
+from neural_recon.decoding.ridge_files import Written, read_kernel, write_kernel, write_predictions
 
 
 @pytest.mark.parametrize("alpha", [1e-3, 1.0, 1e3, 1e7])
@@ -278,7 +279,8 @@ def test_predictions_are_written_block_by_block(rng, tmp_path):
     found, train_ids, test_ids = read_kernel(tmp_path / "kernel.h5")
     np.testing.assert_array_equal(train_ids, ids["train_ids"])
     path = tmp_path / "decoded.h5"
-    write_predictions(path, found, Y, 5.0, "train", 1, {"image_id": test_ids}, {"pairs": "decoded"}, block=4)
+    file = Written(path, Way("train"), {"image_id": test_ids}, {"pairs": "decoded"})
+    write_predictions([file], found, Y, 5.0, 1, block=4)
     expected = ridge.predict(X, X_test, Y, 5.0, "train", seed=1)
     with h5py.File(path) as file:
         np.testing.assert_allclose(file["predictions"][()], expected, rtol=1e-5)
@@ -287,9 +289,45 @@ def test_predictions_are_written_block_by_block(rng, tmp_path):
     assert read_parameters(path) == {"alpha": [5.0], "calibration": "train", "seed": 1, "pairs": "decoded"}
 
     Y[3, 9] = np.nan  # in the last block: nothing half-written stays
+    bad = Written(tmp_path / "bad.h5", Way("none"), {"image_id": test_ids}, {})
     with pytest.raises(ValueError, match="column 9"):
-        write_predictions(tmp_path / "bad.h5", found, Y, 5.0, "none", 1, {"image_id": test_ids}, {}, block=4)
+        write_predictions([bad], found, Y, 5.0, 1, block=4)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["decoded.h5", "kernel.h5"]
+
+
+@pytest.mark.parametrize("repeated", [False, True])
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("calibration", ["train", "published"])
+def test_several_fits_from_one_reading_equal_those_one_by_one(rng, repeated, intercept, calibration):
+    """Other pairs and another calibration; with unequal repetitions other pairs are no permutation."""
+    X, X_test, Y = ridge_problem(rng, 40, 60)
+    images = np.sort(rng.integers(0, 15, 40)) if repeated else np.arange(40)
+    Y = Y[rows_of(images, images)].astype(np.float32) + 3
+    mixed = shuffled_images(images, 1)
+    order = rows_of(images, mixed)
+    found = Kernel.of(X, X_test, images=images, intercept=intercept)
+    other = "published" if calibration == "train" else "train"
+    reads = []
+
+    class Counted:
+        shape = Y.shape
+
+        def __getitem__(self, index):
+            reads.append(index)
+            return Y[index]
+
+    ways = [ridge.Way(calibration), ridge.Way(calibration, order), ridge.Way(other), ridge.Way("none", order)]
+    solution = ridge.Solution(found, 5.0, Y.shape[1], "train", seed=2)
+    blocks = list(solution.several(Counted(), ways, block=7))
+    assert len(reads) == len(blocks) == -(-Y.shape[1] // 7)
+    for which, way in enumerate(ways):
+        targets = Y if way.order is None else Y[way.order]
+        alone = ridge.together(ridge.predict_blocks(found, targets, 5.0, way.calibration, seed=2))
+        several = np.concatenate([parts[which] for _, parts in blocks], axis=1)
+        np.testing.assert_allclose(several, alone, rtol=1e-4, atol=2e-4)  # float32, some without a shift
+    without = ridge.Solution(found, 5.0, Y.shape[1], "none")
+    with pytest.raises(ValueError, match='expected a solution with calibration "train"'):
+        list(without.several(Y, ways))
 
 
 def test_shuffled_pairs_move_every_row():

@@ -2,7 +2,8 @@
 
 from neural_recon.decoding.bottleneck import bottlenecks
 from neural_recon.decoding.penalty_table import read_chosen
-from neural_recon.decoding.ridge_files import read_kernel, read_taken, write_predictions
+from neural_recon.decoding.ridge import Way
+from neural_recon.decoding.ridge_files import Written, read_kernel, read_taken, write_predictions
 from neural_recon.decoding.sources import Source, feature_table
 from neural_recon.workflow.jobs import start
 
@@ -11,16 +12,11 @@ params = snakemake.params
 kernel, train_ids, test_ids = read_kernel(snakemake.input.kernel)
 source = Source(unit=read_taken(snakemake.input.kernel).unit)
 features = feature_table(snakemake.input.features, train_ids, source)
+alpha = read_chosen(snakemake.input.curve)
+ids = {"image_id": test_ids, "paired_id": train_ids}
+unit = features.parts if source.unit else None
 found = {k: some for k, _, some in bottlenecks(kernel, params.components)}
 for k, path in zip(params.components, snakemake.output.predictions, strict=True):
-    write_predictions(
-        path,
-        found.get(k, kernel),  # of more components than there are: all
-        features,
-        read_chosen(snakemake.input.curve),
-        params.calibration,
-        params.seed,
-        {"image_id": test_ids, "paired_id": train_ids},
-        {"pairs": "decoded", "components": k},
-        unit=features.parts if source.unit else None,
-    )
+    file = Written(path, Way(params.calibration), ids, {"pairs": "decoded", "components": k})
+    # of more components than there are: all
+    write_predictions([file], found.get(k, kernel), features, alpha, params.seed, unit=unit)

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from neural_recon.core.random_streams import shuffled_images
+from neural_recon.core.random_streams import rows_of, shuffled_images
 from neural_recon.core.tables import write_table
 from neural_recon.decoding.penalty_table import cross_validated_curve, fixed_curve, read_chosen
-from neural_recon.decoding.ridge_files import read_kernel, read_taken, write_predictions
+from neural_recon.decoding.ridge import Way
+from neural_recon.decoding.ridge_files import Written, read_kernel, read_taken, write_predictions
 from neural_recon.decoding.sources import Source, feature_table
 from neural_recon.workflow.jobs import start
 
@@ -23,18 +24,20 @@ else:
 write_table(snakemake.output.curve, curve)
 alpha = read_chosen(snakemake.output.curve)
 other = "train" if params.calibration == "published" else "published"
+features = feature_table(snakemake.input.features, train_ids, source)
+shuffled_ids = shuffled_images(train_ids, params.seed)
+shuffled = rows_of(train_ids, shuffled_ids)
+files = []
 for path in snakemake.output.predictions:
     fit = Path(path).stem
-    paired_ids = shuffled_images(train_ids, params.seed) if fit == "shuffled" else train_ids
-    features = feature_table(snakemake.input.features, paired_ids, source)
-    write_predictions(
-        path,
-        kernel,
-        features,
-        alpha,
-        other if fit == "recalibrated" else params.calibration,
-        params.seed,
-        {"image_id": test_ids, "paired_id": paired_ids},
-        {"pairs": "shuffled" if fit == "shuffled" else "decoded"},
-        unit=features.parts if source.unit else None,
+    mixed = fit == "shuffled"
+    files.append(
+        Written(
+            path,
+            Way(other if fit == "recalibrated" else params.calibration, shuffled if mixed else None),
+            {"image_id": test_ids, "paired_id": shuffled_ids if mixed else train_ids},
+            {"pairs": "shuffled" if mixed else "decoded"},
+        )
     )
+unit = features.parts if source.unit else None
+write_predictions(files, kernel, features, alpha, params.seed, unit=unit)

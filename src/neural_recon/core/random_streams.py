@@ -30,6 +30,12 @@ def shuffled_images(ids: np.ndarray, seed: int | Sequence[int]) -> np.ndarray:
     return images[shuffled_pairs(len(images), seed)][which]
 
 
+def rows_of(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Of each wanted image the first row of `ids` (n,) that is of it; all are there."""
+    images, first = np.unique(ids, return_index=True)
+    return first[np.searchsorted(images, wanted)]
+
+
 def generator(run_seed: int, image_id: int, purpose: str) -> torch.Generator:
     """A CPU generator for one image and one purpose of a run.
 

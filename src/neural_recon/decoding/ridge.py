@@ -11,7 +11,7 @@ float64, the product with Y float32. Responses come z-scored from the caller.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -42,9 +42,23 @@ class Centred:
     """A block of features near their mean, or as they are."""
 
     start: int  # the first column
-    values: np.ndarray  # float32 (n, b), less a shift close to the mean, or none
+    values: np.ndarray  # float32 (n, b), less the shift
+    shift: np.ndarray  # (b,), close to the mean, or none
     mean: np.ndarray  # float64 (b,), of the features themselves
     std: np.ndarray  # float64 (b,), ddof 0
+
+
+@dataclass(frozen=True, eq=False)
+class Way:
+    """One of several fits of the same responses and features.
+
+    Attributes:
+        calibration: as of `predict_blocks`.
+        order: (n_train,) the row of the targets that each training row is fitted on; None: its own.
+    """
+
+    calibration: Calibration
+    order: np.ndarray | None = None
 
 
 def predict(
@@ -141,7 +155,8 @@ def predict_blocks(
 class Solution:
     """What predicts any features of a kernel's training rows: W of each penalty, without a feature in it.
 
-    Features in another order of the rows, as of a control fitted on shuffled pairs, need no other factor.
+    Features in another order of the rows, as of a control fitted on shuffled pairs, need no other factor, and
+    neither does "published" calibration.
 
     Args:
         kernel, calibration, seed, backend: as of `predict_blocks`.
@@ -181,7 +196,7 @@ class Solution:
             w = fit.weights()
             if len(sample):
                 w = np.concatenate([w, fit.left_out_weights([images[k] for k in sample])])
-            self.weights.append(self.backend.load(w))
+            self.weights.append(w)
             del fit
 
     def blocks(self, targets: Targets, block: int = 4096) -> Iterator[tuple[int, np.ndarray]]:
@@ -190,37 +205,110 @@ class Solution:
         Raises:
             ValueError: targets of other rows or columns, NaN or infinity in them.
         """
+        return ((start, found) for start, (found,) in self.several(targets, [Way(self.calibration)], block))
+
+    def several(
+        self, targets: Targets, ways: Sequence[Way], block: int = 4096
+    ) -> Iterator[tuple[int, list[np.ndarray]]]:
+        """Several fits, each block of the targets being read once: as `blocks`, with what each way predicts.
+
+        Raises:
+            ValueError: as of `blocks`; or a way asks for calibration "train" of a solution without it.
+        """
         n_train, n_targets = targets.shape
         _check_rows(targets, self.n_train)
         if n_targets != len(self.group):
             raise ValueError(f"targets {targets.shape} do not fit: expected {len(self.group)} columns.")
+        if self.calibration != "train" and any(way.calibration == "train" for way in ways):
+            raise ValueError(
+                f'ways: expected a solution with calibration "train", found "{self.calibration}".'
+            )
         logger.info(
-            "%d targets from %d responses to %d images, %d test images, %d alphas",
-            n_targets, n_train, self.n_images, self.n_test, len(self.weights),
+            "%d targets from %d responses to %d images, %d test images, %d alphas, %d fits",
+            n_targets, n_train, self.n_images, self.n_test, len(self.weights), len(ways),
         )  # fmt: skip
+        paired = _Paired([way.order for way in ways])
+        weights = [self.backend.load(paired.stacked(w)) for w in self.weights]
         strips = (
             centred(targets, start, min(start + block, n_targets), self.intercept)
             for start in _logged(range(0, n_targets, block))
         )
-        return ahead((strip.start, self._predicted(strip)) for strip in ahead(strips))
+        return ahead((strip.start, self._predicted(strip, ways, paired, weights)) for strip in ahead(strips))
 
-    def _predicted(self, strip: Centred) -> np.ndarray:
-        """The test images' features (n_test, b) of one block."""
+    def _predicted(
+        self, strip: Centred, ways: Sequence[Way], paired: _Paired, weights: Sequence[Any]
+    ) -> list[np.ndarray]:
+        """The test images' features (n_test, b) of one block, by each way."""
         groups = self.group[strip.start : strip.start + strip.values.shape[1]]
         found = np.unique(groups)
-        predictions = np.empty((self.n_test, len(groups)), np.float32)
-        for which in found:
-            columns = slice(None) if len(found) == 1 else np.flatnonzero(groups == which)
-            offset = self.backend.matmul(self.weights[which], strip.values[:, columns])
-            offset, left_out = offset[: self.n_test], offset[self.n_test :]
-            if self.calibration != "none":
-                reference = left_out if self.calibration == "train" else offset
-                mean, scale = calibration_statistics(reference, strip.std[columns])
-                offset = (offset - mean) * scale
-            if self.intercept or self.calibration != "none":
-                offset = offset + strip.mean[columns].astype(np.float32)
-            predictions[:, columns] = offset
+        predictions = [np.empty((self.n_test, len(groups)), np.float32) for _ in ways]
+        statistics = [paired.statistics(strip, which) for which in range(len(ways))]
+        for number in found:
+            columns = slice(None) if len(found) == 1 else np.flatnonzero(groups == number)
+            products = self.backend.matmul(weights[number], strip.values[:, columns])
+            for which, way in enumerate(ways):
+                mean, std = statistics[which]
+                offset = paired.of(products, which)
+                offset, left_out = offset[: self.n_test], offset[self.n_test :]
+                if way.calibration != "none":
+                    reference = left_out if way.calibration == "train" else offset
+                    off, scale = calibration_statistics(reference, std[columns])
+                    offset = (offset - off) * scale
+                if self.intercept or way.calibration != "none":
+                    offset = offset + mean[columns].astype(np.float32)
+                predictions[which][:, columns] = offset
         return predictions
+
+
+class _Paired:
+    """Orders of the targets' rows, each of which the weights take in turn instead of the targets.
+
+    Attributes:
+        orders: those that differ.
+        places: of each given order, which of these it is.
+    """
+
+    def __init__(self, orders: Sequence[np.ndarray | None]):
+        self.orders: list[np.ndarray | None] = []
+        self.places: list[int] = []
+        for order in orders:
+            known = [k for k, other in enumerate(self.orders) if other is order]
+            self.places.append(known[0] if known else len(self.orders))
+            self.orders += [] if known else [order]
+        # of each order how often it takes a row; None: each once
+        counts = [
+            None if order is None else np.bincount(order, minlength=len(order)) for order in self.orders
+        ]
+        self.counts = [None if c is None or (c == 1).all() else c.astype(np.float32) for c in counts]
+
+    def stacked(self, weights: np.ndarray) -> np.ndarray:
+        """Weights (k, n_train) of rows in each order, as weights of the rows as they lie: (orders * k, n)."""
+        return np.concatenate([_of_rows(weights, order) for order in self.orders])
+
+    def of(self, products: np.ndarray, which: int) -> np.ndarray:
+        """The products (k, b) of the `which`th given order, among those of `stacked` weights."""
+        k = len(products) // len(self.orders)
+        return products[self.places[which] * k : (self.places[which] + 1) * k]
+
+    def statistics(self, strip: Centred, which: int) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation (b,) of the features in the `which`th given order."""
+        counts = self.counts[self.places[which]]
+        if counts is None:
+            return strip.mean, strip.std
+        shares = counts / counts.sum(dtype=np.float64)
+        mean = shares @ strip.values
+        return strip.shift + mean, np.sqrt(np.maximum(shares @ np.square(strip.values) - mean**2, 0))
+
+
+def _of_rows(weights: np.ndarray, order: np.ndarray | None) -> np.ndarray:
+    """Weights (k, n) of rows in an order, as weights of the rows as they lie."""
+    if order is None:
+        return weights
+    import scipy.sparse  # takes long to import, and most solutions have no use for it
+
+    ones = np.ones(len(order), weights.dtype)
+    takes = scipy.sparse.csr_array((ones, (order, np.arange(len(order)))), shape=(len(order),) * 2)
+    return (takes @ weights.T).T
 
 
 def calibration_sample(n_images: int, seed: int) -> np.ndarray:
@@ -270,7 +358,7 @@ def centred(targets: Targets, start: int, stop: int, intercept: bool = True) -> 
     if len(bad):
         raise ValueError(f"targets have NaN or infinite values, the first in column {start + bad[0]}.")
     variance = np.maximum(squares / n - (total / n) ** 2, 0)
-    return Centred(start, values, shift + total / n, np.sqrt(variance))
+    return Centred(start, values, shift, shift + total / n, np.sqrt(variance))
 
 
 def calibration_statistics(reference: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

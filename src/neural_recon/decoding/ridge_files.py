@@ -1,5 +1,6 @@
 """Files of the ridge stage: the kernel of a subject's responses, and predicted features."""
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -89,33 +90,51 @@ def read_kernel(path: str | Path) -> tuple[Kernel, np.ndarray, np.ndarray]:
     return kernel, train_ids, test_ids
 
 
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """A file of predictions: where it lies, by which fit, the ids (`image_id` (n_test,), and `paired_id`
+    (n_train,), whose features each training row was fitted on), and what else is said in it."""
+
+    path: str | Path
+    way: ridge.Way
+    ids: Mapping[str, np.ndarray]
+    parameters: Mapping[str, Any]
+
+
 def write_predictions(
-    path: str | Path,
+    files: Sequence[Written],
     kernel: Kernel,
     targets: ridge.Targets,
     alpha: float | np.ndarray,
-    calibration: ridge.Calibration,
     seed: int,
-    ids: Mapping[str, np.ndarray],
-    parameters: Mapping[str, Any],
     block: int = 4096,
     unit: Sequence[int] | np.ndarray | None = None,
 ) -> None:
-    """Predict by `ridge.predict_blocks` and write `predictions` float32 (n_test, n_targets) with image ids:
-    `image_id` (n_test,), and `paired_id` (n_train,), whose features each training row was fitted on.
+    """Predict by `ridge.Solution`, and write `predictions` float32 (n_test, n_targets) of several fits from
+    one reading of the features.
 
     A block is written while the next is computed and the one after that is read. With calibration "train"
     the attribute `calibration_error` tells what taking its statistics from a sample costs. Predictions of
     parts of the widths `unit` are divided by their lengths.
     """
     shape = (kernel.n_test, targets.shape[1])
-    settings = {"alpha": np.unique(alpha).tolist(), "calibration": calibration, "seed": seed}
-    with new_hdf5(path, {**settings, **parameters}) as file:
-        if calibration == "train":
-            file.attrs["calibration_error"] = json.dumps(ridge.calibration_error(len(kernel.image_rows)))
-        for name, rows in ids.items():
-            file[name] = rows
-        predictions = file.create_dataset("predictions", shape, np.float32)
-        blocks = ridge.predict_blocks(kernel, targets, alpha, calibration, seed, block)
+    ways = [written.way for written in files]
+    names = {way.calibration for way in ways}
+    solution = ridge.Solution(
+        kernel, alpha, shape[1], "train" if "train" in names else ways[0].calibration, seed
+    )
+    with contextlib.ExitStack() as opened:
+        stored = []
+        for written in files:
+            calibration = written.way.calibration
+            settings = {"alpha": np.unique(alpha).tolist(), "calibration": calibration, "seed": seed}
+            file = opened.enter_context(new_hdf5(written.path, {**settings, **written.parameters}))
+            if calibration == "train":
+                file.attrs["calibration_error"] = json.dumps(ridge.calibration_error(len(kernel.image_rows)))
+            for name, rows in written.ids.items():
+                file[name] = rows
+            stored.append(file.create_dataset("predictions", shape, np.float32))
+        blocks = ((start, np.concatenate(parts)) for start, parts in solution.several(targets, ways, block))
         for start, part in blocks if unit is None else unit_blocks(blocks, unit):
-            predictions[:, start : start + part.shape[1]] = part
+            for dataset, rows in zip(stored, np.split(part, len(stored)), strict=True):
+                dataset[:, start : start + part.shape[1]] = rows
