@@ -230,17 +230,6 @@ def test_demo_belongs_to_the_project(neural_recon, tmp_path):
         assert subject in neural_recon("demo", "--help")[1]
 
 
-def test_wide_rules_are_those_of_the_workflow():
-    """Every rule of the demo that asks for several cores gets one."""
-    files = [path for path in (ROOT / "workflow/rules").rglob("*.smk") if path.stem != "shared_subject"]
-    text = "".join(path.read_text(encoding="utf-8") for path in files)
-    rules = re.split(r"^ *rule (\w+):", text, flags=re.M)[1:]
-    wide = {name for name, body in zip(rules[::2], rules[1::2], strict=True)
-            if re.search(r"^ +threads: (?!1$)", body, re.M)}  # fmt: skip
-    others = {"decoder_responses", "ridge_decoder", "bottleneck_predictions"}  # not in the demo
-    assert wide == {*demo_run.WIDE, *others}
-
-
 @pytest.mark.parametrize(("card", "jobs"), [("/usr/bin/nvidia-smi", "gpu=1"), (None, "gpu=3")])
 def test_demo_uses_the_machine(monkeypatch, card, jobs):
     monkeypatch.setattr(demo_run.shutil, "which", lambda _: card)

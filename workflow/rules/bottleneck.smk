@@ -41,6 +41,7 @@ if COMPONENTS:
             networks=ancient(network_files(NETWORKS)),
         output:
             table="<results>/bottleneck/{subject}_pictures.tsv",
+        threads: 8
         resources:
             gpu=1,
             mem_mb=growing(16000),

@@ -8,6 +8,7 @@ if CONFIG.captioner:
         output:
             captions="<results>/captions/{stimuli}.tsv",
         priority: PICTURES
+        threads: 8
         resources:
             gpu=1,
             mem_mb=growing_with(lambda wildcards: CAPTIONER_FILES, 4000),

@@ -46,6 +46,7 @@ rule control_base_images:
             fit=["true_features", *FITS[1:]],
         ),
     priority: SCORES
+    threads: 8
     resources:
         gpu=1,
         mem_mb=growing(8000),
@@ -71,6 +72,7 @@ rule control_pictures:
             variant=[control.name for control in GENERATOR.controls],
         ),
     priority: SCORES
+    threads: 8
     resources:
         gpu=1,
         mem_mb=growing_with(lambda wildcards: GENERATOR.files, 8000),

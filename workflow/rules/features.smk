@@ -13,6 +13,7 @@ rule features:
         digest="|".join(SHARED.makes) if SHARED and SHARED.makes else "(?!)",
     cache: CACHED
     priority: PICTURES
+    threads: 8
     resources:
         gpu=1,
         mem_mb=growing_with(lambda wildcards: space_files(wildcards.space), 7000),

@@ -24,6 +24,7 @@ if CONFIG.generalisation:
             rows="<results>/generalisation/{other}/{subject}/rows.tsv",
         wildcard_constraints:
             other="|".join(CONFIG.generalisation),
+        threads: 8
         resources:
             gpu=1,
             mem_mb=growing_with(lambda wildcards: GENERATOR.files, 16000),
@@ -62,6 +63,7 @@ if CONFIG.generalisation:
             pictures=directory("<results>/generalisation/{other}/{subject}/pictures"),
         wildcard_constraints:
             other="|".join(CONFIG.generalisation),
+        threads: 8
         resources:
             gpu=1,
             mem_mb=growing(16000),

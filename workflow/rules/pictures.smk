@@ -6,6 +6,7 @@ rule base_images:
     output:
         images=["<results>/base_images/{subject}/decoded.h5"],
     priority: PICTURES
+    threads: 8
     resources:
         gpu=1,
         mem_mb=growing(8000),
@@ -47,6 +48,7 @@ rule reconstruct:
     output:
         images="<results>/reconstructions/{subject}/decoded_{chunk}.h5",
     priority: PICTURES
+    threads: 8
     resources:
         gpu=1,
         mem_mb=growing_with(lambda wildcards: GENERATOR.files, 8000),

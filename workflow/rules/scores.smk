@@ -42,6 +42,7 @@ rule scores:
         tests="<results>/scores/{subject}/tests.tsv",
         captions="<results>/scores/{subject}/captions.parquet",
     priority: SCORES
+    threads: 8
     resources:
         gpu=1,
         mem_mb=growing_with(lambda wildcards: caption_files(), 16000),

@@ -10,12 +10,6 @@ from pathlib import Path
 from neural_recon.core.errors import InputError
 from neural_recon.workflow import terminal
 
-# Rules that take many cores for NSD; the demo is small enough for one each.
-WIDE = (
-    *("demo_stimuli", "ridge_kernel", "ridge", "target_scores", "data_amount_subject"),
-    *("region_decoders", "region_synthetic", "baselines", "held_out_clusters", "leaks", "shuffled_refits"),
-    *("predictions", "bottleneck", "encoding"),
-)
 MOST_CORES = 4  # more only wait for each other in the demo
 
 
@@ -28,12 +22,12 @@ def default_cores() -> int:
 def command(cores: int, subject: str | None, dry_run: bool) -> list[str]:
     """The command that runs it, by this very interpreter.
 
-    Without a GPU, GPU jobs run on the CPU, one a core.
+    Without a GPU, GPU jobs run on the CPU, one a core: the demo is too small for several cores a job.
     """
     gpu_jobs = 1 if shutil.which("nvidia-smi") else cores
     return [
         *(sys.executable, "-m", "snakemake", "--cores", str(cores), "--resources", f"gpu={gpu_jobs}"),
-        *("--quiet", "rules", "host", "--set-threads", *(f"{rule}=1" for rule in WIDE)),
+        *("--quiet", "rules", "host", "--max-threads", "1"),
         *(["--dry-run"] if dry_run else []),
         *(["--", subject] if subject else []),
     ]

@@ -116,6 +116,7 @@ rule region_pictures:
     output:
         images="<results>/regions/{subject}/synthetic.h5",
         sheet="<results>/regions/{subject}/synthetic.png",
+    threads: 8
     resources:
         gpu=1,
         mem_mb=growing_with(lambda wildcards: GENERATOR.files, 8000),
