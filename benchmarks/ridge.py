@@ -7,9 +7,12 @@ Writes random responses and features of one subject (8,859 training images, 982 
 347,680 features in chunk files of 500 images; 6.8 GB in a temporary folder, or in FOLDER, which is kept and
 used again), then measures, each stage in a process of its own:
 
-- the kernel, then every space from files to written predictions with both calibrations; wall time, start of
+- the kernel, then every space from files to written predictions: with each calibration, and all that the
+  workflow fits (the decoder, its control on shuffled pairs, and the other calibration); wall time, start of
   the process included, and peak resident memory; seconds by features in the three spaces, which differ in
   size;
+- the arithmetic of these alone, on matrices of their sizes: the symmetric product of the responses, a factor
+  and its solves per space, and the product of weights and features, of which a few blocks are timed;
 - cross-validation of one space's penalty;
 - the scikit-learn loop of the published scripts: three of its fits of 768 features in float64, whose
   predictions must be ours;
@@ -22,6 +25,7 @@ import argparse
 import importlib.util
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -31,7 +35,10 @@ import table
 
 SPACES = {"text": 77 * 768, "vdvae": 91_168, "vision": 257 * 768}
 ALPHAS = {"text": 100_000, "vdvae": 50_000, "vision": 60_000}
-CALIBRATIONS = ("train", "published")
+# by name, how many rows of weights each test image's prediction takes, and each of the calibration's images
+WAYS = {"train": (1, 1), "published": (1, 0), "workflow": (2, 2)}
+CALIBRATED = 1000  # images of calibration "train"
+BLOCK, BLOCKS = 4096, 3  # features of a block, and how many of them the arithmetic is timed on
 TRAIN, TEST, VOXELS, CHUNK = 8859, 982, 15_724, 500
 FIT, FITS = 768, 3  # features of a fit of the published scripts, and how many of them are timed
 SAME = 0.9999  # the least that a feature's predictions by scikit-learn correlate with ours
@@ -97,14 +104,53 @@ def kernel(data: Path) -> None:
     write_kernel(data / "kernel.h5", made, {name: arrays[name] for name in ("train_ids", "test_ids")})
 
 
-def predict(data: Path, space: str, calibration: str) -> None:
+def predict(data: Path, space: str, way: str) -> None:
+    from neural_recon.core.random_streams import rows_of, shuffled_images
     from neural_recon.decoding.ridge import Way
     from neural_recon.decoding.ridge_files import Written, read_kernel, write_predictions
 
     read, train_ids, test_ids = read_kernel(data / "kernel.h5")
     targets, ids = feature_table(data, space, train_ids), {"image_id": test_ids, "paired_id": train_ids}
-    file = Written(data / space / "decoded.h5", Way(calibration), ids, {"pairs": "decoded"})
-    write_predictions([file], read, targets, ALPHAS[space], 0)
+    ways = {"decoded": Way("train" if way == "workflow" else way)}
+    if way == "workflow":
+        shuffled = rows_of(train_ids, shuffled_images(train_ids, 0))
+        ways |= {"shuffled": Way("train", shuffled), "recalibrated": Way("published")}
+    files = [Written(data / space / f"{fit}.h5", how, ids, {"fit": fit}) for fit, how in ways.items()]
+    write_predictions(files, read, targets, ALPHAS[space], 0)
+
+
+def arithmetic(scale: float) -> dict[str, float]:
+    """Seconds that the linear algebra alone takes: of the kernel, of a factor with its solves by way, and of
+    10,000 features by way."""
+    from scipy.linalg import blas, lapack
+
+    n_train, n_test, voxels, _ = sizes(scale)
+    rng, found = np.random.default_rng(0), {}
+    x = rng.standard_normal((voxels, n_train + n_test), np.float32).astype(np.float64)
+
+    def timed(name: str, work: Callable[[], object], times: float = 1) -> object:
+        began = time.perf_counter()
+        result = work()
+        found[name] = found.get(name, 0) + times * (time.perf_counter() - began)
+        return result
+
+    gram = timed("kernel", lambda: blas.dsyrk(1.0, x[:, :n_train].T, lower=1))
+    timed("kernel", lambda: x[:, n_train:].T @ x[:, :n_train])
+    gram.flat[:: n_train + 1] += ALPHAS["vdvae"]
+    factor = timed("factor", lambda: lapack.dpotrf(gram, lower=1)[0])
+    targets = rng.standard_normal((n_train, BLOCK), np.float32)
+    for way, (tests, samples) in WAYS.items():
+        solved = n_test + min(CALIBRATED, n_train) * bool(samples)
+        found[f"{way} factor"] = found["factor"]
+        timed(
+            f"{way} factor",
+            lambda k=solved: lapack.dpotrs(factor, rng.standard_normal((n_train, k)), lower=1),
+        )
+        rows = tests * n_test + samples * min(CALIBRATED, n_train)
+        weights = rng.standard_normal((rows, n_train), np.float32)
+        weights @ targets
+        timed(f"{way} features", lambda w=weights: [w @ targets for _ in range(BLOCKS)], 1e4 / BLOCK / BLOCKS)
+    return found
 
 
 def choose_alpha(data: Path, space: str) -> tuple[int, int]:
@@ -177,12 +223,14 @@ def rows(scale: float) -> dict[str, str]:
     spaces, features = sizes(scale)[3], features_of_a_fit(scale)
     total, tokens = sum(spaces.values()), spaces["text"] + spaces["vision"]
     found = {"kernel": "kernel of the subject (once)"}
-    for name in CALIBRATIONS:
+    for name in WAYS:
+        what = "the workflow's three fits" if name == "workflow" else f"calibration `{name}`"
         for space, width in spaces.items():
-            found[f"{name} {space}"] = f"calibration `{name}`, {width:,d} features"
-        found[f"{name} all"] = f"**calibration `{name}`, kernel and three spaces**"
-        found[f"{name} job"] = f"`{name}`, a job without its features"
-        found[f"{name} features"] = f"`{name}`, every 10,000 features"
+            found[f"{name} {space}"] = f"{what}, {width:,d} features"
+        found[f"{name} all"] = f"**{what}, kernel and three spaces**"
+        found[f"{name} arithmetic"] = f"{what}, the arithmetic alone"
+        found[f"{name} job"] = f"{what}, a job without its features"
+        found[f"{name} features"] = f"{what}, every 10,000 features"
     return found | {
         "alpha": "cross-validation of one space's alpha",
         "scikit": f"scikit-learn, one fit of {features} features, float64 (mean of {FITS})",
@@ -207,27 +255,36 @@ def measure_in(data: Path, scale: float, skip_others: bool) -> tuple[str, table.
     n_train, n_test, voxels, spaces = sizes(scale)
     total, features = sum(spaces.values()), features_of_a_fit(scale)
     names = rows(scale)
-    result = table.Table(
-        {"seconds": ",.1f", "most memory, GB": ".2f", "times `published`": ",.1f"}, names.values()
-    )
+    columns = {"seconds": ",.1f", "most memory, GB": ".2f", "times its arithmetic": ".2f"}
+    result = table.Table({**columns, "times `published`": ",.1f"}, names.values())
     rate = steps.apart(rates, max(256, round(PRODUCT * min(scale, 1)))).result
 
-    def add(key: str, seconds: float, megabytes: float | None = None, of: float | None = None) -> None:
+    def add(
+        key: str,
+        seconds: float,
+        megabytes: float | None = None,
+        limit: float | None = None,
+        of: float | None = None,
+    ) -> None:
         memory = table.NONE if megabytes is None else megabytes / 1e3
-        result.add(names[key], seconds, memory, table.NONE if of is None else seconds / of)
+        ratios = [table.NONE if least is None else seconds / least for least in (limit, of)]
+        result.add(names[key], seconds, memory, *ratios)
 
+    least = steps.apart(arithmetic, scale).result
     once, ours = steps.apart(kernel, data), {}
-    add("kernel", once.seconds, once.megabytes)
-    for name in CALIBRATIONS:
+    add("kernel", once.seconds, once.megabytes, least["kernel"])
+    for name in WAYS:
         found = {space: steps.apart(predict, data, space, name) for space in spaces}
         for space, step in found.items():
             add(f"{name} {space}", step.seconds, step.megabytes)
         seconds = [step.seconds for step in found.values()]
         ours[name] = once.seconds + sum(seconds)
-        add(f"{name} all", ours[name], max(step.megabytes for step in (once, *found.values())))
+        limit = least["kernel"] + 3 * least[f"{name} factor"] + total / 1e4 * least[f"{name} features"]
+        add(f"{name} all", ours[name], max(step.megabytes for step in (once, *found.values())), limit)
+        add(f"{name} arithmetic", limit)
         slope, fixed = np.polyfit([*spaces.values()], seconds, 1)
-        add(f"{name} job", fixed)
-        add(f"{name} features", 1e4 * slope)
+        add(f"{name} job", fixed, limit=least[f"{name} factor"])
+        add(f"{name} features", 1e4 * slope, limit=least[f"{name} features"])
     alpha = steps.apart(choose_alpha, data, "vdvae")
     add("alpha", alpha.seconds, alpha.megabytes)
     alphas, folds = alpha.result
@@ -244,8 +301,7 @@ def measure_in(data: Path, scale: float, skip_others: bool) -> tuple[str, table.
                 result.absent(names[key], "left out (--skip-others)")
         return said, result
 
-    # the last calibration's predictions are there
-    published = ours[CALIBRATIONS[-1]]
+    published = ours["published"]
     step = steps.apart(scikit_learn, data, features)
     each, lowest = float(np.mean(step.result[0])), step.result[1]
     if not lowest >= SAME:
