@@ -76,10 +76,7 @@ def configuration(folder: Path, stage: str, arguments: argparse.Namespace) -> di
     config["dataset"]["root"] = str(folder / "nsd")
     sessions = min(size.sessions, config["subjects"][SUBJECT]["sessions"])
     config["subjects"] = {SUBJECT: {"sessions": sessions, "format": arguments.format}}
-    config["spaces"] = {"vision": {"weights": versatile}, "text": {"weights": versatile}}
-    config["spaces"]["vdvae"] = {"weights": str(models / "imagenet64-iter-1600000-model-ema.th")}
-    if arguments.small:
-        config["spaces"]["vdvae"] |= {"hparams": str(models / "hparams.json"), "layers": 4}
+    config["spaces"] = spaces(models, arguments.small)
     networks = config["evaluation"]["networks"]
     for name in networks:
         networks[name] = versatile if name == "clip" else str(models / "networks" / f"{name}.pth")
@@ -96,6 +93,17 @@ def configuration(folder: Path, stage: str, arguments: argparse.Namespace) -> di
         if not arguments.gpu:
             config["generator"]["steps"] = STEPS
     return config
+
+
+def spaces(models: Path, small: bool) -> dict[str, dict[str, Any]]:
+    """The feature spaces of Brain-Diffuser, with the weights that `write_weights` puts into a folder."""
+    recipe = yaml.safe_load((table.ROOT / "config/recipes/brain_diffuser.yaml").read_text(encoding="utf-8"))
+    found: dict[str, dict[str, Any]] = recipe["spaces"]
+    found["vdvae"] |= {"weights": str(models / "imagenet64-iter-1600000-model-ema.th")}
+    found["vdvae"] |= {"hparams": str(models / "hparams.json")} | ({"layers": 4} if small else {})
+    for name in ("vision", "text"):
+        found[name]["weights"] = str(models / "versatile-diffusion")
+    return found
 
 
 def split(folder: Path, config: Config) -> dict[str, str]:
@@ -174,7 +182,7 @@ def run_stage(stage: str, folder: Path, arguments: argparse.Namespace) -> None:
     results = settings["pathvars"]["results"]
     if stage != "features" and not arguments.gpu:
         made_up, link = folder / "features", project / results / "features"
-        write_stand_ins(plan, project / results / "../features/features", made_up)
+        write_stand_ins(plan, project / RESULTS / "features/features", made_up)
         link.parent.mkdir(parents=True, exist_ok=True)
         if not link.is_symlink():
             link.symlink_to(made_up)
