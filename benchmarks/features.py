@@ -54,7 +54,7 @@ def encode(name: str, settings: dict[str, object], images: int, turns: int) -> t
     operations = []
 
     class Counted(TorchDispatchMode):  # FlopCounterMode follows gradients, of which there are none
-        def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # noqa: ARG002
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
             found = function(*args, **(kwargs or {}))
             if count := flop_registry.get(function._overloadpacket):
                 operations.append(count(*args, **(kwargs or {}), out_val=found))

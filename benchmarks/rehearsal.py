@@ -1,6 +1,6 @@
 """A whole run at NSD's size, job by job: what each rule takes, against what it asks for.
 
-    python benchmarks/rehearsal.py --folder DIR [--cores 2] [--stages features numbers pictures diffusion]
+    python benchmarks/rehearsal.py --folder DIR [--cores 2] [--stages features numbers single pictures ...]
     python benchmarks/rehearsal.py --small      # a few voxels and features alone: whether it runs
 
 DIR (45 GB) gets one subject's tree in NSD's formats (81 x 104 x 83 voxels, a mask of 15,724, forty sessions,
@@ -10,6 +10,7 @@ run that was killed goes on. Then the workflow runs with config/nsd.yaml, in sta
 - features: of `ENCODED` images by the models; what the other stages read is made up, as wide and as scaled as
   these, since on two cores the models would take hours;
 - numbers: all that needs no picture, with NSD's own test images;
+- single: one space from single trials, all there are, instead of averages;
 - pictures: everything else up to the page, of `TESTED` test images, base images as final ones, one region;
 - diffusion: `PAINTED` pictures by Versatile Diffusion, of a few steps.
 
@@ -42,7 +43,7 @@ from neural_recon.workflow.plan import Plan
 
 SUBJECT = full_size.SUBJECT
 RESULTS = "results/rehearsal"
-STAGES = ("features", "numbers", "pictures", "diffusion")
+STAGES = ("features", "numbers", "single", "pictures", "diffusion")
 ENCODED, TESTED = 100, 100  # images of the stage features, test images of the stage pictures
 PAINTED, STEPS = 4, 4  # pictures of diffusion, and its steps
 STEP = re.compile(r"\.snakemake/scripts/tmp\w+?\.(\w+)\.py")
@@ -86,6 +87,8 @@ def configuration(folder: Path, stage: str, arguments: argparse.Namespace) -> di
     config["generator"] = {"kind": "base_only", "base": "vdvae", "size": 512}
     if stage == "features":
         config["features"] = {"chunk": ENCODED}
+    if stage == "single":
+        config["responses"] = {"average": False}
     if stage == "pictures":
         config["regions"]["sets"] = {"V1": ["V1"]}
     if stage == "diffusion":
@@ -127,6 +130,8 @@ def targets(stage: str, plan: Plan, results: str) -> list[str]:
         case "numbers":
             named = [p.format(subject=SUBJECT, space=space) for p in NUMBERS for space in plan.config.spaces]
             return [f"{results}/{path}" for path in dict.fromkeys(named)]
+        case "single":
+            return [f"{results}/predictions/{SUBJECT}/text/decoded.h5"]
         case "pictures":
             return [SUBJECT]
         case _:
@@ -236,6 +241,8 @@ def factor(row: str, images: int, tested: int, regions: int) -> float:
     stage, _, rules = row.partition(": ")
     if stage == "features":
         return images / ENCODED
+    if stage == "single":
+        return 0
     if stage == "diffusion":
         return tested / PAINTED * 50 / STEPS if "reconstruct" in rules else 0
     if stage == "pictures":

@@ -17,7 +17,7 @@ import pytest
 from helpers.places import ROOT
 
 BENCHMARKS = ROOT / "benchmarks"
-HELPERS = ("fresh.py", "pipelines.py", "steps.py", "table.py", "watch.py")
+HELPERS = ("fresh.py", "full_size.py", "pipelines.py", "steps.py", "table.py", "watch.py")
 SCRIPTS = sorted(path for path in BENCHMARKS.glob("*.py") if path.name not in HELPERS)
 README = (BENCHMARKS / "README.md").read_text(encoding="utf-8")
 FIGURE = re.compile(r"-?[\d,]+(\.\d+)?%?")
