@@ -55,7 +55,7 @@ class Size:
 
 
 FULL = Size((81, 104, 83), 15_724, 40)
-SMALL = Size((12, 14, 11), 300, 2)
+SMALL = Size((12, 14, 11), 300, 1)
 
 
 def experiment(size: Size) -> design.Design:
@@ -76,20 +76,21 @@ def hidden(ids: Iterable[int]) -> np.ndarray:
     return np.stack([np.random.default_rng([1, int(i)]).standard_normal(HIDDEN, np.float32) for i in ids])
 
 
-def once(path: Path, write: Callable[[], None]) -> None:
-    """Write a file that is not there."""
+def once(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file that is not there; it appears under its name when it is whole."""
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write()
+        with atomic(path) as temporary:
+            write(temporary)
 
 
 def write_tree(root: Path, size: Size, formats: Iterable[str], processes: int) -> Tree:
     """The subject's NSD tree."""
     tree = Tree(root)
-    once(tree.expdesign, lambda: design.write(tree.expdesign, experiment(size)))
-    once(tree.captions, lambda: _write_captions(tree, size))
-    once(tree.mask(SUBJECT), lambda: _write_brain(tree, size))  # the mask last
-    once(tree.stimuli, lambda: _write_stimuli(tree, size, processes))
+    if not tree.stimuli.is_file():  # the last of these
+        design.write(tree.expdesign, experiment(size))
+        _write_captions(tree, size)
+        _write_brain(tree, size)
+        _write_stimuli(tree, size, processes)
     jobs = [
         (tree, size, session, format)
         for session in range(1, size.sessions + 1)

@@ -139,23 +139,30 @@ def targets(stage: str, plan: Plan, results: str) -> list[str]:
 
 
 def write_weights(folder: Path, small: bool) -> None:
-    """Models in their published layouts, with random weights."""
+    """Brain-Diffuser's models in their published layouts, with random weights."""
     sys.path.insert(0, str(table.ROOT / "tests"))
-    import torch
-    from helpers import published_layouts, random_networks
+    from helpers import published_layouts
 
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "hparams.json").is_file():
         _, hparams = published_layouts.write_vdvae(folder, small)
         published_layouts.write_versatile(folder, small, safetensors=True)
-        (folder / "networks").mkdir(exist_ok=True)
-        for name in random_networks.ARCHITECTURES:
-            tensors = random_networks.random_tensors(name)
-            if name == "swav":  # trained without classes
-                tensors = {key: values for key, values in tensors.items() if not key.startswith("fc.")}
-            torch.save(tensors, folder / f"networks/{name}.pth")
-        torch.save(random_networks.random_lpips(), folder / "networks/lpips.pth")
         (folder / "hparams.json").write_text(json.dumps(hparams), encoding="utf-8")  # last: all is there
+
+
+def write_networks(folder: Path) -> None:
+    """The networks that pictures are compared by, with random weights."""
+    sys.path.insert(0, str(table.ROOT / "tests"))
+    import torch
+    from helpers import random_networks
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in random_networks.ARCHITECTURES:
+        tensors = random_networks.random_tensors(name)
+        if name == "swav":  # trained without classes
+            tensors = {key: values for key, values in tensors.items() if not key.startswith("fc.")}
+        full_size.once(folder / f"{name}.pth", lambda path, t=tensors: torch.save(t, path))
+    full_size.once(folder / "lpips.pth", lambda path: torch.save(random_networks.random_lpips(), path))
 
 
 def write_stand_ins(plan: Plan, encoded: Path, folder: Path) -> None:
@@ -258,6 +265,7 @@ def measure(arguments: argparse.Namespace) -> tuple[str, table.Table]:
         folder = folder.resolve()
         size = full_size.SMALL if arguments.small else full_size.FULL
         write_weights(folder / "weights", arguments.small)
+        write_networks(folder / "weights/networks")
         full_size.write_tree(folder / "nsd", size, [arguments.format], arguments.cores)
         for stage in arguments.stages:
             run_stage(stage, folder, arguments)
