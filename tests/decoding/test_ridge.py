@@ -17,6 +17,7 @@ from neural_recon.decoding.cross_validation import cross_validate
 from neural_recon.decoding.kernel import Fit, Kernel
 from neural_recon.decoding.ridge import Way
 from neural_recon.decoding.ridge_files import Written, read_kernel, write_kernel, write_predictions
+from neural_recon.workflow import memory_estimate
 
 
 @pytest.mark.parametrize("alpha", [1e-3, 1.0, 1e3, 1e7])
@@ -328,6 +329,14 @@ def test_several_fits_from_one_reading_equal_those_one_by_one(rng, repeated, int
     without = ridge.Solution(found, 5.0, Y.shape[1], "none")
     with pytest.raises(ValueError, match='expected a solution with calibration "train"'):
         list(without.several(Y, ways))
+
+
+@pytest.mark.parametrize(("rows", "voxels"), [(300, 500), (900, 250)])
+def test_memory_asked_for_holds_kernel_responses_and_factor(rng, rows, voxels):
+    X, X_test = (rng.standard_normal((n, voxels), np.float32) for n in (rows, 50))
+    found = Kernel.of(X, X_test)
+    arrays = [X, X_test, found.system, found.test, found.system, *([] if rows < voxels else [found.basis])]
+    assert memory_estimate.kernel_megabytes(rows, 50, voxels) == sum(a.nbytes for a in arrays) // 10**6
 
 
 def test_shuffled_pairs_move_every_row():

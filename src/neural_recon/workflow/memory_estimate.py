@@ -1,4 +1,4 @@
-"""How much memory models take while a run computes with them: an estimate from their files."""
+"""How much memory models and regressions take while a run computes with them: estimates from their sizes."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -31,3 +31,14 @@ def part_sizes(files: Iterable[str], table: weights.Table) -> list[int]:
 def megabytes(files: Iterable[str], table: weights.Table, rest: int) -> int:
     """What a job asks for that loads these files: `rest` besides, where they are mapped as they are."""
     return rest + sum(part_sizes(files, table)) // MB
+
+
+def kernel_megabytes(rows: int, tests: int, voxels: int) -> int:
+    """The responses (rows + tests, voxels) of a regression in float32, the smaller of their two kernels in
+    float64, and a factor of it."""
+    responses = 4 * (rows + tests) * voxels
+    if voxels < rows - 1:  # products of voxels, and the centred responses
+        kernel = 8 * (rows + tests + 2 * voxels) * voxels
+    else:
+        kernel = 8 * (rows + tests + rows) * rows
+    return (responses + kernel) // MB

@@ -24,6 +24,7 @@ from neural_recon.evaluation import network_weights
 from neural_recon.features import picture_captions
 from neural_recon.features.space import SPACES, Space, space_kinds
 from neural_recon.models import weights
+from neural_recon.workflow import memory_estimate
 from neural_recon.workflow.painting import Painting
 
 OTHER_PARTS: tuple[Part, ...] = ("trials", "pictures", "captions", "grid", "voxels")  # and betas
@@ -282,6 +283,15 @@ class Plan:
         width, _ = SPACES.load(space.kind).sizes(space) or (0, 0)
         pictures = self.trials(subject)["image_id"].nunique() + 5 * len(self.test_ids(subject))
         return 8000 + 8 * width * pictures // 10**6
+
+    @functools.cache  # noqa: B019
+    def kernel_megabytes(self, subject: str, single: bool) -> int:
+        """Main memory in MB of a subject's regression, by single trials or by averages."""
+        trials = self.trials(subject)
+        training = trials.loc[trials["split"] == "train", "image_id"]
+        rows = len(training) if single else training.nunique()
+        tests = len(self.test_ids(subject))
+        return memory_estimate.kernel_megabytes(rows, tests, self.data.n_voxels(subject))
 
     def picture_ids(self, subject: str, chunk: int) -> list[int]:
         """The test images of one chunk of reconstructions."""

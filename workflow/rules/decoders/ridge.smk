@@ -17,7 +17,7 @@ rule ridge_kernel:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=growing(6000),
+        mem_mb=growing_with_kernel(4000),
         runtime=growing(15),
     params:
         data=[],
@@ -53,7 +53,7 @@ rule ridge:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=growing(6000),
+        mem_mb=growing_with_kernel(4000),
         runtime=growing(30),
     params:
         alpha=lookup("decoder/alpha/{space}", within=config),
@@ -83,7 +83,7 @@ rule shuffled_refits:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=growing(6000),
+        mem_mb=growing_with_kernel(4000),
         runtime=growing(60),
     params:
         calibration=lookup("decoder/calibration", within=config),
@@ -108,7 +108,7 @@ if CONFIG.decoder.keep:
             shared="<results>/decoders/{subject}/responses.h5",
         threads: 8
         resources:
-            mem_mb=growing(8000),
+            mem_mb=growing_with_kernel(6000),
             runtime=growing(60),
         params:
             data=data_state("grid"),
@@ -137,7 +137,7 @@ if CONFIG.decoder.keep:
         threads: 8
         resources:
             gpu=1,
-            mem_mb=growing(8000),
+            mem_mb=growing_with_kernel(6000),
             runtime=growing(60),
         params:
             calibration=lookup("decoder/calibration", within=config),

@@ -14,7 +14,7 @@ rule target_scores:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=growing(8000),
+        mem_mb=growing_with_kernel(6000),
         runtime=growing(30),
     params:
         seed=lookup("seed", within=config),
@@ -42,7 +42,7 @@ rule data_amount_subject:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=growing(12000),
+        mem_mb=growing_with_kernel(10000),
         runtime=growing(240),
     params:
         alpha=lookup("decoder/alpha", within=config),

@@ -11,7 +11,7 @@ if BOTTLENECK:
         threads: 8
         resources:
             gpu=1,
-            mem_mb=growing(8000),
+            mem_mb=growing_with_kernel(6000),
             runtime=growing(60),
         params:
             bottleneck=BOTTLENECK.model_dump(mode="json", exclude={"pictures"}),
@@ -36,7 +36,7 @@ if COMPONENTS:
         threads: 8
         resources:
             gpu=1,
-            mem_mb=growing(8000),
+            mem_mb=growing_with_kernel(6000),
             runtime=growing(60),
         params:
             calibration=lookup("decoder/calibration", within=config),

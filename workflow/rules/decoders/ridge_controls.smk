@@ -9,7 +9,7 @@ rule held_out_clusters:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=growing(6000),
+        mem_mb=growing_with_kernel(4000),
         runtime=growing(60),
     params:
         calibration=lookup("decoder/calibration", within=config),
@@ -43,7 +43,7 @@ rule leaks:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=growing(8000),
+        mem_mb=growing_with_kernel(6000),
         runtime=growing(60),
     params:
         calibration=lookup("decoder/calibration", within=config),

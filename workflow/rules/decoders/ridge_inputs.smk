@@ -5,6 +5,19 @@ SOURCES = {
 }
 
 
+# whether any space is fitted on single trials
+SINGLE = not CONFIG.responses.average or any(
+    source.single for source in SOURCES.values()
+)
+
+
+def growing_with_kernel(rest):
+    """Main memory in MB of a job that fits regressions, growing."""
+    return growing(
+        lambda wildcards: rest + PLAN.kernel_megabytes(wildcards.subject, SINGLE)
+    )
+
+
 def trained_on(space):
     """The responses that a space's decoder is trained on."""
     folder = CONFIG.decoder.responses_of(space, CONFIG.responses.average)

@@ -25,7 +25,7 @@ rule region_decoders:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=growing(8000),
+        mem_mb=growing_with_kernel(6000),
         runtime=growing(10 + 10 * len(SETS)),
     params:
         content=content_of(*space_files(BASE), *network_files(["clip"])),
@@ -95,7 +95,7 @@ rule region_synthetic:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=growing(6000),
+        mem_mb=growing_with_kernel(4000),
         runtime=growing(30),
     params:
         amplitude=lookup("regions/amplitude", within=config),
