@@ -51,6 +51,7 @@ from neural_recon.report import (
     results,
     spaces,
     tables,
+    variants,
     words,
 )
 from neural_recon.report.page import build, render
@@ -462,7 +463,10 @@ def test_page_of_one_subject_says_whose_times(made, tmp_path):
 
 def test_every_score_has_its_colour():
     asked_for = {("prior", "base"), ("prior", "final")}  # painted where the configuration says so
-    assert set(plots.COLOURS) == set(LEVELS) | asked_for
+    for variant, picture in set(LEVELS) | asked_for:
+        assert variants.colour(variant, picture) != plots.GREY
+        assert variants.label(variant) != variant or variant == "decoded"
+    assert variants.colour("components_3", "final") == plots.GREY
 
 
 def test_missing_file_is_one_sentence(made, tmp_path):

@@ -6,7 +6,7 @@ a row too, without numbers, that says why.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,26 +14,15 @@ import pandas as pd
 
 from neural_recon.evaluation import metrics, ssim_variants, statistics
 from neural_recon.evaluation.registry import METRICS, NEAREST, WRITTEN, better, compared
+from neural_recon.generation.controls import Control, all_comparisons
 
 logger = logging.getLogger(__name__)
 
 LARGEST_MATRIX = 128  # pictures wider than this are too many pixels for SSIM between all pairs
 SAMPLED_REPAIRINGS = 20
 
-# name -> the two (variant, picture) whose images are compared, first minus second
-COMPARISONS = {
-    "final against base": (("decoded", "final"), ("decoded", "base")),
-    "final against guides only": (("decoded", "final"), ("guides_only", "final")),
-    "final against its ceiling": (("decoded", "final"), ("true_features", "final")),
-    "base against the shuffled decoder": (("decoded", "base"), ("shuffled", "base")),
-    "base against the published calibration": (("decoded", "base"), ("calibration_published", "base")),
-    "base against the training calibration": (("decoded", "base"), ("calibration_train", "base")),
-    "final against the mean image": (("decoded", "final"), ("mean_image", "baseline")),
-    "base against the mean image": (("decoded", "base"), ("mean_image", "baseline")),
-    "final against the nearest training image": (("decoded", "final"), ("nearest_image", "baseline")),
-    "final against a random training image": (("decoded", "final"), ("random_image", "baseline")),
-    "final against the shuffled decoder": (("decoded", "final"), ("shuffled", "final")),
-    "final against another draw": (("decoded", "final"), ("seed1", "final")),
+# captions as answers: name -> the two (variant, picture) that are compared, first minus second
+CAPTIONS = {
     "nearest caption against the shuffled decoder": (("decoded", NEAREST), ("shuffled", NEAREST)),
     "nearest caption against its ceiling": (("decoded", NEAREST), ("true_features", NEAREST)),
     "written caption against the shuffled decoder": (("decoded", WRITTEN), ("shuffled", WRITTEN)),
@@ -237,13 +226,15 @@ class Scores:
         counts = [name for name in ("repairings", "refits") if name in table]
         return table.astype(dict.fromkeys(counts, "Int64"))
 
-    def comparisons(self, base_is_final: bool = False) -> pd.DataFrame:
-        """Paired permutation tests of `COMPARISONS` on every metric both sides have.
+    def comparisons(self, base_is_final: bool = False, own: Iterable[Control] = ()) -> pd.DataFrame:
+        """Paired permutation tests of `all_comparisons` and of captions, on every metric both sides have.
 
-        `base_is_final`: the final image is the base image enlarged, and is not compared with itself.
+        Args:
+            base_is_final: the final image is the base image enlarged, and is not compared with itself.
+            own: the generator's own controls.
         """
         table, rows = self.image_table(), []
-        for name, sides in COMPARISONS.items():
+        for name, sides in (all_comparisons(own) | CAPTIONS).items():
             if base_is_final and set(sides) == {("decoded", "final"), ("decoded", "base")}:
                 continue
             wide = [

@@ -47,8 +47,8 @@ def build(
     Returns:
         `sheets` (subject, kind, JSON {ids, index, pictures}: images[k] shows pictures[index[k]] in base64),
         `index` (JSON of the subjects' ids, scores and captions, the metrics and the contents), what the
-        page's forms need (`metrics`, `categories`, `objects`), `kinds` and `side`, the pictures' largest size
-        in pixels.
+        page's forms need (`metrics`, `categories`, `objects`), `kinds`, what they are in words (`said`) and
+        `side`, the pictures' largest size in pixels.
     """
     ids = {person.subject: results.picture_ids(person.files.final).tolist() for person in people}
     sheets = list(_sheets(people, stimuli, ids))
@@ -56,7 +56,7 @@ def build(
     orders = _metrics(people, metrics)
     shown = {i for some in ids.values() for i in some}
     contents = _contents(content, shown)
-    index = {
+    index: dict[str, Any] = {
         "metrics": [
             {
                 "name": m,
@@ -97,6 +97,7 @@ def build(
         "index": _json(index),
         "metrics": index["metrics"],
         "kinds": index["kinds"],
+        "said": gallery.said_of(kind["name"] for kind in index["kinds"]),
         "categories": [(str(name), int(count)) for name, count in categories.value_counts().items()],
         "objects": sorted({objects for objects, _ in contents.values() if objects is not None}),
         "side": side,

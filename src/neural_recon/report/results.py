@@ -18,6 +18,7 @@ from neural_recon.evaluation import shares
 from neural_recon.evaluation.captions import COLUMNS as CAPTIONS
 from neural_recon.evaluation.controls import single_stage
 from neural_recon.evaluation.controls.refit_null import COLUMNS as REFIT_COLUMNS
+from neural_recon.report import variants
 from neural_recon.report.files import SubjectFiles
 
 PACKAGES = ("torch", "diffusers", "transformers", "numpy", "snakemake")
@@ -180,8 +181,7 @@ def read(files: SubjectFiles, atlases: Mapping[str, Collection[str]]) -> Results
             name: written_by(path)
             for name, path in (
                 ("responses", files.responses), ("base images", files.base), ("final images", files.final),
-                ("true features", files.true_features), ("swapped guides", files.swapped),
-                ("guides only", files.guides_only),
+                *((variants.label(name), path) for name, path in files.painted.items()),
             )
             if path is not None
         },

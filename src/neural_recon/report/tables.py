@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from neural_recon.evaluation.registry import HEADLINE, compared
-from neural_recon.report import gallery, penalties, plots, spaces, words
+from neural_recon.report import gallery, penalties, plots, spaces, variants, words
 from neural_recon.report.results import Results
 
 # of pictures, in the order of the page
@@ -68,13 +68,13 @@ def score_table(person: Results, metrics: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _painted_refit(person: Results, variants: Sequence[str]) -> str:
+def _painted_refit(person: Results, painted: Sequence[str]) -> str:
     """Where the features of the shuffled decoder that pictures were painted from lie among other refits, ""
     without such pictures or refits."""
     named = spaces.ordered(filter(spaces.is_space, person.summary["picture"]))
     scores = {space: person.score("shuffled", space, "two_way") for space in named}
     found = {space: score for space, score in scores.items() if score and not np.isnan(score["refits"])}
-    if "shuffled" not in variants or not found:
+    if "shuffled" not in painted or not found:
         return ""
     count = int(next(iter(found.values()))["refits"])
     among = "; ".join(
@@ -125,13 +125,13 @@ def feature_table(people: Sequence[Results]) -> dict[str, Any]:
     frame = _summaries(people)
     pairs = plots.rows_of(frame[frame["picture"].map(spaces.is_space)], "two_way")
     shown = list(dict.fromkeys(space for _, space in pairs))
-    variants = list(dict.fromkeys(variant for variant, _ in pairs))
+    found = list(dict.fromkeys(variant for variant, _ in pairs))
     return {
         "spaces": [spaces.title(space) for space in shown],
         "rows": [
-            (p.subject, words.variant_label(v), [_cell(p, v, space, "two_way") for space in shown])
+            (p.subject, variants.label(v), [_cell(p, v, space, "two_way") for space in shown])
             for p in people
-            for v in variants
+            for v in found
         ],
         "refits": frame["refits"].max() if frame["refits"].notna().any() else None,
         "remarks": penalties.remarks(people),
