@@ -140,31 +140,25 @@ class Scores:
         """The same of pictures and stimuli at a preset's size already, uint8 (n, S, S, 3)."""
         for name in compared("pixels"):
             if name == "ssim":
-                self._add_ssim(variant, picture, image_ids, truth, images, ssim)
+                self.add(variant, picture, name, image_ids, *self._ssim(truth, images, ssim))
             else:
                 self.compare(variant, picture, name, image_ids, truth, images)
 
-    def _add_ssim(
-        self,
-        variant: str,
-        picture: str,
-        image_ids: np.ndarray,
-        truth: np.ndarray,
-        images: np.ndarray,
-        ssim: ssim_variants.Variant,
-    ) -> None:
+    def _ssim(
+        self, truth: np.ndarray, images: np.ndarray, how: ssim_variants.Variant
+    ) -> tuple[np.ndarray, tuple[float, float, float, int] | None, np.ndarray | None]:
+        """Matrix or values, chance and expected, as `add` takes them."""
         if truth.shape[1] <= LARGEST_MATRIX:
             sides = ssim_variants.unit(truth), ssim_variants.unit(images)
-            self.add(variant, picture, "ssim", image_ids, ssim_variants.ssim_matrix(*sides, ssim))
-            return
+            return ssim_variants.ssim_matrix(*sides, how), None, None
         rng = np.random.default_rng(self.seed)
         pairings = np.array([rng.permutation(len(images)) for _ in range(SAMPLED_REPAIRINGS)])
-        values = ssim_variants.ssim_of_bytes(truth, images, ssim)
-        drawn = ssim_variants.ssim_repaired(truth, images, ssim, pairings, np.float32)
+        values = ssim_variants.ssim_of_bytes(truth, images, how)
+        drawn = ssim_variants.ssim_repaired(truth, images, how, pairings, np.float32)
         expected, drawn = np.mean(drawn, axis=0), np.mean(drawn, axis=1)
         p = (1 + np.count_nonzero(drawn >= values.mean())) / (1 + SAMPLED_REPAIRINGS)
         chance = (float(drawn.mean()), float(drawn.std(ddof=1)), p, SAMPLED_REPAIRINGS)
-        self.add(variant, picture, "ssim", image_ids, values, chance, expected)
+        return values, chance, expected
 
     def compare(
         self,

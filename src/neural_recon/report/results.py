@@ -25,20 +25,8 @@ PACKAGES = ("torch", "diffusers", "transformers", "numpy", "snakemake")
 
 SINGULAR = {"faces": "face", "bodies": "body", "places": "place", "words": "word"}  # floc atlases
 
-SUMMARY = [
-    "subject",
-    "variant",
-    "picture",
-    "metric",
-    "mean",
-    "ci_low",
-    "ci_high",
-    "n",
-    "shuffled",
-    "shuffled_sd",
-    "p",
-    "repairings",
-]
+FIGURES = ["metric", "mean", "ci_low", "ci_high", "n", "shuffled", "shuffled_sd"]  # of pictures' scores
+SUMMARY = ["subject", "variant", "picture", *FIGURES, "p", "repairings"]
 REFITS = ("refits", "refit_score", "refit_mean", "refit_sd", "refit_z", "refit_p")
 TESTS = ["subject", "comparison", "metric", "first", "second", "n", "p"]
 IMAGES = ["variant", "picture", "metric", "image_id", "value", "margin"]
@@ -65,20 +53,9 @@ CONTROLS = {
 }
 ALPHA = ["group", "features", "alpha", "fold", "score", "chosen"]
 
-
 BOTTLENECK = ["space", "components", "variance", "whole", "fit", "targets", "score", "low", "high", "chance"]
 BOTTLENECK += ["chance_sd", "r"]
-BOTTLENECK_PICTURES = [
-    "fit",
-    "picture",
-    "metric",
-    "mean",
-    "ci_low",
-    "ci_high",
-    "n",
-    "shuffled",
-    "shuffled_sd",
-]
+BOTTLENECK_PICTURES = ["fit", "picture", *FIGURES]
 LOSSES = ["training", "epoch", "images", "loss", "value"]
 
 
