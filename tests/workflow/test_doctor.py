@@ -92,7 +92,7 @@ def test_everything_else_is_said_without_data():
     assert found["spaces.vision"][1].endswith("about 1.2 GB")
     assert found["generator"][1].endswith("about 12.3 GB")
     assert {"GPU", "memory", "disk needed"} <= set(found)
-    assert "results/nsd: about 79.5 GB" in found["disk needed"][1]
+    assert "results/nsd: about 74.5 GB" in found["disk needed"][1]
     assert advice.startswith("put the files where dataset names them")
     assert advice.endswith("neural-recon doctor --configfile mine.yaml")
 

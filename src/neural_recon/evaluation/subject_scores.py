@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from neural_recon.core.tables import rows_with
 from neural_recon.evaluation import metrics, ssim_variants, statistics
 from neural_recon.evaluation.registry import METRICS, NEAREST, WRITTEN, better, compared
 from neural_recon.generation.controls import Control, all_comparisons
@@ -232,7 +233,7 @@ class Scores:
             if base_is_final and set(sides) == {("decoded", "final"), ("decoded", "base")}:
                 continue
             wide = [
-                table[(table["variant"] == v) & (table["picture"] == p)].pivot_table(
+                rows_with(table, variant=v, picture=p).pivot_table(
                     index="image_id", columns="metric", values="value"
                 )
                 for v, p in sides

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from neural_recon.core.tables import rows_with
 from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.registry import better
 from neural_recon.report import captions, gallery, image_names, results, words
@@ -153,7 +154,7 @@ def _metrics(people: Sequence[Results], first: Sequence[str]) -> list[str]:
     found = []
     for person in people:
         frame = person.images
-        mine = frame[(frame["variant"] == variant) & (frame["picture"] == picture)]
+        mine = rows_with(frame, variant=variant, picture=picture)
         found += mine.dropna(subset="value")["metric"].unique().tolist()
     return [*(m for m in first if m in found), *(m for m in dict.fromkeys(found) if m not in first)]
 

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from neural_recon.core.tables import first_with
 from neural_recon.evaluation.encoding import FINAL, SCORES, SEEN, TESTS
 from neural_recon.evaluation.regions import ALL
 from neural_recon.features.space import SPACES
@@ -69,11 +70,7 @@ def _colour(pair: Pair) -> str:
 
 
 def _cell(scores: pd.DataFrame, region: str, measure: str, pair: Pair) -> dict[str, Any] | None:
-    mine = scores[
-        (scores["region"] == region) & (scores["measure"] == measure)
-        & (scores["variant"] == pair[0]) & (scores["picture"] == pair[1])
-    ]  # fmt: skip
-    return mine.iloc[0].to_dict() if len(mine) else None
+    return first_with(scores, region=region, measure=measure, variant=pair[0], picture=pair[1])
 
 
 def _rows(scores: pd.DataFrame, pairs: Sequence[Pair]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from neural_recon.core.tables import rows_with
 from neural_recon.evaluation.shares import PICTURES
 from neural_recon.report import spaces, variants, words
 from neural_recon.report.amount import TICKS
@@ -63,7 +64,7 @@ def _share_plot(tables: dict[str, pd.DataFrame], metric: str) -> dict[str, str]:
                 if place % 2 == 0:
                     axes.axhspan(place - 0.5, place + 0.5, color="#f3f5f7", lw=0, zorder=0)
                 colour = variants.colour(variant, picture)
-                mine = every[(every["picture"] == picture) & (every["variant"] == variant)]
+                mine = rows_with(every, picture=picture, variant=variant)
                 for k, subject in enumerate(tables):
                     for row in mine[mine["subject"] == subject].itertuples():
                         y = place + step * (k - (len(tables) - 1) / 2)
@@ -170,7 +171,7 @@ def _enough(table: pd.DataFrame, shown: Sequence[str]) -> str:
     """From how many components on each space is identified about as well as with all, in words."""
     said = []
     for space in shown:
-        mine = table[(table["space"] == space) & (table["fit"] == "decoded")].sort_values("components")
+        mine = rows_with(table, space=space, fit="decoded").sort_values("components")
         if mine.empty:
             continue
         low = mine["low"].iloc[-1]

@@ -9,6 +9,7 @@ import pandas as pd
 
 from neural_recon import datasets
 from neural_recon.core.hdf5 import read_hdf5, read_parameters
+from neural_recon.core.tables import first_with
 from neural_recon.evaluation.generalisation import PICTURES
 from neural_recon.evaluation.registry import METRICS
 from neural_recon.report import gallery, results, spaces, tables, words
@@ -85,10 +86,8 @@ def _rows(scores: pd.DataFrame) -> list[tuple[str, bool, list[dict[str, Any]]]]:
 
 
 def _cell(scores: pd.DataFrame, variant: str, picture: str, metric: str) -> dict[str, Any]:
-    rows = scores[
-        (scores["variant"] == variant) & (scores["picture"] == picture) & (scores["metric"] == metric)
-    ]
-    return {"missing": ""} if rows.empty or rows["mean"].isna().all() else rows.iloc[0].to_dict()
+    measured = scores[scores["mean"].notna()]
+    return first_with(measured, variant=variant, picture=picture, metric=metric) or {"missing": ""}
 
 
 def _features(scores: pd.DataFrame) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:

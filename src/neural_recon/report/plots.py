@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from neural_recon.core.tables import rows_with
 from neural_recon.evaluation.registry import METRICS
 from neural_recon.report import spaces, variants
 from neural_recon.report.words import row_label
@@ -89,7 +90,7 @@ def scores(summary: pd.DataFrame, metric: str, subjects: Sequence[str]) -> str:
         for place, (variant, picture) in enumerate(rows):
             if place % 2 == 0:
                 axes.axhspan(place - 0.5, place + 0.5, color="#f3f5f7", lw=0, zorder=0)
-            mine = frame[(frame["variant"] == variant) & (frame["picture"] == picture)]
+            mine = rows_with(frame, variant=variant, picture=picture)
             of_space = spaces.is_space(picture)
             colour = spaces.colour(picture) if of_space else variants.colour(variant, picture)
             for k, subject in enumerate(subjects):
@@ -148,7 +149,7 @@ def loss_curves(tables: Mapping[str, pd.DataFrame]) -> str | None:
         panels = figure.subplots(1, len(trainings), squeeze=False)[0]
         for axes, training in zip(panels, trainings, strict=True):
             for k, (subject, table) in enumerate(tables.items()):
-                total = table[(table["training"] == training) & (table["loss"] == "total")]
+                total = rows_with(table, training=training, loss="total")
                 for images, style in (("training", "-"), ("held out", "--")):
                     mine = total[total["images"] == images]
                     label = subject if images == "training" else None

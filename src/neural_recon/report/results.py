@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from neural_recon.core.hdf5 import dataset, integers, open_hdf5, read_hdf5, read_parameters
-from neural_recon.core.tables import read_table
+from neural_recon.core.tables import first_with, read_table, rows_with
 from neural_recon.datasets.dataset import AXES
 from neural_recon.evaluation import shares
 from neural_recon.evaluation.captions import COLUMNS as CAPTIONS
@@ -90,19 +90,18 @@ class Results:
 
     def score(self, variant: str, picture: str, metric: str) -> dict[str, Any] | None:
         """The summary's row of one score, None where it was not computed."""
-        frame = self.summary
-        rows = frame[
-            (frame["variant"] == variant) & (frame["picture"] == picture) & (frame["metric"] == metric)
-        ]
-        return None if rows.empty or pd.isna(rows.iloc[0]["mean"]) else rows.iloc[0].to_dict()
+        row = first_with(self.summary, variant=variant, picture=picture, metric=metric)
+        return None if row is None or pd.isna(row["mean"]) else row
 
     def missing(self, variant: str, picture: str, metric: str) -> str:
         """Why one score was not measured; empty where no reason was given."""
-        frame = self.summary
-        rows = frame[
-            (frame["variant"] == variant) & (frame["picture"] == picture) & (frame["metric"] == metric)
-        ]
-        return "" if rows.empty else rows.iloc[0]["not_measured"]
+        row = first_with(self.summary, variant=variant, picture=picture, metric=metric)
+        return "" if row is None else row["not_measured"]
+
+    def cell(self, variant: str, picture: str, metric: str) -> dict[str, Any]:
+        """The summary's row of a score; where it was not measured, why."""
+        missing = self.missing(variant, picture, metric)
+        return self.score(variant, picture, metric) or {"missing": missing}
 
     @property
     def measured(self) -> list[str]:
@@ -113,10 +112,7 @@ class Results:
         self, variant: str, picture: str, metric: str, column: Literal["value", "margin"] = "value"
     ) -> dict[int, float]:
         """image id -> score of one image, or what orders equal ones; those without a number are left out."""
-        frame = self.images
-        rows = frame[
-            (frame["variant"] == variant) & (frame["picture"] == picture) & (frame["metric"] == metric)
-        ].dropna(subset=column)
+        rows = rows_with(self.images, variant=variant, picture=picture, metric=metric).dropna(subset=column)
         return dict(zip(rows["image_id"].astype(int), rows[column].astype(float), strict=True))
 
 

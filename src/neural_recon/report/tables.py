@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from neural_recon.core.tables import rows_with
 from neural_recon.evaluation.registry import HEADLINE, compared
 from neural_recon.report import gallery, penalties, plots, spaces, variants, words
 from neural_recon.report.results import Results
@@ -41,11 +42,6 @@ def score_plots(people: Sequence[Results], metrics: Sequence[str]) -> list[dict[
     ]
 
 
-def _cell(person: Results, variant: str, picture: str, metric: str) -> dict[str, Any]:
-    """The summary's row of a score; where it was not measured, why."""
-    return person.score(variant, picture, metric) or {"missing": person.missing(variant, picture, metric)}
-
-
 def score_table(person: Results, metrics: Sequence[str]) -> dict[str, Any]:
     """Variants by metrics, each cell the summary's row or why there is none."""
     frame = person.summary[person.summary["picture"].isin(spaces.PICTURES)]
@@ -61,7 +57,7 @@ def score_table(person: Results, metrics: Sequence[str]) -> dict[str, Any]:
             (
                 words.row_label(*row),
                 row == gallery.SCORE[:2],
-                [_cell(person, *row, metric) for metric in known],
+                [person.cell(*row, metric) for metric in known],
             )
             for row in order
         ],
@@ -129,7 +125,7 @@ def feature_table(people: Sequence[Results]) -> dict[str, Any]:
     return {
         "spaces": [spaces.title(space) for space in shown],
         "rows": [
-            (p.subject, variants.label(v), [_cell(p, v, space, "two_way") for space in shown])
+            (p.subject, variants.label(v), [p.cell(v, space, "two_way") for space in shown])
             for p in people
             for v in found
         ],
@@ -150,7 +146,7 @@ def tests(people: Sequence[Results]) -> list[dict[str, Any]]:
     rows = []
     for comparison in tests["comparison"].unique():
         for metric in in_order(tests["metric"]):
-            mine = tests[(tests["comparison"] == comparison) & (tests["metric"] == metric)]
+            mine = rows_with(tests, comparison=comparison, metric=metric)
             found = {row["subject"]: row for row in mine.to_dict("records")}
             if found:
                 cells = [found.get(person.subject) for person in people]
