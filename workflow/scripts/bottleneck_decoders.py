@@ -14,7 +14,7 @@ for space, fitted in zip(params.spaces, read_fitted(files.kernels, files.curves)
     table = bottleneck_scores(
         fitted.kernel,
         fitted.train_ids,
-        *fitted.features(files[f"features_{space}"]),
+        *fitted.both(files[f"features_{space}"]),
         fitted.alpha,
         params.calibration,
         params.bottleneck["components"],

@@ -6,6 +6,7 @@ import pandas as pd
 from neural_recon.core.hdf5 import read_hdf5
 from neural_recon.core.tables import write_table
 from neural_recon.decoding.fitted import read_fitted
+from neural_recon.decoding.sources import Source
 from neural_recon.evaluation.controls.data_amount import sample_features
 from neural_recon.evaluation.controls.held_out import TARGETS, compare, sampled_alpha
 from neural_recon.features.clusters import cluster_labels, summaries
@@ -22,7 +23,8 @@ clusters = cluster_labels(
 )
 calibrated, tables = params.calibration != "none", []
 for space, fitted in zip(params.spaces, read_fitted(files.kernels, files.curves), strict=True):
-    sample = sample_features(files[f"features_{space}"], ids, TARGETS, params.seed, fitted.source)
+    source = Source(unit=fitted.taken.unit)
+    sample = sample_features(files[f"features_{space}"], ids, TARGETS, params.seed, source)
     alphas = {space: sampled_alpha(fitted.alpha, TARGETS, params.seed)}
     kernel, train_ids = fitted.kernel, fitted.train_ids
     tables.append(compare(kernel, train_ids, clusters, {space: sample}, alphas, calibrated, params.seed))

@@ -12,7 +12,7 @@ for space, fitted, path in zip(params.spaces, every, snakemake.output.tables, st
     table = refit_scores(
         fitted.kernel,
         fitted.train_ids,
-        *fitted.features(files[f"features_{space}"]),
+        *fitted.both(files[f"features_{space}"]),
         fitted.alpha,
         params.calibration,
         params.refits,
