@@ -16,15 +16,18 @@ from neural_recon.core.tables import first_with, rows_with
 from neural_recon.evaluation.region_tests import BY_STRATUM, TESTS
 from neural_recon.evaluation.registry import HEADLINE
 from neural_recon.evaluation.strata import ALL, FEWEST, OBJECTS, STRATA, TRENDS
-from neural_recon.report import plots, results, spaces, words
+from neural_recon.report import plots, results, spaces, variants, words
 from neural_recon.report.regions import title_of
 from neural_recon.report.results import Results
 
 SHOWN = (HEADLINE, "pixcorr")  # plotted; the table has all metrics
 LOOKS = {  # (variant, picture): colour, marker, label
-    ("decoded", "final"): ("#0072B2", "o", "final image"),
-    ("decoded", "base"): ("#E69F00", "s", "base image"),
-    ("nearest_image", "baseline"): ("#009E73", "D", "nearest training image (baseline)"),
+    pair: (variants.colour(*pair), marker, label)
+    for pair, marker, label in (
+        (("decoded", "final"), "o", "final image"),
+        (("decoded", "base"), "s", "base image"),
+        (("nearest_image", "baseline"), "D", "nearest training image (baseline)"),
+    )
 }
 CHANCE = "chance"
 
