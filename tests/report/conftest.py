@@ -6,14 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.made_up_results import (
-    CONFIGURATION,
-    IDS,
-    draw,
-    write_benchmarks,
-    write_stimuli,
-    write_subject,
-)
+from helpers.made_up_results import CONFIGURATION, IDS, draw, write_benchmarks, write_stimuli, write_subject
 from helpers.pages import draw_no_figures
 
 from neural_recon.report.page import build

@@ -6,21 +6,10 @@ import types
 
 import numpy as np
 import pytest
-from helpers.made_up_results import (
-    CONFIGURATION,
-    IDS,
-    LEVELS,
-    control_tables,
-    write_single_stage,
-)
+from helpers.made_up_results import CONFIGURATION, IDS, LEVELS, control_tables, write_single_stage
 from helpers.pages import Page, sheets_of
 
-from neural_recon.report import (
-    controls,
-    plots,
-    variants,
-    words,
-)
+from neural_recon.report import controls, plots, variants, words
 from neural_recon.report.page import build, render
 
 

@@ -7,23 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from helpers.made_up_results import (
-    CONFIGURATION,
-    SPACES,
-)
+from helpers.made_up_results import CONFIGURATION, SPACES
 from helpers.pages import Page
 from helpers.places import ROOT
 
 from neural_recon.core.tables import write_table
 from neural_recon.evaluation.controls.refit_null import by_metric
 from neural_recon.evaluation.subject_scores import Scores
-from neural_recon.report import (
-    overview,
-    penalties,
-    plots,
-    spaces,
-    words,
-)
+from neural_recon.report import overview, penalties, plots, spaces, words
 from neural_recon.report.page import build
 
 

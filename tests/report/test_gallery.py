@@ -18,11 +18,7 @@ from helpers.made_up_results import (
 from helpers.pages import Page, first_ids, sheets_of
 from PIL import Image
 
-from neural_recon.report import (
-    album,
-    gallery,
-    results,
-)
+from neural_recon.report import album, gallery, results
 from neural_recon.report.page import build
 
 

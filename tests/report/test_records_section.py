@@ -4,16 +4,11 @@ import json
 
 import h5py
 import pytest
-from helpers.made_up_results import (
-    CONFIGURATION,
-    write_benchmarks,
-)
+from helpers.made_up_results import CONFIGURATION, write_benchmarks
 from helpers.pages import Page
 
 from neural_recon import __version__
-from neural_recon.report import (
-    results,
-)
+from neural_recon.report import results
 from neural_recon.report.page import build
 
 

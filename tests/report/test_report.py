@@ -24,13 +24,7 @@ from helpers.pages import Page, first_ids
 
 from neural_recon.core.errors import InputError
 from neural_recon.core.tables import write_table
-from neural_recon.report import (
-    controls,
-    plots,
-    results,
-    tables,
-    words,
-)
+from neural_recon.report import controls, plots, results, tables, words
 from neural_recon.report.page import build
 
 
