@@ -102,7 +102,8 @@ def make(folder: Path, count: int, noises: int) -> tuple[list, Path, Path]:
                 lambda i, stream=stream, kind=kind: painter(stream, i, SIDE[kind]), name,
             )  # fmt: skip
         paths["baselines"] = paths.pop("nearest")
-        people.append(dataclasses.replace(files, **paths, swapped=None))
+        own = {name: paths.pop(name) for name in ("base", "final", "baselines")}
+        people.append(dataclasses.replace(files, **own, painted=paths))
     return people, stimuli, write_contents(folder / "content.parquet", ids)
 
 

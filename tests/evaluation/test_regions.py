@@ -5,12 +5,13 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.labelled_voxels import SHAPE, labelled
 from helpers.made_up_results import CONFIGURATION, IDS, draw, write_regions, write_stimuli, write_subject
 from helpers.pages import Page, draw_no_figures
 from helpers.ridge_problems import ridge_problem, scikit_ridge
 
 from neural_recon.core.errors import InputError
-from neural_recon.datasets.nsd.voxels import in_regions, select_voxels
+from neural_recon.datasets.nsd.voxels import in_regions
 from neural_recon.decoding import sources
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.demo import brain, scenes
@@ -20,20 +21,12 @@ from neural_recon.features.feature_files import FeatureTable, write_chunk
 from neural_recon.report import regions as report_regions
 from neural_recon.report.page import build
 
-SHAPE = (6, 7, 8)
 SPACES = ("vdvae", "vision", "text")
 
 
 @pytest.fixture
 def voxels(rng) -> pd.DataFrame:
-    """A table of all voxels, labels of both atlases from 1 on."""
-    atlases = {
-        "prf-visualrois": rng.integers(0, 8, SHAPE),
-        "floc-faces": rng.integers(0, 6, SHAPE),
-        "floc-bodies": rng.integers(0, 5, SHAPE),
-        "streams": rng.integers(0, 8, SHAPE),
-    }
-    return select_voxels(np.ones(SHAPE, bool), atlases)
+    return labelled(rng)
 
 
 def test_columns_are_those_of_voxels_with_data(voxels):

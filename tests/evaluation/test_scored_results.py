@@ -150,19 +150,15 @@ def knowing(monkeypatch, stimuli):
     monkeypatch.setattr(SceneJudge, "names_of", names_of)
 
 
+def scored(subject, compared_by, evaluation=EVALUATION):
+    """All scores of a subject."""
+    how = {"seed": 0, "spaces": SPACES, "retrieved": "vision", "judge": read_judge(subject.judge)}
+    return score_subject("subj01", subject, subject.seen, compared_by, evaluation, **how)
+
+
 @pytest.mark.usefixtures("knowing")
 def test_every_score_of_a_subject(subject, stimuli, scenes, thumbnails):
-    scores = score_subject(
-        "subj01",
-        subject,
-        subject.seen,
-        thumbnails,
-        EVALUATION,
-        seed=0,
-        spaces=SPACES,
-        retrieved="vision",
-        judge=read_judge(subject.judge),
-    )
+    scores = scored(subject, thumbnails)
     table = scores.summary_table().set_index(["variant", "picture", "metric"])
     assert table.index.is_unique
     mean = table["mean"]
@@ -212,17 +208,7 @@ def test_every_score_of_a_subject(subject, stimuli, scenes, thumbnails):
 
 def test_without_a_judge(subject, thumbnails):
     subject.judge = []
-    scores = score_subject(
-        "subj01",
-        subject,
-        subject.seen,
-        thumbnails,
-        EVALUATION,
-        seed=0,
-        spaces=SPACES,
-        retrieved="vision",
-        judge=read_judge(subject.judge),
-    )
+    scores = scored(subject, thumbnails)
     table = scores.summary_table()
     assert set(table.loc[table["not_measured"] == "", "metric"]) == {
         "pixcorr",
@@ -238,17 +224,7 @@ def test_without_a_judge(subject, thumbnails):
 def test_weights_without_scenes(subject, thumbnails):
     subject.judge = subject.judge[:1]
     with pytest.raises(InputError, match=r"both classifier and scenes.*judge\.safetensors alone"):
-        score_subject(
-            "subj01",
-            subject,
-            subject.seen,
-            thumbnails,
-            EVALUATION,
-            seed=0,
-            spaces=SPACES,
-            retrieved="vision",
-            judge=read_judge(subject.judge),
-        )
+        scored(subject, thumbnails)
 
 
 def test_judge_answers_with_names(weights, scenes, stimuli):
@@ -288,17 +264,7 @@ def test_networks_of_a_published_preset(subject, tmp_path, monkeypatch):
     small = {**preset.networks, "alexnet": 64, "efficientnet": 32}  # for time
     monkeypatch.setitem(metrics.PRESETS, "mindeye2", dataclasses.replace(preset, networks=small))
     evaluation = {**EVALUATION, "preset": "mindeye2"}
-    scores = score_subject(
-        "subj01",
-        subject,
-        subject.seen,
-        PresetNetworks("mindeye2", files),
-        evaluation,
-        seed=0,
-        spaces=SPACES,
-        retrieved="vision",
-        judge=read_judge(subject.judge),
-    )
+    scores = scored(subject, PresetNetworks("mindeye2", files), evaluation)
     table = scores.summary_table().set_index(["variant", "picture", "metric"])
     measured = table[table["not_measured"] == ""]
     variants = [

@@ -10,7 +10,8 @@ from scipy.stats import pearsonr
 from skimage.metrics import structural_similarity
 
 from neural_recon.core.tables import write_table
-from neural_recon.evaluation.subject_scores import COMPARISONS, SAMPLED_REPAIRINGS, Scores
+from neural_recon.evaluation.subject_scores import CAPTIONS, SAMPLED_REPAIRINGS, Scores
+from neural_recon.generation import controls
 
 IDS = np.arange(100, 140)
 
@@ -147,7 +148,7 @@ def test_comparisons_are_paired_over_the_common_images(scores, rng):
     scores.add("true_features", "final", "pixcorr", control, per_image(ceiling))
     table = scores.comparisons().set_index("comparison")
     assert table.index.tolist() == ["final against base", "final against its ceiling"]
-    assert set(table.index) <= set(COMPARISONS)
+    assert set(table.index) <= {*controls.all_comparisons(), *CAPTIONS}
     assert (table["metric"] == "pixcorr").all()
     assert table["n"].tolist() == [10, 8]
     assert table["first"].tolist() == pytest.approx([final.mean() + 0.5, final[control].mean() + 0.5])

@@ -47,7 +47,7 @@ def settings(**changes) -> Generator.Settings:
 @pytest.mark.parametrize(("draws", "more"), [(1, []), (2, ["seed1"]), (4, ["seed1", "seed2", "seed3"])])
 def test_the_first_draw_is_the_run_itself(draws, more):
     names = [one.name for one in controls.controls(Seen, settings(), draws)]
-    assert names == ["true_features", "shuffled", *more, "swapped", "guides_only"]
+    assert names == ["true_features", "shuffled", *more, "guides_only", "swapped"]
 
 
 def test_controls_are_those_that_tell_something_of_the_kind(monkeypatch):
@@ -59,10 +59,29 @@ def test_controls_are_those_that_tell_something_of_the_kind(monkeypatch):
     assert names == ["true_features", "shuffled"]
 
 
+def test_a_kind_adds_controls_of_its_own(files, monkeypatch):
+    mine = controls.Painted("hue_turned", "hue turned", fit="shuffled", settings={"hint": "turned"})
+    monkeypatch.setattr(Seen, "own_controls", (mine,))
+    assert controls.controls(Seen, settings(), 1)[-1] == mine
+    assert controls.painted("hue_turned", Seen.own_controls) == mine
+    generator, painted_with = Seen(settings()), []
+    monkeypatch.setattr(Seen, "paint", lambda self, *given: painted_with.append(self.settings) or given[0])
+    files = {**files, "turned_shuffled": files["hint_shuffled"]}
+    arrays, made_of = controls.paint(generator, mine, files, IDS, seed=5)
+    np.testing.assert_array_equal(arrays["images"][:, 0, 0, 0], (IDS + 1000) % 251)
+    assert made_of["hint"] == painted_with[0].hint == "turned"
+    assert generator.settings.hint == "colour"  # the run's own stays as it is
+    monkeypatch.setattr(Seen, "own_controls", (controls.Painted("seed3", "mine"),))
+    with pytest.raises(InputError, match="has, found seed3; rename"):
+        controls.controls(Seen, settings(), 1)
+
+
 def test_every_control_is_found_by_its_name():
     for one in (controls.RUN, *controls.controls(Seen, settings(), 3)):
         assert controls.by_name(one.name) == one
-    assert controls.by_name("mean_image") is None
+    assert controls.by_name("mean") is None
+    with pytest.raises(ValueError, match="mean_image is no way to paint"):
+        controls.painted("mean_image")
     assert controls.by_name("seed2").title == "draw 3"
 
 

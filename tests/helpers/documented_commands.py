@@ -86,7 +86,7 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     # NSD
     "neural-recon doctor --configfile config/nsd.yaml": Here(status=1, says="next: "),
     "snakemake --cores 4 fetch": Elsewhere("tests/workflow/test_fetch_workflow.py"),
-    "neural-recon config write config/ours.yaml": Elsewhere("tests/cli/test_cli.py"),
+    "neural-recon config write config/ours.yaml": Elsewhere("tests/cli/test_config_commands.py"),
     "neural-recon config write --dataset table lab --small": Elsewhere("tests/workflow/test_own_lab.py"),
     "neural-recon import things_fmri THINGS-fMRI data/things --small": Elsewhere(
         "tests/workflow/test_import.py"
@@ -107,7 +107,7 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     ),
     "neural-recon doctor --configfile config/lab.yaml": Elsewhere("tests/workflow/test_own_lab.py"),
     "snakemake --configfile config/lab.yaml --cores 2": Elsewhere("tests/workflow/test_own_lab.py"),
-    "neural-recon config validate config/ours.yaml": Elsewhere("tests/cli/test_cli.py"),
+    "neural-recon config validate config/ours.yaml": Elsewhere("tests/cli/test_config_commands.py"),
     "neural-recon doctor --configfile config/ours.yaml": Here(status=1, says="next: "),
     "snakemake --configfile config/ours.yaml --cores 4 fetch": Here("-n", says="fetch_weights"),
     "snakemake --configfile config/ours.yaml --cores 8 subj01": Here("-n", says="fetch_weights"),
@@ -156,7 +156,7 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "neural-recon COMMAND --help": NotRun("stands for any command"),
     "neural-recon --debug COMMAND ...": NotRun("stands for any command"),
     "neural-recon --help": Elsewhere("tests/cli/test_cli.py"),
-    "neural-recon demo --subject subj01": Elsewhere("tests/cli/test_cli.py"),
+    "neural-recon demo --subject subj01": Elsewhere("tests/cli/test_demo_command.py"),
     "neural-recon --install-completion": Elsewhere("tests/cli/test_cli.py"),
     "neural-recon decode --subject subj01 --betas NEW.nii.gz --average conditions.tsv": Elsewhere(
         "tests/workflow/test_changed_runs.py"

@@ -42,6 +42,11 @@ def write_betas(path: Path, betas: np.ndarray) -> np.ndarray:
     return integers[:, *POSITIONS.T].astype(np.float32) / 300
 
 
+def predicted(path: Path, shared: Path, responses: np.ndarray) -> np.ndarray:
+    """What a kept decoder predicts from responses (n, p)."""
+    return kept_decoders.predict(path, shared, kept_decoders.project(shared, responses))
+
+
 def make(folder: Path, how: str = "kernel", demo: bool = False) -> Path:
     """A project with a finished run's decoders, in a folder that is there.
 

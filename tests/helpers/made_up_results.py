@@ -130,6 +130,7 @@ def write_subject(folder, rng, subject, ids, judge=True, controls=True, cv=True,
     }, {"dropped": {"not a number in a session": 4, "constant in a session": 1}})  # fmt: skip
 
     half = ids[: max(n // 2, 2)]
+    paths["painted"] = {}
     pictures = pictures or {"base": draw(rng, n, size, 5), "final": draw(rng, n, size, 12)}
     for name, array, shown in (
         ("base", pictures["base"], ids),
@@ -138,11 +139,12 @@ def write_subject(folder, rng, subject, ids, judge=True, controls=True, cv=True,
         ("swapped", pictures.get("swapped", pictures["final"]), half),
     ):
         if controls or name in ("base", "final"):
-            paths[name] = folder / subject / f"{name}.h5"
+            place = paths if name in ("base", "final") else paths["painted"]
+            place[name] = folder / subject / f"{name}.h5"
             arrays = {"images": array[: len(shown)], "image_id": np.array(shown)}
             if name == "swapped":
                 arrays["guide_id"] = np.roll(half, 1)
-            write_hdf5(paths[name], arrays, {})
+            write_hdf5(place[name], arrays, {})
     return SubjectFiles(subject, **paths)
 
 
@@ -172,7 +174,8 @@ def write_controls(folder, rng, files, ids):
     baselines = {"image_id": np.array(ids), "nearest": draw(rng, 3, 425, 20)[np.arange(len(ids)) % 3]}
     write_hdf5(path / "baselines.h5", baselines, {})
     write_hdf5(path / "shuffled.h5", {"image_id": np.array(ids), "images": draw(rng, len(ids), 64, 12)}, {})
-    return dataclasses.replace(files, baselines=path / "baselines.h5", shuffled=path / "shuffled.h5")
+    painted = {**files.painted, "shuffled": path / "shuffled.h5"}
+    return dataclasses.replace(files, baselines=path / "baselines.h5", painted=painted)
 
 
 def write_single_stage(folder, rng, files, ids):
@@ -191,7 +194,8 @@ def write_single_stage(folder, rng, files, ids):
     ]  # fmt: skip
     write_table(path / "single_stage.tsv", pd.DataFrame(rows))
     controls = {**files.controls, "single_stage": path / "single_stage.tsv"}
-    return dataclasses.replace(files, controls=controls, guides_only=path / "guides_only.h5")
+    painted = {**files.painted, "guides_only": path / "guides_only.h5"}
+    return dataclasses.replace(files, controls=controls, painted=painted)
 
 
 def write_contents(path, ids):

@@ -1,10 +1,14 @@
 """An HTML page as a test reads it."""
 
+import base64
 import html.parser
+import io
+import json
 import re
 
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
 VOID = {"meta", "img", "br", "hr", "input", "link"}
 
@@ -43,3 +47,23 @@ class Page(html.parser.HTMLParser):
 def draw_no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures are made, and saved as empty ones: most of the time of a report goes into drawing them."""
     monkeypatch.setattr(Figure, "savefig", lambda _, file, **__: file.write(b"<svg/>"))
+
+
+def first_ids(text, subject):
+    """The images of a subject that are shown without any script."""
+    section = text.split(f'<div class="cards" data-subject="{subject}">')[1].split("<h3>")[0]
+    return [int(i) for i in re.findall(r'data-id="(\d+)"', section)]
+
+
+def sheets_of(text):
+    """(subject, kind) -> image id -> a picture as the page's script finds it."""
+    found = {}
+    for subject, kind, content in re.findall(
+        r'class="sheet" data-subject="(\w*)" data-kind="(\w+)">(.*?)</script>', text
+    ):
+        sheet = json.loads(content)
+        found[subject, kind] = {
+            i: Image.open(io.BytesIO(base64.b64decode(sheet["pictures"][k])))
+            for i, k in zip(sheet["ids"], sheet["index"], strict=True)
+        }
+    return found

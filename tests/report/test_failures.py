@@ -32,7 +32,8 @@ def person(tmp_path, rng):
         write_hdf5(path, {"image_id": np.array(IDS), "images": draw(rng, len(IDS), 32, 8)}, {})
     empty = {field.name: None for field in dataclasses.fields(Results)}
     no_files = {field.name: None for field in dataclasses.fields(SubjectFiles)}
-    files = SubjectFiles(**{**no_files, **paths, "subject": "subj01"})
+    painted = {"true_features": paths.pop("true_features")}
+    files = SubjectFiles(**{**no_files, **paths, "painted": painted, "subject": "subj01"})
     return Results(**{**empty, "images": pd.concat(rows, ignore_index=True), "files": files})
 
 

@@ -6,7 +6,10 @@ import pytest
 
 from neural_recon.report.files import SubjectFiles, wanted
 
-NAMES = {"space": ["vdvae", "clip_text"], "table": ["leaks"], "region": ["V1"]}
+NAMES = {
+    **{"space": ["vdvae", "clip_text"], "table": ["leaks"], "region": ["V1"]},
+    "control": ["true_features", "one_of_a_generator_s_own"],
+}
 ALL = [
     "base",
     "comparison",
@@ -15,14 +18,10 @@ ALL = [
     "refits",
     "regions",
     "targets",
-    "true_features",
-    "shuffled",
-    "swapped",
-    "guides_only",
 ]
 
 
-@pytest.mark.parametrize("having", [[], ["swapped", "comparison"], ALL])
+@pytest.mark.parametrize("having", [[], ["comparison"], ALL])
 def test_what_the_rule_asks_for_is_what_the_script_finds(having):
     names = NAMES if "regions" in having else NAMES | {"region": []}
     files = wanted(["subj01", "subj02"], having, names)
@@ -48,6 +47,7 @@ def test_names_are_those_of_the_wildcards():
     assert list(found.alphas) == NAMES["space"]
     assert found.alphas["vdvae"] == Path("r/ridge/subj01/vdvae/alpha.tsv")
     assert found.controls == {"leaks": Path("r/controls/subj01/leaks.tsv")}
+    assert found.painted == {name: Path(f"r/reconstructions/subj01/{name}.h5") for name in NAMES["control"]}
     assert found.region_images == {"V1": Path("r/regions/subj01/V1/base_images.h5")}
     with pytest.raises(TypeError, match="summary"):  # a page without scores is none
         SubjectFiles.among("subj01", "r", [])
@@ -57,7 +57,9 @@ def test_what_recipes_share_is_found_in_its_own_folder():
     """Of a recipe in a comparison; whatever else ends alike is none of its files."""
     files = {
         name: files[0]
-        for name, files in wanted(["subj01"], [], {"region": [], "space": [], "table": []}).items()
+        for name, files in wanted(
+            ["subj01"], [], {"region": [], "space": [], "table": [], "control": []}
+        ).items()
         if files
     }
     paths = [f"{'out' if name == 'responses' else 'out/compare/mine'}/{path}" for name, path in files.items()]

@@ -42,12 +42,13 @@ def test_one_subject_before_its_data_are_there():
     found = disk_estimate.estimate(plan("nsd", subjects={"subj01": {"sessions": 40}}), TABLE)
     assert found["betas"] == 4 * 16_000 * (30_000 + 10_000 + 3_000)
     assert found["features"] == 2 * 10_000 * 347_680
-    assert found["predictions"] == 4 * 4 * 1_000 * 347_680  # the last fit is the generator's prior alone
+    # three fits of the test images; the generator's prior alone of those that are painted
+    assert found["predictions"] == 4 * (3 * 1_000 + 100) * 347_680
     assert found["kernels"] == 8 * 9_000 * 10_000
     # true features, the shuffled decoder, two more draws, swapped, guides only and the prior of 100 images;
     # two training images per test image, and their mean
     others = 7 * 100 + 2 * 1_000 + 1
-    assert found["pictures"] == 3 * (6 * 1_000 * 64**2 + (3 * 1_000 + others) * 512**2)
+    assert found["pictures"] == 3 * ((5 * 1_000 + 100) * 64**2 + (3 * 1_000 + others) * 512**2)
 
 
 def test_kept_decoders():

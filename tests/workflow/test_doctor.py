@@ -21,7 +21,7 @@ from neural_recon.datasets.kinds.nsd import NSD
 from neural_recon.datasets.nsd.nsd_tree import Tree
 from neural_recon.demo import design
 from neural_recon.models import weights
-from neural_recon.workflow import doctor
+from neural_recon.workflow import doctor, machine_checks
 
 REAL = {
     "recipe": "brain_diffuser_small",
@@ -92,7 +92,7 @@ def test_everything_else_is_said_without_data():
     assert found["spaces.vision"][1].endswith("about 1.2 GB")
     assert found["generator"][1].endswith("about 12.3 GB")
     assert {"GPU", "memory", "disk needed"} <= set(found)
-    assert "results/nsd: about 79.5 GB" in found["disk needed"][1]
+    assert "results/nsd: about 74.5 GB" in found["disk needed"][1]
     assert advice.startswith("put the files where dataset names them")
     assert advice.endswith("neural-recon doctor --configfile mine.yaml")
 
@@ -142,8 +142,8 @@ def test_files_that_will_be_fetched(monkeypatch):
     with serving(objects) as store:
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", store.address)
         found, advice = examine(with_terms())
-        monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000_000))
-        monkeypatch.setattr(doctor.disk_estimate, "estimate", lambda *_: {"pictures": 0})
+        monkeypatch.setattr(machine_checks.shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000_000))
+        monkeypatch.setattr(machine_checks.disk_estimate, "estimate", lambda *_: {"pictures": 0})
         full, _ = examine(with_terms())
         store.objects.pop(tree.key(absent[1]))
         lacking, _ = examine(with_terms())
@@ -301,7 +301,7 @@ def test_configuration_that_is_none(content, message):
 
 
 def test_disk_that_is_too_small(monkeypatch):
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000_000))
+    monkeypatch.setattr(machine_checks.shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000_000))
     found, advice = examine()
     assert found["disk free"][0] == "wrong"
     assert found["disk free"][1].startswith("resources/models and results: 1 MB, 0.6 GB still")
@@ -323,8 +323,8 @@ def test_gpu(monkeypatch, card):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: card)
     device = SimpleNamespace(name="Card X", total_memory=4e9)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: device)
-    monkeypatch.setattr(doctor.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
-    state, text = next((f.state, f.text) for f in doctor.check_machine() if f.topic == "GPU")
+    monkeypatch.setattr(machine_checks.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
+    state, text = next((f.state, f.text) for f in machine_checks.check_machine() if f.topic == "GPU")
     if card:
         assert (state, text) == ("ok", "Card X, 4.0 GB; half precision")
     else:
@@ -346,9 +346,9 @@ def test_gpu(monkeypatch, card):
 def test_weights_against_the_memory_of_the_gpu(monkeypatch, card, sizes, state, said):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: card is not None)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=card))
-    monkeypatch.setattr(doctor.memory_estimate, "part_sizes", lambda *_: sizes)
+    monkeypatch.setattr(machine_checks.memory_estimate, "part_sizes", lambda *_: sizes)
     config = read_config(ROOT / "config/demo.yaml", ROOT)
-    found = list(doctor.check_generator_memory(config, weights.read_table(ROOT / weights.TABLE)))
+    found = list(machine_checks.check_generator_memory(config, weights.read_table(ROOT / weights.TABLE)))
     assert [one.state for one in found] == ([state] if state else [])
     assert all(said in one.text for one in found)
 

@@ -88,3 +88,34 @@ def test_mistakes_in_it_are_one_sentence(project):
         assert "plugins/mine.py: expected" in found
         assert said in found
         assert "Traceback" not in found
+
+
+def test_a_control_of_it_is_painted_scored_tested_and_shown(project):
+    control = """
+    own_controls = (
+        Painted("half_white", "white halved", "#332288", against="white halved", response=False,
+                card="the image with", settings={"white": 128}),
+    )
+
+    def paint("""
+    text = MINE.replace("\n    def paint(", control)
+    text = text.replace(
+        "import Generator\n", "import Generator\nfrom neural_recon.generation.controls import Painted\n"
+    )
+    results = project / "results"
+    (project / "plugins/mine.py").write_text(text, encoding="utf-8")
+    done = snakemake(project, config=CONFIG)
+    assert done.returncode == 0, done.stdout + done.stderr
+    painted = hdf5.read_hdf5(results / "reconstructions/subj01/half_white.h5")
+    base = hdf5.read_hdf5(results / "base_images/subj01/decoded.h5")
+    rows = np.flatnonzero(np.isin(base["image_id"], painted["image_id"]))
+    np.testing.assert_array_equal(painted["images"], 128 - base["images"][rows])
+    for name in ("summary", "shares"):
+        assert "half_white" in set(pd.read_csv(results / f"scores/subj01/{name}.tsv", sep="\t")["variant"])
+    tests = pd.read_csv(results / "scores/subj01/tests.tsv", sep="\t")
+    assert "final against white halved" in set(tests["comparison"])
+    page = (results / "report/all.html").read_text(encoding="utf-8")
+    assert "the image with white halved, where painted" in page  # said of the cards
+    assert 'data-subject="subj01" data-kind="half_white">' in page
+    assert "final, white halved</th>" in page  # in the table of scores
+    assert "final against white halved" in page

@@ -13,7 +13,7 @@ from neural_recon.decoding.decoder import DECODERS, shared_file
 from neural_recon.decoding.sources import Source
 from neural_recon.evaluation import network_weights
 from neural_recon.features import picture_captions, space
-from neural_recon.generation.controls import of_components
+from neural_recon.generation import controls
 from neural_recon.generation.generator import GENERATORS
 from neural_recon.models import weights
 from neural_recon.report import files as report_list
@@ -127,7 +127,7 @@ SPACES = list(CONFIG.spaces)
 # Fits that are painted where the configuration asks for them: without any response, and of a few components.
 PRIOR = ["prior"] if CONFIG.evaluation.prior else []
 BOTTLENECK = CONFIG.bottleneck if "bottleneck" in OFFERS else None
-COMPONENTS = [of_components(k) for k in CONFIG.painted_components]
+COMPONENTS = [controls.of_components(k) for k in CONFIG.painted_components]
 # The subjects with pictures and scores; others only train the networks of these.
 DECODED = CONFIG.decoded
 # The space whose pictures are the base images, if any, and the one that says which pictures are alike.

@@ -63,7 +63,7 @@ rule control_base_images:
 # One job per subject, since a model's loading takes longer than some pictures.
 rule control_pictures:
     input:
-        unpack(painted_from("decoded", "shuffled", "true_features")),
+        unpack(painted_from(*GENERATOR.fits)),
         unconditional=UNCONDITIONAL,
         weights=ancient(GENERATOR.files),
     output:
@@ -100,6 +100,8 @@ if CONFIG.evaluation.prior:
         resources:
             mem_mb=growing(4000),
             runtime=growing(30),
+        params:
+            image_ids=lambda wildcards: PLAN.control_ids(wildcards.subject).tolist(),
         script:
             "../scripts/prior_features.py"
 

@@ -14,7 +14,7 @@ if ENCODING:
             data=data_files("pictures", "grid", "regions"),
             final=expand(
                 "<results>/reconstructions/{{subject}}/{variant}.h5",
-                variant=["decoded", "shuffled", "true_features"],
+                variant=controls.FITS,
             ),
             responses="<results>/responses/{subject}.h5",
             voxels="<results>/voxels/{subject}.parquet",

@@ -19,7 +19,7 @@ if CONFIG.generalisation:
         output:
             expand(
                 "<results>/generalisation/{{other}}/{{subject}}/{fit}.h5",
-                fit=["decoded", "shuffled", "true_features"],
+                fit=controls.FITS,
             ),
             rows="<results>/generalisation/{other}/{subject}/rows.tsv",
         wildcard_constraints:

@@ -117,7 +117,6 @@ def report_files(wildcards):
     """What a report shows of its subjects: the files that `neural_recon.report.files` lists."""
     subjects = report_subjects(wildcards)
     having = {
-        **{control.name: True for control in GENERATOR.controls},
         "base": BASE,
         "bottleneck": BOTTLENECK,
         "bottleneck_pictures": COMPONENTS,
@@ -125,7 +124,6 @@ def report_files(wildcards):
         "comparison": subjects == sorted(DECODED),
         "data_amount": CONFIG.data_amount and "data_amount" in OFFERS,
         "generalisation": CONFIG.generalisation,
-        "prior": PRIOR,
         "encoding": ENCODING,
         "regions": SETS,
         **dict.fromkeys(OFFERS & {"losses", "penalties", "refits", "targets"}, True),
@@ -134,6 +132,11 @@ def report_files(wildcards):
         subjects,
         [name for name, there in having.items() if there],
         {
+            # other draws are not shown, only scored
+            "control": [
+                *(control.name for control in GENERATOR.controls if not control.draw),
+                *PRIOR,
+            ],
             "other": list(CONFIG.generalisation),
             "region": SETS if BASE else [],
             "space": SPACES,

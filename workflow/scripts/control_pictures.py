@@ -15,5 +15,5 @@ settings = {**snakemake.config["generator"], **params.generator}
 generator = generation.load(settings, unconditional=files.unconditional)
 ids = np.asarray(params.image_ids)
 for path in snakemake.output.images:
-    how = controls.by_name(Path(path).stem)
+    how = controls.painted(Path(path).stem, generator.own_controls)
     write_hdf5(path, *controls.paint(generator, how, dict(files.items()), ids, params.seed))

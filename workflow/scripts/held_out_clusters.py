@@ -5,8 +5,7 @@ import pandas as pd
 
 from neural_recon.core.hdf5 import read_hdf5
 from neural_recon.core.tables import write_table
-from neural_recon.decoding.penalty_table import read_chosen
-from neural_recon.decoding.ridge_files import read_kernels, read_taken
+from neural_recon.decoding.fitted import read_fitted
 from neural_recon.decoding.sources import Source
 from neural_recon.evaluation.controls.data_amount import sample_features
 from neural_recon.evaluation.controls.held_out import TARGETS, compare, sampled_alpha
@@ -23,11 +22,10 @@ clusters = cluster_labels(
     params.seed,
 )
 calibrated, tables = params.calibration != "none", []
-for space, path, (kernel, train_ids, _), curve in zip(
-    params.spaces, files.kernels, read_kernels(files.kernels), files.curves, strict=True
-):
-    source = Source(unit=read_taken(path).unit)
-    features = {space: sample_features(files[f"features_{space}"], ids, TARGETS, params.seed, source)}
-    alphas = {space: sampled_alpha(read_chosen(curve), TARGETS, params.seed)}
-    tables.append(compare(kernel, train_ids, clusters, features, alphas, calibrated, params.seed))
+for space, fitted in zip(params.spaces, read_fitted(files.kernels, files.curves), strict=True):
+    source = Source(unit=fitted.taken.unit)
+    sample = sample_features(files[f"features_{space}"], ids, TARGETS, params.seed, source)
+    alphas = {space: sampled_alpha(fitted.alpha, TARGETS, params.seed)}
+    kernel, train_ids = fitted.kernel, fitted.train_ids
+    tables.append(compare(kernel, train_ids, clusters, {space: sample}, alphas, calibrated, params.seed))
 write_table(snakemake.output.table, pd.concat(tables, ignore_index=True))

@@ -3,9 +3,7 @@
 from neural_recon import datasets
 from neural_recon.core.hdf5 import read_hdf5, write_hdf5
 from neural_recon.core.tables import write_table
-from neural_recon.decoding.penalty_table import read_chosen
-from neural_recon.decoding.ridge_files import read_kernels, read_taken
-from neural_recon.decoding.sources import Source, feature_table
+from neural_recon.decoding.fitted import read_fitted
 from neural_recon.evaluation.regions import (
     decode_synthetic,
     how_unusual,
@@ -24,18 +22,16 @@ n_voxels = data["train"].shape[1]
 columns = with_control(columns, n_voxels, params.seed)
 synthetic = synthetic_responses(columns, n_voxels, params.amplitude)
 features = {}
-for space, path, responses, (kernel, train_ids, _), curve in zip(
-    params.spaces, files.kernels, files.trained, read_kernels(files.kernels), files.curves, strict=True
-):
-    taken = read_taken(path)
+every = read_fitted(files.kernels, files.curves)
+for space, responses, fitted in zip(params.spaces, files.trained, every, strict=True):
     features[space] = decode_synthetic(
-        kernel,
+        fitted.kernel,
         read_hdf5(responses, "train")["train"],
         synthetic,
-        feature_table(files[f"features_{space}"], train_ids, Source(unit=taken.unit)),
-        read_chosen(curve),
+        fitted.features(files[f"features_{space}"], fitted.train_ids),
+        fitted.alpha,
         params.seed,
-        taken=taken,
+        taken=fitted.taken,
     )
 table = how_unusual(synthetic, columns, data["train"], data["test"])
 write_table(snakemake.output.table, table)

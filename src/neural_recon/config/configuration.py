@@ -5,18 +5,16 @@ published decoder); what the configuration itself says of them wins.
 """
 
 import functools
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, model_validator
 
-from neural_recon.config import snakemake_paths
+from neural_recon.config import cross_checks
 from neural_recon.config.known_keys import kinds_of, nearest
-from neural_recon.config.recipe_files import known_to, read_recipe, recipes_without_text
+from neural_recon.config.recipe_files import known_to, read_recipe
 from neural_recon.config.sections import (
-    TAKEN,
     Bottleneck,
     Captioner,
     DataAmount,
@@ -38,11 +36,10 @@ from neural_recon.datasets import of_settings
 from neural_recon.datasets.dataset import DATA_SETS, NAME, SUBJECTS, DataSet, Terms
 from neural_recon.decoding.decoder import DECODERS, Decoder
 from neural_recon.evaluation.registry import HEADLINE, measured
-from neural_recon.features.space import SPACES, Space, base_space, share_a_model, space_kinds
+from neural_recon.features.space import SPACES, Space, base_space
 from neural_recon.generation.generator import GENERATORS, Generator
 
 SIMULATED = Terms("the demo's simulated subjects", "MIT", responses=True)
-FILLED_IN = r"\{subject\}|\{session(:0\d)?\}"  # in paths of a data set
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 
 
@@ -84,152 +81,14 @@ class Config(Section):
     )
 
     @model_validator(mode="after")
-    def _plain_paths(self) -> "Config":
-        for key, text in snakemake_paths.texts(self.model_dump()):
-            # subject and session in paths are filled in here, path variables in each other by Snakemake
-            filled_in = ("dataset", "decoder", "generalisation", "regions")
-            known = {**dict.fromkeys(filled_in, FILLED_IN), "pathvars": "<"}
-            plain = [re.sub(signs, "", text) for place, signs in known.items() if key.startswith(place)]
-            if wrong := snakemake_paths.fault(plain[0] if plain else text):
-                raise ValueError(f"{key}: {wrong} folder or file, or name a link to it")
-        return self
-
-    @model_validator(mode="after")
-    def _known_subjects(self) -> "Config":
-        if self.demo is not None and self.dataset.kind != "nsd":
-            raise ValueError("demo: it is written in NSD's formats; set dataset.kind to nsd")
-        published, known = self.data.published, self.data.subjects
-        if self.split.name == "published" and published is None:
-            raise ValueError('split.name "published": this data set has no published split')
-        for name in self.subjects:
-            if name not in known:
-                raise ValueError(f"unknown subject {name!r}; known are {', '.join(known)}")
-            there = self._sessions_there(name)
-            if self.split.name == "published" and published:
-                wanted = f'split.name "published" takes the first {published.sessions} sessions'
-                if len(there) < published.sessions:
-                    raise ValueError(f'{wanted}, and {name} came for {len(there)}; use split.name "all"')
-                if self.sessions(name) != there[: published.sessions]:
-                    raise ValueError(f"{wanted}: leave subjects.{name}.sessions out")
-            for session in self.sessions(name):
-                if session not in there:
-                    raise ValueError(f"{name} has the sessions {there[0]} to {there[-1]}, not {session}")
-        absent = sorted(set(self.subjects) - set(self.demo.subjects if self.demo else self.subjects))
-        if absent:
-            raise ValueError(f"{absent[0]} is not simulated: add it to demo.subjects")
-        return self
-
-    @model_validator(mode="after")
-    def _spaces_are_decoded(self) -> "Config":
-        if taken := [space for space in self.spaces if space in TAKEN]:
-            raise ValueError(f"spaces.{taken[0]}: expected another name, as something else is called so")
-        try:
-            self.decoder.check_spaces(list(self.spaces))
-            self.decoder.check_subjects(list(self.subjects))
-        except ValueError as error:
-            raise ValueError(f"decoder.{error}") from error
-        return self
-
-    @model_validator(mode="after")
-    def _subjects_are_of_use(self) -> "Config":
-        if not self.decoded:
-            raise ValueError("subjects: expected one at least that is decoded, found decoded false of all")
-        used = {one for name in self.decoded for one in self.decoder.others(name, list(self.subjects))}
-        if idle := [name for name in self.subjects if name not in {*used, *self.decoded}]:
-            raise ValueError(
-                f"subjects.{idle[0]}.decoded: expected a subject that trains the decoders of others, found a "
-                "decoder that learns nothing from it; take the subject out, or name it in "
-                "decoder.pretrain.subjects of a decoder that has this key"
-            )
+    def _agrees(self, info: ValidationInfo) -> "Config":
+        cross_checks.check(self, info.context)
         return self
 
     @property
     def decoded(self) -> list[str]:
         """The subjects whose pictures are decoded."""
         return [name for name, subject in self.subjects.items() if subject.decoded]
-
-    @model_validator(mode="after")
-    def _what_the_data_set_has(self, info: ValidationInfo) -> "Config":
-        reading = [name for name, kind in space_kinds(self.spaces).items() if kind.reads == "captions"]
-        if reading and "captions" not in self.data.offers:
-            without = ", ".join(recipes_without_text(info.context)) if info.context else ""
-            take = f"; recipes without text are {without}" if without else ""
-            raise ValueError(
-                f"the space {reading[0]} reads captions, and this data set has none{take}; with "
-                "captioner: {} BLIP writes captions of the pictures"
-            )
-        if self.captioner and "captions" in of_settings(self.dataset, self.subjects).offers:
-            raise ValueError("captioner: this data set has captions of its own; leave the section out")
-        if self.responses.noise_ceiling == "ncsnr" and "noise_ceilings" not in self.data.offers:
-            raise ValueError(
-                "responses.noise_ceiling: this data set has no signal-to-noise ratios of its own; use "
-                "repetitions"
-            )
-        for key, members in self.named_regions.items():
-            try:
-                self.data.check_regions(members)
-            except ValueError as error:
-                raise ValueError(f"{key}: {error}") from error
-        return self
-
-    @model_validator(mode="after")
-    def _encoding_is_independent(self) -> "Config":
-        space = self.evaluation.encoding
-        if space is None:
-            return self
-        if SPACES.load(space.kind).reads != "pictures":
-            raise ValueError(
-                "evaluation.encoding: expected a kind that is computed from pictures, as reconstructions "
-                f"have no captions, found {space.kind}"
-            )
-        for name, decoded in self.spaces.items():
-            if share_a_model(space, decoded):
-                raise ValueError(
-                    "evaluation.encoding: expected a space that the decoder does not predict, as that would "
-                    f"grade its own work, found the model of spaces.{name}; name another kind or model"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _generator_has_its_spaces(self) -> "Config":
-        decoded = [name for name, kind in space_kinds(self.spaces).items() if kind.decodes]
-        named = {"base": (self.generator.base, decoded)} if self.generator.base else {}
-        named |= {role: (space, list(self.spaces)) for role, space in self.generator.guides.items()}
-        for key, (space, known) in named.items():
-            if space not in known:
-                what = "whose features decode to pictures: " if key == "base" else ""
-                there = " or ".join(known) or "the recipe has none"
-                raise ValueError(
-                    f"generator.{key}: expected a feature space of the recipe, {what}{there}, found {space!r}"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _other_sessions_are_the_same_peoples(self) -> "Config":
-        if self.generalisation and not getattr(self.decoder, "keep", None):
-            raise ValueError(
-                "generalisation: other sessions are decoded by decoders that are kept; set decoder.keep "
-                "(kernel for ridge, true for a network)"
-            )
-        for name, other in self.generalisation.items():
-            there = self.other(name).subjects
-            for here, person in other.subjects.items():
-                key = f"generalisation.{name}.subjects.{here}"
-                if here not in self.decoded:
-                    raise ValueError(f"{key}: unknown subject; known are {', '.join(self.decoded)}")
-                if person not in there:
-                    raise ValueError(f"{key}: expected one of {', '.join(there)}, found {person!r}")
-                if person != here and person in self.subjects:
-                    raise ValueError(
-                        f"{key}: expected the same person, found {person}, another subject of this "
-                        "configuration; a decoder is applied to its own subject's voxels"
-                    )
-            if not self.people(name):
-                raise ValueError(
-                    f"generalisation.{name}: expected sessions of {' or '.join(self.subjects)}, found those "
-                    f"of {', '.join(there)}; say who is who in generalisation.{name}.subjects"
-                )
-        return self
 
     def other(self, name: str) -> DataSet:
         """The data set of other sessions (`generalisation`)."""
@@ -246,15 +105,6 @@ class Config(Section):
         """Who of the subjects is in a data set of other sessions, and what it calls them."""
         given, there = self.generalisation[name].subjects, self.other(name).subjects
         return given or {subject: subject for subject in self.decoded if subject in there}
-
-    @model_validator(mode="after")
-    def _bottleneck_has_base_images(self) -> "Config":
-        if self.bottleneck and self.bottleneck.pictures == "base" and not self.base:
-            raise ValueError(
-                "bottleneck.pictures: expected a recipe with base images, found one without; use final, or "
-                "leave it out"
-            )
-        return self
 
     @property
     def painted_components(self) -> list[int]:
@@ -305,16 +155,6 @@ class Config(Section):
         """The space whose pictures are the base images: the generator's, else the first that decodes."""
         return self.generator.base or base_space(self.spaces)
 
-    @model_validator(mode="after")
-    def _figure_has_its_score(self) -> "Config":
-        if self.figure_score not in self.metrics:
-            raise ValueError(
-                "figure.score: expected a metric of pictures that is measured here "
-                f"({', '.join(self.metrics)}), found {self.figure.score!r}; name another, or its weights in "
-                "evaluation.networks"
-            )
-        return self
-
     @property
     def metrics(self) -> list[str]:
         """The metrics of pictures that this configuration measures."""
@@ -346,7 +186,8 @@ class Config(Section):
         """The terms of the data; those of simulated ones are the project's."""
         return SIMULATED if self.demo else self.data.terms
 
-    def _sessions_there(self, name: str) -> list[int]:
+    def sessions_there(self, name: str) -> list[int]:
+        """The sessions of a subject that there are, used or not."""
         return self.data.sessions(name) if self.demo is None else list(range(1, self.demo.sessions + 1))
 
     def sessions(self, name: str) -> list[int]:
@@ -355,7 +196,7 @@ class Config(Section):
         if isinstance(sessions, list):
             return sorted(set(sessions))
         if sessions == "all":
-            there, published = self._sessions_there(name), self.data.published
+            there, published = self.sessions_there(name), self.data.published
             return there[: published.sessions] if self.split.name == "published" and published else there
         return list(range(1, sessions + 1))
 

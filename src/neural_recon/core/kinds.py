@@ -19,16 +19,28 @@ from types import ModuleType
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
 from neural_recon.core.errors import InputError, quoted
 from neural_recon.core.refusals import is_there
 
 
+class WithoutTitles(GenerateJsonSchema):
+    """JSON schemas whose keys have no title: it would say their name again."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
+        return False
+
+
 class Section(BaseModel):
     """A part of the configuration: typed, fixed once read, unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **options: Any) -> dict[str, Any]:
+        return super().model_json_schema(*args, **{"schema_generator": WithoutTitles, **options})
 
 
 def as_released(section: Section, place: str) -> Iterator[str]:

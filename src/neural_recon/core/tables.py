@@ -73,3 +73,16 @@ def write_table(path: str | os.PathLike[str], frame: pd.DataFrame) -> None:
             frame.to_parquet(temporary, index=False)
         else:
             frame.to_csv(temporary, sep="\t", index=False, float_format="%.6g")
+
+
+def rows_with(table: pd.DataFrame, **values: object) -> pd.DataFrame:
+    """The rows that have these values, by column."""
+    for column, value in values.items():
+        table = table[table[column] == value]
+    return table
+
+
+def first_with(table: pd.DataFrame, **values: object) -> dict[str, Any] | None:
+    """The first of these rows; None without any."""
+    rows = rows_with(table, **values)
+    return rows.iloc[0].to_dict() if len(rows) else None

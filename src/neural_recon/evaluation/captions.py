@@ -31,11 +31,11 @@ from neural_recon.evaluation.registry import NEAREST, WRITTEN
 from neural_recon.evaluation.subject_scores import Scores
 from neural_recon.features.feature_files import read_rows
 from neural_recon.features.space import Space
+from neural_recon.generation.controls import FITS
 
 logger = logging.getLogger(__name__)
 
 BLOCK = 512  # captions encoded at once
-FITS = ("decoded", "shuffled", "true_features")  # whose answers are scored
 SEEN = "seen"  # the images' own captions, in the table of answers
 COLUMNS = ["variant", "picture", "image_id", "caption"]
 # English words that say nothing of what is to be seen, and those of captions about pictures

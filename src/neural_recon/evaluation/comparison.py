@@ -16,7 +16,7 @@ import pandas as pd
 
 from neural_recon.core.errors import InputError, quoted
 from neural_recon.core.hdf5 import read_hdf5
-from neural_recon.core.tables import read_table
+from neural_recon.core.tables import read_table, rows_with
 from neural_recon.evaluation.registry import PUBLISHED_TITLES, better
 
 DESCRIPTION = [
@@ -97,7 +97,7 @@ def our_lines(
     note = "; ".join([*([SIMULATED] if simulated else []), *([NATIVE] if preset == "native" else [])])
     rows: list[dict[str, Any]] = []
     for subject, summary in summaries.items():
-        final = summary[(summary["variant"] == "decoded") & (summary["picture"] == "final")]
+        final = rows_with(summary, variant="decoded", picture="final")
         values = final.set_index("metric")["mean"].reindex(PUBLISHED_TITLES)
         repeated = read_hdf5(responses[subject], "test_repetitions")["test_repetitions"]
         facts = (sessions[subject], float(repeated.mean()), len(repeated))

@@ -34,6 +34,7 @@ from neural_recon.evaluation import metrics, regions, statistics
 from neural_recon.evaluation.region_tests import corrected, permutations
 from neural_recon.features.feature_files import select_rows
 from neural_recon.features.space import Space
+from neural_recon.generation.controls import CONTROLS, Pair, comparisons
 from neural_recon.responses import noise_ceilings
 
 logger = logging.getLogger(__name__)
@@ -42,13 +43,11 @@ FEWEST = 10  # voxels of a region: over fewer a pattern's correlation says littl
 BLOCK = 500  # pictures of the data set held at a time
 SEEN = ("seen", "seen")
 
-Pair = tuple[str, str]  # variant and picture, as in all tables of scores
 FINAL = ("decoded", "final")
 # name -> the two that are compared, first minus second, where there are both
 COMPARISONS: dict[str, tuple[Pair, Pair]] = {
     "final against base": (FINAL, ("decoded", "base")),
-    "final against the shuffled decoder": (FINAL, ("shuffled", "final")),
-    "base against the shuffled decoder": (("decoded", "base"), ("shuffled", "base")),
+    **comparisons([CONTROLS["shuffled"]]),
     "final against the picture seen": (FINAL, SEEN),
 }
 SCORES = ["subject", "region", "voxels", "measure", "variant", "picture", "n", "mean", "ci_low", "ci_high",

@@ -12,11 +12,11 @@ import pandas as pd
 from neural_recon.core.hdf5 import read_hdf5
 from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.subject_scores import Scores
+from neural_recon.generation.controls import FITS
 
 if TYPE_CHECKING:
     from neural_recon.evaluation.networks import PresetNetworks  # and with it torch
 
-FITS = ("decoded", "shuffled", "true_features")
 PICTURES = ("base", "final")
 
 
@@ -33,8 +33,8 @@ def score_groups(
     """Score what was decoded from other sessions.
 
     Args:
-        files: of every fit of `FITS`, with `image_id` and `group`, `base` and `final` pictures, and the
-            features of spaces as `features_SPACE`, as far as there are any.
+        files: of every fit of `controls.FITS`, with `image_id` and `group`, `base` and `final` pictures, and
+            the features of spaces as `features_SPACE`, as far as there are any.
         pictures: what was seen, or imagined, by id.
         networks: they compare pictures under the preset.
         evaluation: the configuration's section.

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from neural_recon.core.tables import rows_with
 from neural_recon.evaluation import statistics
 from neural_recon.evaluation.comparison import over_subjects, published
 from neural_recon.evaluation.region_tests import corrected, permutations
@@ -41,13 +42,13 @@ def scores(summaries: Mapping[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
 
 
 def _final(table: pd.DataFrame) -> pd.DataFrame:
-    return table[(table["variant"] == "decoded") & (table["picture"] == "final")]
+    return rows_with(table, variant="decoded", picture="final")
 
 
 def published_beside(preset: str, n: int) -> pd.DataFrame:
     """Published figures of the same preset and number of test images, as rows of `scores`."""
     table = published()
-    table = table[(table["preset"] == preset) & (table["test_images"] == str(n))]
+    table = rows_with(table, preset=preset, test_images=str(n))
     rows: list[dict[str, Any]] = [
         {"recipe": line["line"], "source": line["source"], "subject": line["subjects"], "metric": metric,
          "mean": line[metric], "n": n, "better": better(metric), "not_measured": ""}

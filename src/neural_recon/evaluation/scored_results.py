@@ -18,7 +18,6 @@ from neural_recon.evaluation.networks import PresetNetworks
 from neural_recon.evaluation.registry import HEADLINE
 from neural_recon.evaluation.subject_scores import Scores
 from neural_recon.features.feature_files import read_rows
-from neural_recon.generation import controls
 
 logger = logging.getLogger(__name__)
 
@@ -96,9 +95,9 @@ def score_subject(
         for path in paths:
             variant = _variant(path)
             arrays = read_hdf5(path)
-            how = controls.by_name(variant)
-            guide = arrays["guide_id"] if how and how.swapped else None
-            add(variant, picture, arrays["image_id"], arrays["images"], guide)
+            guide = arrays.get("guide_id", arrays["image_id"])
+            swapped = guide if (guide != arrays["image_id"]).any() else None
+            add(variant, picture, arrays["image_id"], arrays["images"], swapped)
     baselines = read_hdf5(files.baselines)
     for kind in KINDS:
         add(f"{kind}_image", "baseline", baselines["image_id"], baselines[kind])

@@ -11,33 +11,40 @@ al., 2024).
 """
 
 import functools
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 
+from neural_recon.generation.controls import CONTROLS, RUN, Control
+
 RESAMPLES = 2000
 CLEARLY = 0.975  # share of these in which the ceiling is above chance
-# variants that know nothing of the response to the image; baselines are training images
-WITHOUT_RESPONSES = ("shuffled", "prior", "mean_image", "random_image")
 PICTURES = ("final", "base")
 COLUMNS = ["subject", "picture", "variant", "metric", "n", "score", "chance", "ceiling"]
 COLUMNS += ["share", "low", "high", "not_measured"]
 NO_ROOM = "the ceiling is not clearly above chance"
 
 
-def shares(images: pd.DataFrame, seed: int) -> pd.DataFrame:
+def variants(own: Iterable[Control] = ()) -> list[Control]:
+    """What has a share: the run's own pictures, and controls that know nothing of the response."""
+    return [RUN, *(one for one in (*CONTROLS.values(), *own) if not one.response)]
+
+
+def shares(images: pd.DataFrame, seed: int, own: Iterable[Control] = ()) -> pd.DataFrame:
     """One row per picture (final, base), variant and metric that has a ceiling.
 
     Args:
         images: scores by image, as `subject_scores.Scores.image_table`.
         seed: of the bootstrap over images.
+        own: the generator's own controls.
 
     Returns:
         `COLUMNS`: means over the n images that have all three; the share with its 95 % interval, images drawn
         once for the three; empty, and `not_measured` says why, where the ceiling is not above chance in
         97.5 % of the draws.
     """
-    table = images.dropna(subset="value")
+    table, shown = images.dropna(subset="value"), variants(own)
     rows = []
     for (subject, metric), scored in table.groupby(["subject", "metric"], sort=False):
         each = {
@@ -45,18 +52,18 @@ def shares(images: pd.DataFrame, seed: int) -> pd.DataFrame:
             for pair, mine in scored.groupby(["variant", "picture"], sort=False)
         }
         for picture in PICTURES:
-            own, ceiling = (each.get((variant, picture)) for variant in ("decoded", "true_features"))
-            if own is None or ceiling is None:
+            decoded, ceiling = (each.get((variant, picture)) for variant in (RUN.name, "true_features"))
+            if decoded is None or ceiling is None:
                 continue
-            for variant in ("decoded", *WITHOUT_RESPONSES):
-                found = each.get((variant, "baseline" if variant.endswith("_image") else picture))
+            for one in shown:
+                found = each.get((one.name, one.picture(picture)))
                 if found is None:
                     continue
                 three = pd.concat(
-                    [found["value"], own["chance"], ceiling["value"]], axis=1, join="inner"
+                    [found["value"], decoded["chance"], ceiling["value"]], axis=1, join="inner"
                 ).to_numpy()
                 if len(three):
-                    who = {"subject": subject, "picture": picture, "variant": variant, "metric": metric}
+                    who = {"subject": subject, "picture": picture, "variant": one.name, "metric": metric}
                     rows.append({**who, **share(three, seed)})
     return pd.DataFrame(rows, columns=COLUMNS)
 

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from neural_recon.core.errors import InputError
+from neural_recon.core.tables import rows_with
 from neural_recon.evaluation import metrics, statistics
 from neural_recon.evaluation.registry import better
 
@@ -230,7 +231,7 @@ def by_ceiling(subject: str, scores: pd.DataFrame, ceilings: pd.DataFrame, seed:
         ceilings: of `noise_ceilings.of_images`.
     """
     known = ceilings.dropna(subset="noise_ceiling").set_index("image_id")["noise_ceiling"]
-    final = scores[(scores["variant"] == "decoded") & (scores["picture"] == "final")]
+    final = rows_with(scores, variant="decoded", picture="final")
     rows = []
     for metric, part in final.dropna(subset="value").groupby("metric", sort=False):
         part = part[part["image_id"].isin(known.index)]

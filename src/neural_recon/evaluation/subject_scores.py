@@ -6,34 +6,24 @@ a row too, without numbers, that says why.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
+from neural_recon.core.tables import rows_with
 from neural_recon.evaluation import metrics, ssim_variants, statistics
 from neural_recon.evaluation.registry import METRICS, NEAREST, WRITTEN, better, compared
+from neural_recon.generation.controls import Control, all_comparisons
 
 logger = logging.getLogger(__name__)
 
 LARGEST_MATRIX = 128  # pictures wider than this are too many pixels for SSIM between all pairs
 SAMPLED_REPAIRINGS = 20
 
-# name -> the two (variant, picture) whose images are compared, first minus second
-COMPARISONS = {
-    "final against base": (("decoded", "final"), ("decoded", "base")),
-    "final against guides only": (("decoded", "final"), ("guides_only", "final")),
-    "final against its ceiling": (("decoded", "final"), ("true_features", "final")),
-    "base against the shuffled decoder": (("decoded", "base"), ("shuffled", "base")),
-    "base against the published calibration": (("decoded", "base"), ("calibration_published", "base")),
-    "base against the training calibration": (("decoded", "base"), ("calibration_train", "base")),
-    "final against the mean image": (("decoded", "final"), ("mean_image", "baseline")),
-    "base against the mean image": (("decoded", "base"), ("mean_image", "baseline")),
-    "final against the nearest training image": (("decoded", "final"), ("nearest_image", "baseline")),
-    "final against a random training image": (("decoded", "final"), ("random_image", "baseline")),
-    "final against the shuffled decoder": (("decoded", "final"), ("shuffled", "final")),
-    "final against another draw": (("decoded", "final"), ("seed1", "final")),
+# captions as answers: name -> the two (variant, picture) that are compared, first minus second
+CAPTIONS = {
     "nearest caption against the shuffled decoder": (("decoded", NEAREST), ("shuffled", NEAREST)),
     "nearest caption against its ceiling": (("decoded", NEAREST), ("true_features", NEAREST)),
     "written caption against the shuffled decoder": (("decoded", WRITTEN), ("shuffled", WRITTEN)),
@@ -151,31 +141,25 @@ class Scores:
         """The same of pictures and stimuli at a preset's size already, uint8 (n, S, S, 3)."""
         for name in compared("pixels"):
             if name == "ssim":
-                self._add_ssim(variant, picture, image_ids, truth, images, ssim)
+                self.add(variant, picture, name, image_ids, *self._ssim(truth, images, ssim))
             else:
                 self.compare(variant, picture, name, image_ids, truth, images)
 
-    def _add_ssim(
-        self,
-        variant: str,
-        picture: str,
-        image_ids: np.ndarray,
-        truth: np.ndarray,
-        images: np.ndarray,
-        ssim: ssim_variants.Variant,
-    ) -> None:
+    def _ssim(
+        self, truth: np.ndarray, images: np.ndarray, how: ssim_variants.Variant
+    ) -> tuple[np.ndarray, tuple[float, float, float, int] | None, np.ndarray | None]:
+        """Matrix or values, chance and expected, as `add` takes them."""
         if truth.shape[1] <= LARGEST_MATRIX:
             sides = ssim_variants.unit(truth), ssim_variants.unit(images)
-            self.add(variant, picture, "ssim", image_ids, ssim_variants.ssim_matrix(*sides, ssim))
-            return
+            return ssim_variants.ssim_matrix(*sides, how), None, None
         rng = np.random.default_rng(self.seed)
         pairings = np.array([rng.permutation(len(images)) for _ in range(SAMPLED_REPAIRINGS)])
-        values = ssim_variants.ssim_of_bytes(truth, images, ssim)
-        drawn = ssim_variants.ssim_repaired(truth, images, ssim, pairings, np.float32)
+        values = ssim_variants.ssim_of_bytes(truth, images, how)
+        drawn = ssim_variants.ssim_repaired(truth, images, how, pairings, np.float32)
         expected, drawn = np.mean(drawn, axis=0), np.mean(drawn, axis=1)
         p = (1 + np.count_nonzero(drawn >= values.mean())) / (1 + SAMPLED_REPAIRINGS)
         chance = (float(drawn.mean()), float(drawn.std(ddof=1)), p, SAMPLED_REPAIRINGS)
-        self.add(variant, picture, "ssim", image_ids, values, chance, expected)
+        return values, chance, expected
 
     def compare(
         self,
@@ -237,17 +221,19 @@ class Scores:
         counts = [name for name in ("repairings", "refits") if name in table]
         return table.astype(dict.fromkeys(counts, "Int64"))
 
-    def comparisons(self, base_is_final: bool = False) -> pd.DataFrame:
-        """Paired permutation tests of `COMPARISONS` on every metric both sides have.
+    def comparisons(self, base_is_final: bool = False, own: Iterable[Control] = ()) -> pd.DataFrame:
+        """Paired permutation tests of `all_comparisons` and of captions, on every metric both sides have.
 
-        `base_is_final`: the final image is the base image enlarged, and is not compared with itself.
+        Args:
+            base_is_final: the final image is the base image enlarged, and is not compared with itself.
+            own: the generator's own controls.
         """
         table, rows = self.image_table(), []
-        for name, sides in COMPARISONS.items():
+        for name, sides in (all_comparisons(own) | CAPTIONS).items():
             if base_is_final and set(sides) == {("decoded", "final"), ("decoded", "base")}:
                 continue
             wide = [
-                table[(table["variant"] == v) & (table["picture"] == p)].pivot_table(
+                rows_with(table, variant=v, picture=p).pivot_table(
                     index="image_id", columns="metric", values="value"
                 )
                 for v, p in sides

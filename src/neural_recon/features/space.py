@@ -64,6 +64,11 @@ class Space(ABC):
         """Values per image."""
         return int(sum(self.parts))
 
+    def by_token(self, values: np.ndarray) -> np.ndarray:
+        """Features (n, tokens, width) as rows, a part per token."""
+        self.parts = [values.shape[2]] * values.shape[1]
+        return values.reshape(len(values), -1)
+
     @abstractmethod
     def encode(self, batch: Any, image_ids: np.ndarray) -> np.ndarray:
         """Features of images.

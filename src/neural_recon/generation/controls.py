@@ -1,82 +1,182 @@
-"""The pictures that are painted again as controls: what each is painted from.
+"""Every control there is: the one list of the pictures that the run's own are compared with, and what these
+are painted from.
 
-Rules, scores and report read this list. A control's file is `reconstructions/SUBJECT/NAME.h5`.
+Rules, tests, tables, plots and cards read this list. A generator adds its own (`Generator.own_controls`). The
+file of a control that is painted is `reconstructions/SUBJECT/NAME.h5`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from neural_recon.core.errors import InputError
 from neural_recon.core.hdf5 import read_hdf5
 from neural_recon.core.random_streams import shuffled_pairs
 from neural_recon.core.tables import write_table
 from neural_recon.features.feature_files import read_rows, select_rows
-from neural_recon.generation.generator import Generator
+
+if TYPE_CHECKING:  # generators name their own controls
+    from neural_recon.generation.generator import Generator
+
+Picture = Literal["final", "base"]
+Pair = tuple[str, str]  # variant and picture, as in all tables of scores
 
 
 @dataclass(frozen=True)
-class Painted:
-    """One way to paint pictures; the run's own is `RUN`.
+class Control:
+    """A variant of the pictures: the run's own (`RUN`), or one that they are compared with.
 
     Attributes:
-        name: of the file.
+        name: in the column `variant`, and of its file.
         title: in tables and plots.
-        fit: whose base images and guides.
-        swapped: the guides are another image's.
-        base: it starts from base images, where the generator does.
-        draw: of the noise.
+        colour: in plots; "": grey.
+        hollow: its markers are.
+        response: it knows the response to the image.
+        baseline: training images, the same whichever of the run's pictures they are compared with.
+        against: what paired tests call it; "": there are none of it.
+        compared: which of the run's pictures these compare with it.
+        card: what the gallery says before its title; "": it is on no card.
     """
 
     name: str
     title: str
+    colour: str = ""
+    hollow: bool = False
+    response: bool = True
+    baseline: bool = False
+    against: str = ""
+    compared: tuple[Picture, ...] = ("final",)
+    card: str = ""
+
+    def picture(self, own: str) -> str:
+        """What is compared with one of the run's pictures: a value of the column `picture`."""
+        return "baseline" if self.baseline else own
+
+
+@dataclass(frozen=True)
+class Painted(Control):
+    """One that is painted.
+
+    Attributes:
+        fit: whose base images and guides.
+        swapped: the guides are another image's.
+        base: it starts from base images, where the generator does.
+        draw: of the noise.
+        settings: of the generator, that differ from the run's.
+        of: which generators it tells something of: every one, those where base images and guides both enter,
+            or one whose configuration asks for it.
+    """
+
     fit: str = "decoded"
     swapped: bool = False
     base: bool = True
     draw: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    of: Literal["every", "two stages", "asked"] = "every"
 
 
-RUN = Painted("decoded", "")
-FITS = (
-    Painted("true_features", "true features", fit="true_features"),
-    Painted("shuffled", "shuffled decoder", fit="shuffled"),
-)
-STAGES = (
-    Painted("swapped", "swapped guides", swapped=True),
-    Painted("guides_only", "guides only", base=False),
-)
-# without any response: the mean of the training images' features, where the configuration asks for it
-PRIOR = Painted("prior", "prior alone", fit="prior")
-
-TITLES = {one.name: one.title for one in (RUN, *FITS, PRIOR, *STAGES)}
+RUN = Painted("decoded", "", "#0072B2")
+# in the order of tables and plots; colours of Okabe & Ito, told apart with any kind of colour vision
+CONTROLS: dict[str, Control] = {
+    one.name: one
+    for one in (
+        Painted("guides_only", "guides only", "#56B4E9", against="guides only", card="the image from",
+                base=False, of="two stages"),
+        Painted("true_features", "true features", "#009E73", against="its ceiling",
+                card="the image from the picture's", fit="true_features"),
+        *(
+            Control(f"calibration_{one}", f"{said} calibration", against=f"the {said} calibration",
+                    compared=("base",))
+            for one, said in (("published", "published"), ("train", "training"))
+        ),
+        Painted("shuffled", "shuffled decoder", "#CC79A7", hollow=True, response=False,
+                against="the shuffled decoder", compared=("final", "base"), card="the final image of a",
+                fit="shuffled"),
+        # the mean of the training images' features
+        Painted("prior", "prior alone", "#A6761D", response=False, card="the image from the", fit="prior",
+                of="asked"),
+        Painted("swapped", "swapped guides", "#D55E00", swapped=True, of="two stages"),
+        Control("nearest_image", "nearest training image", "#56718A", baseline=True,
+                against="the nearest training image", card="the"),
+        Control("random_image", "random training image", "#56718A", baseline=True, response=False,
+                against="a random training image"),
+        Control("mean_image", "mean training image", "#56718A", baseline=True, response=False,
+                against="the mean image", compared=("final", "base")),
+    )
+}  # fmt: skip
+# The fits that all results have: the decoder's, its control, and the ceiling.
+FITS = (RUN.name, "shuffled", "true_features")
 
 
 def controls(kind: type[Generator], settings: Generator.Settings, draws: int) -> list[Painted]:
-    """The controls that tell something of a generator: the true features, the shuffled decoder; of kinds that
-    draw noise other draws, `draws` with the run's; and where base images and guides both enter, another
-    image's guides, and guides alone."""
+    """The controls that are painted of a generator, without those that are asked for: of every kind, of kinds
+    that draw noise other draws, `draws` with the run's, of two stages, and the kind's own.
+
+    Raises:
+        InputError: one of its own is named as another variant is.
+    """
+    known = [one for one in CONTROLS.values() if isinstance(one, Painted)]
+    every, staged = ([one for one in known if one.of == of] for of in ("every", "two stages"))
     more = [_draw(k) for k in range(1, draws if kind.draws else 1)]
-    return [*FITS, *more, *(STAGES if settings.two_stages else ())]
+    taken = [one.name for one in kind.own_controls if by_name(one.name)]
+    if taken:
+        raise InputError(
+            f"{settings.kind}: expected controls of other names than neural_recon.generation.controls has, "
+            f"found {', '.join(taken)}; rename them."
+        )
+    return [*every, *more, *(staged if settings.two_stages else ()), *kind.own_controls]
 
 
 def _draw(k: int) -> Painted:
-    return Painted(f"seed{k}", f"draw {k + 1}", draw=k)
+    against = "another draw" if k == 1 else ""
+    return Painted(f"seed{k}", f"draw {k + 1}", RUN.colour, against=against, draw=k)
 
 
-def by_name(name: str) -> Painted | None:
-    """The way to paint that has this name; None: there is none."""
+def by_name(name: str, own: Iterable[Control] = ()) -> Control | None:
+    """The run's own pictures or the control of this name; None: there is none.
+
+    Args:
+        own: a generator's.
+    """
     if name.startswith("seed") and name.removeprefix("seed").isdigit():
         return _draw(int(name.removeprefix("seed")))
     if name.startswith("components_"):
         return Painted(name, f"{name.removeprefix('components_')} components", fit=name)
-    return {one.name: one for one in (RUN, *FITS, PRIOR, *STAGES)}.get(name)
+    return {**CONTROLS, **{one.name: one for one in (RUN, *own)}}.get(name)
+
+
+def painted(name: str, own: Iterable[Control] = ()) -> Painted:
+    """The same of one that is painted; a ValueError where there is none."""
+    found = by_name(name, own)
+    if not isinstance(found, Painted):
+        raise ValueError(f"{name} is no way to paint.")
+    return found
 
 
 def of_components(k: int) -> str:
     """The fit of a decoder that sees the first k components of the responses only."""
     return f"components_{k}"
+
+
+def comparisons(some: Iterable[Control]) -> dict[str, tuple[Pair, Pair]]:
+    """What paired tests compare the run's pictures with: name -> the two, first minus second."""
+    return {
+        f"{own} against {one.against}": ((RUN.name, own), (one.name, one.picture(own)))
+        for one in some
+        if one.against
+        for own in one.compared
+    }
+
+
+def all_comparisons(own: Iterable[Control] = ()) -> dict[str, tuple[Pair, Pair]]:
+    """The same of every control, and of base images with final ones."""
+    between = {"final against base": ((RUN.name, "final"), (RUN.name, "base"))}
+    return between | comparisons([*CONTROLS.values(), _draw(1), *own])
 
 
 def swapped_ids(control_ids: np.ndarray, seed: int) -> np.ndarray:
@@ -100,6 +200,7 @@ def paint(
     Raises:
         InputError: an image that is not there, or as `Generator.paint`.
     """
+    generator = generator.changed(how.settings)
     guide_ids = swapped_ids(image_ids, seed) if how.swapped else image_ids
     guides = {role: read_rows(files[f"{role}_{how.fit}"], guide_ids) for role in generator.settings.guides}
     base = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import Field
@@ -13,6 +13,7 @@ from pydantic import Field
 from neural_recon.core.errors import InputError
 from neural_recon.core.hdf5 import read_hdf5
 from neural_recon.core.kinds import Kinds, KindSettings
+from neural_recon.generation.controls import Painted
 
 # The settings that change no picture: how many are painted at once and per file, and with what effort.
 EFFORT = ("chunk", "batch", "memory", "compile")
@@ -29,6 +30,7 @@ class Generator(ABC):
         files: what painting reads of the weights, by the setting that names them: parts of a folder in the
             layout of diffusers, or without parts all that it names. Settings that a kind lacks do not count.
         encoders: what `unconditional` reads in the same way; empty: the kind has no such method.
+        own_controls: what is painted, scored and shown of its pictures only, besides `controls.CONTROLS`.
     """
 
     class Settings(KindSettings):
@@ -85,11 +87,19 @@ class Generator(ABC):
     base_is_final: ClassVar[bool] = False
     files: ClassVar[Parts] = {"weights": ()}
     encoders: ClassVar[Parts] = {}
+    own_controls: ClassVar[tuple[Painted, ...]] = ()
 
     def __init__(
         self, settings: Settings, device: str | None = None, unconditional: str | Path | None = None
     ) -> None:
         self.settings, self.device, self._unconditional = settings, device, unconditional
+
+    def changed(self, settings: Mapping[str, Any]) -> Self:
+        """The same with some settings changed."""
+        if not settings:
+            return self
+        checked = type(self.settings).model_validate({**self.settings.model_dump(), **settings})
+        return type(self)(checked, self.device, self._unconditional)
 
     @classmethod
     def parts_read(cls, settings: Any) -> tuple[Parts, Parts]:  # noqa: ARG003

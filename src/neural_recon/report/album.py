@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from neural_recon.core.tables import rows_with
 from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.registry import better
 from neural_recon.report import captions, gallery, image_names, results, words
@@ -47,8 +48,8 @@ def build(
     Returns:
         `sheets` (subject, kind, JSON {ids, index, pictures}: images[k] shows pictures[index[k]] in base64),
         `index` (JSON of the subjects' ids, scores and captions, the metrics and the contents), what the
-        page's forms need (`metrics`, `categories`, `objects`), `kinds` and `side`, the pictures' largest size
-        in pixels.
+        page's forms need (`metrics`, `categories`, `objects`), `kinds`, what they are in words (`said`) and
+        `side`, the pictures' largest size in pixels.
     """
     ids = {person.subject: results.picture_ids(person.files.final).tolist() for person in people}
     sheets = list(_sheets(people, stimuli, ids))
@@ -56,7 +57,7 @@ def build(
     orders = _metrics(people, metrics)
     shown = {i for some in ids.values() for i in some}
     contents = _contents(content, shown)
-    index = {
+    index: dict[str, Any] = {
         "metrics": [
             {
                 "name": m,
@@ -97,6 +98,7 @@ def build(
         "index": _json(index),
         "metrics": index["metrics"],
         "kinds": index["kinds"],
+        "said": gallery.said_of(kind["name"] for kind in index["kinds"]),
         "categories": [(str(name), int(count)) for name, count in categories.value_counts().items()],
         "objects": sorted({objects for objects, _ in contents.values() if objects is not None}),
         "side": side,
@@ -152,7 +154,7 @@ def _metrics(people: Sequence[Results], first: Sequence[str]) -> list[str]:
     found = []
     for person in people:
         frame = person.images
-        mine = frame[(frame["variant"] == variant) & (frame["picture"] == picture)]
+        mine = rows_with(frame, variant=variant, picture=picture)
         found += mine.dropna(subset="value")["metric"].unique().tolist()
     return [*(m for m in first if m in found), *(m for m in dict.fromkeys(found) if m not in first)]
 

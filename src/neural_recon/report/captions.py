@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from neural_recon.core.tables import rows_with
 from neural_recon.evaluation.captions import SEEN
 from neural_recon.evaluation.registry import NEAREST, WRITTEN, compared
 from neural_recon.features.space import SPACES, text_space
@@ -24,7 +25,7 @@ def section(people: Sequence[Results], configuration: Mapping[str, Any]) -> dict
         (
             person.subject,
             words.row_label(variant, picture),
-            [_cell(person, variant, picture, m) for m in METRICS],
+            [person.cell(variant, picture, m) for m in METRICS],
         )
         for person in people
         for picture in spaces.CAPTIONS
@@ -43,10 +44,6 @@ def section(people: Sequence[Results], configuration: Mapping[str, Any]) -> dict
         "own": not encoder and bool(named),
         "written": any(person.score("decoded", WRITTEN, METRICS[-1]) for person in people),
     }
-
-
-def _cell(person: Results, variant: str, picture: str, metric: str) -> dict[str, Any]:
-    return person.score(variant, picture, metric) or {"missing": person.missing(variant, picture, metric)}
 
 
 def _encoder(configuration: Mapping[str, Any]) -> str:
@@ -69,7 +66,7 @@ def texts(person: Results) -> dict[str, dict[int, str]]:
     found: dict[str, dict[int, str]] = {}
     for (picture, variant), label in SAID.items():
         frame = person.captions
-        rows = frame[(frame["picture"] == picture) & (frame["variant"] == variant)]
+        rows = rows_with(frame, picture=picture, variant=variant)
         rows = rows.drop_duplicates("image_id")
         if len(rows):
             found[label] = dict(zip(rows["image_id"].astype(int), rows["caption"].astype(str), strict=True))

@@ -9,19 +9,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from neural_recon.evaluation.registry import HEADLINE
-from neural_recon.generation.controls import TITLES
-from neural_recon.report import spaces
+from neural_recon.report import spaces, variants
 from neural_recon.report.amount import TICKS
 from neural_recon.report.plots import GREY, MARKERS, STYLE, largest, uri
 from neural_recon.report.results import Results
 from neural_recon.report.words import heading, number, p_said
 
-BASELINES = (
-    ("nearest training image", "nearest_image", "baseline"),
-    ("random training image", "random_image", "baseline"),
-    ("mean training image", "mean_image", "baseline"),
-    (TITLES["shuffled"], "shuffled", "final"),
-)
 CUTS = {"random": "held out at random", "clusters": "held out by clusters"}
 
 
@@ -48,8 +41,11 @@ def section(people: Sequence[Results], tuned: str) -> dict[str, Any] | None:
 
 
 def _baselines(person: Results) -> list[str]:
+    """Training images, then what was painted without the response."""
     final = person.score("decoded", "final", HEADLINE)
-    found = [(name, person.score(variant, picture, HEADLINE)) for name, variant, picture in BASELINES]
+    rivals = [one for one in variants.listed() if one.baseline or not one.response]
+    rivals.sort(key=lambda one: not one.baseline)
+    found = [(one.title, person.score(one.name, one.picture("final"), HEADLINE)) for one in rivals]
     lines = [_named(name, score, final) for name, score in found if score]
     return [_named("final image", final, final), *lines] if lines and final else lines
 

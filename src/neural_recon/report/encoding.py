@@ -9,20 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from neural_recon.evaluation.encoding import FINAL, SCORES, SEEN, TESTS, Pair
+from neural_recon.core.tables import first_with
+from neural_recon.evaluation.encoding import FINAL, SCORES, SEEN, TESTS
 from neural_recon.evaluation.regions import ALL
 from neural_recon.features.space import SPACES
-from neural_recon.report import plots, results
+from neural_recon.generation.controls import FITS, Pair
+from neural_recon.report import plots, results, variants, words
 from neural_recon.report.results import Results
 
-LOOKS: dict[Pair, tuple[str, str, str]] = {  # colour, marker, label
-    SEEN: (plots.INK, "D", "picture seen"),
-    FINAL: (plots.COLOURS[FINAL], "o", "final image"),
-    ("decoded", "base"): (plots.COLOURS["decoded", "base"], "s", "base image"),
-    ("true_features", "final"): (plots.COLOURS["true_features", "final"], "v", "true features, final"),
-    ("shuffled", "final"): (plots.COLOURS["shuffled", "final"], "o", "shuffled decoder, final"),
-    ("shuffled", "base"): (plots.COLOURS["shuffled", "base"], "s", "shuffled decoder, base"),
-}
+PAIRS = (SEEN, *((variant, picture) for variant in FITS for picture in ("final", "base")))
+MARKERS = {"seen": "D", "final": "o", "base": "s"}
 TITLES = {
     "patterns": "over voxels, image by image",
     "voxels": "over images, voxel by voxel",
@@ -44,7 +40,7 @@ def _entry(person: Results) -> dict[str, Any] | None:
     if files.encoding_scores is None or files.encoding_tests is None:
         return None
     scores, tests = results.table(files.encoding_scores, SCORES), results.table(files.encoding_tests, TESTS)
-    pairs = [pair for pair in LOOKS if _cell(scores, ALL, "voxels", pair)]
+    pairs = [pair for pair in PAIRS if _cell(scores, ALL, "voxels", pair)]
     everything = {
         measure: {
             name: _cell(scores, ALL, measure, pair)
@@ -58,19 +54,23 @@ def _entry(person: Results) -> dict[str, Any] | None:
         "everything": everything,
         # a model that predicts nothing of what was seen says nothing of what was made
         "works": all(found["seen"] and found["seen"]["p"] < 0.05 for found in everything.values()),
-        "pictures": [LOOKS[pair][2] for pair in pairs],
+        "pictures": [_label(pair) for pair in pairs],
         "rows": _rows(scores, pairs),
         "comparisons": list(dict.fromkeys(tests["comparison"])),
         "tests": _tests(tests),
     }
 
 
+def _label(pair: Pair) -> str:
+    return "picture seen" if pair == SEEN else words.row_label(*pair)
+
+
+def _colour(pair: Pair) -> str:
+    return plots.INK if pair == SEEN else variants.colour(*pair)
+
+
 def _cell(scores: pd.DataFrame, region: str, measure: str, pair: Pair) -> dict[str, Any] | None:
-    mine = scores[
-        (scores["region"] == region) & (scores["measure"] == measure)
-        & (scores["variant"] == pair[0]) & (scores["picture"] == pair[1])
-    ]  # fmt: skip
-    return mine.iloc[0].to_dict() if len(mine) else None
+    return first_with(scores, region=region, measure=measure, variant=pair[0], picture=pair[1])
 
 
 def _rows(scores: pd.DataFrame, pairs: Sequence[Pair]) -> list[dict[str, Any]]:
@@ -101,7 +101,7 @@ def _tests(tests: pd.DataFrame) -> list[dict[str, Any]]:
 def plot(scores: pd.DataFrame) -> str:
     """A panel per measure, a row per region: all pictures with intervals, chance, and the noise ceiling."""
     sizes = scores.drop_duplicates("region").set_index("region")["voxels"]
-    regions, pairs = list(sizes.index), [pair for pair in LOOKS if _cell(scores, ALL, "voxels", pair)]
+    regions, pairs = list(sizes.index), [pair for pair in PAIRS if _cell(scores, ALL, "voxels", pair)]
     step = 0.8 / len(pairs)
     with matplotlib.rc_context(plots.STYLE):
         height = 1.1 + max(0.62, 0.13 * len(pairs)) * len(regions)
@@ -123,9 +123,9 @@ def plot(scores: pd.DataFrame) -> str:
             axes.set_ylim(len(regions) - 0.5, -0.5)
             axes.set_yticklabels([f"{name} ({sizes[name]:,})" for name in regions])
         handles = [
-            Line2D([], [], color=colour, marker=marker, lw=1.8, ms=5.5, label=label, mec=colour,
-                   mfc="white" if pair[0] == "shuffled" else colour)
-            for pair, (colour, marker, label) in LOOKS.items() if pair in pairs
+            Line2D([], [], color=_colour(pair), marker=MARKERS[pair[1]], lw=1.8, ms=5.5, label=_label(pair),
+                   mec=_colour(pair), mfc="white" if variants.known(pair[0]).hollow else _colour(pair))
+            for pair in pairs
         ]  # fmt: skip
         handles.append(Line2D([], [], color="#c3c9cf", lw=5, label="chance"))
         handles.append(Line2D([], [], color=CEILING, lw=1.6, ls="--", label="noise ceiling"))
@@ -136,9 +136,9 @@ def plot(scores: pd.DataFrame) -> str:
 def _dot(axes: Axes, row: dict[str, Any] | None, y: float, step: float, pair: Pair) -> None:
     if row is None:
         return
-    colour, marker, _ = LOOKS[pair]
+    colour, marker = _colour(pair), MARKERS[pair[1]]
     chance = [row["chance"] + k * row["chance_sd"] for k in (-2, 2)]
     axes.fill_betweenx([y - step / 2, y + step / 2], *chance, color="#c3c9cf", lw=0, zorder=1)
     axes.plot([row["ci_low"], row["ci_high"]], [y, y], color=colour, lw=2, solid_capstyle="butt", zorder=3)
-    face = "white" if pair[0] == "shuffled" else colour
+    face = "white" if variants.known(pair[0]).hollow else colour
     axes.plot(row["mean"], y, marker, ms=5, mfc=face, mec=colour, zorder=4)

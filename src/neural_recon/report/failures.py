@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.registry import HEADLINE, better
 from neural_recon.evaluation.strata import CEILING_TRENDS
-from neural_recon.report import gallery, image_names, plots, results, words
+from neural_recon.report import gallery, image_names, plots, results, variants, words
 from neural_recon.report.gallery import Card, Picture
 from neural_recon.report.results import Results
 from neural_recon.report.words import number
@@ -130,7 +130,7 @@ def ceiling_plot(ceilings: Sequence[float], scores: Sequence[float], heading: st
     with matplotlib.rc_context({**plots.STYLE, "ytick.major.size": 3}):
         figure = Figure(figsize=(5.6, 3.6), layout="constrained")
         axes = figure.subplots()
-        colour = plots.COLOURS[SCORED["final"]]
+        colour = variants.colour(*SCORED["final"])
         axes.plot(ceilings, scores, "o", ms=5, mfc=colour, mec="white", mew=0.6, alpha=0.75)
         axes.set(xlabel="noise ceiling of the image (share of variance over voxels)", ylabel=heading)
         axes.grid(color="#e3e7ea", lw=0.8)

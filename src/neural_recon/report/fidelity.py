@@ -10,13 +10,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from neural_recon.evaluation.shares import PICTURES, WITHOUT_RESPONSES
-from neural_recon.report import spaces, words
+from neural_recon.core.tables import rows_with
+from neural_recon.evaluation.shares import PICTURES
+from neural_recon.report import spaces, variants, words
 from neural_recon.report.amount import TICKS
-from neural_recon.report.plots import COLOURS, GREY, INK, MARKERS, STYLE, largest, uri
+from neural_recon.report.plots import GREY, INK, MARKERS, STYLE, largest, uri
 from neural_recon.report.results import Results
 
-VARIANTS = ("decoded", *WITHOUT_RESPONSES)
 WIDEST = (-0.6, 1.25)  # of the axis of shares: intervals of few images may reach anywhere
 
 
@@ -54,7 +54,7 @@ def _share_plot(tables: dict[str, pd.DataFrame], metric: str) -> dict[str, str]:
     every = pd.concat([table.assign(subject=subject) for subject, table in tables.items()], ignore_index=True)
     every = every[(every["metric"] == metric) & every["share"].notna()]
     pictures = [picture for picture in PICTURES if (every["picture"] == picture).any()]
-    rows = [variant for variant in VARIANTS if (every["variant"] == variant).any()]
+    rows = [one.name for one in variants.listed() if (every["variant"] == one.name).any()]
     step = min(0.28, 0.62 / len(tables))
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(5.6, 0.95 + 0.42 * len(rows)), layout="constrained")
@@ -63,9 +63,8 @@ def _share_plot(tables: dict[str, pd.DataFrame], metric: str) -> dict[str, str]:
             for place, variant in enumerate(rows):
                 if place % 2 == 0:
                     axes.axhspan(place - 0.5, place + 0.5, color="#f3f5f7", lw=0, zorder=0)
-                of = "baseline" if variant.endswith("_image") else picture
-                colour = COLOURS.get((variant, of), GREY)
-                mine = every[(every["picture"] == picture) & (every["variant"] == variant)]
+                colour = variants.colour(variant, picture)
+                mine = rows_with(every, picture=picture, variant=variant)
                 for k, subject in enumerate(tables):
                     for row in mine[mine["subject"] == subject].itertuples():
                         y = place + step * (k - (len(tables) - 1) / 2)
@@ -82,7 +81,7 @@ def _share_plot(tables: dict[str, pd.DataFrame], metric: str) -> dict[str, str]:
             axes.set_title(f"{picture} image", pad=16)
             axes.set(ylim=(len(rows) - 0.5, -0.5), yticks=range(len(rows)))
             axes.xaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1, decimals=0, symbol=" %"))
-        panels[0].set_yticklabels([words.variant_label(variant) for variant in rows])
+        panels[0].set_yticklabels([variants.label(variant) for variant in rows])
         low, high = every["low"].min(), every["high"].max()
         panels[0].set_xlim(max(min(low, -0.1), WIDEST[0]) - 0.03, min(max(high, 1.08), WIDEST[1]) + 0.03)
         source = uri(figure)
@@ -101,13 +100,12 @@ def _share_table(subject: str, table: pd.DataFrame, metrics: Sequence[str]) -> d
     }  # fmt: skip
     rows = []
     for picture in PICTURES:
-        for variant in VARIANTS:
-            mine = [cells.get((picture, variant, metric)) for metric in metrics]
+        for one in variants.listed():
+            mine = [cells.get((picture, one.name, metric)) for metric in metrics]
             if any(mine):
-                of = "baseline" if variant.endswith("_image") else picture
-                label = words.row_label(variant, of) + (" (base ceiling)" if (
-                    of == "baseline" and picture == "base") else "")  # fmt: skip
-                rows.append({"label": label, "main": variant == "decoded", "cells": mine})
+                label = words.row_label(one.name, one.picture(picture))
+                label += " (base ceiling)" if one.baseline and picture == "base" else ""
+                rows.append({"label": label, "main": one.name == "decoded", "cells": mine})
     return {
         "subject": subject,
         "rows": rows,
@@ -122,15 +120,15 @@ def _share_table(subject: str, table: pd.DataFrame, metrics: Sequence[str]) -> d
 def _owed(cells: dict[tuple[str, str, str], dict[str, Any]], picture: str, metric: str) -> dict[str, Any]:
     """The decoder's share, and the largest of those that know nothing of the response; empty without."""
     known = {
-        variant: cells[picture, variant, metric]["share"]
-        for variant in VARIANTS
-        if (picture, variant, metric) in cells and words.finite(cells[picture, variant, metric]["share"])
+        one.name: cell["share"]
+        for one in variants.listed()
+        if (cell := cells.get((picture, one.name, metric))) and words.finite(cell["share"])
     }
     own = known.pop("decoded", None)
     if own is None or not known:
         return {}
     best = max(known, key=lambda variant: known[variant])
-    return {"own": own, "without": known[best], "best": words.variant_label(best)}
+    return {"own": own, "without": known[best], "best": variants.label(best)}
 
 
 def percent(value: Any) -> str:
@@ -173,7 +171,7 @@ def _enough(table: pd.DataFrame, shown: Sequence[str]) -> str:
     """From how many components on each space is identified about as well as with all, in words."""
     said = []
     for space in shown:
-        mine = table[(table["space"] == space) & (table["fit"] == "decoded")].sort_values("components")
+        mine = rows_with(table, space=space, fit="decoded").sort_values("components")
         if mine.empty:
             continue
         low = mine["low"].iloc[-1]
@@ -219,7 +217,7 @@ def _curves(tables: dict[str, pd.DataFrame], shown: Sequence[str]) -> str:
             for k in range(len(tables))
         ]
         hollow = matplotlib.lines.Line2D([], [], color=GREY, marker="o", mfc="white", ls="--", ms=5)
-        names = [*(tables if len(tables) > 1 else ["decoded"]), words.variant_label("shuffled")]
+        names = [*(tables if len(tables) > 1 else ["decoded"]), variants.label("shuffled")]
         panels[-1].legend([*handles, hollow], names, fontsize=8.5, loc="center right")
         return uri(figure)
 

@@ -12,11 +12,11 @@ from typing import Annotated, Any, Self, get_type_hints
 class SubjectFiles:
     """Where one subject's results lie; what was not computed is left out.
 
-    A field says where below the results: with {space}, {table}, {region} or {other} it is a mapping from
-    these to files; and, second, what a configuration must have for it: a control's variant, or one of "base"
-    images, "comparison" (all subjects' figures, and published ones), "encoding" models, "generalisation"
-    (other sessions), "regions", and a decoder's "bottleneck" (with "bottleneck_pictures"), "data_amount",
-    "losses", "penalties", "refits" and "targets".
+    A field says where below the results: with {control}, {space}, {table}, {region} or {other} it is a
+    mapping from these to files; and, second, what a configuration must have for it: one of "base" images,
+    "comparison" (all subjects' figures, and published ones), "encoding" models, "generalisation" (other
+    sessions), "regions", and a decoder's "bottleneck" (with "bottleneck_pictures"), "data_amount", "losses",
+    "penalties", "refits" and "targets".
     """
 
     subject: str
@@ -63,13 +63,9 @@ class SubjectFiles:
     # pictures: base images; reconstructions and their controls; training images for each test image
     base: Annotated[Path | None, "base_images/{subject}/decoded.h5", "base"] = None
     final: Annotated[Path, "reconstructions/{subject}/decoded.h5"]
-    true_features: Annotated[Path | None, "reconstructions/{subject}/true_features.h5", "true_features"] = (
-        None
+    painted: Annotated[Mapping[str, Path], "reconstructions/{subject}/{control}.h5"] = field(
+        default_factory=dict
     )
-    shuffled: Annotated[Path | None, "reconstructions/{subject}/shuffled.h5", "shuffled"] = None
-    prior: Annotated[Path | None, "reconstructions/{subject}/prior.h5", "prior"] = None
-    swapped: Annotated[Path | None, "reconstructions/{subject}/swapped.h5", "swapped"] = None
-    guides_only: Annotated[Path | None, "reconstructions/{subject}/guides_only.h5", "guides_only"] = None
     baselines: Annotated[Path | None, "baselines/{subject}.h5"] = None
     # of `results.CONTROLS`
     controls: Annotated[Mapping[str, Path], "controls/{subject}/{table}.tsv"] = field(default_factory=dict)
@@ -104,13 +100,15 @@ class SubjectFiles:
             results: the folder that they lie in.
             shared: a folder that some of them may lie in instead.
         """
-        there = [str(path) for path in paths]
+        there = dict.fromkeys(map(str, paths))  # each is of one field: the run's own pictures are no control
         found: dict[str, Any] = {}
         for name, (pattern, *_) in _listed().items():
             pattern = pattern.replace("{subject}", subject)
             folders = "|".join(re.escape(str(folder)) for folder in (results, shared or results))
             expression = f"(?:{folders})/" + re.sub(r"\\\{\w+\\\}", "([^/]+)", re.escape(pattern))
             matches = [match for path in there if (match := re.fullmatch(expression, path))]
+            for match in matches:
+                del there[match[0]]
             if _wildcards(pattern):
                 found[name] = {match[1]: Path(match[0]) for match in matches}
             elif matches:

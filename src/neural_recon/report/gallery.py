@@ -5,15 +5,14 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.registry import HEADLINE, compared
-from neural_recon.generation.controls import TITLES
-from neural_recon.report import captions, image_names, results
+from neural_recon.report import captions, image_names, results, variants
 from neural_recon.report.results import Results
 from neural_recon.report.words import SWAPPED_TITLES, number
 
@@ -123,20 +122,36 @@ def small_of(path: str | Path | None, image_ids: Iterable[int], name: str = "ima
     return {i: data_uri(image) for i, image in results.each_picture(path, image_ids, name)}
 
 
-def kinds_of(person: Results) -> list[tuple[str, str, Path | str, str]]:
-    """The kinds of pictures there are of a subject's test images, in the order of the page:
-    name, label, file and dataset."""
+class Kind(NamedTuple):
+    """A kind of pictures that there are of a subject's test images."""
+
+    name: str
+    label: str
+    path: Path
+    data: str  # its dataset in the file
+
+
+def kinds_of(person: Results) -> list[Kind]:
+    """Those of a subject, in the order of the page."""
     files = person.files
-    found = (
-        ("base", "base image", files.base, "images"),
-        ("final", "final image", files.final, "images"),
-        ("guides_only", TITLES["guides_only"], files.guides_only, "images"),
-        ("true_features", TITLES["true_features"], files.true_features, "images"),
-        ("nearest", "nearest training image", files.baselines, "nearest"),
-        ("shuffled", TITLES["shuffled"], files.shuffled, "images"),
-        ("prior", TITLES["prior"], files.prior, "images"),
-    )
-    return [(kind, label, path, name) for kind, label, path, name in found if path is not None]
+    found = [("base", "base image", files.base, "images"), ("final", "final image", files.final, "images")]
+    for one in variants.on_cards():
+        if one.baseline:
+            name = one.name.removesuffix("_image")
+            found.append((name, one.title, files.baselines, name))
+        else:
+            found.append((one.name, one.title, files.painted.get(one.name), "images"))
+    return [Kind(name, label, path, data) for name, label, path, data in found if path is not None]
+
+
+def said_of(kinds: Iterable[str]) -> str:
+    """What a card holds, in words, of kinds by name."""
+    found = {"seen": "the picture seen", "base": "the base image", "final": "the final image"}
+    for one in variants.on_cards():
+        painted = "" if one.baseline else ", where painted"
+        found[one.name.removesuffix("_image")] = f"{one.card} {one.title}{painted}"
+    *first, last = [found[kind] for kind in kinds]
+    return f"{', '.join(first)} and {last}"
 
 
 def first_cards(person: Results, stimuli: Pictures) -> dict[str, Any]:
@@ -206,7 +221,7 @@ def _means(each: Sequence[Mapping[int, float]], ids: Iterable[int]) -> dict[int,
 
 def swapped_cards(person: Results, stimuli: Pictures) -> dict[str, Any] | None:
     """A few pictures that were painted with another image's guides, and how often the content followed."""
-    path = person.files.swapped
+    path = person.files.painted.get("swapped")
     if path is None:
         return None
     guide = dict(

@@ -1,5 +1,6 @@
 """The section on other sessions of the same people: every group of trials apart, with its controls."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,15 @@ import pandas as pd
 
 from neural_recon import datasets
 from neural_recon.core.hdf5 import read_hdf5, read_parameters
+from neural_recon.core.tables import first_with
 from neural_recon.evaluation.generalisation import PICTURES
 from neural_recon.evaluation.registry import METRICS
+from neural_recon.generation.controls import FITS
 from neural_recon.report import gallery, results, spaces, tables, words
 from neural_recon.report.gallery import Card, Picture
 from neural_recon.report.results import Results
 
 SHOWN = 6  # pictures per group
-LABELS = {"base": "base image", "final": "final image"}
 SAID = {
     "train": "by mean and standard deviation of the training images",
     "session": "by mean and standard deviation of these sessions themselves",
@@ -70,8 +72,6 @@ def _metrics(scores: pd.DataFrame) -> list[str]:
 def _rows(scores: pd.DataFrame) -> list[tuple[str, bool, list[dict[str, Any]]]]:
     """Fits and kinds of pictures by metrics, as of `tables.score_table`."""
     pictures = scores[~scores["picture"].map(spaces.is_space)]
-    order = [("decoded", "final"), ("decoded", "base"), ("shuffled", "final"), ("shuffled", "base"),
-             ("true_features", "final"), ("true_features", "base")]  # fmt: skip
     there = set(zip(pictures["variant"], pictures["picture"], strict=True))
     return [
         (
@@ -79,16 +79,14 @@ def _rows(scores: pd.DataFrame) -> list[tuple[str, bool, list[dict[str, Any]]]]:
             row == ("decoded", "final"),
             [_cell(pictures, *row, metric) for metric in _metrics(scores)],
         )
-        for row in order
+        for row in itertools.product(FITS, ("final", "base"))
         if row in there
     ]
 
 
 def _cell(scores: pd.DataFrame, variant: str, picture: str, metric: str) -> dict[str, Any]:
-    rows = scores[
-        (scores["variant"] == variant) & (scores["picture"] == picture) & (scores["metric"] == metric)
-    ]
-    return {"missing": ""} if rows.empty or rows["mean"].isna().all() else rows.iloc[0].to_dict()
+    measured = scores[scores["mean"].notna()]
+    return first_with(measured, variant=variant, picture=picture, metric=metric) or {"missing": ""}
 
 
 def _features(scores: pd.DataFrame) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
@@ -119,7 +117,9 @@ def _cards(path: Path, group: str, data: Any) -> list[Card]:
     cards = []
     for row, image_id, name, seen in zip(mine, ids, names, data.pictures(ids), strict=True):
         pictures = [("seen or imagined", seen)]
-        pictures += [(LABELS[kind], arrays[kind][row]) for kind in PICTURES if kind in arrays]
+        pictures += [
+            (words.row_label("decoded", kind), arrays[kind][row]) for kind in PICTURES if kind in arrays
+        ]
         shown = [Picture(label, gallery.data_uri(one), f"{label}, {name}") for label, one in pictures]
         cards.append(Card("", int(image_id), None, 0, shown, [name]))
     return cards

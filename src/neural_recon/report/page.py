@@ -36,6 +36,7 @@ from neural_recon.report import (
     spaces,
     strata,
     tables,
+    variants,
     words,
 )
 from neural_recon.report.files import SubjectFiles
@@ -73,6 +74,7 @@ def build(
     if not subjects:
         raise InputError("report: expected at least one subject, found none.")
     spaces.use(configuration.get("spaces") or {})
+    variants.use(configuration.get("generator") or {})
     image_names.use(data.image_names)
     people = [results.read(files, data.atlases) for files in subjects]
     demo, painting = configuration.get("demo") is not None, configuration.get("generator") or {}

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import atomic, write_text
 from neural_recon.core.hdf5 import read_hdf5
-from neural_recon.core.tables import read_table
+from neural_recon.core.tables import read_table, rows_with
 from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.registry import better
 from neural_recon.features.feature_files import select_rows
@@ -99,7 +99,7 @@ def read_scores(path: str | Path, subject: str, metric: str) -> tuple[pd.Series,
         InputError: the final images have no such score.
     """
     table = read_table(path, IMAGES)
-    every = table[(table["variant"] == "decoded") & (table["picture"] == "final")]
+    every = rows_with(table, variant="decoded", picture="final")
     final = every[np.isfinite(every["value"])]
     of_metric = final[final["metric"] == metric].set_index("image_id").sort_index()
     scores = of_metric["value"]

@@ -12,31 +12,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from neural_recon.core.tables import rows_with
 from neural_recon.evaluation.registry import METRICS
-from neural_recon.report import spaces
-from neural_recon.report.words import VARIANTS, row_label
+from neural_recon.report import spaces, variants
+from neural_recon.report.words import row_label
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
 
 MARKERS = "os^DvPX*"  # a subject each; words.SUBJECT_SYMBOLS shows the same
-# Okabe & Ito: told apart with any kind of colour vision
-COLOURS = {
-    ("decoded", "final"): "#0072B2",
-    ("decoded", "base"): "#E69F00",
-    ("guides_only", "final"): "#56B4E9",
-    ("true_features", "final"): "#009E73",
-    ("true_features", "base"): "#009E73",
-    ("swapped", "final"): "#D55E00",
-    ("shuffled", "base"): "#CC79A7",
-    ("shuffled", "final"): "#CC79A7",
-    ("prior", "base"): "#A6761D",
-    ("prior", "final"): "#A6761D",
-    ("mean_image", "baseline"): "#56718A",
-    ("random_image", "baseline"): "#56718A",
-    ("nearest_image", "baseline"): "#56718A",
-}
-INK, GREY = "#22262b", "#7d858e"
+INK, GREY = "#22262b", variants.GREY
 STYLE: "dict[RcKeyType, Any]" = {
     "font.size": 9.5,
     "axes.edgecolor": "#aab1b8",
@@ -77,9 +62,7 @@ def rows_of(summary: pd.DataFrame, metric: str) -> list[tuple[str, str]]:
     pictures = ["final", "base", *named]
 
     def place(pair: tuple[str, str]) -> tuple[float | str, ...]:
-        variant: float = VARIANTS.index(pair[0]) if pair[0] in VARIANTS else len(VARIANTS)
-        if pair[0].startswith("seed"):  # other draws, below the run's own
-            variant = 0.5
+        variant = variants.place(pair[0])
         picture = pictures.index(pair[1]) if pair[1] in pictures else len(pictures)
         # feature spaces one after the other, pictures variant by variant
         return (picture, variant) if spaces.is_space(pair[1]) else (variant, picture, *pair)
@@ -107,14 +90,14 @@ def scores(summary: pd.DataFrame, metric: str, subjects: Sequence[str]) -> str:
         for place, (variant, picture) in enumerate(rows):
             if place % 2 == 0:
                 axes.axhspan(place - 0.5, place + 0.5, color="#f3f5f7", lw=0, zorder=0)
-            mine = frame[(frame["variant"] == variant) & (frame["picture"] == picture)]
-            key = ("decoded" if variant.startswith("seed") else variant, picture)
-            colour = COLOURS.get(key, spaces.colour(picture) if spaces.is_space(picture) else GREY)
+            mine = rows_with(frame, variant=variant, picture=picture)
+            of_space = spaces.is_space(picture)
+            colour = spaces.colour(picture) if of_space else variants.colour(variant, picture)
             for k, subject in enumerate(subjects):
                 found = mine[mine["subject"] == subject]
                 if len(found):
                     _dot(axes, found.iloc[0], place + step * (k - (len(subjects) - 1) / 2), step, k, colour,
-                         hollow=variant == "shuffled")  # fmt: skip
+                         hollow=variants.known(variant).hollow)  # fmt: skip
         axes.set(ylim=(len(rows) - 0.5, -0.5), yticks=range(len(rows)))
         axes.set_yticklabels([row_label(*row) for row in rows])
         low, high = axes.get_xlim()
@@ -166,7 +149,7 @@ def loss_curves(tables: Mapping[str, pd.DataFrame]) -> str | None:
         panels = figure.subplots(1, len(trainings), squeeze=False)[0]
         for axes, training in zip(panels, trainings, strict=True):
             for k, (subject, table) in enumerate(tables.items()):
-                total = table[(table["training"] == training) & (table["loss"] == "total")]
+                total = rows_with(table, training=training, loss="total")
                 for images, style in (("training", "-"), ("held out", "--")):
                     mine = total[total["images"] == images]
                     label = subject if images == "training" else None

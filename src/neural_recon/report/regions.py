@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from neural_recon.core.hdf5 import read_hdf5, read_parameters
+from neural_recon.core.tables import first_with, rows_with
 from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.region_tests import TESTS
 from neural_recon.evaluation.regions import ALL, RANDOM, REGION, SCORES, ZERO
@@ -57,15 +58,14 @@ def title_of(column: str) -> str:
 
 
 def _cell(scores: pd.DataFrame, region: str, decoder: str, space: str) -> dict[str, Any] | None:
-    mine = scores[(scores["region"] == region) & (scores["decoder"] == decoder) & (scores["space"] == space)]
-    return mine.iloc[0].to_dict() if len(mine) else None
+    return first_with(scores, region=region, decoder=decoder, space=space)
 
 
 def _rows(scores: pd.DataFrame) -> list[tuple[str, str, int, list[dict[str, Any] | None]]]:
     """Region, decoder, voxels, and the score in each space."""
     found = []
     for region, decoder in scores[["region", "decoder"]].drop_duplicates().itertuples(index=False):
-        voxels = scores.loc[(scores["region"] == region) & (scores["decoder"] == decoder), "voxels"]
+        voxels = rows_with(scores, region=region, decoder=decoder)["voxels"]
         cells = [_cell(scores, region, decoder, space) for space in columns_of(scores)]
         found.append((region, decoder, int(voxels.iloc[0]), cells))
     return found

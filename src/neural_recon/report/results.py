@@ -12,32 +12,21 @@ import numpy as np
 import pandas as pd
 
 from neural_recon.core.hdf5 import dataset, integers, open_hdf5, read_hdf5, read_parameters
-from neural_recon.core.tables import read_table
+from neural_recon.core.tables import first_with, read_table, rows_with
 from neural_recon.datasets.dataset import AXES
 from neural_recon.evaluation import shares
 from neural_recon.evaluation.captions import COLUMNS as CAPTIONS
 from neural_recon.evaluation.controls import single_stage
 from neural_recon.evaluation.controls.refit_null import COLUMNS as REFIT_COLUMNS
+from neural_recon.report import variants
 from neural_recon.report.files import SubjectFiles
 
 PACKAGES = ("torch", "diffusers", "transformers", "numpy", "snakemake")
 
 SINGULAR = {"faces": "face", "bodies": "body", "places": "place", "words": "word"}  # floc atlases
 
-SUMMARY = [
-    "subject",
-    "variant",
-    "picture",
-    "metric",
-    "mean",
-    "ci_low",
-    "ci_high",
-    "n",
-    "shuffled",
-    "shuffled_sd",
-    "p",
-    "repairings",
-]
+FIGURES = ["metric", "mean", "ci_low", "ci_high", "n", "shuffled", "shuffled_sd"]  # of pictures' scores
+SUMMARY = ["subject", "variant", "picture", *FIGURES, "p", "repairings"]
 REFITS = ("refits", "refit_score", "refit_mean", "refit_sd", "refit_z", "refit_p")
 TESTS = ["subject", "comparison", "metric", "first", "second", "n", "p"]
 IMAGES = ["variant", "picture", "metric", "image_id", "value", "margin"]
@@ -64,20 +53,9 @@ CONTROLS = {
 }
 ALPHA = ["group", "features", "alpha", "fold", "score", "chosen"]
 
-
 BOTTLENECK = ["space", "components", "variance", "whole", "fit", "targets", "score", "low", "high", "chance"]
 BOTTLENECK += ["chance_sd", "r"]
-BOTTLENECK_PICTURES = [
-    "fit",
-    "picture",
-    "metric",
-    "mean",
-    "ci_low",
-    "ci_high",
-    "n",
-    "shuffled",
-    "shuffled_sd",
-]
+BOTTLENECK_PICTURES = ["fit", "picture", *FIGURES]
 LOSSES = ["training", "epoch", "images", "loss", "value"]
 
 
@@ -112,19 +90,18 @@ class Results:
 
     def score(self, variant: str, picture: str, metric: str) -> dict[str, Any] | None:
         """The summary's row of one score, None where it was not computed."""
-        frame = self.summary
-        rows = frame[
-            (frame["variant"] == variant) & (frame["picture"] == picture) & (frame["metric"] == metric)
-        ]
-        return None if rows.empty or pd.isna(rows.iloc[0]["mean"]) else rows.iloc[0].to_dict()
+        row = first_with(self.summary, variant=variant, picture=picture, metric=metric)
+        return None if row is None or pd.isna(row["mean"]) else row
 
     def missing(self, variant: str, picture: str, metric: str) -> str:
         """Why one score was not measured; empty where no reason was given."""
-        frame = self.summary
-        rows = frame[
-            (frame["variant"] == variant) & (frame["picture"] == picture) & (frame["metric"] == metric)
-        ]
-        return "" if rows.empty else rows.iloc[0]["not_measured"]
+        row = first_with(self.summary, variant=variant, picture=picture, metric=metric)
+        return "" if row is None else row["not_measured"]
+
+    def cell(self, variant: str, picture: str, metric: str) -> dict[str, Any]:
+        """The summary's row of a score; where it was not measured, why."""
+        missing = self.missing(variant, picture, metric)
+        return self.score(variant, picture, metric) or {"missing": missing}
 
     @property
     def measured(self) -> list[str]:
@@ -135,10 +112,7 @@ class Results:
         self, variant: str, picture: str, metric: str, column: Literal["value", "margin"] = "value"
     ) -> dict[int, float]:
         """image id -> score of one image, or what orders equal ones; those without a number are left out."""
-        frame = self.images
-        rows = frame[
-            (frame["variant"] == variant) & (frame["picture"] == picture) & (frame["metric"] == metric)
-        ].dropna(subset=column)
+        rows = rows_with(self.images, variant=variant, picture=picture, metric=metric).dropna(subset=column)
         return dict(zip(rows["image_id"].astype(int), rows[column].astype(float), strict=True))
 
 
@@ -180,8 +154,7 @@ def read(files: SubjectFiles, atlases: Mapping[str, Collection[str]]) -> Results
             name: written_by(path)
             for name, path in (
                 ("responses", files.responses), ("base images", files.base), ("final images", files.final),
-                ("true features", files.true_features), ("swapped guides", files.swapped),
-                ("guides only", files.guides_only),
+                *((variants.label(name), path) for name, path in files.painted.items()),
             )
             if path is not None
         },

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from neural_recon.evaluation.metrics import CANDIDATES, DRAWS
-from neural_recon.report import penalties, plots, words
+from neural_recon.report import penalties, plots, variants, words
 from neural_recon.report.results import Results
 
 RETRIEVAL = ("retrieval_image", "retrieval_brain")
@@ -13,7 +13,7 @@ RETRIEVAL = ("retrieval_image", "retrieval_brain")
 def section(people: Sequence[Results]) -> dict[str, Any] | None:
     """Retrieval by subject and variant; None where it was not computed."""
     rows = [
-        (person.subject, words.variant_label(variant), [person.score(variant, space, m) for m in RETRIEVAL])
+        (person.subject, variants.label(variant), [person.score(variant, space, m) for m in RETRIEVAL])
         for person in people
         for variant, space in plots.rows_of(person.summary, RETRIEVAL[0])
     ]

@@ -50,7 +50,7 @@ def _entry(person: Results, stimuli: Pictures) -> dict[str, Any]:
 
 def _cards(person: Results, stimuli: Pictures) -> list[Card]:
     """An even spread over the images painted from guides alone, from the best of these to the worst."""
-    path = person.files.guides_only
+    path = person.files.painted.get("guides_only")
     if path is None:
         return []
     scores, ranked = gallery.ranked_by(person, ("guides_only", *gallery.SCORE[1:]), picture_ids(path))

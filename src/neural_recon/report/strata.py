@@ -12,18 +12,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from neural_recon.core.tables import first_with, rows_with
 from neural_recon.evaluation.region_tests import BY_STRATUM, TESTS
 from neural_recon.evaluation.registry import HEADLINE
 from neural_recon.evaluation.strata import ALL, FEWEST, OBJECTS, STRATA, TRENDS
-from neural_recon.report import plots, results, spaces, words
+from neural_recon.report import plots, results, spaces, variants, words
 from neural_recon.report.regions import title_of
 from neural_recon.report.results import Results
 
 SHOWN = (HEADLINE, "pixcorr")  # plotted; the table has all metrics
 LOOKS = {  # (variant, picture): colour, marker, label
-    ("decoded", "final"): ("#0072B2", "o", "final image"),
-    ("decoded", "base"): ("#E69F00", "s", "base image"),
-    ("nearest_image", "baseline"): ("#009E73", "D", "nearest training image (baseline)"),
+    pair: (variants.colour(*pair), marker, label)
+    for pair, marker, label in (
+        (("decoded", "final"), "o", "final image"),
+        (("decoded", "base"), "s", "base image"),
+        (("nearest_image", "baseline"), "D", "nearest training image (baseline)"),
+    )
 }
 CHANCE = "chance"
 
@@ -69,11 +73,7 @@ def _metrics(table: pd.DataFrame) -> list[str]:
 def _cell(
     table: pd.DataFrame, by: str, stratum: str, pair: tuple[str, str], metric: str
 ) -> dict[str, Any] | None:
-    mine = table[
-        (table["by"] == by) & (table["stratum"] == stratum) & (table["variant"] == pair[0])
-        & (table["picture"] == pair[1]) & (table["metric"] == metric)
-    ]  # fmt: skip
-    return mine.iloc[0].to_dict() if len(mine) else None
+    return first_with(table, by=by, stratum=stratum, variant=pair[0], picture=pair[1], metric=metric)
 
 
 def _strata(table: pd.DataFrame, by: str) -> list[tuple[str, int]]:
@@ -109,11 +109,7 @@ def strata_plot(table: pd.DataFrame) -> str:
                 axes.set_xlabel(words.heading(metric), fontsize=8.5)
         for axes, by in zip(panels[0], kinds, strict=True):
             axes.set_title(textwrap.fill(by, 24))
-        there = {
-            pair
-            for pair in LOOKS
-            if ((table["variant"] == pair[0]) & (table["picture"] == pair[1])).any()
-        }  # fmt: skip
+        there = set(zip(table["variant"], table["picture"], strict=True))
         handles = [
             Line2D([], [], color=colour, marker=marker, lw=1.8, ms=5, label=label)
             for pair, (colour, marker, label) in LOOKS.items()
@@ -159,10 +155,8 @@ def _trends(trends: pd.DataFrame, subjects: Sequence[str]) -> list[dict[str, Any
     for by in trends["by"].unique():
         for metric in dict.fromkeys([*SHOWN, *pictures["metric"]]):
             for pair, (_, _, label) in LOOKS.items():
-                mine = pictures[
-                    (pictures["by"] == by) & (pictures["metric"] == metric)
-                    & (pictures["variant"] == pair[0]) & (pictures["picture"] == pair[1])
-                ].dropna(subset="effect")  # fmt: skip
+                mine = rows_with(pictures, by=by, metric=metric, variant=pair[0], picture=pair[1])
+                mine = mine.dropna(subset="effect")
                 found = {row["subject"]: row for row in mine.to_dict("records")}
                 if found:
                     cells = [found.get(subject) for subject in subjects]

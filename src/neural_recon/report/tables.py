@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from neural_recon.core.tables import rows_with
 from neural_recon.evaluation.registry import HEADLINE, compared
-from neural_recon.report import gallery, penalties, plots, spaces, words
+from neural_recon.report import gallery, penalties, plots, spaces, variants, words
 from neural_recon.report.results import Results
 
 # of pictures, in the order of the page
@@ -41,11 +42,6 @@ def score_plots(people: Sequence[Results], metrics: Sequence[str]) -> list[dict[
     ]
 
 
-def _cell(person: Results, variant: str, picture: str, metric: str) -> dict[str, Any]:
-    """The summary's row of a score; where it was not measured, why."""
-    return person.score(variant, picture, metric) or {"missing": person.missing(variant, picture, metric)}
-
-
 def score_table(person: Results, metrics: Sequence[str]) -> dict[str, Any]:
     """Variants by metrics, each cell the summary's row or why there is none."""
     frame = person.summary[person.summary["picture"].isin(spaces.PICTURES)]
@@ -61,20 +57,20 @@ def score_table(person: Results, metrics: Sequence[str]) -> dict[str, Any]:
             (
                 words.row_label(*row),
                 row == gallery.SCORE[:2],
-                [_cell(person, *row, metric) for metric in known],
+                [person.cell(*row, metric) for metric in known],
             )
             for row in order
         ],
     }
 
 
-def _painted_refit(person: Results, variants: Sequence[str]) -> str:
+def _painted_refit(person: Results, painted: Sequence[str]) -> str:
     """Where the features of the shuffled decoder that pictures were painted from lie among other refits, ""
     without such pictures or refits."""
     named = spaces.ordered(filter(spaces.is_space, person.summary["picture"]))
     scores = {space: person.score("shuffled", space, "two_way") for space in named}
     found = {space: score for space, score in scores.items() if score and not np.isnan(score["refits"])}
-    if "shuffled" not in variants or not found:
+    if "shuffled" not in painted or not found:
         return ""
     count = int(next(iter(found.values()))["refits"])
     among = "; ".join(
@@ -125,13 +121,13 @@ def feature_table(people: Sequence[Results]) -> dict[str, Any]:
     frame = _summaries(people)
     pairs = plots.rows_of(frame[frame["picture"].map(spaces.is_space)], "two_way")
     shown = list(dict.fromkeys(space for _, space in pairs))
-    variants = list(dict.fromkeys(variant for variant, _ in pairs))
+    found = list(dict.fromkeys(variant for variant, _ in pairs))
     return {
         "spaces": [spaces.title(space) for space in shown],
         "rows": [
-            (p.subject, words.variant_label(v), [_cell(p, v, space, "two_way") for space in shown])
+            (p.subject, variants.label(v), [p.cell(v, space, "two_way") for space in shown])
             for p in people
-            for v in variants
+            for v in found
         ],
         "refits": frame["refits"].max() if frame["refits"].notna().any() else None,
         "remarks": penalties.remarks(people),
@@ -150,7 +146,7 @@ def tests(people: Sequence[Results]) -> list[dict[str, Any]]:
     rows = []
     for comparison in tests["comparison"].unique():
         for metric in in_order(tests["metric"]):
-            mine = tests[(tests["comparison"] == comparison) & (tests["metric"] == metric)]
+            mine = rows_with(tests, comparison=comparison, metric=metric)
             found = {row["subject"]: row for row in mine.to_dict("records")}
             if found:
                 cells = [found.get(person.subject) for person in people]

@@ -5,8 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from neural_recon.evaluation.registry import HEADLINE, METRICS, NEAREST, WRITTEN, better, compared
-from neural_recon.generation.controls import TITLES
-from neural_recon.report import spaces
+from neural_recon.report import spaces, variants
 
 SUBJECT_SYMBOLS = "●■▲◆▼✚✖★"  # in the order of plots.MARKERS
 
@@ -17,20 +16,6 @@ SWAPPED_TITLES = {  # of pictures with another image's guides
     HEADLINE: "CLIP two-way, base image's picture",
 }
 _PICTURES = {"final": "final", "base": "base", "baseline": "picture"}
-_VARIANTS = {
-    "decoded": "",
-    "guides_only": TITLES["guides_only"],
-    "true_features": TITLES["true_features"],
-    "calibration_published": "published calibration",
-    "calibration_train": "training calibration",
-    "shuffled": TITLES["shuffled"],
-    "prior": TITLES["prior"],
-    "swapped": TITLES["swapped"],
-    "nearest_image": "nearest training image",
-    "random_image": "random training image",
-    "mean_image": "mean training image",
-}
-VARIANTS = tuple(_VARIANTS)
 CAPTION_TITLES = {NEAREST: "nearest training caption", WRITTEN: "generator's caption"}
 
 
@@ -61,20 +46,13 @@ def row_label(variant: str, picture: str) -> str:
     elif picture in CAPTION_TITLES:
         what = CAPTION_TITLES[picture]
     elif picture == "baseline":
-        return variant_label(variant)
+        return variants.label(variant)
     else:
         what = {"final": "final image", "base": "base image"}.get(picture, picture)
         if variant != "decoded":
             what = _PICTURES.get(picture, picture)
-    how = "" if variant == "decoded" else variant_label(variant)
+    how = "" if variant == "decoded" else variants.label(variant)
     return f"{what}, {how}" if how else what
-
-
-def variant_label(variant: str) -> str:
-    """A variant's name by itself."""
-    if variant.startswith("seed"):
-        return f"draw {int(variant.removeprefix('seed')) + 1}"
-    return _VARIANTS.get(variant, variant.replace("_", " ")) or "decoded"
 
 
 def number(value: Any, digits: int = 3) -> str:
@@ -116,7 +94,7 @@ def refits(score: Mapping[str, Any], variant: str = "") -> str:
         return ""
     p, k = float(score["refit_p"]), int(count)
     reach = round(p * (1 + k)) - 1
-    which = f"one of {k + 1} shuffled refits, the others" if variant == _VARIANTS["shuffled"] else (
+    which = f"one of {k + 1} shuffled refits, the others" if variant == variants.label("shuffled") else (
         f"{k} shuffled refits"
     )  # fmt: skip
     of = ""

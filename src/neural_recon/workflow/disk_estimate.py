@@ -66,7 +66,7 @@ def estimate(plan: Plan, table: weights.Table) -> dict[str, float]:
             # float64, images by images; with fewer voxels than images their covariance, and the responses
             total["kernels"] += 8 * (side * (side + test) + (n * side if n_voxels < n else 0))
         # float32: the decoder's under two calibrations, and the shuffled control's
-        total["predictions"] += 4 * (3 + components + prior) * test * values
+        total["predictions"] += 4 * ((3 + components) * test + prior * controls) * values
         if (
             getattr(config.decoder, "keep", None) and not networks
         ):  # float16; components are fewer than images
@@ -74,7 +74,7 @@ def estimate(plan: Plan, table: weights.Table) -> dict[str, float]:
         # 8 bits: base images of four variants; reconstructions in chunks and together; PNG of both; controls;
         # training images as baselines
         others = (len(painting.controls) + components + prior) * controls + 2 * test + 1
-        base_images = (5 + components + prior) * test
+        base_images = (5 + components) * test + prior * controls
         total["pictures"] += RGB * (base_images * base**2 + (3 * test + others) * picture**2)
         if config.demo is not None:
             total["simulated data"] = total.get("simulated data", 0) + DEMO_TRIAL * trials

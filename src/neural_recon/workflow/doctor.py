@@ -7,12 +7,9 @@ import contextlib
 import os
 import re
 import shlex
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -28,22 +25,21 @@ from neural_recon.features import picture_captions
 from neural_recon.features.space import Space, space_kinds
 from neural_recon.models import weights
 from neural_recon.responses import session_verdicts
-from neural_recon.workflow import data_checks, disk_estimate, memory_estimate
+from neural_recon.workflow import data_checks
+from neural_recon.workflow.machine_checks import (
+    GB,
+    Finding,
+    check_disk,
+    check_generator_memory,
+    check_machine,
+    size_said,
+    weights_to_fetch,
+)
 from neural_recon.workflow.painting import Painting
 from neural_recon.workflow.plan import Plan
 
 DEFAULT = Path("config/demo.yaml")
-GB = 1e9
 META = torch.device("meta")  # compares names and shapes without reading the values
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report. `wrong` must be fixed before a run, a `note` need not."""
-
-    topic: str
-    state: Literal["ok", "note", "wrong"]
-    text: str
 
 
 def examine(configfile: Path, folder: Path, thorough: bool = False) -> tuple[list[Finding], str]:
@@ -174,7 +170,7 @@ def check_files(plan: Plan, table: weights.Table, said: Iterable[str]) -> Iterat
     files: dict[Path, str] = {}
     with contextlib.suppress(InputError):  # of weights that are nowhere, and said of them
         files.update((path, what) for what, path in plan.files(table))
-    fetched = {weights.MODELS / place for place in _to_fetch(plan, table)}
+    fetched = {weights.MODELS / place for place in weights_to_fetch(plan, table)}
     sentences = list(said)
     alike: dict[str, list[str]] = {}  # a closed folder or a share that is gone is one thing to fix
     for path, what in files.items():
@@ -234,7 +230,7 @@ def check_downloads(plan: Plan) -> tuple[list[Finding], float]:
         sums, unknown = plan.data.downloads(plan.missing())
     except InputError as error:
         return [Finding(topic, "wrong", str(error))], 0
-    text = unknown or ", ".join(f"{owner} {_size(size)}" for owner, size in sums.items())
+    text = unknown or ", ".join(f"{owner} {size_said(size)}" for owner, size in sums.items())
     return [Finding(topic, "note", text)] if text else [], sum(sums.values())
 
 
@@ -264,7 +260,7 @@ def _check_model(topic: str, table: weights.Table, find: Callable[[], Model]) ->
         where, files, compare = find()
         to_fetch = weights.missing(files, table)
         if to_fetch:
-            size = _size(sum(file.gigabytes for file in to_fetch.values()) * GB)
+            size = size_said(sum(file.gigabytes for file in to_fetch.values()) * GB)
             there = len(files) - len(to_fetch)
             some = f" ({there} of {len(files)} files are there)" if there else ""
             terms = "".join(f"; {line}" for line in weights.terms(to_fetch, table))
@@ -303,87 +299,6 @@ def _network(config: Config, name: str, table: weights.Table) -> Model:
     located = network_weights.locate(named, preset, table)
     files = network_weights.files_read(named, located, table)
     return located[name], files, partial(networks.PresetNetworks, preset, located, where=META)
-
-
-def _to_fetch(plan: Plan, table: weights.Table) -> dict[str, weights.File]:
-    """The weights to be fetched; none where some are nowhere, as is said of them."""
-    try:
-        return plan.missing_weights(table)
-    except InputError:
-        return {}
-
-
-def check_machine() -> Iterator[Finding]:
-    """GPU and memory, and what they mean."""
-    if torch.cuda.is_available():
-        card = torch.cuda.get_device_properties(0)
-        yield Finding("GPU", "ok", f"{card.name}, {card.total_memory / GB:.1f} GB; half precision")
-    else:
-        text = "none: models run on the CPU in float32, fine for the demo, minutes per picture at 512 x 512"
-        if shutil.which("nvidia-smi"):
-            text += f"; there is a card (nvidia-smi), but torch {torch.__version__} cannot use it"
-        yield Finding("GPU", "note", text)
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    yield Finding("memory", "ok", f"{memory / GB:.1f} GB, {os.cpu_count()} CPU cores")
-
-
-def check_generator_memory(config: Config, table: weights.Table) -> Iterator[Finding]:
-    """The weights that painting holds, against the memory of the GPU."""
-    try:
-        sizes = memory_estimate.part_sizes(Painting(config.generator, table).files, table)
-    except InputError:  # of weights that are nowhere, their own check says so
-        return
-    if sum(sizes) < GB / 10:  # any machine has that much
-        return
-    whole, largest = sum(sizes), sizes[0]
-    text = f"weights of {_size(whole)} in files, the largest part {_size(largest)}"
-    state: Literal["ok", "note"] = "ok"
-    if torch.cuda.is_available():
-        card = torch.cuda.get_device_properties(0).total_memory
-        if largest > card:
-            state, text = "note", f"{text}, more than the GPU has; run on a larger one, or on the CPU"
-        elif whole > card and config.generator.memory == "fast":
-            state, text = "note", f"{text}, more than the GPU has together; set generator.memory to low"
-    yield Finding("generator memory", state, text)
-
-
-def check_disk(plan: Plan, table: weights.Table, data: float = 0) -> Iterator[Finding]:
-    """What results, weights and `data` still to be fetched (bytes) will fill, against what is free."""
-    config = plan.config
-    results = config.results
-    fetched = _to_fetch(plan, table)
-    needs = {weights.MODELS: GB * sum(file.gigabytes for file in fetched.values())}
-    if data and plan.data.folder is not None:
-        needs[plan.data.folder] = data
-    try:
-        parts = disk_estimate.estimate(plan, table)
-    except (InputError, OSError, ValueError, KeyError):
-        yield Finding("disk needed", "note", f"{results}: no estimate while weights are wrong")
-    else:
-        # blocks of 512 bytes: the demo's captions are mostly holes
-        there = sum(512 * path.stat().st_blocks for path in results.rglob("*") if path.is_file())
-        needs[results] = max(0, sum(parts.values()) - there)
-        kinds = ", ".join(f"{kind} {_size(size)}" for kind, size in parts.items())
-        said = f"{results}: about {_size(sum(parts.values()))} (estimate: {kinds})"
-        yield Finding("disk needed", "ok", said + (f", {_size(there)} are there" if there else ""))
-    for device, folders in _by_file_system(needs).items():
-        free, need = shutil.disk_usage(device).free, sum(needs[folder] for folder in folders)
-        text = f"{' and '.join(map(str, folders))}: {_size(free)}, {_size(need)} still to be written"
-        yield Finding("disk free", "ok" if free > need else "wrong", text)
-
-
-def _size(n_bytes: float) -> str:
-    """In GB, or where that is little in MB."""
-    return f"{n_bytes / GB:.1f} GB" if n_bytes >= GB / 10 else f"{n_bytes / 1e6:.0f} MB"
-
-
-def _by_file_system(folders: Iterable[Path]) -> dict[Path, list[Path]]:
-    """Folders that share one file system, by the first existing folder above them."""
-    groups: dict[int, tuple[Path, list[Path]]] = {}
-    for folder in folders:
-        above = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
-        groups.setdefault(above.stat().st_dev, (above, []))[1].append(folder)
-    return dict(groups.values())
 
 
 def next_step(findings: list[Finding], configfile: Path) -> str:

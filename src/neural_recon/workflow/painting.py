@@ -20,6 +20,7 @@ class Painting:
         settings: with the path of its weights instead of their name.
         named: its weights as the configuration names them, by setting.
         controls: the controls that are painted, and each one's file is `reconstructions/SUBJECT/NAME.h5`.
+        fits: whose base images and guides these are painted from.
         files: what painting reads of the weights, there or still to be fetched.
         encoders: the same of `Generator.unconditional`; empty where the kind has none.
 
@@ -30,6 +31,7 @@ class Painting:
     def __init__(self, settings: Generator.Settings, table: weights.Table, draws: int = 1):
         self.kind: type[Generator] = GENERATORS.load(settings.kind)
         self.controls: list[Painted] = controls(self.kind, settings, draws)
+        self.fits = sorted({one.fit for one in self.controls})
         painted, encoders = self.kind.parts_read(settings)
         self.named = {
             name: value for name in {**painted, **encoders} if (value := getattr(settings, name, None))

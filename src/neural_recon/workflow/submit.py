@@ -9,7 +9,7 @@ from neural_recon import __version__
 from neural_recon.config.configuration import Config
 from neural_recon.core.errors import InputError, quoted
 from neural_recon.core.hdf5 import read_hdf5
-from neural_recon.core.tables import read_table
+from neural_recon.core.tables import read_table, rows_with
 from neural_recon.evaluation import bundles
 from neural_recon.evaluation.bundles import Bundle, Recipe
 from neural_recon.evaluation.leak_statement import LeakStatement
@@ -36,7 +36,7 @@ def of_run(config: Config, configfile: Path, subject: str, name: str | None = No
     final = {}
     for what in ("scores of single images", "summary"):
         table = read_table(paths[what], ["variant", "picture", "metric"])
-        final[what] = table[(table["variant"] == "decoded") & (table["picture"] == "final")]
+        final[what] = rows_with(table, variant="decoded", picture="final")
     images, summary = final.values()
     ids = sorted(int(i) for i in images["image_id"].unique())
     responses = read_hdf5(paths["responses"], "train_ids", "test_ids", "test_repetitions")

@@ -4,13 +4,13 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.labelled_voxels import SHAPE, labelled
 
 from neural_recon.core.errors import InputError
 from neural_recon.datasets.nsd import nsd_tree
 from neural_recon.datasets.nsd.voxels import in_regions, read_voxels, select_voxels, voxel_mask
 
 SMALL = (3, 2, 4)
-SHAPE = (6, 7, 8)
 
 
 def test_select_voxels(rng):
@@ -44,14 +44,7 @@ def test_select_voxels_names_the_mistake():
 
 @pytest.fixture
 def voxels(rng) -> pd.DataFrame:
-    """A table of all voxels, labels of both atlases from 1 on."""
-    atlases = {
-        "prf-visualrois": rng.integers(0, 8, SHAPE),
-        "floc-faces": rng.integers(0, 6, SHAPE),
-        "floc-bodies": rng.integers(0, 5, SHAPE),
-        "streams": rng.integers(0, 8, SHAPE),
-    }
-    return select_voxels(np.ones(SHAPE, bool), atlases)
+    return labelled(rng)
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,11 @@ import numpy as np
 import pandas as pd
 
 from neural_recon.decoding.bottleneck import bottlenecks
-from neural_recon.decoding.cross_validation import column_runs, sample_columns
 from neural_recon.decoding.kernel import Kernel
-from neural_recon.decoding.ridge import Calibration, Solution, Targets, together
+from neural_recon.decoding.ridge import Calibration, Targets
 from neural_recon.evaluation import statistics
 from neural_recon.evaluation.controls.refit_null import PAINTED
-from neural_recon.evaluation.controls.shuffled_refits import Reordered, median_r, pairs_of
+from neural_recon.evaluation.controls.shuffled_refits import Sample, median_r, pairs_of
 from neural_recon.evaluation.metrics import identification_matrix
 
 logger = logging.getLogger(__name__)
@@ -49,22 +48,15 @@ def bottleneck_scores(
         the n test images) with its 95 % interval; chance, chance_sd and p of re-paired images; r, the median
         over the features of Pearson's r over the test images.
     """
-    width = train.shape[1]
-    columns = sample_columns(width, most, seed)
-    runs = column_runs(columns)
-    targets, truth = (np.concatenate([side[:, run] for run in runs], axis=1) for side in (train, true))
-    truth = truth.astype(np.float32)
-    alphas = np.broadcast_to(alpha, (width,))[columns]
-    images, first = np.unique(train_ids, return_index=True)
+    sample = Sample.of(train_ids, train, true, most, seed)
     rows = []
     for k, variance, some in bottlenecks(kernel, components):
-        solution = Solution(some, alphas, len(columns), calibration, seed)
+        solution = sample.solution(some, alpha, train.shape[1], calibration, seed)
         for fit, whose in (("decoded", train_ids), ("shuffled", pairs_of(train_ids, seed, PAINTED))):
-            order = first[np.searchsorted(images, whose)]
-            found = together(solution.blocks(Reordered(targets, order)))
-            scores = statistics.summary(identification_matrix(truth, found), seed)
+            found = sample.refit(solution, whose)
+            scores = statistics.summary(identification_matrix(sample.truth, found), seed)
             row = {"components": k, "variance": variance, "whole": some is kernel, "fit": fit}
-            row |= {"targets": len(columns), **scores, "r": median_r(truth, found)}
+            row |= {"targets": len(sample.columns), **scores, "r": median_r(sample.truth, found)}
             rows.append(row)
             logger.info("%d components, %s: two-way identification %.4f", k, fit, scores["score"])
     return pd.DataFrame(rows)[COLUMNS]

@@ -13,11 +13,12 @@ of a space's, in strips of neighbours, the same for the decoder: compare scores 
 
 import logging
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pandas as pd
 
-from neural_recon.core.random_streams import shuffled_images
+from neural_recon.core.random_streams import rows_of, shuffled_images
 from neural_recon.decoding.cross_validation import column_runs, sample_columns
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.decoding.ridge import Calibration, Solution, Targets, together
@@ -44,6 +45,42 @@ class Reordered:
     def __getitem__(self, index: tuple[slice, slice]) -> np.ndarray:
         rows, columns = index
         return self.values[:, columns][self.rows[rows]]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A seeded sample of a space's features, to refit decoders on other pairs by.
+
+    Attributes:
+        columns: (n,) which they are.
+        targets: (n_train, n) of the training rows.
+        truth: float32 (n_test, n) of the test images.
+        train_ids: (n_train,) the rows' images.
+    """
+
+    columns: np.ndarray
+    targets: np.ndarray
+    truth: np.ndarray
+    train_ids: np.ndarray
+
+    @classmethod
+    def of(cls, train_ids: np.ndarray, train: Targets, true: Targets, most: int, seed: int) -> Self:
+        """At most `most` features; other arguments as of `refit_scores`."""
+        columns = sample_columns(train.shape[1], most, seed)
+        runs = column_runs(columns)
+        targets, truth = (np.concatenate([side[:, run] for run in runs], axis=1) for side in (train, true))
+        return cls(columns, targets, truth.astype(np.float32), train_ids)
+
+    def solution(
+        self, kernel: Kernel, alpha: float | np.ndarray, width: int, calibration: Calibration, seed: int
+    ) -> Solution:
+        """The decoder's weights for these of its `width` features."""
+        alphas = np.broadcast_to(alpha, (width,))[self.columns]
+        return Solution(kernel, alphas, len(self.columns), calibration, seed)
+
+    def refit(self, solution: Solution, whose: np.ndarray) -> np.ndarray:
+        """Predictions (n_test, n) of a decoder whose training rows have the features of images `whose`."""
+        return together(solution.blocks(Reordered(self.targets, rows_of(self.train_ids, whose))))
 
 
 def pairs_of(train_ids: np.ndarray, seed: int, refit: int) -> np.ndarray:
@@ -83,20 +120,13 @@ def refit_scores(
         is above the chance level of one); features that do not vary over the test images count for neither of
         the last two.
     """
-    width = train.shape[1]
-    columns = sample_columns(width, most, seed)
-    runs = column_runs(columns)
-    targets, truth = (np.concatenate([side[:, run] for run in runs], axis=1) for side in (train, true))
-    truth = truth.astype(np.float32)
-    solution = Solution(kernel, np.broadcast_to(alpha, (width,))[columns], len(columns), calibration, seed)
-    images, first = np.unique(train_ids, return_index=True)
+    sample = Sample.of(train_ids, train, true, most, seed)
+    solution = sample.solution(kernel, alpha, train.shape[1], calibration, seed)
     rows = []
     for refit in range(refits + 1):
-        whose = train_ids if refit == DECODER else pairs_of(train_ids, seed, refit)
-        order = first[np.searchsorted(images, whose)]
-        found = together(solution.blocks(Reordered(targets, order)))
-        scores = _scores(truth, found, seed, retrieval)
-        rows += [(refit, metric, score, len(columns)) for metric, score in scores.items()]
+        found = sample.refit(solution, train_ids if refit == DECODER else pairs_of(train_ids, seed, refit))
+        scores = _scores(sample.truth, found, seed, retrieval)
+        rows += [(refit, metric, score, len(sample.columns)) for metric, score in scores.items()]
         logger.info("refit %d of %d: two-way identification %.4f", refit, refits, scores["two_way"])
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

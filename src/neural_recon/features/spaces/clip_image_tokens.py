@@ -30,9 +30,9 @@ class ClipImageTokens(ClipImageEmbedding):
 
     def encode(self, batch: np.ndarray, image_ids: np.ndarray) -> np.ndarray:  # noqa: ARG002
         how = {"layer": self.settings.layer, "unit_length": self.settings.unit_length}
-        tokens = np.concatenate([self.clip.states(batch[part], **how) for part in blocks(len(batch))])
-        self.parts = [tokens.shape[2]] * tokens.shape[1]
-        return tokens.reshape(len(tokens), -1)
+        return self.by_token(
+            np.concatenate([self.clip.states(batch[part], **how) for part in blocks(len(batch))])
+        )
 
     @classmethod
     def sizes(cls, settings: Any) -> tuple[int, int]:

@@ -37,9 +37,7 @@ class ClipPatchTokens(ClipImageEmbedding):
     summary: ClassVar = None
 
     def encode(self, batch: np.ndarray, image_ids: np.ndarray) -> np.ndarray:  # noqa: ARG002
-        tokens = np.concatenate([self._tokens(batch[part]) for part in blocks(len(batch))])
-        self.parts = [tokens.shape[2]] * tokens.shape[1]
-        return tokens.reshape(len(tokens), -1)
+        return self.by_token(np.concatenate([self._tokens(batch[part]) for part in blocks(len(batch))]))
 
     def _tokens(self, pictures: np.ndarray) -> np.ndarray:
         import torch

@@ -42,9 +42,7 @@ class ClipTextStates(Space):
 
     def encode(self, batch: Sequence[Sequence[str]], image_ids: np.ndarray) -> np.ndarray:  # noqa: ARG002
         """An image without captions gets the states of the empty caption; mark it as missing."""
-        means = averaged(batch, self.model.states)
-        self.parts = [means.shape[2]] * means.shape[1]
-        return means.reshape(len(means), -1)
+        return self.by_token(averaged(batch, self.model.states))
 
     @classmethod
     def parts_read(cls, settings: Any) -> tuple[str, ...]:

@@ -34,9 +34,7 @@ class VersatileText(Space):
 
     def encode(self, batch: Sequence[Sequence[str]], image_ids: np.ndarray) -> np.ndarray:  # noqa: ARG002
         """An image without captions gets the context of the empty caption; mark it as missing."""
-        means = caption_means(batch, self.clip.text)
-        self.parts = [means.shape[2]] * means.shape[1]
-        return means.reshape(len(means), -1)
+        return self.by_token(caption_means(batch, self.clip.text))
 
     @classmethod
     def check(cls, name: str, settings: Any) -> None:  # noqa: ARG003

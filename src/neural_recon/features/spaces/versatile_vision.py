@@ -33,9 +33,7 @@ class VersatileVision(Space):
         self.clip = load_clip(settings.weights, text=False)
 
     def encode(self, batch: np.ndarray, image_ids: np.ndarray) -> np.ndarray:  # noqa: ARG002
-        tokens = np.concatenate([self.clip.vision(batch[part]) for part in blocks(len(batch))])
-        self.parts = [tokens.shape[2]] * tokens.shape[1]
-        return tokens.reshape(len(tokens), -1)
+        return self.by_token(np.concatenate([self.clip.vision(batch[part]) for part in blocks(len(batch))]))
 
     @classmethod
     def check(cls, name: str, settings: Any) -> None:  # noqa: ARG003
