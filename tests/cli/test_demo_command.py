@@ -1,7 +1,6 @@
 """`neural-recon demo`: where it runs, how it uses the machine, and how it ends."""
 
 import os
-import re
 import shutil
 import signal
 import subprocess
