@@ -11,7 +11,7 @@ from helpers import made_up_lab as lab
 
 from neural_recon.core.errors import InputError
 from neural_recon.datasets.kinds.table import Table
-from neural_recon.datasets.table import look
+from neural_recon.datasets.table import look, path_patterns
 from neural_recon.datasets.table.trial_rows import filled_in
 
 
@@ -69,7 +69,7 @@ def test_names_of_files_become_a_pattern(subjects, sessions, name):
     ]
     number = {session: int("".join(filter(str.isdigit, session))) for session in sessions}
     there = {name.format(pair.subject, number[pair.session_name]) for pair in pairs}
-    found = look.patterns(sorted(there), pairs)
+    found = path_patterns.patterns(sorted(there), pairs)
     assert there in [
         {filled_in(pattern, pair.subject, pair.session_name) for pair in pairs} for pattern in found
     ]
