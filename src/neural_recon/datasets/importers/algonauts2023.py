@@ -51,8 +51,7 @@ class Algonauts2023(Importer):
             out.regions.add(subject, Space((sum(lengths.values()),)), self._regions(folder, lengths))
             shown = {"session": 1, "trial": range(1, len(names) + 1), "image": list(names)}
             tables.append(pd.DataFrame({"subject": subject, **shown}))
-        rows = pd.concat(tables, ignore_index=True)
-        out.trials(rows)
+        rows = out.trials(*tables)
         for name, path in pictures.items():
             out.link(path, f"{PICTURES}/{name}{path.suffix}")
         settings = {
