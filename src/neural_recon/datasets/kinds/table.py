@@ -20,9 +20,9 @@ from neural_recon.datasets.dataset import AXES, Betas, DataSet, Found, Part, Ter
 from neural_recon.datasets.table import betas, pictures, places, trial_rows
 from neural_recon.datasets.table.arrays import Axes, Stated
 from neural_recon.datasets.table.betas import Opened
-from neural_recon.datasets.table.gifti import is_gifti
 from neural_recon.datasets.table.places import Places
 from neural_recon.datasets.table.settings import TableSettings
+from neural_recon.datasets.table.surfaces import is_surface
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -170,7 +170,7 @@ class Table(DataSet):
     def _stated(self, subject: str, session: int) -> Stated:
         own, called = self.settings, self._sessions(subject)[session]
         name = own.dataset and trial_rows.filled_in(own.dataset, subject, called)
-        axes: Axes | None = own.axes or ("voxels,trials" if all(map(is_gifti, self._patterns)) else None)
+        axes: Axes | None = own.axes or ("voxels,trials" if all(map(is_surface, self._patterns)) else None)
         return Stated(own.units, name, axes, own.pickles)
 
     @property

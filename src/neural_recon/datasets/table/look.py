@@ -22,13 +22,13 @@ from neural_recon.datasets.response_units import TYPICAL, typical_size
 from neural_recon.datasets.table import arrays, betas, path_patterns, pictures, places, trial_rows
 from neural_recon.datasets.table.arrays import Stated, Units
 from neural_recon.datasets.table.betas import Opened
-from neural_recon.datasets.table.gifti import GIFTI
 from neural_recon.datasets.table.places import Places
+from neural_recon.datasets.table.surfaces import SURFACES, is_surface
 
 if TYPE_CHECKING:
     import pandas as pd
 
-OF_LABELS = (*places.NIFTI, places.NPY, GIFTI)
+OF_LABELS = (*places.NIFTI, places.NPY, *SURFACES)
 OF_BETAS = (*OF_LABELS, *arrays.HDF5, arrays.MATLAB)
 NO_PICTURE = ("catch", "blank", "null", "fixation", "rest")  # values of a column that say so
 LARGEST = 425  # pixels; NSD's pictures, which published decoders are made for
@@ -201,7 +201,7 @@ class Looker:
         names = path_patterns.hemispheres(self._name(opened.path)) or ()
         left, right = (self.folder / name for name in names)
         self.settings["betas"] = list(both)
-        if not both[0].endswith(GIFTI):
+        if not is_surface(both[0]):
             self.settings["axes"] = opened.axes
         stated = Stated(units="arbitrary", axes=opened.axes or None)
         return betas.open_betas(left, stated, [opened.n_trials], beside=[right])

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from neural_recon.datasets.dataset import AXES, DataSet
 from neural_recon.datasets.table import trial_rows
 from neural_recon.datasets.table.arrays import Axes, Units
-from neural_recon.datasets.table.gifti import is_gifti
+from neural_recon.datasets.table.surfaces import is_surface
 
 
 class TableSettings(DataSet.Settings):
@@ -21,7 +21,7 @@ class TableSettings(DataSet.Settings):
     betas: str | list[str] = Field(
         description="Single-trial responses: a path with {subject} and {session} as the table of trials "
         "has them; {session:02} is the number at the end with two digits. Without a session one file has "
-        "all of a subject's trials. NIfTI, HDF5 (GLMsingle's too), .mat of v7.3, GIFTI, .npy. Several "
+        "all of a subject's trials. NIfTI, HDF5 (GLMsingle's too), .mat of v7.3, GIFTI, CIFTI, .npy. Several "
         "paths: other places of the same trials, as the two hemispheres.",
     )
     dataset: str | None = Field(
@@ -45,13 +45,13 @@ class TableSettings(DataSet.Settings):
     )
     mask: str | list[str] | None = Field(
         None,
-        description="Voxels above 0 are decoded from: NIfTI, GIFTI or .npy, {subject} is filled in; "
+        description="Voxels above 0 are decoded from: NIfTI, GIFTI, CIFTI or .npy, {subject} is filled in; "
         "several paths: the hemispheres; default: all that vary.",
     )
     regions: dict[str, str | list[str]] = Field(
         {},
-        description="Atlas -> its labels, NIfTI, GIFTI or .npy; {subject} is filled in; several paths: "
-        "the hemispheres.",
+        description="Atlas -> its labels, NIfTI, GIFTI, CIFTI or .npy; {subject} is filled in; several "
+        "paths: the hemispheres.",
     )
     names: dict[str, str] = Field(
         {}, description="Atlas -> TSV of the names of its labels: label, name; default: by number."
@@ -100,7 +100,7 @@ class TableSettings(DataSet.Settings):
         for atlas in self.names:
             if atlas not in self.regions:
                 raise ValueError(f"names.{atlas}: there is no such atlas in regions")
-        several = isinstance(self.betas, list) and not all(map(is_gifti, self.betas))
+        several = isinstance(self.betas, list) and not all(map(is_surface, self.betas))
         if self.betas == [] or (several and "voxels" not in (self.axes or "")):
             raise ValueError("betas: several paths need axes, voxels,trials or trials,voxels")
         if taken := {*AXES, *(trial_rows.COLUMNS)} & set(self.regions):
