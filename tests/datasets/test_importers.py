@@ -245,8 +245,8 @@ def test_algonauts2023_joins_hemispheres(tmp_path):
     values, names = sessions(data, "subj06")
     both = [published.responses(names, n, 2) for n in (14, 14)]
     np.testing.assert_array_equal(values, np.concatenate(both, axis=1))
-    assert sessions(data, "subj01")[0].shape == (19, 27)
-    assert data.n_images == 19 + 19 - 9  # pictures that both saw are one
+    assert sessions(data, "subj01")[0].shape == (39, 27)
+    assert data.n_images == 39 + 39 - 19  # pictures that both saw are one
     voxels = data.voxels("subj01")
     np.testing.assert_array_equal(
         np.flatnonzero(data.in_regions("subj01", voxels, ["V1v"])), [*range(5), *range(14, 19)]
