@@ -11,7 +11,7 @@ import pytest
 import yaml
 from helpers import made_up_lab, made_up_surfaces
 from helpers.places import ROOT
-from helpers.workflow import make_project
+from helpers.workflow import BASE_ONLY, make_project
 from PIL import Image
 
 from neural_recon import datasets
@@ -323,7 +323,7 @@ def test_other_sessions_are_scored(tmp_path, monkeypatch):
     """A run on the lab's first subject; the same person's sessions again, under another name."""
     from helpers.loaded_snakemake import run
 
-    folder = make_project(tmp_path / "project")
+    folder = make_project(tmp_path / "project", BASE_ONLY)
     made_up_lab.write(folder / "lab")
     again = folder / "again"
     shutil.copytree(folder / "lab", again)
@@ -333,12 +333,6 @@ def test_other_sessions_are_scored(tmp_path, monkeypatch):
     table = table[table["subject"] == "anna"].assign(subject="same")
     table["task"] = np.where(np.arange(len(table)) % 2, "vision", "imagery")
     table.to_csv(again / "trials.tsv", sep="\t", index=False)
-    # one space that decodes, so that nothing else is painted
-    vdvae = yaml.safe_load((ROOT / "config/recipes/brain_diffuser_small.yaml").read_text(encoding="utf-8"))
-    recipe = {"spaces": {"vdvae": vdvae["spaces"]["vdvae"]},
-              "decoder": {"kind": "ridge", "alpha": {"vdvae": 100}, "calibration": "train"},
-              "generator": {"kind": "base_only", "base": "vdvae"}}  # fmt: skip
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     config = {
         "recipe": "recipe.yaml",
         "dataset": {**made_up_lab.SETTINGS, "folder": "lab"},

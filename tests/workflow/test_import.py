@@ -9,7 +9,7 @@ import pytest
 from helpers import published_data_sets as published
 from helpers.loaded_snakemake import run
 from helpers.places import ROOT
-from helpers.workflow import make_project
+from helpers.workflow import BASE_ONLY, make_project
 from typer.testing import CliRunner
 
 from neural_recon.cli import command_line
@@ -22,14 +22,6 @@ LESS = ["--config", "evaluation={control_images: 2, repairings: 100, draws: 1, s
 # what the kinds that the page does not show are run to; a surface without a noise ceiling to the report
 ENDS = dict.fromkeys(("bold5000", "cneuromod_things", "god", "laion_fmri"), "scores/{who}/summary.tsv")
 ENDS["algonauts2023"] = "report/{who}.html"
-# one space that decodes: base images are the final ones
-RECIPE = """
-spaces:
-  vdvae: {kind: vdvae, weights: resources/demo_models/vdvae/model.safetensors,
-          hparams: resources/demo_models/vdvae/hparams.json, layers: 2, latents: mean}
-decoder: {kind: ridge, alpha: {vdvae: 100}, calibration: train}
-generator: {kind: base_only, base: vdvae}
-"""
 SCORES = "scores/sub-01/summary.tsv"
 
 
@@ -62,9 +54,7 @@ def test_every_kind_is_run_by_a_test_here():
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
-    project = make_project(tmp_path_factory.mktemp("imports") / "project")
-    (project / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
-    return project
+    return make_project(tmp_path_factory.mktemp("imports") / "project", BASE_ONLY)
 
 
 @pytest.mark.slow
