@@ -111,9 +111,11 @@ def test_a_session_that_is_cut_short_is_left_to_doctor(folder):
 
 
 def test_subjects_without_betas_are_left_out_and_named(folder):
-    empty(folder, "derivatives/anna/*")
+    empty(folder, "derivatives/anna/*betas*")
     empty(folder, "derivatives/sub_3x/*ses-03*")
     found = Table.found_in(folder)
+    # whose labels are no atlas of the others
+    assert found.settings["regions"] == lab.SETTINGS["regions"]
     assert found.subjects == ["P-07", "sub_3x"]
     assert found.notes["dataset.betas"] == (
         "2 of 6 sessions of the trials have no such file; subjects left out, as they have none: anna"

@@ -218,13 +218,17 @@ class Looker:
         self.settings["units"] = units
         self._note("units", f"not said by the files: {why}. Set what they are")
 
-    def regions(self, opened: Opened, subjects: Sequence[str]) -> None:
-        """Mask and labels of regions: whole numbers in the space of the betas, the same for every subject."""
+    def regions(self, opened: Opened, subjects: Sequence[str], everyone: Sequence[str]) -> None:
+        """Mask and labels of regions: whole numbers in the space of the betas, the same for every subject.
+
+        Args:
+            everyone: subjects whose names files may have, those without betas included.
+        """
         space = _space(opened)
         masks: list[tuple[int, str, str | list[str]]] = []
         labels: dict[str, str | list[str]] = {}
         names = map(self._name, self._files(OF_LABELS))
-        every = dict.fromkeys(path_patterns.with_subject(name, subjects) for name in names)
+        every = dict.fromkeys(path_patterns.with_subject(name, everyone) for name in names)
         for pattern in every:
             taken = self.settings["betas"]
             if pattern in (taken if isinstance(taken, list) else [taken]) or "{session" in pattern:
@@ -297,7 +301,7 @@ def look_at(folder: Path) -> Found:
     subjects, opened = looker.betas(rows)
     if opened is not None:
         looker.units(opened)
-        looker.regions(opened, subjects)
+        looker.regions(opened, subjects, list(rows["subject"].unique()))
     split = looker.split(rows[rows["subject"].isin(subjects)], ids)
     return Found(looker.settings, subjects, split, looker.notes)
 
