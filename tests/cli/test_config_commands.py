@@ -9,7 +9,8 @@ import yaml
 from helpers import made_up_lab
 from helpers.places import ROOT
 
-from neural_recon.config import configuration, known_keys, recipe_files
+from neural_recon.config import configuration, known_keys, recipe_files, reference
+from neural_recon.config.sections import Captioner
 from neural_recon.core.errors import LONGEST
 
 
@@ -28,12 +29,16 @@ def test_written_configuration_is_that_for_nsd(written):
     assert configuration.resolve(raw, ROOT) == configuration.resolve({**nsd, "pathvars": places}, ROOT)
 
 
-def uncommented(text: str) -> str:
-    """What the recipe fills, taken out of its comment."""
+def uncommented(text: str, *offered: str) -> str:
+    """What the recipe fills, taken out of its comment, and sections that are offered."""
     _, rest = text.split("\n\n", 1)
     blocks = rest.split("\n\n")
+    others = [name for name in reference.OFFERED if name not in offered]
     return "\n\n".join(
-        re.sub("^# ", "", block, flags=re.M) if all(line[0] == "#" for line in block.splitlines()) else block
+        re.sub("^# ", "", block, flags=re.M)
+        if all(line[0] == "#" for line in block.splitlines())
+        and not any(f"\n# {name}:" in block for name in others)
+        else block
         for block in blocks
     )
 
@@ -54,6 +59,31 @@ def test_written_configuration_has_every_key(written):
     assert configuration.resolve(raw, ROOT) == configuration.resolve(yaml.safe_load(text), ROOT)
     edit = re.findall(r"EDIT: .*\n(?: *#.*\n)* *(\w+):", text)
     assert edit == ["recipe", "kind", "root", "subjects"]
+
+
+def test_sections_that_are_left_out_are_offered(neural_recon, tmp_path):
+    """What is offered is valid as it stands, with other sessions where it says that they lie."""
+    lab, path = tmp_path / "lab", tmp_path / "lab.yaml"
+    for folder in (lab, tmp_path / "lab_later"):
+        made_up_lab.write(folder)
+    (lab / "captions.tsv").unlink()
+    options = ("--recipe", "kandinsky_small", "--small", "--output", path)
+    status, _, said = neural_recon("config", "write", "--dataset", "table", lab, *options)
+    assert (status, said) == (0, "")
+    text = path.read_text(encoding="utf-8")
+    assert '# the "# " away from its line' in text
+    assert "To have captioner or generalisation,\n" in text
+    assert yaml.safe_load(text).keys().isdisjoint(reference.OFFERED)
+    raw = yaml.safe_load(uncommented(text, *reference.OFFERED))
+    raw["decoder"]["keep"] = "kernel"
+    raw["generalisation"]["later"]["dataset"]["folder"] = str(tmp_path / "lab_later")
+    config = configuration.resolve(raw, ROOT)
+    assert config["captioner"] == Captioner().model_dump()
+    assert config["generalisation"]["later"]["sessions"] == "all"
+
+
+def test_captions_are_not_offered_where_there_are_some(written):
+    assert "captioner:" not in written.read_text(encoding="utf-8")
 
 
 def test_value_of_the_recipe_set_otherwise(written):

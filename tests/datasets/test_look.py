@@ -11,7 +11,7 @@ from helpers import made_up_lab as lab
 
 from neural_recon.core.errors import InputError
 from neural_recon.datasets.kinds.table import Table
-from neural_recon.datasets.table import look
+from neural_recon.datasets.table import look, path_patterns
 from neural_recon.datasets.table.trial_rows import filled_in
 
 
@@ -69,7 +69,7 @@ def test_names_of_files_become_a_pattern(subjects, sessions, name):
     ]
     number = {session: int("".join(filter(str.isdigit, session))) for session in sessions}
     there = {name.format(pair.subject, number[pair.session_name]) for pair in pairs}
-    found = look.patterns(sorted(there), pairs)
+    found = path_patterns.patterns(sorted(there), pairs)
     assert there in [
         {filled_in(pattern, pair.subject, pair.session_name) for pair in pairs} for pattern in found
     ]
@@ -111,9 +111,11 @@ def test_a_session_that_is_cut_short_is_left_to_doctor(folder):
 
 
 def test_subjects_without_betas_are_left_out_and_named(folder):
-    empty(folder, "derivatives/anna/*")
+    empty(folder, "derivatives/anna/*betas*")
     empty(folder, "derivatives/sub_3x/*ses-03*")
     found = Table.found_in(folder)
+    # whose labels are no atlas of the others
+    assert found.settings["regions"] == lab.SETTINGS["regions"]
     assert found.subjects == ["P-07", "sub_3x"]
     assert found.notes["dataset.betas"] == (
         "2 of 6 sessions of the trials have no such file; subjects left out, as they have none: anna"

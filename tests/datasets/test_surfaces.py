@@ -1,28 +1,43 @@
-"""A lab's responses on surfaces: GIFTI of two hemispheres, masks and labels."""
+"""A lab's responses on surfaces: GIFTI of two hemispheres, CIFTI, masks and labels."""
 
 import gzip
 
 import nibabel
 import numpy as np
 import pytest
-from helpers.made_up_surfaces import LABELS, LEFT, RIGHT, on_surfaces, save
+from helpers.made_up_surfaces import LABELS, LEFT, RIGHT, at_grayordinates, on_surfaces, save, save_cifti
 from helpers.workflow import make_project
+from nibabel import cifti2
 from typer.testing import CliRunner
 
 from neural_recon import datasets
 from neural_recon.cli import command_line
 from neural_recon.core.errors import InputError
-from neural_recon.datasets.table.gifti import read_gifti
+from neural_recon.datasets.table.arrays import Stated
+from neural_recon.datasets.table.betas import open_betas
 from neural_recon.datasets.table.look import look_at
+from neural_recon.datasets.table.surfaces import read_surface
+
+
+def connections() -> cifti2.Cifti2Image:
+    """A CIFTI file whose columns are no places."""
+    names = cifti2.ScalarAxis(["a", "b"])
+    return cifti2.Cifti2Image(np.zeros((2, 2), np.float32), (names, names))
 
 
 @pytest.mark.parametrize("masked", [False, True])
-def test_a_folder_of_surfaces_is_found_and_read(tmp_path, masked):
-    values = on_surfaces(tmp_path / "lab", masked)
+@pytest.mark.parametrize("write", [on_surfaces, at_grayordinates])
+def test_a_folder_of_surfaces_is_found_and_read(tmp_path, write, masked):
+    values = write(tmp_path / "lab", masked)
     found = look_at(tmp_path / "lab")
-    pattern = "derivatives/{subject}/{subject}_{session}_hemi-L_betas.func.gii"
-    assert found.settings["betas"] == [pattern, pattern.replace("hemi-L", "hemi-R")]
-    assert found.settings["regions"]["visual"][1].endswith("hemi-R_visual.label.gii")
+    place, regions = "derivatives/{subject}/{subject}_", found.settings["regions"]["visual"]
+    if write is on_surfaces:
+        names = [f"{place}{{session}}_hemi-{side}_betas.func.gii" for side in "LR"]
+        assert found.settings["betas"] == names
+        assert regions[1] == f"{place}hemi-R_visual.label.gii"
+    else:
+        assert found.settings["betas"] == f"{place}{{session}}_betas.dscalar.nii"
+        assert regions == f"{place}visual.dlabel.nii"
     assert ("mask" in found.settings) == masked
     assert found.settings["units"] == "percent"
     data = datasets.load({"dataset": found.settings})
@@ -67,18 +82,49 @@ def test_a_file_of_a_surface_itself_is_one_sentence(tmp_path):
     path = tmp_path / "lh.white.surf.gii"
     nibabel.save(nibabel.gifti.GiftiImage(darrays=[coordinates, triangles]), path)
     with pytest.raises(InputError, match=r"white.surf.gii: expected betas.*found coordinates"):
-        read_gifti(path, "betas")
+        read_surface(path, "betas")
 
 
-@pytest.mark.parametrize("damage", ["cut", "text", "empty", "gzip"])
-def test_a_broken_file_is_one_sentence(tmp_path, damage):
-    path = tmp_path / "betas.func.gii"
-    save(path, np.ones((5, 3), np.float32))
+@pytest.mark.parametrize("damage", ["cut", "short", "text", "empty", "gzip"])
+@pytest.mark.parametrize("name", ["betas.func.gii", "betas.dscalar.nii"])
+def test_a_broken_file_is_one_sentence(tmp_path, name, damage):
+    path = tmp_path / name
+    if name.endswith(".gii"):
+        save(path, np.ones((5, 3), np.float32))
+    else:
+        save_cifti(path, np.ones((3, LEFT + RIGHT), np.float32))
     whole = path.read_bytes()
-    broken = {"cut": whole[: len(whole) // 2], "text": b"no XML", "empty": b"", "gzip": gzip.compress(whole)}
+    broken = {
+        "cut": whole[: len(whole) // 2], "short": whole[:-9], "text": b"no XML", "empty": b"",
+        "gzip": gzip.compress(whole),
+    }  # fmt: skip
     path.write_bytes(broken[damage])
-    with pytest.raises(InputError, match=r"betas.func.gii"):
-        read_gifti(path, "betas")
+    with pytest.raises(InputError, match=rf"{name}: expected betas .*save it again"):
+        read_surface(path, "betas")
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "message"),
+    [
+        (
+            "a.dscalar.nii",
+            nibabel.Nifti1Image(np.zeros((3, 3, 3, 4)), np.eye(4)),
+            "another kind of NIfTI file",
+        ),
+        ("a.dtseries.nii", connections(), "found the axes ScalarAxis, ScalarAxis; name a file of maps"),
+    ],
+)
+def test_another_file_under_the_name_of_cifti_is_one_sentence(tmp_path, name, image, message):
+    nibabel.save(image, tmp_path / name)
+    with pytest.raises(InputError, match=message):
+        read_surface(tmp_path / name, "betas")
+
+
+def test_cifti_under_the_name_of_a_volume_says_how_it_is_called(tmp_path):
+    save_cifti(tmp_path / "betas.dscalar.nii", np.ones((3, LEFT + RIGHT), np.float32))
+    path = (tmp_path / "betas.dscalar.nii").rename(tmp_path / "betas.nii")
+    with pytest.raises(InputError, match=r"a file of CIFTI must end in \.dscalar\.nii"):
+        open_betas(path, Stated("percent"), [3])
 
 
 def test_doctor_takes_surfaces(tmp_path, monkeypatch):

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.workflow import BASE_ONLY, make_project, snakemake
 from PIL import Image
 
 from neural_recon import datasets
+from neural_recon.core.hdf5 import read_hdf5
 from neural_recon.datasets.dataset import DataSet
 from neural_recon.datasets.splits import with_split
 from neural_recon.datasets.trials import read_ids
@@ -115,3 +117,48 @@ def test_scores_are_those_of_the_reader_of_nsd(tree):
 
     columns = ["x", "y", "z", "prf-visualrois"]
     pd.testing.assert_frame_equal(table.voxels("subj01")[columns], nsd.voxels("subj01")[columns])
+
+
+FIRST = 200  # of the shared images, so that one chunk of features is computed
+
+
+@pytest.mark.slow
+def test_a_run_through_the_table_has_the_scores_of_one_through_nsd(tree, tmp_path):
+    """The same files read in two ways: all numbers are the same but what is drawn by an image's own."""
+    project = make_project(tmp_path / "project", BASE_ONLY)
+    there = sorted(int(path.stem.removeprefix("img_")) for path in (tree / "lab/pictures").iterdir())
+    summaries, predictions = {}, {}
+    for name, dataset in (
+        ("nsd", {**NSD_SETTINGS, "root": str(tree)}),
+        ("table", {**TABLE_SETTINGS, "folder": str(tree / "lab")}),
+    ):
+        lists = {}
+        for part in ("train", "test"):
+            ids = np.intersect1d(read_ids(tree / f"splits/{part}_ids.txt"), there[:FIRST])
+            ids = ids if name == "nsd" else np.searchsorted(there, ids)
+            lists[part] = f"{name}_{part}.txt"
+            (project / lists[part]).write_text("".join(f"{i}\n" for i in ids), encoding="utf-8")
+        config = {
+            "recipe": "recipe.yaml",
+            "dataset": dataset,
+            "subjects": {"subj01": {"sessions": SESSIONS}},
+            "split": lists,
+            "features": {"chunk": FIRST + 20},  # some of the first have no picture
+            "evaluation": {"preset": "native", "control_images": 4, "draws": 1, "shuffled_refits": 2},
+            "pathvars": {key: f"{key}/{name}" for key in ("results", "logs", "benchmarks")},
+        }
+        place = f"results/{name}/scores/subj01/summary.tsv"
+        done = snakemake(project, "--", place, config=config)
+        assert done.returncode == 0, done.stdout + done.stderr
+        summaries[name] = pd.read_csv(project / place, sep="\t")
+        files = [f"predictions/subj01/vdvae/{fit}.h5" for fit in ("decoded", "shuffled")]
+        files += ["responses/subj01.h5", "base_images/subj01/decoded.h5"]
+        predictions[name] = [read_hdf5(project / f"results/{name}/{file}") for file in files]
+    for of_nsd, of_table in zip(*predictions.values(), strict=True):
+        for array in ("predictions", "train", "test", "noise_ceiling", "images"):
+            if array in of_nsd:
+                np.testing.assert_array_equal(of_table[array], of_nsd[array])
+    # the random training image of a test image is drawn by its number
+    of_nsd, of_table = (table[table["variant"] != "random_image"] for table in summaries.values())
+    assert {"decoded", "shuffled", "true_features", "nearest_image", "mean_image"} <= set(of_nsd["variant"])
+    pd.testing.assert_frame_equal(of_table, of_nsd, check_exact=True)

@@ -96,8 +96,8 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "neural-recon import nsd_imagery NSD data/imagery": Elsewhere(
         "tests/datasets/nsd/test_other_sessions.py"
     ),
-    "snakemake --configfile config/nsd.yaml data/imagery/generalisation.yaml --cores 8": NotRun(
-        "needs NSD; tests/datasets/nsd/test_other_sessions.py reads both files as one configuration"
+    "snakemake --configfile config/nsd.yaml data/imagery/generalisation.yaml --cores 8": Elsewhere(
+        "tests/workflow/test_nsd_sessions.py"
     ),
     "snakemake --configfile CONFIG.yaml --cores 8 other_sessions": Elsewhere(
         "tests/workflow/test_generalisation.py"

@@ -1,9 +1,10 @@
-"""The made-up lab's responses on two hemispheres, in GIFTI."""
+"""The made-up lab's responses on two hemispheres, in GIFTI, or at grayordinates, in CIFTI."""
 
 from pathlib import Path
 
 import nibabel
 import numpy as np
+from nibabel import cifti2
 
 from helpers import made_up_lab
 
@@ -21,6 +22,42 @@ def save(path: Path, values: np.ndarray, intent: str = "NIFTI_INTENT_TIME_SERIES
         for one in columns.T
     ]
     nibabel.save(nibabel.gifti.GiftiImage(darrays=arrays), path)
+
+
+def save_cifti(path: Path, values: np.ndarray) -> None:
+    """A CIFTI file of values (maps, LEFT + RIGHT): vertices of both hemispheres, and voxels of a thalamus."""
+    voxels = np.zeros((4, 3, 2), bool)
+    voxels.flat[::2] = True
+    right = RIGHT - int(voxels.sum())
+    axis = cifti2.BrainModelAxis
+    places = (
+        axis.from_surface(np.arange(0, 2 * LEFT, 2), 2 * LEFT, "CIFTI_STRUCTURE_CORTEX_LEFT")
+        + axis.from_surface(np.arange(right), right, "CIFTI_STRUCTURE_CORTEX_RIGHT")
+        + axis.from_mask(voxels, affine=np.eye(4), name="CIFTI_STRUCTURE_THALAMUS_LEFT")
+    )
+    named = [f"map {n}" for n in range(len(values))]
+    table = {n: (f"label {n}", (0, 0, 0, 1)) for n in range(5)}
+    maps = cifti2.LabelAxis(named, [table] * len(values)) if ".dlabel." in path.name else None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(cifti2.Cifti2Image(values, (maps or cifti2.ScalarAxis(named), places)), path)
+
+
+def at_grayordinates(folder: Path, masked: bool = False) -> dict[str, np.ndarray]:
+    """The lab's folder in CIFTI; each session's responses (trials, grayordinates)."""
+    table = made_up_lab.write(folder)
+    found = {}
+    for path in [*folder.rglob("*.nii.gz")]:
+        path.unlink()
+    for n, ((subject, session), rows) in enumerate(table.groupby(["subject", "session"])):
+        halves = [made_up_lab.responses(rows, seed + n) for seed in (20, 40)]
+        values = found[f"{subject} {session}"] = np.concatenate(halves, axis=1)
+        save_cifti(folder / f"derivatives/{subject}/{subject}_{session}_betas.dscalar.nii", values)
+    for subject in table["subject"].unique():
+        place = f"derivatives/{subject}/{subject}"
+        save_cifti(folder / f"{place}_visual.dlabel.nii", LABELS[None].astype(np.float32))
+        if masked:
+            save_cifti(folder / f"{place}_mask.dscalar.nii", (LABELS > 0)[None].astype(np.float32))
+    return found
 
 
 def on_surfaces(folder: Path, masked: bool = False) -> dict[str, np.ndarray]:

@@ -1,4 +1,7 @@
-"""NSD-synthetic and NSD-Imagery in the layout of NSD's bucket, small, their quirks included."""
+"""NSD-synthetic and NSD-Imagery in the layout of NSD's bucket, small, their quirks included.
+
+In a tree that has its subjects' masks already the responses are of these.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,19 +31,27 @@ REPEATS = 8
 COLUMNS = {"A": [3, 0, 1, 5, 4, 2], "B": [0, 1, 2, 3, 4, 5], "C": [0, 1, 2, 3, 4, 5]}  # of the design
 
 
-def mask(root: Path, subject: str) -> None:
-    """nsdgeneral: -1 outside cortex, 0 cortex, 1 region."""
-    labels = np.where(INSIDE, 1, 0).astype(np.int16)
-    labels[-1, -1, -1] = -1
+def mask(root: Path, subject: str) -> nibabel.Nifti1Image:
+    """nsdgeneral, -1 outside cortex, 0 cortex, 1 region; written where the tree has none."""
     path = root / f"nsddata/ppdata/{subject}/func1pt8mm/roi/nsdgeneral.nii.gz"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nibabel.save(nibabel.Nifti1Image(labels, AFFINE), path)
+    if not path.exists():
+        labels = np.where(INSIDE, 1, 0).astype(np.int16)
+        labels[-1, -1, -1] = -1
+        path.parent.mkdir(parents=True, exist_ok=True)
+        nibabel.save(nibabel.Nifti1Image(labels, AFFINE), path)
+    return nibabel.load(path)
+
+
+def n_voxels(root: Path, subject: str) -> int:
+    """How many voxels the mask has."""
+    return int((mask(root, subject).get_fdata() > 0).sum())
 
 
 def betas(root: Path, subject: str, name: str, values: np.ndarray, ending: str = "hdf5") -> None:
-    """Responses (trials, voxels of INSIDE) in percent, as NSD's integers."""
-    volumes = np.zeros((len(values), *SHAPE), np.int16)
-    volumes[:, INSIDE] = np.round(values * 300)
+    """Responses (trials, voxels of the mask) in percent, as NSD's integers."""
+    where = mask(root, subject)
+    volumes = np.zeros((len(values), *where.shape), np.int16)
+    volumes[:, where.get_fdata() > 0] = np.round(values * 300)
     folder = root / f"nsddata_betas/ppdata/{subject}/func1pt8mm/{name}betas_fithrf_GLMdenoise_RR"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"betas_{name}.{ending}"
@@ -48,12 +59,14 @@ def betas(root: Path, subject: str, name: str, values: np.ndarray, ending: str =
         with h5py.File(path, "w") as file:
             file["betas"] = volumes.transpose(0, 3, 2, 1)
     else:
-        nibabel.save(nibabel.Nifti1Image(np.moveaxis(volumes, 0, -1), AFFINE), path)
+        nibabel.save(nibabel.Nifti1Image(np.moveaxis(volumes, 0, -1), where.affine), path)
 
 
-def responses(items: Sequence[object], gain: np.ndarray | float = 1.0, seed: int = 0) -> np.ndarray:
-    """(trials, voxels) of items, each with a pattern of its own."""
-    rng, n = np.random.default_rng(seed), int(INSIDE.sum())
+def responses(
+    items: Sequence[object], gain: np.ndarray | float = 1.0, seed: int = 0, n: int = int(INSIDE.sum())
+) -> np.ndarray:
+    """(trials, n voxels) of items, each with a pattern of its own."""
+    rng = np.random.default_rng(seed)
     patterns = {one: np.random.default_rng([9, k]).normal(size=n) for k, one in enumerate(sorted(set(items)))}
     known = np.stack([patterns[one] for one in items])
     return np.asarray(gain).reshape(-1, 1) * known + rng.normal(size=known.shape)
@@ -89,8 +102,7 @@ def nsd_imagery(
                 Image.fromarray(colours).resize((64, 64), Image.Resampling.BICUBIC).save(path)
     designs = np.empty((1, len(RUNS)), object)
     for who, subject in enumerate(subjects):
-        mask(root, subject)
-        rng, stored = np.random.default_rng(who), []
+        n, rng, stored = n_voxels(root, subject), np.random.default_rng(who), []
         for number, run in enumerate(RUNS):
             letters, events = CUES[run[3]], 2 if run.startswith("att") else 1
             shown = np.random.default_rng([number, 1]).permutation(np.repeat(list(letters), REPEATS))
@@ -115,6 +127,7 @@ def nsd_imagery(
                 [f"{run[3]}{one}" for one in trials],
                 gain * (0.5 if run.startswith("img") else 1.0),
                 seed=100 * who + number,
+                n=n,
             )
             slope = np.random.default_rng([number, 5]).normal(size=values.shape[1])
             stored.append(values + drift * np.linspace(-1, 1, len(values))[:, None] * slope)
@@ -138,6 +151,6 @@ def nsd_synthetic(
         with h5py.File(stimuli / f"{name}.hdf5", "w") as file:
             file["imgBrick"] = small.repeat(8, axis=1).repeat(8, axis=2)  # wider than high
     for who, subject in enumerate(subjects):
-        mask(root, subject)
-        betas(root, subject, "nsdsynthetic", responses(shown, seed=who), ending)
+        values = responses(shown, seed=who, n=n_voxels(root, subject))
+        betas(root, subject, "nsdsynthetic", values, ending)
     return shown

@@ -232,8 +232,8 @@ def laion_fmri(folder: Path, newer: bool = True) -> None:
 
 def cneuromod_things(folder: Path) -> None:
     """Two people; of the second the tenth session has a run without betas, and its sessions come as they are
-    named: 10 behind 2."""
-    names = [f"images_fmri/thing{n}/thing{n}_02s.jpg" for n in range(20)]
+    named: 10 behind 2. A tenth of the pictures is enough to test on."""
+    names = [f"images_fmri/thing{n}/thing{n}_02s.jpg" for n in range(40)]
     for n, name in enumerate(names):
         picture(folder / name, n)
     for number, subject in ((1, "sub-03"), (2, "sub-06")):
@@ -259,9 +259,10 @@ def cneuromod_things(folder: Path) -> None:
 
 
 def algonauts2023(folder: Path) -> None:
-    """Two people who saw some of the same pictures; hemispheres of different size, and pickled names."""
+    """Two people who saw some of the same pictures, so many that a tenth is enough to test on; hemispheres of
+    different size, and pickled names."""
     for number, subject in ((1, "subj01"), (2, "subj06")):
-        shown = [f"nsd-{n:05}" for n in range(number, 20 * number, number)]
+        shown = [f"nsd-{n:05}" for n in range(number, 40 * number, number)]
         for n, name in enumerate(shown, start=1):
             seed = int(name[-5:])
             picture(folder / f"{subject}/training_split/training_images/train-{n:04}_{name}.png", seed)

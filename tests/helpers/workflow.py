@@ -39,6 +39,22 @@ SMALL = {
 }
 
 
+# a recipe of one space that decodes: base images are the final ones, and nothing else is painted
+BASE_ONLY = {
+    "spaces": {
+        "vdvae": {
+            "kind": "vdvae",
+            "weights": "resources/demo_models/vdvae/model.safetensors",
+            "hparams": "resources/demo_models/vdvae/hparams.json",
+            "layers": 2,
+            "latents": "mean",
+        }
+    },
+    "decoder": {"kind": "ridge", "alpha": {"vdvae": 100}, "calibration": "train"},
+    "generator": {"kind": "base_only", "base": "vdvae"},
+}
+
+
 def snakemake(folder: Path, *arguments: str, config: dict | None = None) -> subprocess.CompletedProcess:
     """Run the workflow in `folder` with a configuration written there."""
     if config is not None:
@@ -54,14 +70,16 @@ def snakemake(folder: Path, *arguments: str, config: dict | None = None) -> subp
     )
 
 
-def make_project(folder: Path) -> Path:
-    """A copy of the workflow in a folder of its own, a space in its name."""
+def make_project(folder: Path, recipe: dict | None = None) -> Path:
+    """A copy of the workflow in a folder of its own, a space in its name; and `recipe.yaml`, if given."""
     folder.mkdir(parents=True)
     for name in ("workflow", "config", "envs"):
         shutil.copytree(ROOT / name, folder / name)
     shutil.copy(ROOT / "Snakefile", folder)
     (folder / "resources").symlink_to(ROOT / "resources")
     (folder / "profiles").symlink_to("workflow/profiles")  # taken by itself, as in the project
+    if recipe:
+        (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     return folder
 
 

@@ -11,7 +11,8 @@ import pytest
 import yaml
 from helpers import made_up_lab, made_up_surfaces
 from helpers.places import ROOT
-from helpers.workflow import make_project
+from helpers.workflow import BASE_ONLY, make_project
+from PIL import Image
 
 from neural_recon import datasets
 from neural_recon.config.configuration import Config, resolve
@@ -22,6 +23,7 @@ from neural_recon.core.tables import read_table
 from neural_recon.datasets.table.look import look_at
 from neural_recon.decoding import kept_voxels
 from neural_recon.decoding.decoder import Decoder
+from neural_recon.evaluation.controls import training_pictures
 from neural_recon.evaluation.generalisation import score_groups
 from neural_recon.evaluation.networks import PresetNetworks
 from neural_recon.report.generalisation import section as section_of_page
@@ -56,6 +58,9 @@ def kept(folder: Path, subject: str = WHO) -> tuple[Path, pd.DataFrame]:
     return path, voxels
 
 
+NO_TRAINING = np.zeros((0, 3 * training_pictures.SIDE**2), np.float32)
+
+
 class Sums(Decoder):
     """Predicts the sum over voxels, and for the control its negative."""
 
@@ -72,7 +77,7 @@ def test_rows_are_averages_of_a_picture_in_a_group(lab):
     path, voxels = kept(lab)
     there = others(lab, groups="session")
     files = {"space": [path, Path("space.h5"), Path("shuffled/space.h5")]}
-    rows, fits, about = generalisation.predict(there, Sums({}), files, voxels)
+    rows, fits, about = generalisation.predict(there, Sums({}), files, voxels, NO_TRAINING)
     assert list(rows["group"].unique()) == ["1", "2"]
     table = there.data.trials(WHO, [1, 2])
     betas = np.concatenate([there.data.betas(WHO, session, voxels).values for session in (1, 2)])
@@ -84,6 +89,45 @@ def test_rows_are_averages_of_a_picture_in_a_group(lab):
         np.testing.assert_allclose(fits["decoded"]["space"][n, 0], expected, rtol=1e-4)
     np.testing.assert_array_equal(fits["shuffled"]["space"], -fits["decoded"]["space"])
     assert about["zscore"] == "train"
+
+
+def test_pictures_that_trained_the_decoder_are_left_out(lab, caplog):
+    path, voxels = kept(lab)
+    files = {"space": [path, Path("space.h5"), Path("shuffled/space.h5")]}
+    with_all = generalisation.predict(others(lab), Sums({}), files, voxels, NO_TRAINING)
+    # the run's data set has two of them under other names and numbers, and in another size
+    for n, name in enumerate(("Zebra", "dog (1)")):
+        with Image.open(lab / f"stimuli/{name}.png") as picture:
+            stored = picture.convert("RGB").crop(middle(picture)).resize((100, 100))
+            (lab.parent / "run").mkdir(exist_ok=True)
+            stored.save(lab.parent / f"run/{n}.jpg")
+    stored = [np.asarray(Image.open(lab.parent / f"run/{n}.jpg")) for n in range(2)]
+    training = training_pictures.small(lambda ids: np.stack([stored[n] for n in ids]), np.arange(2))
+    rows, fits, about = generalisation.predict(others(lab), Sums({}), files, voxels, training)
+    assert about["left_out"] == ["Zebra", "dog (1)"]
+    assert "2 pictures that the decoder was trained on are left out: Zebra, dog (1)" in caplog.text
+    new = ~with_all[0]["image"].isin(about["left_out"])
+    pd.testing.assert_frame_equal(rows, with_all[0][new].reset_index(drop=True))
+    np.testing.assert_array_equal(fits["decoded"]["space"], with_all[1]["decoded"]["space"][new])
+
+
+def middle(picture: Image.Image) -> tuple[int, int, int, int]:
+    """The square in the middle."""
+    side = min(picture.size)
+    left, top = ((length - side) // 2 for length in picture.size)
+    return left, top, left + side, top + side
+
+
+def test_sessions_of_training_pictures_alone_are_no_test(lab):
+    path, voxels = kept(lab)
+    files = {"space": [path, Path("space.h5"), Path("shuffled/space.h5")]}
+    there = others(lab)
+    every = np.arange(there.data.n_images)
+    training = training_pictures.small(there.data.pictures, every[1:])
+    # all but one; another is in no trial
+    message = r"later: expected at least 2 pictures .* found 1 in all, as 18 are training pictures"
+    with pytest.raises(InputError, match=message):
+        generalisation.predict(there, Sums({}), files, voxels, training)
 
 
 def test_as_many_trials_as_asked_are_averaged_the_first(lab):
@@ -279,7 +323,7 @@ def test_other_sessions_are_scored(tmp_path, monkeypatch):
     """A run on the lab's first subject; the same person's sessions again, under another name."""
     from helpers.loaded_snakemake import run
 
-    folder = make_project(tmp_path / "project")
+    folder = make_project(tmp_path / "project", BASE_ONLY)
     made_up_lab.write(folder / "lab")
     again = folder / "again"
     shutil.copytree(folder / "lab", again)
@@ -289,12 +333,6 @@ def test_other_sessions_are_scored(tmp_path, monkeypatch):
     table = table[table["subject"] == "anna"].assign(subject="same")
     table["task"] = np.where(np.arange(len(table)) % 2, "vision", "imagery")
     table.to_csv(again / "trials.tsv", sep="\t", index=False)
-    # one space that decodes, so that nothing else is painted
-    vdvae = yaml.safe_load((ROOT / "config/recipes/brain_diffuser_small.yaml").read_text(encoding="utf-8"))
-    recipe = {"spaces": {"vdvae": vdvae["spaces"]["vdvae"]},
-              "decoder": {"kind": "ridge", "alpha": {"vdvae": 100}, "calibration": "train"},
-              "generator": {"kind": "base_only", "base": "vdvae"}}  # fmt: skip
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     config = {
         "recipe": "recipe.yaml",
         "dataset": {**made_up_lab.SETTINGS, "folder": "lab"},
@@ -319,14 +357,21 @@ def test_other_sessions_are_scored(tmp_path, monkeypatch):
     scores = read_table(folder / "results/generalisation/later/anna/scores.tsv")
     assert set(scores["group"]) == {"vision", "imagery"}
     assert {"decoded", "shuffled", "true_features"} <= set(scores["variant"])
+    # the same pictures in both: those that test are no training pictures
+    rows = read_table(folder / "results/generalisation/later/anna/rows.tsv")
+    assert set(rows["image"]) == set(made_up_lab.REPEATED)
+    assert (scores.loc[scores["mean"].notna(), "n"] == len(made_up_lab.REPEATED)).all()
     pictures = folder / "results/generalisation/later/anna/pictures"
-    assert len(list((pictures / "vision/final").glob("*.png"))) > 2
+    shown = {path.stem for path in (pictures / "vision/final").glob("*.png")}
+    assert len(shown) == len(made_up_lab.REPEATED)
     # and shown
     place = folder / "results/generalisation/later/anna"
     names = {"other_scores": "scores.tsv", "other_tests": "tests.tsv", "other_decoded": "decoded.h5"}
     files = SimpleNamespace(**{field: {"later": place / name} for field, name in names.items()})
     monkeypatch.chdir(folder)
     (entry,) = section_of_page([SimpleNamespace(subject="anna", files=files)], config)
+    trained = set(made_up_lab.NAMES) - {*made_up_lab.REPEATED, made_up_lab.NO_CAPTION}
+    assert set(entry["people"][0]["left_out"]) == trained
     groups = {group["name"]: group for group in entry["people"][0]["groups"]}
     assert set(groups) == {"vision", "imagery"}
     cards = groups["imagery"]["cards"]

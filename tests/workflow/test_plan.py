@@ -56,9 +56,9 @@ def test_more_sessions_only_add_chunks():
 
 def test_unused_images_need_no_features(tmp_path):
     images = design.make(5, 2, 120, 380).subjectim[0] - 1
-    # positions 3, 60 and 1001 train, 110 and 1101 test (1-based): three chunks of the shared, two own ones
+    # positions 3, 60 and 1001 train, 110, 111 and 1101 test (1-based): three chunks of the shared, two own
     (tmp_path / "train.txt").write_text("".join(f"{images[k - 1]}\n" for k in (3, 60, 1001)))
-    (tmp_path / "test.txt").write_text("".join(f"{images[k - 1]}\n" for k in (1101, 110)))
+    (tmp_path / "test.txt").write_text("".join(f"{images[k - 1]}\n" for k in (1101, 110, 111)))
     lists = {name: str(tmp_path / f"{name}.txt") for name in ("train", "test")}
     listed = plan(split=lists)
     assert names(listed.feature_chunks("subj01")) == [
@@ -68,7 +68,7 @@ def test_unused_images_need_no_features(tmp_path):
         "subj01_000",
         "subj01_002",
     ]
-    assert listed.test_ids("subj01").tolist() == sorted([images[1100], images[109]])
+    assert listed.test_ids("subj01").tolist() == sorted([images[1100], images[109], images[110]])
 
 
 def test_test_images_are_the_shared_ones():
@@ -104,7 +104,7 @@ def test_picture_chunks():
 
 def test_single_test_image_is_named(tmp_path):
     (tmp_path / "test.txt").write_text(f"{plan().test_ids('subj01')[0]}\n")
-    with pytest.raises(InputError, match=r"subj01: expected at least 2 test images.*found 1"):
+    with pytest.raises(InputError, match=r"subj01: expected at least 3 test images.*found 1.*choose more"):
         plan(split={"test": str(tmp_path / "test.txt")}).trials("subj01")
 
 

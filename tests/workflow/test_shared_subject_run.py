@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import documented, made_once, tiny_run
+from helpers import documented, made_once, nsd_sessions, tiny_run
 from helpers.workflow import failing, snakemake, stale
 
 from neural_recon.config.configuration import Config, resolve
 from neural_recon.core.errors import InputError
 from neural_recon.core.hdf5 import read_hdf5
+from neural_recon.datasets.importer import IMPORTERS, import_into
 from neural_recon.decoding.shared_subject import weights
 from neural_recon.workflow import subject_decoders
 from neural_recon.workflow.decode_scans import decode
@@ -100,6 +101,32 @@ def test_a_subject_without_test_images_trains_the_network_of_others(project):
     for target in (f"alone/pictures/{other}", other):
         said = failing(project, config, "--dry-run", target)
         assert f"{other}: expected a subject whose pictures are decoded ({one})" in said
+
+
+def test_other_sessions_are_scored_with_the_shuffled_network_as_control(project, monkeypatch):
+    """By the kept network, which is not trained again."""
+    nsd_sessions.nsd_synthetic(project / "nsd", PEOPLE[:1])
+    monkeypatch.chdir(project)
+    found = import_into(IMPORTERS.load("nsd_synthetic")(Path("nsd")), Path("data/synthetic"))
+    subject = PEOPLE[0]
+    there = {"dataset": found.settings, "groups": "kind", "subjects": {subject: subject}}
+    network = project / f"results/decoders/{subject}/network.safetensors"
+    before = network.stat().st_mtime_ns
+    done = snakemake(project, "other_sessions", config={**CONFIG, "generalisation": {"synthetic": there}})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert network.stat().st_mtime_ns == before
+    place = project / f"results/generalisation/synthetic/{subject}"
+    table = pd.read_csv(place / "scores.tsv", sep="\t")
+    scores = table.set_index(["group", "variant", "picture", "metric"])
+    for group, n in (("grey", 6), ("colour", 2)):
+        for variant in ("decoded", "shuffled"):
+            for row in (("final", "pixcorr"), ("vision", "two_way")):
+                score = scores.loc[(group, variant, *row)]
+                assert score["n"] == n
+                assert np.isfinite(score["mean"])
+    name = "features_vision"
+    decoded, control = (read_hdf5(place / f"{fit}.h5", name)[name] for fit in ("decoded", "shuffled"))
+    assert not np.array_equal(decoded, control)
 
 
 def test_new_scans_are_decoded_by_the_network(project, monkeypatch):

@@ -8,6 +8,8 @@ if CONFIG.generalisation:
         input:
             unpack(kept_fits),
             data=other_files,
+            pictures=data_files("pictures"),
+            trials=training_trials,
             voxels="<results>/voxels/{subject}.parquet",
             unconditional=UNCONDITIONAL,
             weights=ancient(
@@ -43,6 +45,7 @@ if CONFIG.generalisation:
             how=lookup("generalisation/{other}", within=config),
             kinds=lambda wildcards: [code_of_space(name) for name in SPACES],
             person=lambda wildcards: CONFIG.people(wildcards.other)[wildcards.subject],
+            pictures=data_state("pictures"),
             seed=lookup("seed", within=config),
             spaces=lambda wildcards: {
                 name: settings.model_dump() for name, settings in LOCATED.items()

@@ -17,6 +17,12 @@ def other_state(wildcards):
     ]
 
 
+def training_trials(wildcards):
+    """The trials of all whose pictures a subject's decoder was trained on."""
+    others = CONFIG.decoder.others(wildcards.subject, list(CONFIG.subjects))
+    return [f"<results>/trials/{who}.parquet" for who in (wildcards.subject, *others)]
+
+
 def kept_fits(wildcards):
     """Of each space the file of its voxels, its decoder and its control."""
     control = CONFIG.decoder.kept_control(SPACES)

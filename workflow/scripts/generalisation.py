@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
-from neural_recon import decoding, generation
+import numpy as np
+
+from neural_recon import datasets, decoding, generation
 from neural_recon.config.sections import Generalisation
 from neural_recon.core.tables import read_table, write_table
 from neural_recon.decoding.decoder import DECODERS
+from neural_recon.evaluation.controls import training_pictures
 from neural_recon.features.space import SPACES
 from neural_recon.workflow import generalisation
 from neural_recon.workflow.jobs import start
@@ -16,6 +19,8 @@ others = generalisation.Others.of(
     names.other, Generalisation.model_validate(params.how), names.subject, params.person
 )
 spaces = {name: SPACES.settings(settings) for name, settings in params.spaces.items()}
+trials = [read_table(path) for path in files.trials]
+trained = np.concatenate([table.loc[table["split"] == "train", "image_id"] for table in trials])
 settings = {**snakemake.config["generator"], **params.generator}
 rows, fits = generalisation.decoded(
     others,
@@ -26,6 +31,7 @@ rows, fits = generalisation.decoded(
     params.base,
     generation.load(settings, unconditional=files.unconditional),
     params.seed,
+    training_pictures.small(datasets.load(snakemake.config).pictures, np.unique(trained)),
 )
 for path in snakemake.output[:3]:
     generalisation.write(path, rows, *fits[Path(path).stem])

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from neural_recon.config.configuration import Config, read_raw, resolve
 from neural_recon.config.known_keys import NAMES, kinds_of, known_keys, section_of
 from neural_recon.config.recipe_files import RECIPE
+from neural_recon.config.sections import Captioner, Generalisation
 from neural_recon.core.errors import InputError
 from neural_recon.core.files import write_text
 from neural_recon.datasets.dataset import Found
@@ -34,8 +35,25 @@ HEAD = """\
 #     neural-recon doctor --configfile {path}
 #     snakemake --configfile {path} --cores 8 -n
 # Sections behind "# " are filled by the recipe, with the values shown. To set one of these otherwise, take
-# the "# " away from its line and from the names of the sections above it.
+# the "# " away from its line and from the names of the sections above it. To have {offered},
+# which no recipe fills, take it away from the whole section.
 """
+# sections that are left out, and what they are shown with
+OTHER_SESSIONS = {
+    "kind": "table",
+    "folder": "lab_later",
+    "betas": "{subject}_{session}_betas.nii.gz",
+    "units": "percent",
+}
+OFFERED: dict[str, Any] = {
+    "captioner": Captioner().model_dump(),
+    "generalisation": {
+        "later": {
+            name: OTHER_SESSIONS if field.is_required() else field.get_default()
+            for name, field in Generalisation.model_fields.items()
+        }
+    },
+}
 
 
 def key_table() -> str:
@@ -131,11 +149,14 @@ def _write(
         if notes is None
         else ("data that were looked at", "CHECK: what they say was concluded from looks")
     )
-    lines = [HEAD.format(data=data, marked=marked, path=shlex.quote(str(path))).rstrip()]
-    for key, value in values.items():
-        to_edit = notes is None and key not in RECIPE
-        part = _key(Config, key, value, to_edit, values["dataset"]["kind"], notes or {})
-        lines += ["", *(f"# {line}" if key in RECIPE else line for line in part)] if part else []
+    captions = "captions" in Config.model_validate(values).data.offers
+    offered = [key for key in OFFERED if not values[key] and not (key == "captioner" and captions)]
+    said = " or ".join(offered)
+    lines = [HEAD.format(data=data, marked=marked, path=shlex.quote(str(path)), offered=said).rstrip()]
+    for key, value in (values | {key: OFFERED[key] for key in offered}).items():
+        comment = key in RECIPE or key in offered
+        part = _key(Config, key, value, notes is None and not comment, values["dataset"]["kind"], notes or {})
+        lines += ["", *(f"# {line}" if comment else line for line in part)] if part else []
     write_text(path, "\n".join(lines) + "\n")
 
 
@@ -163,8 +184,6 @@ def _key(
         of = kinds.section(settings.get("kind", data)) if kinds else section
         return [line for key, one in settings.items() for line in _key(of, key, one, to_edit, data, below)]
 
-    if not value and name in NAMES:
-        return [*_comment(field.description or ""), f"{name}: {{}}"]
     if name not in NAMES:
         about = (section.__doc__ or "").splitlines()[0]
         return [*_comment(about), f"{name}:", *_indented(keys(value))]

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple,
 
 import numpy as np
 from pydantic import Field
-from pydantic_core import core_schema
 
 from neural_recon.core.errors import InputError
 from neural_recon.core.kinds import Kinds, KindSettings, Section
+from neural_recon.datasets.subject_kinds import SubjectKinds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -377,30 +377,6 @@ class DataSet(ABC):
         return len(self.voxels(subject))
 
 
-class _Subjects(Kinds):
-    """What is said of single subjects, checked by the kind of the section `dataset` before it."""
-
-    def section(self, kind: str) -> type[Section]:
-        return self.load(kind).Subject
-
-    def __get_pydantic_core_schema__(self, _source: Any, _handler: Any) -> core_schema.CoreSchema:
-        def check(raw: Any, info: core_schema.ValidationInfo) -> Any:
-            settings = info.data.get("dataset")
-            if settings is None:  # wrong, and said so
-                return raw
-            return self.section(settings.kind).model_validate(
-                raw.model_dump() if isinstance(raw, Section) else raw
-            )
-
-        plain = core_schema.plain_serializer_function_ser_schema(lambda one: one.model_dump(mode="json"))
-        return core_schema.with_info_plain_validator_function(check, serialization=plain)
-
-    def __get_pydantic_json_schema__(self, _schema: Any, _handler: Any) -> dict[str, Any]:
-        return {
-            "anyOf": [*(self.section(name).model_json_schema() for name in self.names), {"type": "object"}]
-        }
-
-
 PACKAGE = "neural_recon.datasets.kinds"
 DATA_SETS = Kinds("a data set", DataSet, PACKAGE)
-SUBJECTS = _Subjects("a subject", DataSet, PACKAGE)
+SUBJECTS = SubjectKinds("a subject", DataSet, PACKAGE)

@@ -39,13 +39,17 @@ class ImportedFolder:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(file.absolute())
 
-    def trials(self, rows: pd.DataFrame) -> None:
-        """Write the table of trials.
+    def trials(self, *tables: pd.DataFrame) -> pd.DataFrame:
+        """Write the table of trials, such as of one subject after the other; returns all of its rows.
 
         They are numbered through in the order of the responses: a column run would order them first, so that
         it gets another name.
         """
+        import pandas as pd
+
+        rows = pd.concat(tables, ignore_index=True)
         write_table(self.path / "trials.tsv", rows.rename(columns={"run": "run_number"}))
+        return rows
 
     def pictures(self, names: Iterable[str], importer: Importer, first: str = "") -> None:
         """Refer to the pictures of some names, wherever they lie below the source.

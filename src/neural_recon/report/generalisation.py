@@ -48,6 +48,7 @@ def _person(person: Results, name: str, how: Mapping[str, Any], data: Any) -> di
         "zscore": SAID[about["zscore"]],
         "without_signal": int(about["not_finite"]) + int(about["constant"]),
         "voxels": int(about["voxels"]),
+        "left_out": about["left_out"],
         "most": how.get("trials"),
         "groups": [
             {

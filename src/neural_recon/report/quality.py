@@ -61,6 +61,7 @@ def build(
         "names": _names(found.regions),
         "reliability": reliability_plot(found),
         "unmeasured": unmeasured(voxels),
+        "in_a_list": "y" not in voxels,
         "map": "" if cortex is None else brain_map(voxels, cortex),
         "voxels": len(voxels),
         "dropped": dropped(voxels),

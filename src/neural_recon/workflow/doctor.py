@@ -148,7 +148,8 @@ def _count(name: str, found: list[tuple[str, bool]]) -> str:
     absent = [which for which, there in found if not there]
     if len(found) == 1 and not found[0][0].isdigit():
         return f"no {name}" if absent else name
-    said = f"{len(found) - len(absent)} of {len(found)} {name}{'es' if name.endswith('s') else 's'}"
+    plural = name if name == "betas" else f"{name}es" if name.endswith("s") else f"{name}s"
+    said = f"{len(found) - len(absent)} of {len(found)} {plural}"
     return said + f" (missing {', '.join(absent)})" if 0 < len(absent) < len(found) else said
 
 

@@ -2,6 +2,7 @@
 
 A row is a picture and a group of trials (`groups`, such as vision and imagery), averaged over these. Of every
 row there are the decoder's predictions, those of its control on shuffled pairs, and the true features.
+Pictures that the decoder was trained on are left out: they are no test of it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from neural_recon.core.hdf5 import read_hdf5, read_parameters, write_hdf5
 from neural_recon.datasets import grids
 from neural_recon.datasets.dataset import AXES, DATA_SETS
 from neural_recon.decoding import kept_voxels
+from neural_recon.evaluation.controls import training_pictures
 from neural_recon.features import load as load_space
 from neural_recon.generation.png_files import file_names
 from neural_recon.responses.new_scans import NAME
@@ -151,6 +153,34 @@ class Others:
             logger.warning("%d of %d voxels of the decoder are none of %s", absent, len(table), self.person)
         return table
 
+    def new(self, rows: pd.DataFrame, training: np.ndarray) -> tuple[np.ndarray, list[str]]:
+        """Which rows show a picture that the decoder was not trained on, bool (n,); the others' names.
+
+        Args:
+            rows: of `rows_of`.
+            training: of the training pictures, what `training_pictures.small` makes of them.
+
+        Raises:
+            InputError: a group has fewer than two pictures left.
+        """
+        ids = rows["image_id"].unique()
+        known = ids[training_pictures.among(training_pictures.small(self.data.pictures, ids), training)]
+        names = self.data.image_names(known) or [f"image {image_id}" for image_id in known]
+        new = ~rows["image_id"].isin(known)
+        for group, count in new.groupby(rows["group"], sort=False).sum().items():
+            if count < 2:
+                raise InputError(
+                    f"{self.key}: expected at least 2 pictures in every group that the decoder of "
+                    f"{self.subject} was not trained on, found {count} in {group}, as {len(names)} are "
+                    f"training pictures, such as {names[0]}; scores of these would not show that it "
+                    "generalises: take other sessions, leave the group's trials out, or keep the pictures "
+                    "from training (split.train, split.test)."
+                )
+        if names:
+            said = f"{len(names)} pictures that the decoder was trained on are left out"
+            logger.warning("%s: %s: %s", self.key, said, ", ".join(names))
+        return new.to_numpy(), names
+
     def read(self, table: pd.DataFrame, places: pd.DataFrame) -> np.ndarray:
         """The responses float32 (n_trials, p) of `trials` at `places`."""
         betas = [self.data.betas(self.person, session, places).values for session in self.sessions]
@@ -183,11 +213,13 @@ def predict(
     decoder: Decoder,
     kept: Mapping[str, Sequence[Path]],
     voxels: pd.DataFrame,
+    training: np.ndarray,
 ) -> tuple[pd.DataFrame, dict[str, dict[str, np.ndarray]], dict[str, Any]]:
     """The rows of other sessions, and the features predicted for them: by fit and space, float32 (n, width).
 
     Args:
         kept: of each space the file of its voxels, its decoder and its control.
+        training: as of `Others.new`.
 
     Returns:
         Also what is worth noting of how the responses were prepared.
@@ -197,6 +229,7 @@ def predict(
     """
     table, zscore = others.trials(), others.how.zscore
     rows, which = rows_of(table, others.how.trials)
+    new, left_out = others.new(rows, training)
     fits: dict[str, dict[str, np.ndarray]] = {"decoded": {}, "shuffled": {}}
     read: dict[bytes, np.ndarray] = {}
     about: dict[str, Any] = {}
@@ -211,16 +244,17 @@ def predict(
         if taken == "run":  # runs of several sessions may share their numbers
             parts = table["session"].astype(str).to_numpy() + " " + parts
         ready = prepare(read[key], read_hdf5(shared, "mean", "std"), trained, taken, which, parts)
-        # in the order of their first trials
-        order = np.argsort(np.asarray(ready.names, int))
+        # they come in the order of their first trials; z-scores are those of all, whatever they show
+        values = ready.rows[np.argsort(np.asarray(ready.names, int))][new]
         mine = {space: paths for space, paths in kept.items() if paths[0] == shared}
         for fit, place in (("decoded", 1), ("shuffled", 2)):
             files = {space: paths[place] for space, paths in mine.items()}
-            fits[fit] |= decoder.predict_kept(shared, files, ready.rows[order], rows["image_id"].to_numpy())
+            fits[fit] |= decoder.predict_kept(shared, files, values, rows.loc[new, "image_id"].to_numpy())
         about = {
             "zscore": taken, "trained": trained, "not_finite": ready.not_finite, "constant": ready.constant,
-            "voxels": read[key].shape[1],
+            "voxels": read[key].shape[1], "left_out": left_out,
         }  # fmt: skip
+    rows = rows[new].reset_index(drop=True)
     names = others.data.image_names(rows["image_id"])
     return (rows if names is None else rows.assign(image=names)), fits, about
 
@@ -287,15 +321,16 @@ def decoded(
     base: str | None,
     generator: Generator,
     seed: int,
+    training: np.ndarray,
 ) -> tuple[pd.DataFrame, dict[str, tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, Any]]]]:
     """The rows, and what `write` takes of each fit: decoded, shuffled and true_features.
 
     Args:
-        kept, voxels: as of `predict`.
+        kept, voxels, training: as of `predict`.
         spaces: settings with the paths of their weights.
         base: the space whose pictures are the base images.
     """
-    rows, fits, about = predict(others, decoder, kept, voxels)
+    rows, fits, about = predict(others, decoder, kept, voxels, training)
     ids = rows["image_id"].to_numpy()
     fits["true_features"] = true_features(others.data, spaces, ids, seed)
     space = load_space(base, spaces[base], seed) if base else None

@@ -81,7 +81,7 @@ def check_disk(plan: Plan, table: weights.Table, data: float = 0) -> Iterator[Fi
     try:
         parts = disk_estimate.estimate(plan, table)
     except (InputError, OSError, ValueError, KeyError):
-        yield Finding("disk needed", "note", f"{results}: no estimate while weights are wrong")
+        yield Finding("disk needed", "note", f"{results}: no estimate while data or weights are wrong")
     else:
         # blocks of 512 bytes: the demo's captions are mostly holes
         there = sum(512 * path.stat().st_blocks for path in results.rglob("*") if path.is_file())

@@ -63,8 +63,8 @@ class Plan:
         """One row per trial of the subject's sessions, with its split.
 
         Raises:
-            InputError: lists that contradict each other or the data set, or fewer than two test images (every
-                score compares each with the others).
+            InputError: lists that contradict each other or the data set, or fewer than three test images
+                (every score compares each with the others, and over two nothing correlates).
         """
         split, design = self.config.split, self.data.trials(subject, self.config.sessions(subject))
         files = self.split_files(subject)
@@ -79,10 +79,11 @@ class Plan:
         ids = table.loc[table["split"] == "test", "image_id"].unique()
         if split.name == "published":
             self._check_published(subject, table)
-        if len(ids) < 2 and subject in self.config.decoded:
+        if len(ids) < 3 and subject in self.config.decoded:
+            more = f"raise split.share ({split.share:g})" if split.name == "share" else "choose more (split)"
             raise InputError(
-                f"{subject}: expected at least 2 test images, as scores compare them, "
-                f"found {len(ids)} in these sessions; add sessions or change the ids."
+                f"{subject}: expected at least 3 test images, as scores compare them and correlate over "
+                f"them, found {len(ids)} in these sessions; add sessions, or {more}."
             )
         return table
 

@@ -37,22 +37,18 @@ class Algonauts2023(Importer):
         pictures: dict[str, Path] = {}
         for left in self.files("subj*/training_split/training_fmri/lh_training_fmri.npy", "responses"):
             folder = left.parents[2]
-            subject, lengths, counts = folder.name, {}, set()
+            subject, lengths, names = folder.name, {}, self._pictures(folder)
             for side in SIDES:
                 path = left.with_name(f"{side}_training_fmri.npy")
                 values = open_array(path, f"responses of {side}")
-                counts.add(values.shape[0])
+                self.counted(path, len(names), len(values))
                 lengths[side] = values.shape[1]
                 out.link(path, f"betas/{subject}_{path.name}")
-            names = self._pictures(folder)
-            if counts != {len(names)}:
-                self.refuse(left, f"responses to the {len(names)} pictures in training_images", f"{counts}")
             pictures |= names
             out.regions.add(subject, Space((sum(lengths.values()),)), self._regions(folder, lengths))
             shown = {"session": 1, "trial": range(1, len(names) + 1), "image": list(names)}
             tables.append(pd.DataFrame({"subject": subject, **shown}))
-        rows = pd.concat(tables, ignore_index=True)
-        out.trials(rows)
+        rows = out.trials(*tables)
         for name, path in pictures.items():
             out.link(path, f"{PICTURES}/{name}{path.suffix}")
         settings = {

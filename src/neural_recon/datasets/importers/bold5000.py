@@ -50,8 +50,7 @@ class BOLD5000(Importer):
                 out.link(path, f"betas/{path.name}")
             first = next(iter(of.values()))
             space = self._space(out, subject, first)
-        rows = pd.concat(tables, ignore_index=True)
-        out.trials(rows)
+        rows = out.trials(*tables)
         # original and presented pictures come in folders of their own
         out.pictures(rows["image"], self, first="Presented")
         settings = {

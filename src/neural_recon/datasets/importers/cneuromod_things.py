@@ -51,8 +51,7 @@ class CNeuroModTHINGS(Importer):
             layouts.add((found[2], len(next(iter(runs))[0])))
         if len(layouts) > 1:
             self.refuse(files[0].parent, "files of one layout", f"several: {layouts}")
-        rows = pd.concat(tables, ignore_index=True)
-        out.trials(rows)
+        rows = out.trials(*tables)
         out.pictures(rows["image"], self)
         ending, width = layouts.pop()
         settings = {

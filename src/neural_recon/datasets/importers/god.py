@@ -51,8 +51,7 @@ class GOD(Importer):
             matrices.add(matrix)
         if len(matrices) > 1:
             self.refuse(self.source, "files of one version of bdpy", "several")
-        rows = pd.concat(tables, ignore_index=True)
-        out.trials(rows)
+        rows = out.trials(*tables)
         out.pictures(rows.loc[rows["split"].isin(["train", "test"]), "image"], self)
         settings = {
             "betas": "betas/{subject}.h5",

@@ -65,7 +65,7 @@ class NSDImagery(Importer):
             table["image"] = table["cue"].map(lambda cue: pictures[cue].name if cue in pictures else "")
             table["image"] = table["image"].where(seen, "")
         found.link(out, self)
-        out.trials(pd.concat(tables.values(), ignore_index=True))
+        out.trials(*tables.values())
         for path in pictures.values():
             out.link(path, f"{PICTURES}/{path.name}")
         said = f"a run's betas are taken to be {order}: {why}"

@@ -53,7 +53,7 @@ class NSDSynthetic(Importer):
                 )
             tables.append(self._trials(subject, shown, n_shared))
         found.link(out, self)
-        out.trials(pd.concat(tables, ignore_index=True))
+        out.trials(*tables)
         notes = {
             "dataset.betas": found.note,
             "dataset.pictures": "as they are stored, the square in their middle; whether the screen showed "

@@ -58,8 +58,7 @@ class THINGSfMRI(Importer):
             places.add(place)
         if len(places) > 1 or len(masks) > 1:
             self.refuse(files[0].parent, "files of one layout", f"several: {places}, {masks}")
-        rows = pd.concat(tables, ignore_index=True)
-        out.trials(rows)
+        rows = out.trials(*tables)
         out.pictures(rows.loc[rows["split"] != "", "image"], self)
         settings = {
             "betas": "betas/{subject}.h5",

@@ -1,4 +1,4 @@
-"""A lab's arrays on disk: HDF5 (GLMsingle's and MATLAB's v7.3 too), GIFTI and NumPy's; some in parts."""
+"""A lab's arrays on disk: HDF5 (GLMsingle's and MATLAB's v7.3 too), surfaces, NumPy's; some in parts."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from neural_recon.core.errors import InputError
 from neural_recon.core.file_kinds import OBJECTS, look
 from neural_recon.core.hdf5 import dataset, open_hdf5
 from neural_recon.core.texts import natural
-from neural_recon.datasets.table.gifti import GIFTI, is_gifti, read_gifti
 from neural_recon.datasets.table.places import NIFTI, NPY
+from neural_recon.datasets.table.surfaces import IN_WORDS, is_surface, read_surface
 
 Units = Literal["percent", "percent_x300", "zscored", "arbitrary"]
 Axes = Literal["x,y,z,trials", "trials,z,y,x", "trials,x,y,z", "voxels,trials", "trials,voxels"]
@@ -67,12 +67,12 @@ def _array(path: Path, stated: Stated) -> Iterator[tuple[Any, str]]:
             yield _hdf5_array(path, file, stated)
     elif path.suffix == NPY:
         yield _numpy_array(path, stated)
-    elif is_gifti(path):
-        yield read_gifti(path, "a session's betas"), ""
+    elif is_surface(path):
+        yield read_surface(path, "a session's betas"), ""
     else:
         raise InputError(
             f"{path}: expected betas in NIfTI ({', '.join(NIFTI)}), HDF5 ({', '.join(HDF5)}), MATLAB's v7.3 "
-            f"({MATLAB}), GIFTI ({GIFTI}) or NumPy's format ({NPY}), found another ending."
+            f"({MATLAB}), {IN_WORDS} or NumPy's format ({NPY}), found another ending."
         )
 
 

@@ -20,7 +20,7 @@ from neural_recon.core.refusals import is_there
 from neural_recon.datasets import nifti
 from neural_recon.datasets.response_units import doubtful_units
 from neural_recon.datasets.table.arrays import GLMSINGLE, MATLAB, Axes, Stated, Units, array
-from neural_recon.datasets.table.places import NIFTI, Places
+from neural_recon.datasets.table.places import Places, is_volume
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ def open_betas(
             raise InputError(
                 f"{one}: expected a session's betas, found no such file; is dataset.betas right?"
             )
-    if path.name.endswith(NIFTI) and not beside:
+    if is_volume(path) and not beside:
         return _open_nifti(path, stated, counts)
     with array(path, stated, beside) as (data, name):
         if data.dtype.kind not in "iuf":
@@ -112,8 +112,9 @@ def open_betas(
 def _open_nifti(path: Path, stated: Stated, counts: Collection[int]) -> Opened:
     image = nifti.open_nifti(path)
     if len(image.shape) != 4 or image.dtype.kind not in "iuf":
+        cifti = "; a file of CIFTI must end in .dscalar.nii or .dtseries.nii" if len(image.shape) > 5 else ""
         raise InputError(
-            f"{path}: expected betas (x, y, z, trials) as numbers, found {image.dtype} {image.shape}."
+            f"{path}: expected betas (x, y, z, trials) as numbers, found {image.dtype} {image.shape}{cifti}."
         )
     if image.shape[3] not in counts:
         raise InputError(f"{path}: expected {_number(counts)} trials, found {image.shape[3]}; {_TRIALS}.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,17 +19,16 @@ from neural_recon.core.tables import read_table
 from neural_recon.datasets import nifti, splits
 from neural_recon.datasets.dataset import Found
 from neural_recon.datasets.response_units import TYPICAL, typical_size
-from neural_recon.datasets.table import arrays, betas, pictures, places, trial_rows
+from neural_recon.datasets.table import arrays, betas, path_patterns, pictures, places, trial_rows
 from neural_recon.datasets.table.arrays import Stated, Units
 from neural_recon.datasets.table.betas import Opened
-from neural_recon.datasets.table.gifti import GIFTI
 from neural_recon.datasets.table.places import Places
+from neural_recon.datasets.table.surfaces import SURFACES, is_surface
 
 if TYPE_CHECKING:
     import pandas as pd
 
-OF_LABELS = (*places.NIFTI, places.NPY, GIFTI)
-HEMISPHERES = (("lh", "rh"), ("hemi-L", "hemi-R"), (".L.", ".R."), ("left", "right"))  # in names of files
+OF_LABELS = (*places.NIFTI, places.NPY, *SURFACES)
 OF_BETAS = (*OF_LABELS, *arrays.HDF5, arrays.MATLAB)
 NO_PICTURE = ("catch", "blank", "null", "fixation", "rest")  # values of a column that say so
 LARGEST = 425  # pixels; NSD's pictures, which published decoders are made for
@@ -142,7 +141,7 @@ class Looker:
         found: dict[str, tuple[list[str], Opened | None]] = {}  # a subject per session
         seen: set[tuple[Path, ...]] = set()
         refused = ""
-        for pattern in patterns(map(self._name, self._files(OF_BETAS)), pairs):
+        for pattern in path_patterns.patterns(map(self._name, self._files(OF_BETAS)), pairs):
             filled = tuple(self._filled(pattern, pair.subject, pair.session_name) for pair in pairs)
             there = [pair for pair, path in zip(pairs, filled, strict=True) if path.is_file()]
             if not there or filled in seen:  # another name of the same files
@@ -177,7 +176,7 @@ class Looker:
 
         pattern = max(found, key=rank)
         of, opened = found[pattern]
-        both = hemispheres(pattern)
+        both = path_patterns.hemispheres(pattern)
         if opened is not None and both is not None and set(both) <= set(found):
             opened = self._beside(both, opened)
             found = {name: one for name, one in found.items() if name not in both} | {pattern: found[pattern]}
@@ -199,9 +198,10 @@ class Looker:
 
     def _beside(self, both: tuple[str, str], opened: Opened) -> Opened:
         """Both hemispheres' files as one, of the session that was opened."""
-        left, right = (self.folder / name for name in hemispheres(self._name(opened.path)) or ())
+        names = path_patterns.hemispheres(self._name(opened.path)) or ()
+        left, right = (self.folder / name for name in names)
         self.settings["betas"] = list(both)
-        if not both[0].endswith(GIFTI):
+        if not is_surface(both[0]):
             self.settings["axes"] = opened.axes
         stated = Stated(units="arbitrary", axes=opened.axes or None)
         return betas.open_betas(left, stated, [opened.n_trials], beside=[right])
@@ -218,18 +218,22 @@ class Looker:
         self.settings["units"] = units
         self._note("units", f"not said by the files: {why}. Set what they are")
 
-    def regions(self, opened: Opened, subjects: Sequence[str]) -> None:
-        """Mask and labels of regions: whole numbers in the space of the betas, the same for every subject."""
+    def regions(self, opened: Opened, subjects: Sequence[str], everyone: Sequence[str]) -> None:
+        """Mask and labels of regions: whole numbers in the space of the betas, the same for every subject.
+
+        Args:
+            everyone: subjects whose names files may have, those without betas included.
+        """
         space = _space(opened)
         masks: list[tuple[int, str, str | list[str]]] = []
         labels: dict[str, str | list[str]] = {}
         names = map(self._name, self._files(OF_LABELS))
-        every = dict.fromkeys(_with_subject(name, subjects) for name in names)
+        every = dict.fromkeys(path_patterns.with_subject(name, everyone) for name in names)
         for pattern in every:
             taken = self.settings["betas"]
             if pattern in (taken if isinstance(taken, list) else [taken]) or "{session" in pattern:
                 continue
-            both = hemispheres(pattern)
+            both = path_patterns.hemispheres(pattern)
             paired = both is not None and set(both) <= set(every)
             if both is not None and paired and pattern == both[1]:
                 continue  # the left one's
@@ -242,7 +246,7 @@ class Looker:
             except InputError:
                 continue  # another space, or a map of other values
             value: str | list[str] = each if paired else pattern
-            name = _without_hemisphere(Path(pattern).name) if paired else Path(pattern).name
+            name = path_patterns.without_hemisphere(Path(pattern).name) if paired else Path(pattern).name
             stem = re.sub(r"(?i:sub[a-z]*[-_]?)?\{subject\}", "", name.partition(".")[0])
             if re.search("mask|brain", stem, re.IGNORECASE):
                 masks.append((int(inside.sum()), pattern, value))
@@ -297,7 +301,7 @@ def look_at(folder: Path) -> Found:
     subjects, opened = looker.betas(rows)
     if opened is not None:
         looker.units(opened)
-        looker.regions(opened, subjects)
+        looker.regions(opened, subjects, list(rows["subject"].unique()))
     split = looker.split(rows[rows["subject"].isin(subjects)], ids)
     return Found(looker.settings, subjects, split, looker.notes)
 
@@ -308,62 +312,6 @@ def _columns(path: Path) -> set[str]:
         return set(map(str, read_table(path, nrows=0)))
     except InputError:
         return set()
-
-
-def patterns(names: Iterable[str], pairs: Sequence[Any]) -> list[str]:
-    """What paths of betas may be called, with {subject} and {session} in the place of what they are of.
-
-    Args:
-        names: of files.
-        pairs: with subject, session_name and session.
-    """
-    subjects = list(dict.fromkeys(pair.subject for pair in pairs))
-    sessions = list(dict.fromkeys(pair.session_name for pair in pairs))
-    found: dict[str, None] = {}
-    for name in names:
-        pattern = _with_subject(name, subjects)
-        if "{subject}" in pattern or len(subjects) == 1:
-            found.update(dict.fromkeys([*_with_session(pattern, sessions), pattern]))
-    return list(found)
-
-
-def hemispheres(pattern: str) -> tuple[str, str] | None:
-    """The paths of the left and the right hemisphere, by the name of either; None: it names none."""
-    for left, right in HEMISPHERES:
-        for mine in (left, right):
-            if mine in pattern:
-                return pattern.replace(mine, left), pattern.replace(mine, right)
-    return None
-
-
-def _without_hemisphere(name: str) -> str:
-    for pair in HEMISPHERES:
-        for mine in pair:
-            name = name.replace(mine, "." if mine.startswith(".") else "")
-    return name.strip("._-")
-
-
-def _with_subject(name: str, subjects: Sequence[str]) -> str:
-    for subject in sorted(subjects, key=len, reverse=True):
-        # a number is a subject's where it stands behind that word: sub-1, not ses-1
-        before = r"(?i:(?<=sub[-_])|(?<=sub)|(?<=subj))" if subject.isdigit() else "(?<![A-Za-z0-9])"
-        pattern = re.sub(rf"{before}{re.escape(subject)}(?![A-Za-z0-9])", "{subject}", name)
-        if pattern != name:
-            return pattern
-    return name
-
-
-def _with_session(pattern: str, sessions: Sequence[str]) -> Iterator[str]:
-    """By the sessions' names as they are, and by the numbers at their ends, with as many digits or fewer."""
-    for session in sessions:
-        whole = re.sub(rf"(?<![A-Za-z0-9]){re.escape(session)}(?![A-Za-z0-9])", "{session}", pattern)
-        if whole != pattern and not session.isdigit():
-            yield whole
-        if digits := re.search(r"\d+$", session):
-            number = re.compile(rf"(ses[a-z]*[-_]?)(0*{int(digits[0])})(?!\d)", re.IGNORECASE)
-            if written := number.search(pattern):
-                for width in {len(written[2]), 1}:
-                    yield number.sub(rf"\g<1>{{session:0{width}}}", pattern)
 
 
 def _some(opened: Opened) -> np.ndarray:

@@ -18,7 +18,7 @@ from neural_recon.core.tables import read_table
 from neural_recon.datasets import nifti, volumes
 from neural_recon.datasets.dataset import AXES
 from neural_recon.datasets.grids import Grid, Placement, placed_affine
-from neural_recon.datasets.table.gifti import GIFTI, is_gifti, read_gifti
+from neural_recon.datasets.table.surfaces import IN_WORDS, is_surface, read_surface
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,18 +76,23 @@ class Places:
         return cls(path, shape, Grid(str(path), shape)) if volume else cls(path, (math.prod(shape),))
 
 
+def is_volume(path: Path) -> bool:
+    """Whether a file is called as volumes in NIfTI are."""
+    return path.name.endswith(NIFTI) and not is_surface(path)
+
+
 # a file, or several with other places of the same: the hemispheres, one behind the other
 Files: TypeAlias = "Path | tuple[Path, ...]"
 
 
 def of_mask(path: Files, notes: list[str] | None) -> Places:
-    """The space of a mask, NIfTI, GIFTI or an array (`.npy`); of NIfTI only the header is read.
+    """The space of a mask, NIfTI, GIFTI, CIFTI or an array (`.npy`); of NIfTI only the header is read.
 
     Raises:
         InputError: the file is missing, cut short or no mask.
     """
     first, *beside = _each(path)
-    if first.name.endswith(NIFTI) and not beside:
+    if is_volume(first) and not beside:
         image = nifti.open_nifti(first)
         nifti.volume_shape(image)
         return Places.of_volume(first, image, notes)
@@ -109,11 +114,11 @@ def mask_of(path: Files, places: Places) -> np.ndarray:
 def _whole_numbers(path: Files, places: Places) -> np.ndarray:
     """Labels in the grid's axes."""
     first, *beside = _each(path)
-    if first.name.endswith(NIFTI) and not beside:
+    if is_volume(first) and not beside:
         if places.grid is None:
             raise InputError(
-                f"{first}: expected labels as an array (.npy) or in GIFTI ({GIFTI}), {places.shape[0]} "
-                "values, as the responses lie in no volume, found a NIfTI file."
+                f"{first}: expected labels as an array (.npy) or in {IN_WORDS}, "
+                f"{places.shape[0]} values, as the responses lie in no volume, found a NIfTI file."
             )
         # what is odd about the mask's own header was said already
         return volumes.read_labels(first, places.grid, notes=[] if first == places.source else None)
@@ -142,8 +147,8 @@ def _array(path: Files) -> np.ndarray:
     """A mask or labels; of several files one behind the other."""
     if isinstance(path, tuple):
         return np.concatenate([_array(one).reshape(-1) for one in path])
-    if is_gifti(path):
-        values = read_gifti(path, "a mask or labels")
+    if is_surface(path):
+        values = read_surface(path, "a mask or labels")
         if values.shape[1] != 1:
             raise InputError(
                 f"{path}: expected a mask or labels, one value per vertex, found {values.shape[1]}; save "
@@ -152,7 +157,7 @@ def _array(path: Files) -> np.ndarray:
         return values[:, 0]
     if not path.name.endswith(NPY):
         raise InputError(
-            f"{path}: expected a mask or labels in NIfTI ({', '.join(NIFTI)}), GIFTI ({GIFTI}) or NumPy's "
+            f"{path}: expected a mask or labels in NIfTI ({', '.join(NIFTI)}), {IN_WORDS} or NumPy's "
             f"format ({NPY}), found another ending."
         )
     return open_array(path, "a mask or labels")
