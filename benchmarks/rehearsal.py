@@ -11,7 +11,8 @@ run that was killed goes on. Then the workflow runs with config/nsd.yaml, in sta
   these, since on two cores the models would take hours;
 - numbers: all that needs no picture, with NSD's own test images;
 - single: one space from single trials, all there are, instead of averages;
-- pictures: everything else up to the page, of `TESTED` test images, base images as final ones, one region;
+- pictures: everything else up to the page, of `--tested` test images, base images as final ones, one
+  region;
 - diffusion: `PAINTED` pictures by Versatile Diffusion, of a few steps.
 
 With `--gpu` all features are the models' own, and painted pictures have all their steps.
@@ -44,7 +45,7 @@ from neural_recon.workflow.plan import Plan
 SUBJECT = full_size.SUBJECT
 RESULTS = "results/rehearsal"
 STAGES = ("features", "numbers", "single", "pictures", "diffusion")
-ENCODED, TESTED = 100, 100  # images of the stage features, test images of the stage pictures
+ENCODED = 100  # images of the stage features
 PAINTED, STEPS = 4, 4  # pictures of diffusion, and its steps
 STEP = re.compile(r"\.snakemake/scripts/tmp\w+?\.(\w+)\.py")
 COLUMNS = {
@@ -109,11 +110,11 @@ def spaces(models: Path, small: bool) -> dict[str, dict[str, Any]]:
     return found
 
 
-def split(folder: Path, config: Config) -> dict[str, str]:
-    """The run's own split, of whose test images `TESTED` are left, evenly spread."""
+def split(folder: Path, config: Config, tested: int) -> dict[str, str]:
+    """The run's own split, of whose test images some are left, evenly spread."""
     trials = Plan(config).trials(SUBJECT)
     ids = {name: np.unique(trials.loc[trials["split"] == name, "image_id"]) for name in ("train", "test")}
-    ids["test"] = ids["test"][np.linspace(0, len(ids["test"]) - 1, TESTED).astype(int)]
+    ids["test"] = ids["test"][np.linspace(0, len(ids["test"]) - 1, tested).astype(int)]
     for name, listed in ids.items():
         (folder / f"{name}.txt").write_text("".join(f"{i}\n" for i in listed), encoding="ascii")
     return {name: str(folder / f"{name}.txt") for name in ids}
@@ -188,7 +189,7 @@ def run_stage(stage: str, folder: Path, arguments: argparse.Namespace) -> None:
     project, settings = planning.project(folder / "project"), configuration(folder, stage, arguments)
     plan = Plan(Config.model_validate(resolve(settings, table.ROOT)))
     if stage in ("pictures", "diffusion"):
-        settings["split"] = split(folder, plan.config)
+        settings["split"] = split(folder, plan.config, arguments.tested)
         plan = Plan(Config.model_validate(resolve(settings, table.ROOT)))
     (project / f"{stage}.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     results = settings["pathvars"]["results"]
@@ -198,6 +199,7 @@ def run_stage(stage: str, folder: Path, arguments: argparse.Namespace) -> None:
         link.parent.mkdir(parents=True, exist_ok=True)
         if not link.is_symlink():
             link.symlink_to(made_up)
+    watch.EVERY = 1  # seconds: of hours
     words = [sys.executable, "-m", "snakemake", "--configfile", f"{stage}.yaml", "--benchmark-extended",
              "--cores", str(arguments.cores), "--", *targets(stage, plan, results)]  # fmt: skip
     watched = watch.Watched()
@@ -242,9 +244,14 @@ def rows(folder: Path, stage: str, results: str) -> Iterator[tuple[str, dict[str
         )
 
 
-def factor(row: str, images: int, tested: int, regions: int) -> float:
+def factor(row: str, share: float, images: int, tested: int, regions: int) -> float:
     """How many times as much of a row's work the whole run has, by its units: images, test images, regions,
-    painted pictures and their steps."""
+    painted pictures and their steps.
+
+    Args:
+        share: of the test images that the stage pictures has.
+        images, tested, regions: of the whole.
+    """
     stage, _, rules = row.partition(": ")
     if stage == "features":
         return images / ENCODED
@@ -254,8 +261,8 @@ def factor(row: str, images: int, tested: int, regions: int) -> float:
         return tested / PAINTED * 50 / STEPS if "reconstruct" in rules else 0
     if stage == "pictures":
         if "region" in rules:
-            return tested / TESTED * regions
-        return tested / TESTED if re.search("base_images|scores|reconstruct|pictures|figure", rules) else 0
+            return regions / share
+        return 1 / share if re.search("base_images|scores|reconstruct|pictures|figure", rules) else 0
     return 1
 
 
@@ -283,7 +290,12 @@ def measure(arguments: argparse.Namespace) -> tuple[str, table.Table]:
         plan = Plan(Config.model_validate(resolve(settings, table.ROOT)))
         images = len(plan.feature_chunks(SUBJECT)) * plan.config.features.chunk
         counts = images, len(plan.test_ids(SUBJECT)), len(plan.config.regions.sets)
-        times = {name: factor(name, *counts) for name in found}
+        share = arguments.tested / len(plan.test_ids(SUBJECT))
+        times = {name: factor(name, share, *counts) for name in found}
+        # what the stage pictures does once more, as its test images are others
+        times |= {
+            name: 0 for name in found if name.replace("pictures: ", "numbers: ") in found.keys() - {name}
+        }
         sums = [
             sum(figures[column] * times[name] for name, figures in found.items())
             for column in ("seconds", "CPU seconds")
@@ -312,5 +324,6 @@ if __name__ == "__main__":
     options.add_argument("--cores", type=int, default=2)
     options.add_argument("--format", choices=["nii.gz", "hdf5"], default="nii.gz", help="of the betas")
     options.add_argument("--gpu", action="store_true", help="all features and all steps by the models")
+    options.add_argument("--tested", type=int, default=100, help="test images of the stage pictures")
     options.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
     table.run(options, measure, small={"stages": ["features"], "cores": 1})
