@@ -100,6 +100,7 @@ sys.path.insert(0, {str(BENCHMARKS)!r})
 import ridge, steps
 results = {{"rates": {{"float32": 1.0, "float64": 1.0}}, "scikit_learn": ([1.0], 1.0)}}
 results["choose_alpha"] = 7, 5
+results["arithmetic"] = __import__("collections").defaultdict(lambda: 1.0)
 def apart(function, *arguments):
     return steps.Ran(results.get(function.__name__), 1.0, 1.0, 1.0)
 steps.apart = apart

@@ -209,5 +209,9 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "OMP_NUM_THREADS=1 python benchmarks/shared_subject.py --sessions 1 4 10 40": NotRun(BENCHMARK),
     "python benchmarks/shared_subject.py --speed": NotRun(BENCHMARK),
     "python benchmarks/vdvae.py": NotRun(BENCHMARK),
+    "python benchmarks/features.py": NotRun(BENCHMARK),
+    "OMP_NUM_THREADS=2 python benchmarks/features.py": NotRun(BENCHMARK),
+    "python benchmarks/rehearsal.py --folder DIR": NotRun(BENCHMARK),
+    "python benchmarks/rehearsal.py --folder DIR --gpu": NotRun(BENCHMARK),
     "OMP_NUM_THREADS=2 python benchmarks/vdvae.py --turns 2": NotRun(BENCHMARK),
 }
