@@ -26,9 +26,7 @@ with hdf5.new_hdf5(path, {}) as file:
     "table.tsv": 'tables.write_table(path, pd.DataFrame({"x": noise.ravel()}))',
     "page.html": 'files.write_text(path, "x" * 5_000_000)',
     "image.nii.gz": "tree._save(path, noise.reshape(100, 100, 100))",
-    "captions.npy": """
-with files.atomic(path) as temporary:
-    tree._write_rows(temporary, np.arange(20_000), np.full((20_000, 5), "a caption " * 2))""",
+    "captions.npy": 'tree.write_captions(path, np.arange(20_000), np.full((20_000, 5), "a caption " * 2))',
     "pictures": """
 images = noise.astype(np.uint8).reshape(10, 200, 500)[..., None].repeat(3, axis=3)
 png_files.write_folder(path, {"final": {"images": images, "image_id": np.arange(10)}})""",
