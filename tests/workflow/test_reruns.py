@@ -236,7 +236,7 @@ def _(run):
     return run.stale(evaluation={"preset": "mindeye2"})
 
 
-@change("`bottleneck`", bottleneck=1, bottleneck_predictions=3)
+@change("`bottleneck`", bottleneck_decoders=1, bottleneck_predictions=3)
 def _(run):
     return run.stale(bottleneck={"components": [4]})
 

@@ -1,7 +1,7 @@
 # Decoders that see the first components of the responses only: what these predict, and how good it is.
 if BOTTLENECK:
 
-    rule bottleneck:
+    rule bottleneck_decoders:
         input:
             unpack(features_by_space),
             kernels=KERNELS,
