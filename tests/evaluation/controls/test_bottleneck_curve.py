@@ -6,6 +6,7 @@ from helpers.ridge_problems import ridge_problem
 
 from neural_recon.core.hdf5 import write_hdf5
 from neural_recon.decoding import ridge
+from neural_recon.decoding.bottleneck import bottlenecks
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.evaluation import metrics
 from neural_recon.evaluation.controls.bottleneck import COLUMNS, bottleneck_scores
@@ -18,7 +19,8 @@ def test_all_components_score_as_the_run_and_its_shuffled_control_do(rng):
     X, X_test, Y = ridge_problem(rng, 40, 90, n_test=12, n_targets=30)
     ids = rng.permutation(40) + 100
     true, alpha = rng.standard_normal((12, 30)).astype(np.float32), np.resize([5.0, 500.0], 30)
-    table = bottleneck_scores(Kernel.of(X, X_test), ids, Y, true, alpha, "train", [2, 5], seed=4, most=999)
+    kernels = list(bottlenecks(Kernel.of(X, X_test), [2, 5]))
+    table = bottleneck_scores(kernels, ids, Y, true, alpha, "train", seed=4, most=999)
     assert list(table) == COLUMNS
     assert table["components"].tolist() == [2, 2, 5, 5, 38, 38]  # two rows are one image's
     assert table["whole"].tolist() == [False] * 4 + [True] * 2
@@ -37,7 +39,8 @@ def test_components_that_carry_the_features_are_enough(rng):
     X = 5 * signal @ np.linalg.qr(rng.standard_normal((80, 3)))[0].T + 0.1 * rng.standard_normal((320, 80))
     Y = (signal @ weights + 0.1 * rng.standard_normal((320, 60))).astype(np.float32)
     kernel, ids = Kernel.of(X[:300], X[300:]), np.arange(300)
-    table = bottleneck_scores(kernel, ids, Y[:300], Y[300:], 1.0, "train", [1, 3], seed=0, most=60)
+    kernels = list(bottlenecks(kernel, [1, 3]))
+    table = bottleneck_scores(kernels, ids, Y[:300], Y[300:], 1.0, "train", seed=0, most=60)
     scores = table[table["fit"] == "decoded"].set_index("components")["score"]
     assert scores[1] < 0.9 < 0.99 < scores[3]
     assert scores[3] == pytest.approx(scores.iloc[-1], abs=0.01)

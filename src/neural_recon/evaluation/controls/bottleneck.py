@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from neural_recon.decoding.bottleneck import bottlenecks
 from neural_recon.decoding.kernel import Kernel
 from neural_recon.decoding.ridge import Calibration, Targets
 from neural_recon.evaluation import statistics
@@ -25,21 +24,20 @@ COLUMNS += ["chance", "chance_sd", "p", "n", "r"]
 
 
 def bottleneck_scores(
-    kernel: Kernel,
+    kernels: Sequence[tuple[int, float, Kernel]],
     train_ids: np.ndarray,
     train: Targets,
     true: Targets,
     alpha: float | np.ndarray,
     calibration: Calibration,
-    components: Sequence[int],
     seed: int,
     most: int,
 ) -> pd.DataFrame:
     """Score decoders of the first k components, for each k and for all.
 
     Args:
-        kernel, train_ids, train, true, alpha, calibration, seed: as of `shuffled_refits.refit_scores`.
-        components: each k.
+        kernels: of each k, as `decoding.bottleneck.bottlenecks` yields them.
+        train_ids, train, true, alpha, calibration, seed: as of `shuffled_refits.refit_scores`.
         most: features that are decoded, a seeded sample.
 
     Returns:
@@ -50,12 +48,13 @@ def bottleneck_scores(
     """
     sample = Sample.of(train_ids, train, true, most, seed)
     rows = []
-    for k, variance, some in bottlenecks(kernel, components):
+    *_, (_, _, whole) = kernels
+    for k, variance, some in kernels:
         solution = sample.solution(some, alpha, train.shape[1], calibration, seed)
         for fit, whose in (("decoded", train_ids), ("shuffled", pairs_of(train_ids, seed, PAINTED))):
             found = sample.refit(solution, whose)
             scores = statistics.summary(identification_matrix(sample.truth, found), seed)
-            row = {"components": k, "variance": variance, "whole": some is kernel, "fit": fit}
+            row = {"components": k, "variance": variance, "whole": some is whole, "fit": fit}
             row |= {"targets": len(sample.columns), **scores, "r": median_r(sample.truth, found)}
             rows.append(row)
             logger.info("%d components, %s: two-way identification %.4f", k, fit, scores["score"])
