@@ -187,6 +187,7 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "python benchmarks/minutes.py ci": NotRun(BENCHMARK),
     "python benchmarks/shuffled_refits.py": NotRun(BENCHMARK),
     "OMP_NUM_THREADS=2 python benchmarks/ridge.py": NotRun(BENCHMARK),
+    "OMP_NUM_THREADS=2 python benchmarks/ridge.py --skip-others": NotRun(BENCHMARK),
     "python benchmarks/betas.py --turns 3": NotRun(BENCHMARK),
     "python benchmarks/evaluate.py --sample 4": NotRun(BENCHMARK),
     "python benchmarks/startup.py --turns 1": NotRun(BENCHMARK),
