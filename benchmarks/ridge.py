@@ -106,17 +106,21 @@ def kernel(data: Path) -> None:
 
 def predict(data: Path, space: str, way: str) -> None:
     from neural_recon.core.random_streams import rows_of, shuffled_images
-    from neural_recon.decoding.ridge import Way
-    from neural_recon.decoding.ridge_files import Written, read_kernel, write_predictions
+    from neural_recon.decoding.ridge_files import PredictionFile, read_kernel, write_predictions
 
     read, train_ids, test_ids = read_kernel(data / "kernel.h5")
     targets, ids = feature_table(data, space, train_ids), {"image_id": test_ids, "paired_id": train_ids}
-    ways = {"decoded": Way("train" if way == "workflow" else way)}
+
+    def file(fit: str, calibration: str) -> PredictionFile:
+        return PredictionFile(data / space / f"{fit}.h5", calibration, ids, {"fit": fit})
+
     if way == "workflow":
         shuffled = rows_of(train_ids, shuffled_images(train_ids, 0))
-        ways |= {"shuffled": Way("train", shuffled), "recalibrated": Way("published")}
-    files = [Written(data / space / f"{fit}.h5", how, ids, {"fit": fit}) for fit, how in ways.items()]
-    write_predictions(files, read, targets, ALPHAS[space], 0)
+        own = [file("decoded", "train"), file("recalibrated", "published")]
+        pairings = [(None, own), (shuffled, [file("shuffled", "train")])]
+    else:
+        pairings = [(None, [file("decoded", way)])]
+    write_predictions(pairings, read, targets, ALPHAS[space], 0)
 
 
 def arithmetic(scale: float) -> dict[str, float]:

@@ -15,8 +15,7 @@ from neural_recon.core.random_streams import rows_of, shuffled_images, shuffled_
 from neural_recon.decoding import kernel, ridge
 from neural_recon.decoding.cross_validation import cross_validate
 from neural_recon.decoding.kernel import Fit, Kernel
-from neural_recon.decoding.ridge import Way
-from neural_recon.decoding.ridge_files import Written, read_kernel, write_kernel, write_predictions
+from neural_recon.decoding.ridge_files import PredictionFile, read_kernel, write_kernel, write_predictions
 from neural_recon.workflow import memory_estimate
 
 
@@ -280,8 +279,8 @@ def test_predictions_are_written_block_by_block(rng, tmp_path):
     found, train_ids, test_ids = read_kernel(tmp_path / "kernel.h5")
     np.testing.assert_array_equal(train_ids, ids["train_ids"])
     path = tmp_path / "decoded.h5"
-    file = Written(path, Way("train"), {"image_id": test_ids}, {"pairs": "decoded"})
-    write_predictions([file], found, Y, 5.0, 1, block=4)
+    file = PredictionFile(path, "train", {"image_id": test_ids}, {"pairs": "decoded"})
+    write_predictions([(None, [file])], found, Y, 5.0, 1, block=4)
     expected = ridge.predict(X, X_test, Y, 5.0, "train", seed=1)
     with h5py.File(path) as file:
         np.testing.assert_allclose(file["predictions"][()], expected, rtol=1e-5)
@@ -290,9 +289,9 @@ def test_predictions_are_written_block_by_block(rng, tmp_path):
     assert read_parameters(path) == {"alpha": [5.0], "calibration": "train", "seed": 1, "pairs": "decoded"}
 
     Y[3, 9] = np.nan  # in the last block: nothing half-written stays
-    bad = Written(tmp_path / "bad.h5", Way("none"), {"image_id": test_ids}, {})
+    bad = PredictionFile(tmp_path / "bad.h5", "none", {"image_id": test_ids}, {})
     with pytest.raises(ValueError, match="column 9"):
-        write_predictions([bad], found, Y, 5.0, 1, block=4)
+        write_predictions([(None, [bad])], found, Y, 5.0, 1, block=4)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["decoded.h5", "kernel.h5"]
 
 
@@ -317,18 +316,19 @@ def test_several_fits_from_one_reading_equal_those_one_by_one(rng, repeated, int
             reads.append(index)
             return Y[index]
 
-    ways = [ridge.Way(calibration), ridge.Way(calibration, order), ridge.Way(other), ridge.Way("none", order)]
+    pairings = [ridge.Pairing([calibration, other]), ridge.Pairing([calibration, "none"], order)]
     solution = ridge.Solution(found, 5.0, Y.shape[1], "train", seed=2)
-    blocks = list(solution.several(Counted(), ways, block=7))
+    blocks = list(solution.several(Counted(), pairings, block=7))
     assert len(reads) == len(blocks) == -(-Y.shape[1] // 7)
-    for which, way in enumerate(ways):
-        targets = Y if way.order is None else Y[way.order]
-        alone = ridge.together(ridge.predict_blocks(found, targets, 5.0, way.calibration, seed=2))
+    fits = [(pairing.order, one) for pairing in pairings for one in pairing.calibrations]
+    for which, (rows, one) in enumerate(fits):
+        targets = Y if rows is None else Y[rows]
+        alone = ridge.together(ridge.predict_blocks(found, targets, 5.0, one, seed=2))
         several = np.concatenate([parts[which] for _, parts in blocks], axis=1)
         np.testing.assert_allclose(several, alone, rtol=1e-4, atol=2e-4)  # float32, some without a shift
     without = ridge.Solution(found, 5.0, Y.shape[1], "none")
     with pytest.raises(ValueError, match='expected a solution with calibration "train"'):
-        list(without.several(Y, ways))
+        list(without.several(Y, pairings))
 
 
 @pytest.mark.parametrize(("rows", "voxels"), [(300, 500), (900, 250)])

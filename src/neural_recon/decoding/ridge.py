@@ -47,17 +47,29 @@ class Centred:
     mean: np.ndarray  # float64 (b,), of the features themselves
     std: np.ndarray  # float64 (b,), ddof 0
 
+    def paired(self, order: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation (b,) of the features of a `Pairing`."""
+        if order is None:
+            return self.mean, self.std
+        counts = np.bincount(order, minlength=len(self.values))
+        if (counts == 1).all():
+            return self.mean, self.std
+        shares = (counts / len(order)).astype(np.float32)
+        mean = shares @ self.values
+        variance = shares @ np.square(self.values) - mean**2
+        return self.shift + mean, np.sqrt(np.maximum(variance, 0))
+
 
 @dataclass(frozen=True, eq=False)
-class Way:
-    """One of several fits of the same responses and features.
+class Pairing:
+    """Which row of the targets each training row is fitted on.
 
     Attributes:
-        calibration: as of `predict_blocks`.
-        order: (n_train,) the row of the targets that each training row is fitted on; None: its own.
+        calibrations: of the predictions, as of `predict_blocks`; each gives predictions of its own.
+        order: (n_train,) rows of the targets; None: each its own.
     """
 
-    calibration: Calibration
+    calibrations: Sequence[Calibration]
     order: np.ndarray | None = None
 
 
@@ -205,99 +217,69 @@ class Solution:
         Raises:
             ValueError: targets of other rows or columns, NaN or infinity in them.
         """
-        return ((start, found) for start, (found,) in self.several(targets, [Way(self.calibration)], block))
+        pairings = [Pairing([self.calibration])]
+        return ((start, found) for start, (found,) in self.several(targets, pairings, block))
 
     def several(
-        self, targets: Targets, ways: Sequence[Way], block: int = 4096
+        self, targets: Targets, pairings: Sequence[Pairing], block: int = 4096
     ) -> Iterator[tuple[int, list[np.ndarray]]]:
-        """Several fits, each block of the targets being read once: as `blocks`, with what each way predicts.
+        """Several fits, each block of the targets being read once: as `blocks`, with an array per pairing and
+        calibration, in their order.
 
         Raises:
-            ValueError: as of `blocks`; or a way asks for calibration "train" of a solution without it.
+            ValueError: as of `blocks`; or calibration "train" is asked of a solution without it.
         """
         n_train, n_targets = targets.shape
         _check_rows(targets, self.n_train)
         if n_targets != len(self.group):
             raise ValueError(f"targets {targets.shape} do not fit: expected {len(self.group)} columns.")
-        if self.calibration != "train" and any(way.calibration == "train" for way in ways):
+        if self.calibration != "train" and any("train" in pairing.calibrations for pairing in pairings):
             raise ValueError(
-                f'ways: expected a solution with calibration "train", found "{self.calibration}".'
+                f'pairings: expected a solution with calibration "train", found "{self.calibration}".'
             )
         logger.info(
             "%d targets from %d responses to %d images, %d test images, %d alphas, %d fits",
-            n_targets, n_train, self.n_images, self.n_test, len(self.weights), len(ways),
+            n_targets, n_train, self.n_images, self.n_test, len(self.weights),
+            sum(len(pairing.calibrations) for pairing in pairings),
         )  # fmt: skip
-        paired = _Paired([way.order for way in ways])
-        weights = [self.backend.load(paired.stacked(w)) for w in self.weights]
+        weights = [
+            self.backend.load(np.concatenate([_of_rows(w, pairing.order) for pairing in pairings]))
+            for w in self.weights
+        ]
         strips = (
             centred(targets, start, min(start + block, n_targets), self.intercept)
             for start in _logged(range(0, n_targets, block))
         )
-        return ahead((strip.start, self._predicted(strip, ways, paired, weights)) for strip in ahead(strips))
+        return ahead((strip.start, self._predicted(strip, pairings, weights)) for strip in ahead(strips))
 
     def _predicted(
-        self, strip: Centred, ways: Sequence[Way], paired: _Paired, weights: Sequence[Any]
+        self, strip: Centred, pairings: Sequence[Pairing], weights: Sequence[Any]
     ) -> list[np.ndarray]:
-        """The test images' features (n_test, b) of one block, by each way."""
+        """The test images' features (n_test, b) of one block, by pairing and calibration."""
         groups = self.group[strip.start : strip.start + strip.values.shape[1]]
         found = np.unique(groups)
-        predictions = [np.empty((self.n_test, len(groups)), np.float32) for _ in ways]
-        statistics = [paired.statistics(strip, which) for which in range(len(ways))]
-        for number in found:
-            columns = slice(None) if len(found) == 1 else np.flatnonzero(groups == number)
-            products = self.backend.matmul(weights[number], strip.values[:, columns])
-            for which, way in enumerate(ways):
-                mean, std = statistics[which]
-                offset = paired.of(products, which)
-                offset, left_out = offset[: self.n_test], offset[self.n_test :]
-                if way.calibration != "none":
-                    reference = left_out if way.calibration == "train" else offset
-                    off, scale = calibration_statistics(reference, std[columns])
-                    offset = (offset - off) * scale
-                if self.intercept or way.calibration != "none":
-                    offset = offset + mean[columns].astype(np.float32)
-                predictions[which][:, columns] = offset
-        return predictions
-
-
-class _Paired:
-    """Orders of the targets' rows, each of which the weights take in turn instead of the targets.
-
-    Attributes:
-        orders: those that differ.
-        places: of each given order, which of these it is.
-    """
-
-    def __init__(self, orders: Sequence[np.ndarray | None]):
-        self.orders: list[np.ndarray | None] = []
-        self.places: list[int] = []
-        for order in orders:
-            known = [k for k, other in enumerate(self.orders) if other is order]
-            self.places.append(known[0] if known else len(self.orders))
-            self.orders += [] if known else [order]
-        # of each order how often it takes a row; None: each once
-        counts = [
-            None if order is None else np.bincount(order, minlength=len(order)) for order in self.orders
+        predictions = [
+            np.empty((self.n_test, len(groups)), np.float32) for one in pairings for _ in one.calibrations
         ]
-        self.counts = [None if c is None or (c == 1).all() else c.astype(np.float32) for c in counts]
-
-    def stacked(self, weights: np.ndarray) -> np.ndarray:
-        """Weights (k, n_train) of rows in each order, as weights of the rows as they lie: (orders * k, n)."""
-        return np.concatenate([_of_rows(weights, order) for order in self.orders])
-
-    def of(self, products: np.ndarray, which: int) -> np.ndarray:
-        """The products (k, b) of the `which`th given order, among those of `stacked` weights."""
-        k = len(products) // len(self.orders)
-        return products[self.places[which] * k : (self.places[which] + 1) * k]
-
-    def statistics(self, strip: Centred, which: int) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation (b,) of the features in the `which`th given order."""
-        counts = self.counts[self.places[which]]
-        if counts is None:
-            return strip.mean, strip.std
-        shares = counts / counts.sum(dtype=np.float64)
-        mean = shares @ strip.values
-        return strip.shift + mean, np.sqrt(np.maximum(shares @ np.square(strip.values) - mean**2, 0))
+        statistics = [strip.paired(pairing.order) for pairing in pairings]
+        for which in found:
+            columns = slice(None) if len(found) == 1 else np.flatnonzero(groups == which)
+            products = self.backend.matmul(weights[which], strip.values[:, columns])
+            following = iter(predictions)
+            for part, pairing, (mean, std) in zip(
+                np.split(products, len(pairings)), pairings, statistics, strict=True
+            ):
+                decoded, left_out = part[: self.n_test], part[self.n_test :]
+                for calibration in pairing.calibrations:
+                    offset = decoded
+                    if calibration != "none":
+                        reference = left_out if calibration == "train" else decoded
+                        off, scale = calibration_statistics(reference, std[columns])
+                        offset = (offset - off) * scale
+                    if self.intercept or calibration != "none":
+                        offset = offset + mean[columns].astype(np.float32)
+                    next(following)[:, columns] = offset
+        return predictions
 
 
 def _of_rows(weights: np.ndarray, order: np.ndarray | None) -> np.ndarray:

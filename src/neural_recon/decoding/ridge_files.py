@@ -91,18 +91,18 @@ def read_kernel(path: str | Path) -> tuple[Kernel, np.ndarray, np.ndarray]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Written:
-    """A file of predictions: where it lies, by which fit, the ids (`image_id` (n_test,), and `paired_id`
-    (n_train,), whose features each training row was fitted on), and what else is said in it."""
+class PredictionFile:
+    """A file that predictions are written to: by which calibration, its ids (`image_id` (n_test,), and
+    `paired_id` (n_train,), whose features each training row was fitted on), and what else is said in it."""
 
     path: str | Path
-    way: ridge.Way
+    calibration: ridge.Calibration
     ids: Mapping[str, np.ndarray]
     parameters: Mapping[str, Any]
 
 
 def write_predictions(
-    files: Sequence[Written],
+    pairings: Sequence[tuple[np.ndarray | None, Sequence[PredictionFile]]],
     kernel: Kernel,
     targets: ridge.Targets,
     alpha: float | np.ndarray,
@@ -116,25 +116,26 @@ def write_predictions(
     A block is written while the next is computed and the one after that is read. With calibration "train"
     the attribute `calibration_error` tells what taking its statistics from a sample costs. Predictions of
     parts of the widths `unit` are divided by their lengths.
+
+    Args:
+        pairings: the order of a `ridge.Pairing`, and its files.
     """
     shape = (kernel.n_test, targets.shape[1])
-    ways = [written.way for written in files]
-    names = {way.calibration for way in ways}
-    solution = ridge.Solution(
-        kernel, alpha, shape[1], "train" if "train" in names else ways[0].calibration, seed
-    )
+    files = [file for _, several in pairings for file in several]
+    names = {file.calibration for file in files}
+    solution = ridge.Solution(kernel, alpha, shape[1], "train" if "train" in names else min(names), seed)
     with contextlib.ExitStack() as opened:
         stored = []
-        for written in files:
-            calibration = written.way.calibration
-            settings = {"alpha": np.unique(alpha).tolist(), "calibration": calibration, "seed": seed}
-            file = opened.enter_context(new_hdf5(written.path, {**settings, **written.parameters}))
-            if calibration == "train":
+        for one in files:
+            settings = {"alpha": np.unique(alpha).tolist(), "calibration": one.calibration, "seed": seed}
+            file = opened.enter_context(new_hdf5(one.path, {**settings, **one.parameters}))
+            if one.calibration == "train":
                 file.attrs["calibration_error"] = json.dumps(ridge.calibration_error(len(kernel.image_rows)))
-            for name, rows in written.ids.items():
+            for name, rows in one.ids.items():
                 file[name] = rows
             stored.append(file.create_dataset("predictions", shape, np.float32))
-        blocks = ((start, np.concatenate(parts)) for start, parts in solution.several(targets, ways, block))
+        asked = [ridge.Pairing([file.calibration for file in several], order) for order, several in pairings]
+        blocks = ((start, np.concatenate(parts)) for start, parts in solution.several(targets, asked, block))
         for start, part in blocks if unit is None else unit_blocks(blocks, unit):
             for dataset, rows in zip(stored, np.split(part, len(stored)), strict=True):
                 dataset[:, start : start + part.shape[1]] = rows

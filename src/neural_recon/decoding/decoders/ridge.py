@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from neural_recon.core.kinds import Section
-from neural_recon.decoding.decoder import Analysis, Decoder, Holding, Targets
+from neural_recon.decoding.decoder import Decoder, Holding, Targets
 from neural_recon.decoding.sources import Source, Taken, UnitTokens, unit_blocks
 
 # of any linear decoder: docs/sharing.md has the algebra and the figures
@@ -137,7 +137,19 @@ class Ridge(Decoder):
     settings: Settings
     sentence = "One ridge regression per subject and feature space, from voxels to features."
     fits = ("decoded", "shuffled", "recalibrated")
-    offers = frozenset(get_args(Analysis)) - {"losses"}  # it is trained in no epochs
+    offers = frozenset(
+        {
+            "penalties",
+            "refits",
+            "targets",
+            "data_amount",
+            "clusters",
+            "leaks",
+            "regions",
+            "kept",
+            "bottleneck",
+        }
+    )
 
     def predict(
         self, space: str, train: np.ndarray, targets: Targets, test: np.ndarray, images: np.ndarray
