@@ -6,7 +6,7 @@ nothing may by chance go with what pictures vary along. Refits on shuffled pairs
 each gives one score, and their spread is the honest null of a decoder's score.
 
 Shuffling rows of Y changes neither responses nor penalty, so that all refits use the weights W of the decoder
-itself (`ridge.Solution`); calibration "train" gets the same rows, and repetitions of an image stay together.
+itself (`ridge.Pairing`); calibration "train" gets the same rows, and repetitions of an image stay together.
 The first refit has the pairs of the control that is decoded and painted in full. Features are a seeded sample
 of a space's, in strips of neighbours, the same for the decoder: compare scores within the table.
 """
@@ -21,7 +21,7 @@ import pandas as pd
 from neural_recon.core.random_streams import rows_of, shuffled_images
 from neural_recon.decoding.cross_validation import column_runs, sample_columns
 from neural_recon.decoding.kernel import Kernel
-from neural_recon.decoding.ridge import Calibration, Solution, Targets, together
+from neural_recon.decoding.ridge import Calibration, Pairing, Solution, Targets, together
 from neural_recon.decoding.target_scores import chance_level, standardised
 from neural_recon.evaluation import metrics
 from neural_recon.evaluation.controls.refit_null import COLUMNS, DECODER, PAINTED
@@ -29,22 +29,6 @@ from neural_recon.evaluation.controls.refit_null import COLUMNS, DECODER, PAINTE
 logger = logging.getLogger(__name__)
 
 TARGETS = 12_288  # features a space: bounds memory and time of a refit
-
-
-@dataclass(frozen=True)
-class Reordered:
-    """Targets whose rows come in another order (or several times)."""
-
-    values: np.ndarray
-    rows: np.ndarray
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (len(self.rows), self.values.shape[1])
-
-    def __getitem__(self, index: tuple[slice, slice]) -> np.ndarray:
-        rows, columns = index
-        return self.values[:, columns][self.rows[rows]]
 
 
 @dataclass(frozen=True)
@@ -80,7 +64,8 @@ class Sample:
 
     def refit(self, solution: Solution, whose: np.ndarray) -> np.ndarray:
         """Predictions (n_test, n) of a decoder whose training rows have the features of images `whose`."""
-        return together(solution.blocks(Reordered(self.targets, rows_of(self.train_ids, whose))))
+        pairing = Pairing([solution.calibration], rows_of(self.train_ids, whose))
+        return together((start, found) for start, (found,) in solution.several(self.targets, [pairing]))
 
 
 def pairs_of(train_ids: np.ndarray, seed: int, refit: int) -> np.ndarray:
