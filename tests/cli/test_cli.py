@@ -182,8 +182,6 @@ complete -C "neural-recon evaluate --preset m" | sed 's/^/found /'
 complete -C "neural-recon config validate conf" | sed 's/^/left /'
 """,
 }
-
-
 EXPECTED = {
     "bash": ["complete -o default -F _neural_recon_completion neural-recon", "found mindeye2", "left 0"],
     "zsh": ["found _neural-recon"],

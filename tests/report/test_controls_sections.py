@@ -32,6 +32,9 @@ def test_controls_answer_the_critic(made, tmp_path):
     ):
         assert sentence in page.text, sentence
     assert "−0.122" in page.text  # clusters against random
+    named = re.findall(r"(final image|\w+ training image|shuffled decoder) 0\.", page.text)
+    rivals = ["nearest training image", "random training image", "mean training image", "shuffled decoder"]
+    assert named[:5] == ["final image", *rivals]
     # every answer's details are on the page, but how much data, which these subjects lack
     text = output.read_text(encoding="utf-8")
     targets = re.findall(r'<a href="#(\w+)">', text.split('id="controls"')[1].split('id="leaks"')[0])

@@ -14,6 +14,7 @@ from neural_recon.generation.generator import Generator
 class Mine(Generator):
     own_controls = (
         Painted("upside_down", "upside down", "#332288", response=False, card="the image"),
+        Painted("mirror_image", "in a mirror", card="the image"),
     )
 
     def paint(self, base, guides, image_ids, seed, draw=0):
@@ -47,6 +48,7 @@ def test_a_control_that_a_generator_adds_is_named_coloured_and_placed():
     assert said.endswith(
         "the final image of a shuffled decoder, where painted and the image upside down, where painted"
     )
+    assert gallery.said_of(["final", "mirror_image"]).endswith("the image in a mirror, where painted")
 
 
 def test_on_another_page_it_is_known_by_its_name_alone():

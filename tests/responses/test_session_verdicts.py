@@ -1,12 +1,10 @@
 """What is said of sessions that do not agree: in a sentence, by the doctor, and on the page."""
 
-import html.parser
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
 from helpers.made_up_sessions import cortex, measure, plan
+from helpers.pages import Page
 
 from neural_recon.config.configuration import Config
 from neural_recon.core.errors import InputError
@@ -68,29 +66,6 @@ def test_doctor_names_the_fault(tmp_path, monkeypatch):
     (finding,) = doctor.check_quality(config, "subj01")
     assert finding.state == "wrong"
     assert "session 2 shifted by 1 trial" in finding.text
-
-
-class Page(html.parser.HTMLParser):
-    """Checks that tags are closed in order; collects sources and text."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.links, self.text = [], [], ""
-        self.feed(text)
-        self.close()
-        assert self.open == []
-        self.text = re.sub(r"\s+", " ", self.text)
-
-    def handle_starttag(self, tag, attrs):
-        if tag not in ("meta", "img", "br"):
-            self.open.append(tag)
-        self.links += [value for name, value in attrs if name in ("src", "href")]
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
 
 
 def test_page_says_what_is_wrong(rng, tmp_path):

@@ -22,7 +22,7 @@ def default_cores() -> int:
 def command(cores: int, subject: str | None, dry_run: bool) -> list[str]:
     """The command that runs it, by this very interpreter.
 
-    Without a GPU, GPU jobs run on the CPU, one a core: the demo is too small for several cores a job.
+    Without a GPU, GPU jobs run on the CPU, one per core: the demo is too small for several cores per job.
     """
     gpu_jobs = 1 if shutil.which("nvidia-smi") else cores
     return [

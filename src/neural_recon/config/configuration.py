@@ -187,7 +187,7 @@ class Config(Section):
         return SIMULATED if self.demo else self.data.terms
 
     def sessions_there(self, name: str) -> list[int]:
-        """The sessions of a subject that there are, used or not."""
+        """All sessions of a subject, used or not."""
         return self.data.sessions(name) if self.demo is None else list(range(1, self.demo.sessions + 1))
 
     def sessions(self, name: str) -> list[int]:

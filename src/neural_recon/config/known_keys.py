@@ -10,8 +10,6 @@ from pydantic.fields import FieldInfo
 from neural_recon.core.kinds import Kinds, Section
 
 Place = tuple[str | int, ...]
-
-
 # what stands for the names in sections that map names to sections
 NAMES = {"subjects": "SUBJECT", "spaces": "SPACE", "generalisation": "NAME"}
 

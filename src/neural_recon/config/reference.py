@@ -14,6 +14,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel
 
+from neural_recon import datasets
 from neural_recon.config.configuration import Config, read_raw, resolve
 from neural_recon.config.known_keys import NAMES, kinds_of, known_keys, section_of
 from neural_recon.config.recipe_files import RECIPE
@@ -149,7 +150,7 @@ def _write(
         if notes is None
         else ("data that were looked at", "CHECK: what they say was concluded from looks")
     )
-    captions = "captions" in Config.model_validate(values).data.offers
+    captions = "captions" in datasets.load(values).offers
     offered = [key for key in OFFERED if not values[key] and not (key == "captioner" and captions)]
     said = " or ".join(offered)
     lines = [HEAD.format(data=data, marked=marked, path=shlex.quote(str(path)), offered=said).rstrip()]

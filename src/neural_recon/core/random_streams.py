@@ -31,7 +31,7 @@ def shuffled_images(ids: np.ndarray, seed: int | Sequence[int]) -> np.ndarray:
 
 
 def rows_of(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Of each wanted image the first row of `ids` (n,) that is of it; all are there."""
+    """The first row of `ids` (n,) that shows each wanted image; every one of these must be among them."""
     images, first = np.unique(ids, return_index=True)
     return first[np.searchsorted(images, wanted)]
 

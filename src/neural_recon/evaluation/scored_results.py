@@ -47,7 +47,7 @@ def score_subject(
 
     Args:
         files: named inputs of the rule `scores`: trials, base, final, baselines, predictions,
-            refits (a table a space) and features (chunks of all spaces).
+            refits (one table per space) and features (chunks of all spaces).
         pictures: what was seen.
         networks: they compare pictures under the preset. CLIP also conditions, in the demo and with the
             published weights; therefore the demo's judge of objects too.

@@ -26,11 +26,6 @@ COLUMNS += ["share", "low", "high", "not_measured"]
 NO_ROOM = "the ceiling is not clearly above chance"
 
 
-def variants(own: Iterable[Control] = ()) -> list[Control]:
-    """What has a share: the run's own pictures, and controls that know nothing of the response."""
-    return [RUN, *(one for one in (*CONTROLS.values(), *own) if not one.response)]
-
-
 def shares(images: pd.DataFrame, seed: int, own: Iterable[Control] = ()) -> pd.DataFrame:
     """One row per picture (final, base), variant and metric that has a ceiling.
 
@@ -44,7 +39,8 @@ def shares(images: pd.DataFrame, seed: int, own: Iterable[Control] = ()) -> pd.D
         once for the three; empty, and `not_measured` says why, where the ceiling is not above chance in
         97.5 % of the draws.
     """
-    table, shown = images.dropna(subset="value"), variants(own)
+    table = images.dropna(subset="value")
+    shown = [RUN, *(one for one in (*CONTROLS.values(), *own) if not one.response)]
     rows = []
     for (subject, metric), scored in table.groupby(["subject", "metric"], sort=False):
         each = {

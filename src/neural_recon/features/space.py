@@ -65,7 +65,7 @@ class Space(ABC):
         return int(sum(self.parts))
 
     def by_token(self, values: np.ndarray) -> np.ndarray:
-        """Features (n, tokens, width) as rows, a part per token."""
+        """Features (n, tokens, width) as rows (n, tokens * width), with one part per token."""
         self.parts = [values.shape[2]] * values.shape[1]
         return values.reshape(len(values), -1)
 

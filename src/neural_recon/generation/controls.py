@@ -37,7 +37,8 @@ class Control:
         colour: in plots; "": grey.
         hollow: its markers are.
         response: it knows the response to the image.
-        baseline: training images, the same whichever of the run's pictures they are compared with.
+        baseline: of training images, their dataset in `baselines/SUBJECT.h5`; these are the same whichever of
+            the run's pictures they are compared with.
         against: what paired tests call it; "": there are none of it.
         compared: which of the run's pictures these compare with it.
         card: what the gallery says before its title; "": it is on no card.
@@ -48,7 +49,7 @@ class Control:
     colour: str = ""
     hollow: bool = False
     response: bool = True
-    baseline: bool = False
+    baseline: str = ""
     against: str = ""
     compared: tuple[Picture, ...] = ("final",)
     card: str = ""
@@ -89,11 +90,10 @@ CONTROLS: dict[str, Control] = {
                 base=False, of="two stages"),
         Painted("true_features", "true features", "#009E73", against="its ceiling",
                 card="the image from the picture's", fit="true_features"),
-        *(
-            Control(f"calibration_{one}", f"{said} calibration", against=f"the {said} calibration",
-                    compared=("base",))
-            for one, said in (("published", "published"), ("train", "training"))
-        ),
+        Control("calibration_published", "published calibration", against="the published calibration",
+                compared=("base",)),
+        Control("calibration_train", "training calibration", against="the training calibration",
+                compared=("base",)),
         Painted("shuffled", "shuffled decoder", "#CC79A7", hollow=True, response=False,
                 against="the shuffled decoder", compared=("final", "base"), card="the final image of a",
                 fit="shuffled"),
@@ -101,11 +101,11 @@ CONTROLS: dict[str, Control] = {
         Painted("prior", "prior alone", "#A6761D", response=False, card="the image from the", fit="prior",
                 of="asked"),
         Painted("swapped", "swapped guides", "#D55E00", swapped=True, of="two stages"),
-        Control("nearest_image", "nearest training image", "#56718A", baseline=True,
+        Control("nearest_image", "nearest training image", "#56718A", baseline="nearest",
                 against="the nearest training image", card="the"),
-        Control("random_image", "random training image", "#56718A", baseline=True, response=False,
+        Control("random_image", "random training image", "#56718A", baseline="random", response=False,
                 against="a random training image"),
-        Control("mean_image", "mean training image", "#56718A", baseline=True, response=False,
+        Control("mean_image", "mean training image", "#56718A", baseline="mean", response=False,
                 against="the mean image", compared=("final", "base")),
     )
 }  # fmt: skip
@@ -114,8 +114,9 @@ FITS = (RUN.name, "shuffled", "true_features")
 
 
 def controls(kind: type[Generator], settings: Generator.Settings, draws: int) -> list[Painted]:
-    """The controls that are painted of a generator, without those that are asked for: of every kind, of kinds
-    that draw noise other draws, `draws` with the run's, of two stages, and the kind's own.
+    """The controls that are painted of a generator: those of every kind; further draws, `draws` with the
+    run's, where the kind draws noise; those of two stages where there are two; the kind's own. Those that a
+    configuration asks for are not among them.
 
     Raises:
         InputError: one of its own is named as another variant is.
@@ -147,7 +148,7 @@ def by_name(name: str, own: Iterable[Control] = ()) -> Control | None:
         return _draw(int(name.removeprefix("seed")))
     if name.startswith("components_"):
         return Painted(name, f"{name.removeprefix('components_')} components", fit=name)
-    return {**CONTROLS, **{one.name: one for one in (RUN, *own)}}.get(name)
+    return {one.name: one for one in (RUN, *CONTROLS.values(), *own)}.get(name)
 
 
 def painted(name: str, own: Iterable[Control] = ()) -> Painted:

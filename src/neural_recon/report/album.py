@@ -20,7 +20,7 @@ BUDGET = 22_000_000  # characters of the page that pictures may take, about
 # Pixels a side and WebP quality: the first that keeps to the budget is taken, so that a few pictures are
 # large and two subjects of 982 images still make a file that opens at once.
 SIZES = ((160, 90), (160, 75), (144, 75), (128, 75), (112, 70), (96, 65), (80, 60), (64, 60))
-SAMPLE = 12  # pictures a sheet that tell how much it will take
+SAMPLE = 12  # pictures per sheet that tell how much it will take
 CONTENT = ["image_id", "n_objects", "main_category"]
 
 
@@ -153,8 +153,7 @@ def _metrics(people: Sequence[Results], first: Sequence[str]) -> list[str]:
     variant, picture, _ = gallery.SCORE
     found = []
     for person in people:
-        frame = person.images
-        mine = rows_with(frame, variant=variant, picture=picture)
+        mine = rows_with(person.images, variant=variant, picture=picture)
         found += mine.dropna(subset="value")["metric"].unique().tolist()
     return [*(m for m in first if m in found), *(m for m in dict.fromkeys(found) if m not in first)]
 

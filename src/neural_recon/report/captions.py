@@ -65,9 +65,7 @@ def texts(person: Results) -> dict[str, dict[int, str]]:
     """What cards say of each test image: label -> image id -> caption; of several true ones the first."""
     found: dict[str, dict[int, str]] = {}
     for (picture, variant), label in SAID.items():
-        frame = person.captions
-        rows = rows_with(frame, picture=picture, variant=variant)
-        rows = rows.drop_duplicates("image_id")
+        rows = rows_with(person.captions, picture=picture, variant=variant).drop_duplicates("image_id")
         if len(rows):
             found[label] = dict(zip(rows["image_id"].astype(int), rows["caption"].astype(str), strict=True))
     return found

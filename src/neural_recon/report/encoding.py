@@ -69,6 +69,10 @@ def _colour(pair: Pair) -> str:
     return plots.INK if pair == SEEN else variants.colour(*pair)
 
 
+def _face(pair: Pair) -> str:
+    return "white" if variants.known(pair[0]).hollow else _colour(pair)
+
+
 def _cell(scores: pd.DataFrame, region: str, measure: str, pair: Pair) -> dict[str, Any] | None:
     return first_with(scores, region=region, measure=measure, variant=pair[0], picture=pair[1])
 
@@ -124,7 +128,7 @@ def plot(scores: pd.DataFrame) -> str:
             axes.set_yticklabels([f"{name} ({sizes[name]:,})" for name in regions])
         handles = [
             Line2D([], [], color=_colour(pair), marker=MARKERS[pair[1]], lw=1.8, ms=5.5, label=_label(pair),
-                   mec=_colour(pair), mfc="white" if variants.known(pair[0]).hollow else _colour(pair))
+                   mec=_colour(pair), mfc=_face(pair))
             for pair in pairs
         ]  # fmt: skip
         handles.append(Line2D([], [], color="#c3c9cf", lw=5, label="chance"))
@@ -140,5 +144,4 @@ def _dot(axes: Axes, row: dict[str, Any] | None, y: float, step: float, pair: Pa
     chance = [row["chance"] + k * row["chance_sd"] for k in (-2, 2)]
     axes.fill_betweenx([y - step / 2, y + step / 2], *chance, color="#c3c9cf", lw=0, zorder=1)
     axes.plot([row["ci_low"], row["ci_high"]], [y, y], color=colour, lw=2, solid_capstyle="butt", zorder=3)
-    face = "white" if variants.known(pair[0]).hollow else colour
-    axes.plot(row["mean"], y, marker, ms=5, mfc=face, mec=colour, zorder=4)
+    axes.plot(row["mean"], y, marker, ms=5, mfc=_face(pair), mec=colour, zorder=4)

@@ -136,11 +136,8 @@ def kinds_of(person: Results) -> list[Kind]:
     files = person.files
     found = [("base", "base image", files.base, "images"), ("final", "final image", files.final, "images")]
     for one in variants.on_cards():
-        if one.baseline:
-            name = one.name.removesuffix("_image")
-            found.append((name, one.title, files.baselines, name))
-        else:
-            found.append((one.name, one.title, files.painted.get(one.name), "images"))
+        path = files.baselines if one.baseline else files.painted.get(one.name)
+        found.append((one.baseline or one.name, one.title, path, one.baseline or "images"))
     return [Kind(name, label, path, data) for name, label, path, data in found if path is not None]
 
 
@@ -149,7 +146,7 @@ def said_of(kinds: Iterable[str]) -> str:
     found = {"seen": "the picture seen", "base": "the base image", "final": "the final image"}
     for one in variants.on_cards():
         painted = "" if one.baseline else ", where painted"
-        found[one.name.removesuffix("_image")] = f"{one.card} {one.title}{painted}"
+        found[one.baseline or one.name] = f"{one.card} {one.title}{painted}"
     *first, last = [found[kind] for kind in kinds]
     return f"{', '.join(first)} and {last}"
 

@@ -71,7 +71,7 @@ def rows_of(summary: pd.DataFrame, metric: str) -> list[tuple[str, str]]:
 
 
 def scores(summary: pd.DataFrame, metric: str, subjects: Sequence[str]) -> str:
-    """One metric of all subjects: a row a variant, dots with 95 % intervals, chance as grey bars.
+    """One metric of all subjects: one row per variant, dots with 95 % intervals, chance as grey bars.
 
     Args:
         summary: the summaries of all subjects, one below the other.

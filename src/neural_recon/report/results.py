@@ -25,8 +25,8 @@ PACKAGES = ("torch", "diffusers", "transformers", "numpy", "snakemake")
 
 SINGULAR = {"faces": "face", "bodies": "body", "places": "place", "words": "word"}  # floc atlases
 
-FIGURES = ["metric", "mean", "ci_low", "ci_high", "n", "shuffled", "shuffled_sd"]  # of pictures' scores
-SUMMARY = ["subject", "variant", "picture", *FIGURES, "p", "repairings"]
+STATISTICS = ["metric", "mean", "ci_low", "ci_high", "n", "shuffled", "shuffled_sd"]  # of pictures' scores
+SUMMARY = ["subject", "variant", "picture", *STATISTICS, "p", "repairings"]
 REFITS = ("refits", "refit_score", "refit_mean", "refit_sd", "refit_z", "refit_p")
 TESTS = ["subject", "comparison", "metric", "first", "second", "n", "p"]
 IMAGES = ["variant", "picture", "metric", "image_id", "value", "margin"]
@@ -55,7 +55,7 @@ ALPHA = ["group", "features", "alpha", "fold", "score", "chosen"]
 
 BOTTLENECK = ["space", "components", "variance", "whole", "fit", "targets", "score", "low", "high", "chance"]
 BOTTLENECK += ["chance_sd", "r"]
-BOTTLENECK_PICTURES = ["fit", "picture", *FIGURES]
+BOTTLENECK_PICTURES = ["fit", "picture", *STATISTICS]
 LOSSES = ["training", "epoch", "images", "loss", "value"]
 
 
@@ -100,8 +100,7 @@ class Results:
 
     def cell(self, variant: str, picture: str, metric: str) -> dict[str, Any]:
         """The summary's row of a score; where it was not measured, why."""
-        missing = self.missing(variant, picture, metric)
-        return self.score(variant, picture, metric) or {"missing": missing}
+        return self.score(variant, picture, metric) or {"missing": self.missing(variant, picture, metric)}
 
     @property
     def measured(self) -> list[str]:

@@ -83,7 +83,7 @@ def _strata(table: pd.DataFrame, by: str) -> list[tuple[str, int]]:
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """By, stratum, picture, and a cell a metric."""
+    """One row per stratum and picture, with a cell per metric."""
     rows = []
     for by in table["by"].unique():
         for stratum, n in _strata(table, by):
@@ -95,7 +95,7 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def strata_plot(table: pd.DataFrame) -> str:
-    """A row of panels per metric, a panel what the strata go by: final and base image, intervals, chance."""
+    """A row of panels per metric, one panel per criterion: final and base image, intervals, chance."""
     kinds = [by for by in table["by"].unique() if by != ALL]
     metrics = [metric for metric in SHOWN if (table["metric"] == metric).any()]
     most = max(len(_strata(table, by)) for by in kinds)
@@ -148,7 +148,7 @@ def _panel(axes: Axes, table: pd.DataFrame, by: str, metric: str) -> None:
 
 
 def _trends(trends: pd.DataFrame, subjects: Sequence[str]) -> list[dict[str, Any]]:
-    """A row what the strata go by, picture and metric; a cell a subject."""
+    """One row per criterion, metric and picture, with a cell per subject."""
     rows = []
     order = {pair: place for place, pair in enumerate(LOOKS)}
     pictures = trends[[pair in order for pair in zip(trends["variant"], trends["picture"], strict=True)]]

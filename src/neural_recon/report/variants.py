@@ -7,7 +7,7 @@ a variant that is not listed the name itself is shown.
 from collections.abc import Mapping
 from typing import Any
 
-from neural_recon.generation.controls import CONTROLS, RUN, Control, by_name
+from neural_recon.generation.controls import CONTROLS, RUN, Control, Painted, by_name
 from neural_recon.generation.generator import GENERATORS
 
 BASE = "#E69F00"  # base images of the run's own
@@ -44,8 +44,10 @@ def colour(variant: str, picture: str) -> str:
 def place(variant: str) -> float:
     """Where it stands among others: other draws below the run's own, those that are not listed last."""
     names = [one.name for one in listed()]
-    draws = bool(getattr(known(variant), "draw", 0)) and variant not in names
-    return 0.5 if draws else names.index(variant) if variant in names else len(names)
+    if variant in names:
+        return names.index(variant)
+    found = known(variant)
+    return 0.5 if isinstance(found, Painted) and found.draw else len(names)
 
 
 def on_cards() -> list[Control]:

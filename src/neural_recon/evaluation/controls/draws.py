@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from neural_recon.generation.controls import RUN, Painted, by_name
+
 
 def spread_over_draws(images: pd.DataFrame) -> pd.DataFrame:
     """Mean and spread of each score over the run's final pictures and their other draws.
@@ -16,9 +18,10 @@ def spread_over_draws(images: pd.DataFrame) -> pd.DataFrame:
         seed1, ...), then mean and sd (ddof 1; NaN for one draw) of these over draws.
     """
     final = images[images["picture"] == "final"]
-    draws = ["decoded", *sorted((v for v in set(final["variant"]) if v.startswith("seed")), key=_number)]
+    found = [one for variant in final["variant"].unique() if isinstance(one := by_name(variant), Painted)]
+    draws = [RUN.name, *(one.name for one in sorted(found, key=lambda one: one.draw) if one.draw)]
     rows = []
-    for metric in final.loc[final["variant"] == "decoded", "metric"].unique():
+    for metric in final.loc[final["variant"] == RUN.name, "metric"].unique():
         wide = final[(final["metric"] == metric) & final["variant"].isin(draws)]
         wide = wide.pivot(index="image_id", columns="variant", values="value").reindex(columns=draws).dropna()
         if wide.empty:
@@ -29,7 +32,3 @@ def spread_over_draws(images: pd.DataFrame) -> pd.DataFrame:
         row |= {"mean": means.mean(), "sd": means.std(ddof=1) if len(means) > 1 else np.nan}
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _number(variant: str) -> int:
-    return int(variant.removeprefix("seed"))

@@ -7,6 +7,7 @@ truths and rivals.
 import numpy as np
 import pandas as pd
 
+from neural_recon.core.tables import rows_with
 from neural_recon.evaluation import statistics
 from neural_recon.evaluation.registry import better
 
@@ -34,9 +35,7 @@ def what_stages_add(images: pd.DataFrame, seed: int) -> pd.DataFrame:
     """
     scores = images.dropna(subset="value").set_index(["metric", "image_id"])
     of_stage = {
-        stage: scores.loc[
-            (scores["variant"] == variant) & (scores["picture"] == picture), ["value", "chance"]
-        ]
+        stage: rows_with(scores, variant=variant, picture=picture)[["value", "chance"]]
         for stage, (variant, picture) in STAGES.items()
     }
     rows = []
