@@ -50,7 +50,7 @@ def test_a_folder_of_surfaces_is_found_and_read(tmp_path, write, masked):
     assert data.cortex("anna") is None  # no map
     betas = data.betas("anna", 1, voxels).values
     trials = data.trials("anna", [1])["trial"].to_numpy() - 1
-    np.testing.assert_allclose(betas, values["anna ses-01"][np.ix_(trials, inside)], rtol=1e-6)
+    np.testing.assert_allclose(betas, values["anna", "ses-01"][np.ix_(trials, inside)], rtol=1e-6)
 
 
 def test_one_hemisphere_alone_is_a_file(tmp_path):
@@ -63,7 +63,7 @@ def test_one_hemisphere_alone_is_a_file(tmp_path):
     voxels = data.voxels("anna")
     assert len(voxels) == LEFT
     trials = data.trials("anna", [1])["trial"].to_numpy() - 1
-    expected = values["anna ses-01"][trials, :LEFT]
+    expected = values["anna", "ses-01"][trials, :LEFT]
     np.testing.assert_allclose(data.betas("anna", 1, voxels).values, expected, rtol=1e-6)
 
 
