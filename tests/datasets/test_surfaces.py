@@ -16,6 +16,7 @@ from neural_recon.core.errors import InputError
 from neural_recon.datasets.table.arrays import Stated
 from neural_recon.datasets.table.betas import open_betas
 from neural_recon.datasets.table.look import look_at
+from neural_recon.datasets.table.path_patterns import hemispheres
 from neural_recon.datasets.table.surfaces import read_surface
 
 
@@ -50,7 +51,7 @@ def test_a_folder_of_surfaces_is_found_and_read(tmp_path, write, masked):
     assert data.cortex("anna") is None  # no map
     betas = data.betas("anna", 1, voxels).values
     trials = data.trials("anna", [1])["trial"].to_numpy() - 1
-    np.testing.assert_allclose(betas, values["anna ses-01"][np.ix_(trials, inside)], rtol=1e-6)
+    np.testing.assert_allclose(betas, values["anna", "ses-01"][np.ix_(trials, inside)], rtol=1e-6)
 
 
 def test_one_hemisphere_alone_is_a_file(tmp_path):
@@ -63,7 +64,7 @@ def test_one_hemisphere_alone_is_a_file(tmp_path):
     voxels = data.voxels("anna")
     assert len(voxels) == LEFT
     trials = data.trials("anna", [1])["trial"].to_numpy() - 1
-    expected = values["anna ses-01"][trials, :LEFT]
+    expected = values["anna", "ses-01"][trials, :LEFT]
     np.testing.assert_allclose(data.betas("anna", 1, voxels).values, expected, rtol=1e-6)
 
 
@@ -101,6 +102,30 @@ def test_a_broken_file_is_one_sentence(tmp_path, name, damage):
     path.write_bytes(broken[damage])
     with pytest.raises(InputError, match=rf"{name}: expected betas .*save it again"):
         read_surface(path, "betas")
+
+
+@pytest.mark.parametrize("kind", ["dscalar", "dtseries", "pscalar", "ptseries"])
+def test_maps_and_series_of_grayordinates_and_parcels_are_read(tmp_path, kind):
+    places = cifti2.BrainModelAxis.from_surface(np.arange(5), 5, "CIFTI_STRUCTURE_CORTEX_LEFT")
+    if kind.startswith("p"):
+        places = cifti2.ParcelsAxis.from_brain_models([(f"parcel {n}", places[[n]]) for n in range(5)])
+    maps = cifti2.ScalarAxis(list("abc")) if kind.endswith("scalar") else cifti2.SeriesAxis(0, 1, 3)
+    values = np.arange(15, dtype=np.float32).reshape(3, 5)
+    nibabel.save(cifti2.Cifti2Image(values, (maps, places)), tmp_path / f"a.{kind}.nii")
+    np.testing.assert_array_equal(read_surface(tmp_path / f"a.{kind}.nii", "betas"), values.T)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("lh.betas.npy", "rh.betas.npy"),
+        ("hemi-L_betas.func.gii", "hemi-R_betas.func.gii"),
+        ("a.L.func.gii", "a.R.func.gii"),
+        ("betas_left.npy", "betas_right.npy"),
+    ],
+)
+def test_hemispheres_are_found_by_the_names_of_their_files(left, right):
+    assert hemispheres(left) == hemispheres(right) == (left, right)
 
 
 @pytest.mark.parametrize(

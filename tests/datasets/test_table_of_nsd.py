@@ -120,6 +120,12 @@ def test_scores_are_those_of_the_reader_of_nsd(tree):
 
 
 FIRST = 200  # of the shared images, so that one chunk of features is computed
+SAME = {
+    "predictions/subj01/vdvae/decoded.h5": ["predictions"],
+    "predictions/subj01/vdvae/shuffled.h5": ["predictions"],
+    "responses/subj01.h5": ["train", "test", "noise_ceiling"],
+    "base_images/subj01/decoded.h5": ["images"],
+}
 
 
 @pytest.mark.slow
@@ -127,7 +133,7 @@ def test_a_run_through_the_table_has_the_scores_of_one_through_nsd(tree, tmp_pat
     """The same files read in two ways: all numbers are the same but what is drawn by an image's own."""
     project = make_project(tmp_path / "project", BASE_ONLY)
     there = sorted(int(path.stem.removeprefix("img_")) for path in (tree / "lab/pictures").iterdir())
-    summaries, predictions = {}, {}
+    summaries, arrays = {}, {}
     for name, dataset in (
         ("nsd", {**NSD_SETTINGS, "root": str(tree)}),
         ("table", {**TABLE_SETTINGS, "folder": str(tree / "lab")}),
@@ -151,13 +157,10 @@ def test_a_run_through_the_table_has_the_scores_of_one_through_nsd(tree, tmp_pat
         done = snakemake(project, "--", place, config=config)
         assert done.returncode == 0, done.stdout + done.stderr
         summaries[name] = pd.read_csv(project / place, sep="\t")
-        files = [f"predictions/subj01/vdvae/{fit}.h5" for fit in ("decoded", "shuffled")]
-        files += ["responses/subj01.h5", "base_images/subj01/decoded.h5"]
-        predictions[name] = [read_hdf5(project / f"results/{name}/{file}") for file in files]
-    for of_nsd, of_table in zip(*predictions.values(), strict=True):
-        for array in ("predictions", "train", "test", "noise_ceiling", "images"):
-            if array in of_nsd:
-                np.testing.assert_array_equal(of_table[array], of_nsd[array])
+        arrays[name] = [read_hdf5(project / f"results/{name}/{file}", *names) for file, names in SAME.items()]
+    for of_nsd, of_table in zip(*arrays.values(), strict=True):
+        for array in of_nsd:
+            np.testing.assert_array_equal(of_table[array], of_nsd[array])
     # the random training image of a test image is drawn by its number
     of_nsd, of_table = (table[table["variant"] != "random_image"] for table in summaries.values())
     assert {"decoded", "shuffled", "true_features", "nearest_image", "mean_image"} <= set(of_nsd["variant"])

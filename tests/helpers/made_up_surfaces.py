@@ -13,7 +13,7 @@ LABELS = np.arange(LEFT + RIGHT) % 4  # of regions 0..3
 
 
 def save(path: Path, values: np.ndarray, intent: str = "NIFTI_INTENT_TIME_SERIES") -> None:
-    """A GIFTI file of values (vertices,) or (vertices, trials), an array per trial."""
+    """A GIFTI file of values (vertices,) or (vertices, trials), one array per trial."""
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = values[:, None] if values.ndim == 1 else values
     kind = "NIFTI_TYPE_INT32" if values.dtype.kind == "i" else "NIFTI_TYPE_FLOAT32"
@@ -42,17 +42,23 @@ def save_cifti(path: Path, values: np.ndarray) -> None:
     nibabel.save(cifti2.Cifti2Image(values, (maps or cifti2.ScalarAxis(named), places)), path)
 
 
-def at_grayordinates(folder: Path, masked: bool = False) -> dict[str, np.ndarray]:
-    """The lab's folder in CIFTI; each session's responses (trials, grayordinates)."""
+def responses(folder: Path) -> dict[tuple[str, str], np.ndarray]:
+    """The lab's folder without its volumes; of each subject and session values (trials, LEFT + RIGHT)."""
     table = made_up_lab.write(folder)
-    found = {}
     for path in [*folder.rglob("*.nii.gz")]:
         path.unlink()
-    for n, ((subject, session), rows) in enumerate(table.groupby(["subject", "session"])):
-        halves = [made_up_lab.responses(rows, seed + n) for seed in (20, 40)]
-        values = found[f"{subject} {session}"] = np.concatenate(halves, axis=1)
+    return {
+        key: np.concatenate([made_up_lab.responses(rows, seed + n) for seed in (20, 40)], axis=1)
+        for n, (key, rows) in enumerate(table.groupby(["subject", "session"]))
+    }
+
+
+def at_grayordinates(folder: Path, masked: bool = False) -> dict[tuple[str, str], np.ndarray]:
+    """The lab's folder in CIFTI; of each subject and session responses (trials, grayordinates)."""
+    found = responses(folder)
+    for (subject, session), values in found.items():
         save_cifti(folder / f"derivatives/{subject}/{subject}_{session}_betas.dscalar.nii", values)
-    for subject in table["subject"].unique():
+    for subject in {subject for subject, _ in found}:
         place = f"derivatives/{subject}/{subject}"
         save_cifti(folder / f"{place}_visual.dlabel.nii", LABELS[None].astype(np.float32))
         if masked:
@@ -60,21 +66,14 @@ def at_grayordinates(folder: Path, masked: bool = False) -> dict[str, np.ndarray
     return found
 
 
-def on_surfaces(folder: Path, masked: bool = False) -> dict[str, np.ndarray]:
-    """The lab's folder with vertices instead of volumes; each session's responses (trials, vertices)."""
-    table = made_up_lab.write(folder)
-    found = {}
-    for path in [*folder.rglob("*.nii.gz")]:
-        path.unlink()
-    for n, ((subject, session), rows) in enumerate(table.groupby(["subject", "session"])):
-        halves = [made_up_lab.responses(rows, seed + n) for seed in (20, 40)]
-        values = np.concatenate(halves, axis=1)
-        found[f"{subject} {session}"] = values
-        for hemisphere, part in (("L", slice(0, LEFT)), ("R", slice(LEFT, None))):
+def on_surfaces(folder: Path, masked: bool = False) -> dict[tuple[str, str], np.ndarray]:
+    """The same with GIFTI of two hemispheres: responses (trials, vertices)."""
+    found = responses(folder)
+    for hemisphere, part in (("L", slice(0, LEFT)), ("R", slice(LEFT, None))):
+        for (subject, session), values in found.items():
             name = f"derivatives/{subject}/{subject}_{session}_hemi-{hemisphere}_betas.func.gii"
             save(folder / name, values[:, part].T)
-    for subject in table["subject"].unique():
-        for hemisphere, part in (("L", slice(0, LEFT)), ("R", slice(LEFT, None))):
+        for subject in {subject for subject, _ in found}:
             place = f"derivatives/{subject}/{subject}_hemi-{hemisphere}"
             save(folder / f"{place}_visual.label.gii", LABELS[part].astype(np.int32), "NIFTI_INTENT_LABEL")
             if masked:

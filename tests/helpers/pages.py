@@ -5,6 +5,8 @@ import html.parser
 import io
 import json
 import re
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from matplotlib.figure import Figure
@@ -67,3 +69,11 @@ def sheets_of(text):
             for i, k in zip(sheet["ids"], sheet["index"], strict=True)
         }
     return found
+
+
+def of_other_sessions(results: Path, name: str, subject: str) -> SimpleNamespace:
+    """What the section on other sessions reads of a subject."""
+    place = results / f"generalisation/{name}/{subject}"
+    files = {"other_scores": "scores.tsv", "other_tests": "tests.tsv", "other_decoded": "decoded.h5"}
+    read = SimpleNamespace(**{field: {name: place / file} for field, file in files.items()})
+    return SimpleNamespace(subject=subject, files=read)

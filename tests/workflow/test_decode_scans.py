@@ -26,7 +26,7 @@ SPACES = ("vdvae", "vision", "text")
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A project with a finished run's decoders of a random subject, and tiny models; its training betas."""
+    """A project with the decoders that a run on a random subject kept, and tiny models."""
     return kept_run.make(tmp_path_factory.mktemp("run"))
 
 

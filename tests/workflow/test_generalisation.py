@@ -2,7 +2,6 @@
 
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import nibabel
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 from helpers import made_up_lab, made_up_surfaces
+from helpers.pages import of_other_sessions
 from helpers.places import ROOT
 from helpers.workflow import BASE_ONLY, make_project
 from PIL import Image
@@ -23,9 +23,11 @@ from neural_recon.core.tables import read_table
 from neural_recon.datasets.table.look import look_at
 from neural_recon.decoding import kept_voxels
 from neural_recon.decoding.decoder import Decoder
+from neural_recon.evaluation import metrics
 from neural_recon.evaluation.controls import training_pictures
 from neural_recon.evaluation.generalisation import score_groups
 from neural_recon.evaluation.networks import PresetNetworks
+from neural_recon.evaluation.statistics import repairings
 from neural_recon.report.generalisation import section as section_of_page
 from neural_recon.workflow import generalisation
 from neural_recon.workflow.decode_scans import prepare
@@ -73,13 +75,18 @@ class Sums(Decoder):
                 for space, path in decoders.items()}  # fmt: skip
 
 
-def test_rows_are_averages_of_a_picture_in_a_group(lab):
+def predicted(lab: Path, there: Others, training: np.ndarray = NO_TRAINING) -> tuple:
+    """What decoders of the lab's data predict from other sessions."""
     path, voxels = kept(lab)
-    there = others(lab, groups="session")
     files = {"space": [path, Path("space.h5"), Path("shuffled/space.h5")]}
-    rows, fits, about = generalisation.predict(there, Sums({}), files, voxels, NO_TRAINING)
+    return generalisation.predict(there, Sums({}), files, voxels, training)
+
+
+def test_rows_are_averages_of_a_picture_in_a_group(lab):
+    there = others(lab, groups="session")
+    rows, fits, about = predicted(lab, there)
     assert list(rows["group"].unique()) == ["1", "2"]
-    table = there.data.trials(WHO, [1, 2])
+    table, voxels = there.data.trials(WHO, [1, 2]), there.data.voxels(WHO)
     betas = np.concatenate([there.data.betas(WHO, session, voxels).values for session in (1, 2)])
     for n, row in enumerate(rows.itertuples()):
         mine = (table["session"].astype(str) == row.group) & (table["image_id"] == row.image_id)
@@ -92,42 +99,30 @@ def test_rows_are_averages_of_a_picture_in_a_group(lab):
 
 
 def test_pictures_that_trained_the_decoder_are_left_out(lab, caplog):
-    path, voxels = kept(lab)
-    files = {"space": [path, Path("space.h5"), Path("shuffled/space.h5")]}
-    with_all = generalisation.predict(others(lab), Sums({}), files, voxels, NO_TRAINING)
-    # the run's data set has two of them under other names and numbers, and in another size
-    for n, name in enumerate(("Zebra", "dog (1)")):
-        with Image.open(lab / f"stimuli/{name}.png") as picture:
-            stored = picture.convert("RGB").crop(middle(picture)).resize((100, 100))
-            (lab.parent / "run").mkdir(exist_ok=True)
-            stored.save(lab.parent / f"run/{n}.jpg")
-    stored = [np.asarray(Image.open(lab.parent / f"run/{n}.jpg")) for n in range(2)]
-    training = training_pictures.small(lambda ids: np.stack([stored[n] for n in ids]), np.arange(2))
-    rows, fits, about = generalisation.predict(others(lab), Sums({}), files, voxels, training)
-    assert about["left_out"] == ["Zebra", "dog (1)"]
+    there, left_out = others(lab), ["Zebra", "dog (1)"]
+    with_all = predicted(lab, there)
+    # the run's data set has two of them under other numbers, smaller, and as JPEG
+    names, stored = there.data.image_names(range(there.data.n_images)), []
+    for picture in there.data.pictures([names.index(name) for name in left_out]):
+        Image.fromarray(picture).resize((100, 100)).save(lab / "stored.jpg")
+        stored.append(np.asarray(Image.open(lab / "stored.jpg")))
+    training = training_pictures.small(lambda ids: [stored[n] for n in ids], np.arange(2))
+    rows, fits, about = predicted(lab, there, training)
+    assert about["left_out"] == left_out
     assert "2 pictures that the decoder was trained on are left out: Zebra, dog (1)" in caplog.text
-    new = ~with_all[0]["image"].isin(about["left_out"])
+    new = ~with_all[0]["image"].isin(left_out)
     pd.testing.assert_frame_equal(rows, with_all[0][new].reset_index(drop=True))
     np.testing.assert_array_equal(fits["decoded"]["space"], with_all[1]["decoded"]["space"][new])
 
 
-def middle(picture: Image.Image) -> tuple[int, int, int, int]:
-    """The square in the middle."""
-    side = min(picture.size)
-    left, top = ((length - side) // 2 for length in picture.size)
-    return left, top, left + side, top + side
-
-
 def test_sessions_of_training_pictures_alone_are_no_test(lab):
-    path, voxels = kept(lab)
-    files = {"space": [path, Path("space.h5"), Path("shuffled/space.h5")]}
     there = others(lab)
     every = np.arange(there.data.n_images)
     training = training_pictures.small(there.data.pictures, every[1:])
     # all but one; another is in no trial
     message = r"later: expected at least 2 pictures .* found 1 in all, as 18 are training pictures"
     with pytest.raises(InputError, match=message):
-        generalisation.predict(there, Sums({}), files, voxels, training)
+        predicted(lab, there, training)
 
 
 def test_as_many_trials_as_asked_are_averaged_the_first(lab):
@@ -184,7 +179,7 @@ def test_vertices_are_read_by_their_places(tmp_path):
     there = Others.of("later", Generalisation.model_validate({"dataset": settings}), "anna", "anna")
     table = there.trials()
     rows, vertices = table["trial"].to_numpy() - 1, voxels["x"].to_numpy()[chosen]
-    expected = values["anna ses-01"][np.ix_(rows, vertices)]
+    expected = values["anna", "ses-01"][np.ix_(rows, vertices)]
     np.testing.assert_allclose(there.read(table, there.places(voxels, path)), expected, rtol=1e-6)
     with pytest.raises(InputError, match="found no volume where its own lie in one"):
         there.places(voxels.assign(y=0, z=0), path)
@@ -318,6 +313,13 @@ def test_groups_are_scored_apart_with_their_own_chance(rng, tmp_path):
     assert len(images[images["metric"] == "pixcorr"]) == 4 * n
 
 
+def test_chance_of_twelve_pictures_is_anything_from_a_third_to_two_thirds(rng):
+    shares = metrics.two_way_matrix(metrics.correlation_matrix(*rng.normal(size=(2, 12, 100))))
+    chance = repairings(shares, seed=0)
+    interval = [chance.mean - 1.96 * chance.sd, chance.mean + 1.96 * chance.sd]
+    np.testing.assert_allclose(interval, [1 / 3, 2 / 3], atol=0.04)
+
+
 @pytest.mark.slow
 def test_other_sessions_are_scored(tmp_path, monkeypatch):
     """A run on the lab's first subject; the same person's sessions again, under another name."""
@@ -365,11 +367,8 @@ def test_other_sessions_are_scored(tmp_path, monkeypatch):
     shown = {path.stem for path in (pictures / "vision/final").glob("*.png")}
     assert len(shown) == len(made_up_lab.REPEATED)
     # and shown
-    place = folder / "results/generalisation/later/anna"
-    names = {"other_scores": "scores.tsv", "other_tests": "tests.tsv", "other_decoded": "decoded.h5"}
-    files = SimpleNamespace(**{field: {"later": place / name} for field, name in names.items()})
     monkeypatch.chdir(folder)
-    (entry,) = section_of_page([SimpleNamespace(subject="anna", files=files)], config)
+    (entry,) = section_of_page([of_other_sessions(folder / "results", "later", "anna")], config)
     trained = set(made_up_lab.NAMES) - {*made_up_lab.REPEATED, made_up_lab.NO_CAPTION}
     assert set(entry["people"][0]["left_out"]) == trained
     groups = {group["name"]: group for group in entry["people"][0]["groups"]}

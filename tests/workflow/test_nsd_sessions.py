@@ -1,11 +1,10 @@
 """Decoders of the main experiment are scored on NSD-synthetic and NSD-Imagery, as the pages show it."""
 
-from types import SimpleNamespace
-
 import pytest
 import yaml
 from helpers import documented, made_once, nsd_sessions, tiny_run
 from helpers.loaded_snakemake import run
+from helpers.pages import of_other_sessions
 from typer.testing import CliRunner
 
 from neural_recon.cli import command_line
@@ -31,8 +30,7 @@ def test_decoders_of_the_main_experiment_are_scored_on_them(tmp_path_factory, mo
     done = run([*line, "--", "other_sessions"], folder)
     assert done.returncode == 0, done.stdout + done.stderr
     for kind, groups in GROUPS.items():
-        place = folder / f"results/generalisation/{kind}/subj01"
-        scores = read_table(place / "scores.tsv")
+        scores = read_table(folder / f"results/generalisation/{kind}/subj01/scores.tsv")
         measured = scores[scores["mean"].notna()]
         assert measured.groupby("group", sort=False)["n"].unique().explode().to_dict() == groups
         for group in groups:
@@ -41,10 +39,8 @@ def test_decoders_of_the_main_experiment_are_scored_on_them(tmp_path_factory, mo
                         ("true_features", "base", "pixcorr"), ("decoded", "vdvae", "two_way"),
                         ("shuffled", "vdvae", "two_way")):  # fmt: skip
                 assert there.loc[row, ["mean", "shuffled", "ci_low", "ci_high"]].notna().all(), (group, row)
-        names = {"other_scores": "scores.tsv", "other_tests": "tests.tsv", "other_decoded": "decoded.h5"}
-        files = SimpleNamespace(**{field: {kind: place / name} for field, name in names.items()})
         settings = yaml.safe_load((folder / f"data/{kind}/generalisation.yaml").read_text(encoding="utf-8"))
-        (entry,) = section([SimpleNamespace(subject="subj01", files=files)], settings)
+        (entry,) = section([of_other_sessions(folder / "results", kind, "subj01")], settings)
         (person,) = entry["people"]
         assert {group["name"]: group["n"] for group in person["groups"]} == groups
         assert person["left_out"] == []

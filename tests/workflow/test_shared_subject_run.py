@@ -15,6 +15,7 @@ from neural_recon.datasets.importer import IMPORTERS, import_into
 from neural_recon.decoding.shared_subject import weights
 from neural_recon.workflow import subject_decoders
 from neural_recon.workflow.decode_scans import decode
+from neural_recon.workflow.provenance import read
 
 pytestmark = pytest.mark.slow
 
@@ -115,6 +116,10 @@ def test_other_sessions_are_scored_with_the_shuffled_network_as_control(project,
     done = snakemake(project, "other_sessions", config={**CONFIG, "generalisation": {"synthetic": there}})
     assert done.returncode == 0, done.stdout + done.stderr
     assert network.stat().st_mtime_ns == before
+    # pictures that trained the network of the others are no test of this one either
+    rows = read(project / "results", f"generalisation/synthetic/{subject}/rows.tsv")
+    trials = [Path(one.path).stem for one in rows.made_by.inputs if one.name == "trials"]
+    assert trials == list(PEOPLE)
     place = project / f"results/generalisation/synthetic/{subject}"
     table = pd.read_csv(place / "scores.tsv", sep="\t")
     scores = table.set_index(["group", "variant", "picture", "metric"])

@@ -7,8 +7,7 @@ if CONFIG.generalisation:
     rule generalisation:
         input:
             unpack(kept_fits),
-            data=other_files,
-            pictures=data_files("pictures"),
+            data=sessions_and_pictures,
             trials=training_trials,
             voxels="<results>/voxels/{subject}.parquet",
             unconditional=UNCONDITIONAL,
@@ -19,7 +18,7 @@ if CONFIG.generalisation:
                 ]
             ),
         output:
-            expand(
+            fits=expand(
                 "<results>/generalisation/{{other}}/{{subject}}/{fit}.h5",
                 fit=controls.FITS,
             ),
@@ -55,7 +54,7 @@ if CONFIG.generalisation:
 
     rule generalisation_scores:
         input:
-            fits=rules.generalisation.output[:3],
+            fits=rules.generalisation.output.fits,
             rows=rules.generalisation.output.rows,
             data=other_files,
             networks=ancient(network_files(NETWORKS)),

@@ -7,6 +7,11 @@ def other_files(wildcards):
     return [ancient(str(path)) for path in files]
 
 
+def sessions_and_pictures(wildcards):
+    """The same, and the pictures of the run, as some of them trained the decoder."""
+    return [*other_files(wildcards), *data_files("pictures")(wildcards)]
+
+
 def other_state(wildcards):
     """What it holds, and what reads it."""
     data = CONFIG.other(wildcards.other)

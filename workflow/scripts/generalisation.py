@@ -33,6 +33,6 @@ rows, fits = generalisation.decoded(
     params.seed,
     training_pictures.small(datasets.load(snakemake.config).pictures, np.unique(trained)),
 )
-for path in snakemake.output[:3]:
+for path in snakemake.output.fits:
     generalisation.write(path, rows, *fits[Path(path).stem])
 write_table(snakemake.output.rows, rows)

@@ -153,7 +153,7 @@ class Others:
             logger.warning("%d of %d voxels of the decoder are none of %s", absent, len(table), self.person)
         return table
 
-    def new(self, rows: pd.DataFrame, training: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    def not_trained_on(self, rows: pd.DataFrame, training: np.ndarray) -> tuple[np.ndarray, list[str]]:
         """Which rows show a picture that the decoder was not trained on, bool (n,); the others' names.
 
         Args:
@@ -219,7 +219,7 @@ def predict(
 
     Args:
         kept: of each space the file of its voxels, its decoder and its control.
-        training: as of `Others.new`.
+        training: as of `Others.not_trained_on`.
 
     Returns:
         Also what is worth noting of how the responses were prepared.
@@ -229,7 +229,7 @@ def predict(
     """
     table, zscore = others.trials(), others.how.zscore
     rows, which = rows_of(table, others.how.trials)
-    new, left_out = others.new(rows, training)
+    new, left_out = others.not_trained_on(rows, training)
     fits: dict[str, dict[str, np.ndarray]] = {"decoded": {}, "shuffled": {}}
     read: dict[bytes, np.ndarray] = {}
     about: dict[str, Any] = {}

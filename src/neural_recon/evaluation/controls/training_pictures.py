@@ -1,7 +1,7 @@
 """Which pictures a decoder was trained on, among those of other sessions: by what they show, not by name.
 
-Pictures are compared at SIDE x SIDE pixels, where another size or compression makes hardly a difference.
-Another crop, or other colours, make one: a picture that was changed so is not found.
+Pictures are compared at SIDE x SIDE pixels, where another size or compression makes hardly any difference.
+Another crop and other colours make one: most pictures that were changed in this way are not found.
 """
 
 import numpy as np
@@ -34,8 +34,6 @@ def among(pictures: np.ndarray, training: np.ndarray) -> np.ndarray:
         training: (n_training, d) of `small`.
     """
     found = np.zeros(len(pictures), bool)
-    if not len(training):
-        return found
     others = training.astype(np.float64)
     squares, spread = (others**2).mean(axis=1), others.std(axis=1)
     for start in range(0, len(pictures), BATCH):
