@@ -13,7 +13,7 @@ run that was killed goes on. Then the workflow runs with config/nsd.yaml, in sta
 - single: one space from single trials, all there are, instead of averages;
 - pictures: everything else up to the page, of `--tested` test images, base images as final ones, one
   region;
-- diffusion: `PAINTED` pictures by Versatile Diffusion, of a few steps.
+- diffusion: `PAINTED` of these pictures by Versatile Diffusion, of a few steps.
 
 With `--gpu` all features are the models' own, and painted pictures have all their steps.
 """
@@ -72,6 +72,11 @@ NUMBERS = [
 ]
 
 
+def place(stage: str) -> str:
+    """The folder of a stage's results; diffusion begins with what pictures predicted."""
+    return "pictures" if stage == "diffusion" else stage
+
+
 def configuration(
     folder: Path, stage: str, size: full_size.Size, arguments: argparse.Namespace
 ) -> dict[str, Any]:
@@ -87,7 +92,7 @@ def configuration(
     for name in networks:
         networks[name] = versatile if name == "clip" else str(models / "networks" / f"{name}.pth")
     config["pathvars"] = {
-        name: path.replace("nsd", f"rehearsal/{stage}") for name, path in config["pathvars"].items()
+        name: path.replace("nsd", f"rehearsal/{place(stage)}") for name, path in config["pathvars"].items()
     }
     config["generator"] = {"kind": "base_only", "base": "vdvae", "size": 512}
     if stage == "features":
@@ -219,7 +224,7 @@ def rows(folder: Path, stage: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """What each script of a stage took, the longest first, and the memory that its rules asked for."""
     rules = minutes.rule_of(table.ROOT)
     asked: dict[str, int] = {}
-    for path in (folder / "project/benchmarks/rehearsal" / stage).rglob("*.tsv"):
+    for path in (folder / "project/benchmarks/rehearsal" / place(stage)).rglob("*.tsv"):
         sizes = map(int, re.findall(r"'mem_mb': (\d+)", path.read_text(encoding="utf-8")))
         asked[path.parent.name] = max(sizes, default=0)
     found = defaultdict(list)
