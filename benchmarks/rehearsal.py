@@ -13,7 +13,7 @@ run that was killed goes on. Then the workflow runs with config/nsd.yaml, in sta
 - single: one space from single trials, all there are, instead of averages;
 - pictures: everything else up to the page, of `--tested` test images, base images as final ones, one
   region;
-- diffusion: `PAINTED` pictures by Versatile Diffusion, of a few steps.
+- diffusion: `PAINTED` of these pictures by Versatile Diffusion, of a few steps.
 
 With `--gpu` all features are the models' own, and painted pictures have all their steps.
 """
@@ -27,7 +27,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +42,13 @@ import yaml
 from neural_recon.config.configuration import Config, resolve
 from neural_recon.workflow.plan import Plan
 
+sys.path.insert(0, str(table.ROOT / "tests"))
+
 SUBJECT = full_size.SUBJECT
-RESULTS = "results/rehearsal"
 STAGES = ("features", "numbers", "single", "pictures", "diffusion")
 ENCODED = 100  # images of the stage features
 PAINTED, STEPS = 4, 4  # pictures of diffusion, and its steps
+PUBLISHED_STEPS = 50
 STEP = re.compile(r"\.snakemake/scripts/tmp\w+?\.(\w+)\.py")
 COLUMNS = {
     "jobs": ",d",
@@ -70,10 +72,17 @@ NUMBERS = [
 ]
 
 
-def configuration(folder: Path, stage: str, arguments: argparse.Namespace) -> dict[str, Any]:
+def place(stage: str) -> str:
+    """The folder of a stage's results; diffusion begins with what pictures predicted."""
+    return "pictures" if stage == "diffusion" else stage
+
+
+def configuration(
+    folder: Path, stage: str, size: full_size.Size, arguments: argparse.Namespace
+) -> dict[str, Any]:
     """config/nsd.yaml for the made-up subject and the random weights, and what the stage has of its own."""
     config = yaml.safe_load((table.ROOT / "config/nsd.yaml").read_text(encoding="utf-8"))
-    size, models = _size(arguments), folder / "weights"
+    models = folder / "weights"
     versatile = str(models / "versatile-diffusion")
     config["dataset"]["root"] = str(folder / "nsd")
     sessions = min(size.sessions, config["subjects"][SUBJECT]["sessions"])
@@ -83,7 +92,7 @@ def configuration(folder: Path, stage: str, arguments: argparse.Namespace) -> di
     for name in networks:
         networks[name] = versatile if name == "clip" else str(models / "networks" / f"{name}.pth")
     config["pathvars"] = {
-        name: path.replace("nsd", f"rehearsal/{stage}") for name, path in config["pathvars"].items()
+        name: path.replace("nsd", f"rehearsal/{place(stage)}") for name, path in config["pathvars"].items()
     }
     config["generator"] = {"kind": "base_only", "base": "vdvae", "size": 512}
     if stage == "features":
@@ -141,7 +150,6 @@ def targets(stage: str, plan: Plan, results: str) -> list[str]:
 
 def write_weights(folder: Path, small: bool) -> None:
     """Brain-Diffuser's models in their published layouts, with random weights."""
-    sys.path.insert(0, str(table.ROOT / "tests"))
     from helpers import published_layouts
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -153,7 +161,6 @@ def write_weights(folder: Path, small: bool) -> None:
 
 def write_networks(folder: Path) -> None:
     """The networks that pictures are compared by, with random weights."""
-    sys.path.insert(0, str(table.ROOT / "tests"))
     import torch
     from helpers import random_networks
 
@@ -181,12 +188,12 @@ def write_stand_ins(plan: Plan, encoded: Path, folder: Path) -> None:
                 full_size.write_stand_in(path, ids, like, space)
 
 
-def run_stage(stage: str, folder: Path, arguments: argparse.Namespace) -> None:
+def run_stage(stage: str, folder: Path, size: full_size.Size, arguments: argparse.Namespace) -> None:
     """Run Snakemake for a stage, and keep what its jobs took, also where it did not come to its end."""
     done = folder / f"{stage}.done"
     if done.is_file():
         return
-    project, settings = planning.project(folder / "project"), configuration(folder, stage, arguments)
+    project, settings = planning.project(folder / "project"), configuration(folder, stage, size, arguments)
     plan = Plan(Config.model_validate(resolve(settings, table.ROOT)))
     if stage in ("pictures", "diffusion"):
         settings["split"] = split(folder, plan.config, arguments.tested)
@@ -195,7 +202,7 @@ def run_stage(stage: str, folder: Path, arguments: argparse.Namespace) -> None:
     results = settings["pathvars"]["results"]
     if stage != "features" and not arguments.gpu:
         made_up, link = folder / "features", project / results / "features"
-        write_stand_ins(plan, project / RESULTS / "features/features", made_up)
+        write_stand_ins(plan, project / "results/rehearsal/features/features", made_up)
         link.parent.mkdir(parents=True, exist_ok=True)
         if not link.is_symlink():
             link.symlink_to(made_up)
@@ -208,96 +215,90 @@ def run_stage(stage: str, folder: Path, arguments: argparse.Namespace) -> None:
     finally:
         kept = [vars(step) for step in watched.steps.values()]
         (folder / f"{stage}_{time.time_ns()}.steps.json").write_text(json.dumps(kept), encoding="utf-8")
-        (folder / f"{stage}.log").open("a", encoding="utf-8").write(watched.said)
+        with (folder / f"{stage}.log").open("a", encoding="utf-8") as log:
+            log.write(watched.said)
     done.touch()
 
 
-def rows(folder: Path, stage: str, results: str) -> Iterator[tuple[str, dict[str, float]]]:
+def rows(folder: Path, stage: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """What each script of a stage took, the longest first, and the memory that its rules asked for."""
-    project = folder / "project"
-    asked: dict[str, float] = {}
-    scripts = {
-        rule: script for script, rules in minutes.rule_of(table.ROOT).items() for rule in rules.split(", ")
-    }
-    for path in (project / results.replace("results", "benchmarks", 1)).rglob("*.tsv"):
-        said = path.read_text(encoding="utf-8")
-        script = scripts.get(path.parent.name, path.parent.name)
-        if found := re.findall(r"'mem_mb': (\d+)", said):
-            asked[script] = max(asked.get(script, 0), *map(int, found))
+    rules = minutes.rule_of(table.ROOT)
+    asked: dict[str, int] = {}
+    for path in (folder / "project/benchmarks/rehearsal" / place(stage)).rglob("*.tsv"):
+        sizes = map(int, re.findall(r"'mem_mb': (\d+)", path.read_text(encoding="utf-8")))
+        asked[path.parent.name] = max(sizes, default=0)
     found = defaultdict(list)
     for path in folder.glob(f"{stage}_*.steps.json"):
         for step in json.loads(path.read_text(encoding="utf-8")):
             found[step["name"]].append(step)
-    names = minutes.rule_of(table.ROOT)
     for script, same in sorted(found.items(), key=lambda item: -sum(step["seconds"] for step in item[1])):
+        named = rules.get(script, script)
         yield (
-            f"{stage}: `{names.get(script, script)}`",
+            f"{stage}: `{named}`",
             {
                 "jobs": len(same),
                 "seconds": sum(step["seconds"] for step in same),
                 "CPU seconds": sum(step["busy"] for step in same),
                 "most memory, MB": max(step["megabytes"] for step in same),
-                "asked, MB": asked.get(script, table.NONE),
+                "asked, MB": max(asked.get(rule, 0) for rule in named.split(", ")) or table.NONE,
                 "read, GB": sum(step["read"] for step in same) / 1e9,
                 "written, GB": sum(step["written"] for step in same) / 1e9,
             },
         )
 
 
-def factor(row: str, share: float, images: int, tested: int, regions: int) -> float:
-    """How many times as much of a row's work the whole run has, by its units: images, test images, regions,
-    painted pictures and their steps.
+def times(found: Collection[str], arguments: argparse.Namespace, plan: Plan) -> dict[str, float]:
+    """How many times as much of each row's work the whole run has, by its units.
 
     Args:
-        share: of the test images that the stage pictures has.
-        images, tested, regions: of the whole.
+        found: the rows.
+        plan: of the stage numbers, whose images, test images and regions are the whole run's.
     """
-    stage, _, rules = row.partition(": ")
-    if stage == "features":
-        return images / ENCODED
-    if stage == "single":
-        return 0
-    if stage == "diffusion":
-        return tested / PAINTED * 50 / STEPS if "reconstruct" in rules else 0
-    if stage == "pictures":
-        if "region" in rules:
-            return regions / share
-        return 1 / share if re.search("base_images|scores|reconstruct|pictures|figure", rules) else 0
-    return 1
+    images = len(plan.feature_chunks(SUBJECT)) * plan.config.features.chunk
+    tested = len(plan.test_ids(SUBJECT))
+    steps = 1 if arguments.gpu else PUBLISHED_STEPS / STEPS
+    pictures = tested / min(arguments.tested, tested)
+    result = {}
+    for row in found:
+        stage, _, rules = row.partition(": ")
+        match stage:
+            case "features":
+                result[row] = images / ENCODED
+            case "numbers":
+                result[row] = 1
+            case "pictures" if f"numbers: {rules}" in found:  # once more, as its test images are others
+                result[row] = 0
+            case "pictures":
+                result[row] = pictures * (len(plan.config.regions.sets) if "region" in rules else 1)
+            case "diffusion" if "reconstruct" in rules:
+                result[row] = tested / PAINTED * steps
+            case _:
+                result[row] = 0
+    return result
 
 
 def measure(arguments: argparse.Namespace) -> tuple[str, table.Table]:
+    size = full_size.SMALL if arguments.small else full_size.FULL
     with contextlib.ExitStack() as stack:
         folder = arguments.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder = folder.resolve()
-        size = full_size.SMALL if arguments.small else full_size.FULL
         write_weights(folder / "weights", arguments.small)
         write_networks(folder / "weights/networks")
         full_size.write_tree(folder / "nsd", size, [arguments.format], arguments.cores)
         for stage in arguments.stages:
-            run_stage(stage, folder, arguments)
-        found = {
-            name: figures
-            for stage in arguments.stages
-            for name, figures in rows(folder, stage, f"{RESULTS}/{stage}")
-        }
-    whole = sum(figures["seconds"] for figures in found.values())
-    result = table.Table(COLUMNS, [*found, EXTRAPOLATED] if len(arguments.stages) == len(STAGES) else found)
-    for name, figures in found.items():
-        result.add(name, *figures.values(), figures["seconds"] / whole)
-    if EXTRAPOLATED in result.rows:
-        settings = configuration(folder, "numbers", arguments)
+            run_stage(stage, folder, size, arguments)
+        found = {row: figures for stage in arguments.stages for row, figures in rows(folder, stage)}
+        settings = configuration(folder, "numbers", size, arguments)
         plan = Plan(Config.model_validate(resolve(settings, table.ROOT)))
-        images = len(plan.feature_chunks(SUBJECT)) * plan.config.features.chunk
-        counts = images, len(plan.test_ids(SUBJECT)), len(plan.config.regions.sets)
-        share = arguments.tested / len(plan.test_ids(SUBJECT))
-        times = {name: factor(name, share, *counts) for name in found}
-        # what the stage pictures does once more, as its test images are others
-        times |= {
-            name: 0 for name in found if name.replace("pictures: ", "numbers: ") in found.keys() - {name}
-        }
+        factors = times(found, arguments, plan)
+    whole = set(arguments.stages) == set(STAGES)
+    seconds = sum(figures["seconds"] for figures in found.values())
+    result = table.Table(COLUMNS, [*found, EXTRAPOLATED] if whole else found)
+    for row, figures in found.items():
+        result.add(row, *figures.values(), figures["seconds"] / seconds)
+    if whole:
         sums = [
-            sum(figures[column] * times[name] for name, figures in found.items())
+            sum(figures[column] * factors[row] for row, figures in found.items())
             for column in ("seconds", "CPU seconds")
         ]
         result.add(EXTRAPOLATED, table.NONE, *sums, *[table.NONE] * (len(COLUMNS) - 3))
@@ -312,10 +313,6 @@ def said(arguments: argparse.Namespace, size: full_size.Size) -> str:
         f"times of whole jobs, looked at every {watch.EVERY} s, read and written as asked of the system. "
         "**Extrapolated** by images, test images, regions, painted pictures and steps."
     )
-
-
-def _size(arguments: argparse.Namespace) -> full_size.Size:
-    return full_size.SMALL if arguments.small else full_size.FULL
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ def test_demo_uses_the_machine(monkeypatch, card, jobs):
     found = demo_run.command(3, None, False)
     assert found[:5] == [sys.executable, "-m", "snakemake", "--cores", "3"]
     assert jobs in found
+    assert found[found.index("--max-threads") + 1] == "1"  # of every rule
     assert "subj01" not in found
     assert demo_run.command(3, "subj01", True)[-3:] == ["--dry-run", "--", "subj01"]
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))

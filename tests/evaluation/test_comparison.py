@@ -190,6 +190,9 @@ def test_figure_says_what_it_shows(files, tmp_path):
     paper_figure.draw(output, "subj01", files, files.seen, by_hand, "native", True)
     assert "and the generator's picture from the true features" in output.text.read_text()
     assert output.pdf.read_bytes().count(b"/Width 16") == 2 + 2
+    default = RULE | {"score": "x", "otherwise": "clip_two_way"}  # a network that was named, not measured by
+    paper_figure.draw(output, "subj01", files, files.seen, default, "native", True)
+    assert "by clip_two_way" in output.text.read_text()
     with pytest.raises(
         InputError, match=r"figure.score: expected a score of subj01.*clip_two_way\), found 'x'"
     ):

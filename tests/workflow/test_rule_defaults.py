@@ -1,5 +1,6 @@
 """What every rule has alike: log, benchmark, environment and code."""
 
+import re
 import subprocess
 import sys
 from importlib.metadata import packages_distributions
@@ -84,7 +85,24 @@ def test_rules_of_the_folder_are_completed_and_what_they_say_themselves_stays(tm
     assert found.returncode == 0, found.stderr
 
 
-def test_no_script_is_called_as_a_module_that_libraries_import():
-    """The folder of a job's script is on Python's path: pandas, for one, tries to import bottleneck."""
+def rules() -> dict[str, str]:
+    """What the rule files say of each rule."""
+    files = (path.read_text(encoding="utf-8") for path in (ROOT / "workflow/rules").rglob("*.smk"))
+    parts = re.split(r"^ *(?:use )?rule (?:\w+ as )?(\w+)(?: with)?:", "".join(files), flags=re.M)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def test_no_script_or_rule_is_called_as_a_module_that_libraries_import():
+    """The folder of a job's script is on Python's path: pandas, for one, tries to import bottleneck. Times of
+    jobs lie in a folder per rule alongside the scripts of benchmarks/, on whose path these are likewise."""
     taken = {*sys.stdlib_module_names, *packages_distributions(), *VERSIONS}
     assert {path.stem for path in (ROOT / "workflow/scripts").glob("*.py")} & taken == set()
+    assert len(rules()) > 40
+    assert rules().keys() & taken == set()
+
+
+def test_jobs_for_the_gpu_ask_for_cores():
+    """Without a GPU they run on the CPU, one at a time, with as many threads as the rule asks for."""
+    asking = [name for name, said in rules().items() if "gpu=1" in said]
+    assert len(asking) > 20
+    assert [name for name in asking if "threads: 8" not in rules()[name]] == []

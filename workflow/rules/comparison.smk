@@ -70,7 +70,11 @@ rule figure_subject:
         runtime=growing(10),
     params:
         data=data_state("pictures"),
-        figure={**config["figure"], "score": CONFIG.figure_score},
+        figure={
+            **config["figure"],
+            "score": CONFIG.figure_score,
+            "otherwise": None if CONFIG.figure.score else CONFIG.metrics[0],
+        },
         preset=lookup("evaluation/preset", within=config),
         simulated=CONFIG.demo is not None,
     script:

@@ -60,13 +60,15 @@ def draw(
         files: names base (empty where it is no stage of the final image), final, true_features and
             scores, as the workflow writes them.
         pictures: what was seen.
-        figure: the configuration's section.
+        figure: the configuration's section; `otherwise` is the score that ranks where `score` was not
+            measured, None where the configuration asks for it by name.
         names: as of `DataSet.image_names`.
 
     Raises:
         InputError: no score of that name, or an image chosen by hand that is no test image.
     """
-    scores, margins = read_scores(files.scores, subject, figure["score"])
+    scores, margins, metric = read_scores(files.scores, subject, figure["score"], figure.get("otherwise"))
+    figure = {**figure, "score": metric}
     groups = choose(scores, margins, figure, better(figure["score"]), subject)
     ids = [image_id for group in groups.values() for image_id in group]
     rows = {"seen": list(pictures(ids))}
@@ -92,8 +94,11 @@ def draw(
     write_text(output.text, text + "\n")
 
 
-def read_scores(path: str | Path, subject: str, metric: str) -> tuple[pd.Series, pd.Series]:
-    """image id -> score of the final images, ascending by id, and what orders equal ones (NaN: nothing does).
+def read_scores(
+    path: str | Path, subject: str, metric: str, otherwise: str | None = None
+) -> tuple[pd.Series, pd.Series, str]:
+    """image id -> score of the final images, ascending by id, what orders equal ones (NaN: nothing does), and
+    which metric it is: `otherwise` where the one asked for was not measured.
 
     Raises:
         InputError: the final images have no such score.
@@ -101,6 +106,8 @@ def read_scores(path: str | Path, subject: str, metric: str) -> tuple[pd.Series,
     table = read_table(path, IMAGES)
     every = rows_with(table, variant="decoded", picture="final")
     final = every[np.isfinite(every["value"])]
+    if otherwise and metric not in final["metric"].to_numpy():
+        metric = otherwise
     of_metric = final[final["metric"] == metric].set_index("image_id").sort_index()
     scores = of_metric["value"]
     if scores.empty:
@@ -111,7 +118,7 @@ def read_scores(path: str | Path, subject: str, metric: str) -> tuple[pd.Series,
     without = np.count_nonzero(every["metric"] == metric) - len(scores)
     if without:
         logger.warning("%s: %d test images without a finite %s are left out", subject, without, metric)
-    return scores, of_metric["margin"]
+    return scores, of_metric["margin"], metric
 
 
 def choose(
