@@ -32,11 +32,13 @@ def test_controls_answer_the_critic(made, tmp_path):
     ):
         assert sentence in page.text, sentence
     assert "−0.122" in page.text  # clusters against random
-    named = re.findall(r"(final image|\w+ training image|shuffled decoder) 0\.", page.text)
-    rivals = ["nearest training image", "random training image", "mean training image", "shuffled decoder"]
-    assert named[:5] == ["final image", *rivals]
-    # every answer's details are on the page, but how much data, which these subjects lack
     text = output.read_text(encoding="utf-8")
+    rivals = re.findall(r"(\w+ training image|shuffled decoder) +0\.", section(text))[:4]
+    assert rivals == [
+        *(f"{which} training image" for which in ("nearest", "random", "mean")),
+        "shuffled decoder",
+    ]
+    # every answer's details are on the page, but how much data, which these subjects lack
     targets = re.findall(r'<a href="#(\w+)">', text.split('id="controls"')[1].split('id="leaks"')[0])
     assert len(targets) == 7
     assert all(f'id="{target}"' in text for target in targets)
