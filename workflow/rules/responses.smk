@@ -70,7 +70,7 @@ rule responses:
         responses="<results>/responses/{subject}.h5",
     priority: PICTURES
     resources:
-        mem_mb=growing(6000),
+        mem_mb=growing(8000),
         runtime=growing(30),
     params:
         average=lookup("responses/average", within=config),
