@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from helpers.ridge_problems import ridge_problem, scikit_ridge
 
+from neural_recon.core import backends
 from neural_recon.core.backends import NumPy, SpentError, Torch
 from neural_recon.core.hdf5 import read_parameters
 from neural_recon.core.random_streams import rows_of, shuffled_images, shuffled_pairs
@@ -233,6 +234,22 @@ def test_torch_computes_what_numpy_does(rng, n, p):
     np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-6)
     with pytest.raises(ValueError, match="lost in rounding"):
         torch.factor(np.full((9, 9), 1e9), 1e-9)
+
+
+@pytest.mark.parametrize("n", [8, 11, 12, 23])
+def test_a_factor_in_parts_is_that_of_the_whole(rng, monkeypatch, n):
+    x, right = rng.standard_normal((n, 5)), rng.standard_normal((n, 3))
+    system, numpy = x @ x.T, NumPy()
+    whole = numpy.solve(numpy.factor(system, 2.0), right), numpy.inverse(numpy.factor(system, 2.0))
+    monkeypatch.setattr(backends, "WHOLE", 7)
+    monkeypatch.setattr(backends, "PART", 4)
+    parts = numpy.solve(numpy.factor(system, 2.0), right), numpy.inverse(numpy.factor(system, 2.0))
+    for found, wanted in zip(parts, whole, strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-12)
+    np.testing.assert_allclose(parts[0], np.linalg.solve(system + 2 * np.eye(n), right), atol=1e-12)
+    for broken in (system - np.eye(n), np.diag([1.0] * 6 + [-1.0] + [1.0] * (n - 7))):
+        with pytest.raises(ValueError, match="lost in rounding"):
+            numpy.factor(broken, 0.0)
 
 
 @pytest.mark.parametrize("backend", [NumPy(), Torch("cpu")])

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import blas, lapack
 
 if TYPE_CHECKING:
     import torch
 
 BLOCK = 1024  # rows mirrored at a time
+# OpenBLAS's threaded factor writes beyond its buffers from about 15,000 rows on (its issues 352 and 1413),
+# which ends the process: more rows than these are factored in parts of so many columns.
+WHOLE, PART = 10_000, 2048
 SINGULAR = 1e-12  # of the largest diagonal element: below it, rounding leaves no four digits of a prediction
 
 
@@ -87,7 +90,7 @@ class NumPy:
         shifted = np.array(matrix, np.float64, order="C")
         shifted.flat[:: len(shifted) + 1] += alpha
         # .T: symmetric, and the Fortran order that LAPACK overwrites in place
-        factor, info = lapack.dpotrf(shifted.T, lower=1, clean=0, overwrite_a=1)
+        factor, info = _cholesky(shifted.T)
         _check(info, np.diagonal(factor), np.diagonal(matrix).max() + alpha, alpha)
         return Factor(factor)
 
@@ -145,6 +148,26 @@ def mirror(matrix: np.ndarray) -> None:
         matrix[:start, start:stop] = matrix[start:stop, :start].T
         square = matrix[start:stop, start:stop]
         square[:] = np.tril(square) + np.tril(square, -1).T
+
+
+def _cholesky(matrix: np.ndarray) -> tuple[np.ndarray, int]:
+    """The lower Cholesky factor of a symmetric matrix in Fortran order, which it overwrites, and LAPACK's
+    info: 0, or the first pivot that is not positive."""
+    n = len(matrix)
+    if n <= WHOLE:
+        factor, info = lapack.dpotrf(matrix, lower=1, clean=0, overwrite_a=1)
+        return factor, info
+    for start in range(0, n, PART):
+        part, below = slice(start, start + PART), slice(start + PART, n)
+        if start:
+            matrix[start:, part] -= matrix[start:, :start] @ matrix[part, :start].T
+        square, info = lapack.dpotrf(matrix[part, part], lower=1, clean=0)
+        if info:
+            return matrix, start + info
+        matrix[part, part] = square
+        if start + PART < n:
+            matrix[below, part] = blas.dtrsm(1.0, square, matrix[below, part], side=1, lower=1, trans_a=1)
+    return matrix, 0
 
 
 def _check(info: int, pivots: np.ndarray, largest: float, alpha: float) -> None:
