@@ -71,6 +71,7 @@ rule all:
     input:
         "<results>/report/all.html",
         expand("<results>/pictures/{subject}", subject=DECODED),
+        "<results>/pictures/all.png",
         expand("<results>/figures/{subject}.png", subject=DECODED),
         "<results>/scores/summary.tsv",
         [decoder_files(subject) for subject in DECODED],

@@ -18,6 +18,7 @@ from neural_recon.demo.classifier import SceneClassifier
 from neural_recon.demo.training import __main__ as training
 from neural_recon.demo.training import autoencoder, card, classifier, clip, generator, loop, pictures, vdvae
 from neural_recon.demo.training.loop import Schedule, fit
+from neural_recon.evaluation.metrics import resize_through
 from neural_recon.models.clip import ClipContexts
 from neural_recon.models.vdvae import VDVAE
 from neural_recon.models.versatile import DualGuidedPipeline
@@ -26,7 +27,7 @@ STEPS, SCENES = 3, 12
 CPU = torch.device("cpu")
 # each stage's checkpoint, and what it writes
 WEIGHTS = {
-    "autoencoder": ("autoencoder.pt", ["versatile/vae/diffusion_pytorch_model.safetensors"]),
+    "autoencoder": ("grown.pt", ["versatile/vae/diffusion_pytorch_model.safetensors"]),
     "clip": (
         "clip.pt",
         ["versatile/image_encoder/model.safetensors", "versatile/text_encoder/model.safetensors"],
@@ -52,6 +53,8 @@ def _short():
         for module, name in (
             (autoencoder, "CROPS"),
             (autoencoder, "WHOLE"),
+            (autoencoder, "GROWN_CROPS"),
+            (autoencoder, "GROWN_WHOLE"),
             (clip, "SCHEDULE"),
             (vdvae, "SCHEDULE"),
             (classifier, "SCHEDULE"),
@@ -92,9 +95,13 @@ def test_scenes_are_drawn_once_and_belong_to_the_training_stream(data, tmp_path)
         assert np.abs(near).mean() < 4
     again = pictures.load(tmp_path, 3, processes=1)
     np.testing.assert_array_equal(again[0], images[:3])
-    before = (tmp_path / "pictures_3.npy").stat().st_mtime_ns
+    before = (tmp_path / "pictures_3_64.npy").stat().st_mtime_ns
     pictures.load(tmp_path, 3)
-    assert (tmp_path / "pictures_3.npy").stat().st_mtime_ns == before
+    assert (tmp_path / "pictures_3_64.npy").stat().st_mtime_ns == before
+    large = pictures.draw(tmp_path, 3, pictures.PAINTED, processes=1)
+    assert large.shape == (3, 128, 128, 3)
+    halved = resize_through(large, (64,), "bilinear").astype(int)
+    assert np.abs(halved - images[:3]).mean() < 4
 
 
 def test_learning_rate_warms_up_and_falls():
@@ -183,10 +190,10 @@ def test_generator_loads_again_and_paints(trained, data):
         assert same(model.state_dict(), part)
     pipeline = DualGuidedPipeline.from_pretrained(out / "versatile", device="cpu")
     assert same(pipeline.unet.state_dict(), averaged(work / "generator.pt"))
-    assert same(pipeline.vae.state_dict(), averaged(work / "autoencoder.pt"))
-    assert pipeline.image_size == 64
+    assert same(pipeline.vae.state_dict(), averaged(work / "grown.pt"))
+    assert pipeline.image_size == 128
     images, texts = data
-    base = torch.from_numpy(images[:2]).permute(0, 3, 1, 2) / 127.5 - 1
+    base = autoencoder.to_tensor(pictures.draw(work, SCENES, pictures.PAINTED)[:2], CPU)
     vision, text = contexts.vision(images[:2]), contexts.text([five[0] for five in texts[:2]])
     assert vision.shape == (2, 65, 96)
     assert text.shape == (2, 32, 96)
@@ -198,7 +205,7 @@ def test_generator_loads_again_and_paints(trained, data):
         steps=2,
         generators=[random_streams.generator(0, i, "test") for i in range(2)],
     )
-    assert painted.shape == (2, 3, 64, 64)
+    assert painted.shape == (2, 3, 128, 128)
     assert torch.isfinite(painted).all()
 
 
@@ -210,13 +217,37 @@ def test_models_are_derived_from_what_was_trained(trained, data):
         assert all(tensor.isfinite().all() for tensor in tensors.values())
 
 
-def test_latents_are_scaled_to_unit_spread(trained, data):
-    _, out = trained
+def test_latents_are_scaled_to_unit_spread(trained):
+    work, out = trained
     vae = AutoencoderKL.from_pretrained(out / "versatile/vae")
+    large = pictures.draw(work, SCENES, pictures.PAINTED)
     with torch.no_grad():
-        latents = vae.encode(autoencoder.to_tensor(data[0], CPU)).latent_dist.mean
+        latents = vae.encode(autoencoder.to_tensor(large, CPU)).latent_dist.mean
     # the factor was measured before the weights were rounded to half precision
     assert float(latents.std()) * vae.config.scaling_factor == pytest.approx(1, abs=0.02)
+
+
+def test_a_larger_autoencoder_has_the_latents_of_the_smaller(tmp_path, data):
+    """The blocks that see no pixels are the same, and its encoder comes nearer to the other's latents."""
+    images, _ = data
+    torch.manual_seed(0)
+    inner, large = AutoencoderKL(**autoencoder.INNER), pictures.draw(tmp_path, SCENES, pictures.PAINTED)
+    kept = autoencoder._taken_over(inner.state_dict())
+    grown = AutoencoderKL(**autoencoder.CONFIG).state_dict()
+    assert all(grown[name].shape == tensor.shape for name, tensor in kept.items())
+    absent = {name.split(".")[0] + "." + name.split(".")[1] for name in grown.keys() - kept.keys()}
+    assert absent == {
+        *(f"{part}.{block}" for part, block in (("encoder", "conv_in"), ("encoder", "down_blocks"))),
+        *(f"decoder.{block}" for block in ("up_blocks", "conv_out", "conv_norm_out")),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("GROWN_CROPS", "GROWN_WHOLE"):
+            patch.setattr(autoencoder, name, Schedule(steps=40, learning_rate=1e-3, batch=4, warmup=1))
+        autoencoder.grow(inner, 1.0, large, tmp_path, CPU)
+    log = np.genfromtxt(tmp_path / "grown.tsv", names=True)
+    first = np.genfromtxt(tmp_path / "grown_crops.tsv", names=True)
+    assert float(log["latents"]) < float(first["latents"])
+    assert images.shape[1] * 2 == large.shape[1]
 
 
 def test_generator_learns_from_contexts_of_its_own_encoders(trained, data):
@@ -305,7 +336,7 @@ def test_card_tells_of_the_training(trained, data, monkeypatch):
     assert shares[0] == 1  # a scene is recognised among scenes
     assert all(0 <= share <= 1 for share in shares)
     # twice 12 scenes, each over its base image and its reconstruction
-    assert Image.open(out / "samples.png").size == (12 * 64, 6 * 64)
+    assert Image.open(out / "samples.png").size == (12 * 128, 6 * 128)
 
 
 def test_command_line(data, tmp_path, monkeypatch, capsys):

@@ -10,6 +10,7 @@ from scipy.stats import pearsonr
 from skimage.metrics import structural_similarity
 
 from neural_recon.core.tables import write_table
+from neural_recon.evaluation.metrics import resize_through
 from neural_recon.evaluation.subject_scores import CAPTIONS, SAMPLED_REPAIRINGS, Scores
 from neural_recon.generation import controls
 
@@ -79,6 +80,19 @@ def test_small_pictures_are_compared_in_all_pairs(scores, rng):
     assert pixcorr["n"] == 40
     assert pixcorr["repairings"] == ssim["repairings"] == 400
     assert pixcorr["p"] == ssim["p"] == 1 / 401
+
+
+def test_pictures_of_two_sizes_are_compared_at_one(scores, rng):
+    """A base image smaller than the final one: both against the same truths, where the preset has no size."""
+    truth = rng.integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
+    small = resize_through(noisy(truth, rng), (16,), "bilinear")
+    scores.add_pixels("decoded", "base", IDS, truth, small, "native", side=32)
+    at_once = [table["value"] for table in scores.images]
+    scores.add_pixels("decoded", "final", IDS, truth, resize_through(small, (32,), "bilinear"), "native")
+    for found, wanted in zip(at_once, scores.images[len(at_once) :], strict=True):
+        np.testing.assert_array_equal(found, wanted["value"])
+    scores.add_pixels("decoded", "final", IDS, truth, small, "native")
+    assert (scores.images[-1]["value"] != at_once[-1]).any()
 
 
 def test_large_pictures_are_compared_in_sampled_pairs(scores, rng):

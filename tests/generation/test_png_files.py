@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neural_recon.generation.png_files import write_folder, write_sheet
+from neural_recon.generation.png_files import write_folder, write_groups, write_sheet
 
 
 @pytest.fixture
@@ -64,3 +64,21 @@ def test_sheet_has_a_row_of_stimuli_and_of_each_kind(tmp_path, rng):
     assert sheet.shape == (3 * 128, 2 * 128, 3)
     assert (sheet[128:, :128] == 100).all()
     assert (sheet[128:, 128:] == 200).all()
+
+
+def test_groups_of_rows_below_their_words(tmp_path):
+    rows = [np.full((3, 8, 8, 3), grey, np.uint8) for grey in (10, 20, 30, 40)]
+    write_groups(tmp_path / "all.png", {"one": rows[:2], "another": [rows[2][:2], rows[3][:2]]}, size=16)
+    sheet = np.asarray(Image.open(tmp_path / "all.png"))
+    band = 24
+    assert sheet.shape == (2 * (band + 2 * 16), 3 * 16, 3)
+    second = band + 2 * 16
+    for top, rest in ((0, 48), (second, 32)):
+        words = sheet[top : top + band]
+        assert words.min() == 0
+        assert (words == 255).mean() > 0.5
+        for row in range(2):
+            start = top + band + 16 * row
+            grey = 10 + 10 * row + (20 if top else 0)
+            assert (sheet[start : start + 16, :rest] == grey).all()
+            assert (sheet[start : start + 16, rest:] == 255).all()

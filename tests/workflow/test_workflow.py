@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from helpers import documented
 from helpers.workflow import SMALL, changed, failing, jobs, restored, snakemake, stale
+from PIL import Image
 
 from neural_recon.config.configuration import Config, resolve
 from neural_recon.core import hdf5
@@ -32,6 +33,7 @@ def test_run_is_whole(project):
     assert wanted <= set(zip(summary["variant"], summary["picture"], strict=True))
     assert (results / "report/all.html").stat().st_size > 100_000
     assert len(list((results / "pictures/subj01/final").glob("*.png"))) == 50
+    assert Image.open(results / "pictures/all.png").size == (12 * 128, 24 + 2 * 128)  # of one subject
     assert not list(project.rglob(".part-*"))
     targets = pd.read_parquet(results / "targets/subj01/vdvae.parquet")
     with h5py.File(results / "predictions/subj01/vdvae/decoded.h5") as file:

@@ -103,3 +103,21 @@ rule pictures:
         data=data_state("pictures"),
     script:
         "../scripts/pictures.py"
+
+
+rule picture_sheet:
+    input:
+        final=expand("<results>/reconstructions/{subject}/decoded.h5", subject=DECODED),
+        data=data_files("pictures"),
+    output:
+        sheet="<results>/pictures/all.png",
+    priority: PICTURES
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(10),
+    params:
+        data=data_state("pictures"),
+        recipe=config["recipe"],
+        subjects=DECODED,
+    script:
+        "../scripts/picture_sheet.py"

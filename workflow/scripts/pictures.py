@@ -2,10 +2,8 @@
 
 from neural_recon import datasets
 from neural_recon.core.hdf5 import read_hdf5
-from neural_recon.generation.png_files import file_names, write_folder, write_sheet
+from neural_recon.generation.png_files import FIRST, file_names, write_folder, write_sheet
 from neural_recon.workflow.jobs import start
-
-FIRST = 12  # by image id: nobody chose them
 
 start(snakemake)
 files = {name: snakemake.input[name] for name in ("base", "final") if snakemake.input[name]}

@@ -141,8 +141,8 @@ class Evaluation(Section):
 
     preset: Literal["brain_diffuser", "mindeye2", "native"] = Field(
         "brain_diffuser",
-        description="Whose sizes, SSIM and networks' inputs; native compares at the pictures' own size, "
-        "without networks other than CLIP.",
+        description="Whose sizes, SSIM and networks' inputs; native compares at the size of the final "
+        "images, without networks other than CLIP.",
     )
     networks: dict[Annotated[str, AfterValidator(_known_network)], str] = Field(
         {},

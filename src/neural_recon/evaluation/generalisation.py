@@ -47,6 +47,7 @@ def score_groups(
     """
     arrays = {fit: read_hdf5(files[fit]) for fit in FITS}
     every = arrays["decoded"]["group"]
+    side = max(arrays[fit][kind].shape[1] for fit in FITS for kind in PICTURES if kind in arrays[fit])
     found: list[tuple[pd.DataFrame, ...]] = []
     for group in dict.fromkeys(every.tolist()):
         mine = np.flatnonzero(every == group)
@@ -59,7 +60,7 @@ def score_groups(
                 if kind not in arrays[fit]:
                     continue
                 images = arrays[fit][kind][mine]
-                scores.add_pixels(fit, kind, ids, truth, images, evaluation["preset"])
+                scores.add_pixels(fit, kind, ids, truth, images, evaluation["preset"], side)
                 for metric, values in networks.features(images, "picture").items():
                     scores.compare(fit, kind, metric, ids, seen[metric], values)
         for space in spaces:

@@ -46,8 +46,9 @@ Side = Literal["truth", "picture"]
 class Preset:
     """Sizes that truth and picture pass through before PixCorr and SSIM, and the SSIM that was used.
 
-    Without sizes, both are compared at the picture's own size. `networks` are the sides of the networks'
-    inputs: pictures reach them through all sizes but the last, which is for pixels alone (`network_sizes`).
+    Without sizes, both are compared at the picture's own size, or at that given to `sized`. `networks` are
+    the sides of the networks' inputs: pictures reach them through all sizes but the last, which is for pixels
+    alone (`network_sizes`).
     """
 
     truth_sizes: tuple[int, ...]
@@ -105,10 +106,17 @@ def resize_through(
     return out
 
 
-def sized(truth: np.ndarray, images: np.ndarray, preset: Preset) -> tuple[np.ndarray, np.ndarray]:
+def sized(
+    truth: np.ndarray, images: np.ndarray, preset: Preset, side: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Bring uint8 truths and pictures, (n, H, W, 3) of any sizes, to a preset's size, uint8: `unit` of them
-    is what `pixcorr` and `ssim` take."""
-    own = images.shape[1:2]
+    is what `pixcorr` and `ssim` take.
+
+    Args:
+        side: for a preset without sizes, so that pictures of several sizes have comparable scores; default:
+            the pictures' own.
+    """
+    own = (side or images.shape[1],)
     truth = resize_through(truth, preset.truth_sizes or own, preset.method)
     return truth, resize_through(images, preset.picture_sizes or own, preset.method)
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from neural_recon.core.hdf5 import read_hdf5, read_parameters
+from neural_recon.core.hdf5 import dataset, open_hdf5, read_hdf5, read_parameters
 from neural_recon.core.tables import read_table
 from neural_recon.datasets.dataset import Pictures
 from neural_recon.evaluation.controls import refit_null
@@ -62,6 +62,7 @@ def score_subject(
     truth = pictures(test_ids)
     seen = networks.features(truth, "truth")
     row_of = {int(i): row for row, i in enumerate(test_ids)}
+    side = max(_side(path) for path in (*files.base, *files.final))
 
     def add(
         variant: str,
@@ -72,7 +73,7 @@ def score_subject(
         found: dict[str, np.ndarray] | None = None,
     ) -> None:
         rows = [row_of[int(i)] for i in ids]
-        scores.add_pixels(variant, picture, ids, truth[rows], images, evaluation["preset"])
+        scores.add_pixels(variant, picture, ids, truth[rows], images, evaluation["preset"], side)
         found = found or networks.features(images, "picture")
         for metric in found:
             scores.compare(variant, picture, metric, ids, seen[metric], found[metric], rows)
@@ -122,6 +123,12 @@ def score_subject(
     for metric, reason in networks.missing.items():
         scores.add_unmeasured("decoded", "final", metric, len(test_ids), reason)
     return scores
+
+
+def _side(path: str | Path) -> int:
+    """How wide a file's pictures are."""
+    with open_hdf5(path) as file:
+        return int(dataset(path, file, "images", ndim=4).shape[1])
 
 
 def _variant(path: str | Path) -> str:

@@ -124,10 +124,15 @@ class Scores:
         truth: np.ndarray,
         images: np.ndarray,
         preset: str,
+        side: int | None = None,
     ) -> None:
-        """The metrics of pixels: uint8 pictures (n, h, w, 3) against stimuli (n, H, W, 3), by a preset."""
+        """The metrics of pixels: uint8 pictures (n, h, w, 3) against stimuli (n, H, W, 3), by a preset.
+
+        Args:
+            side: as of `metrics.sized`.
+        """
         rule = metrics.PRESETS[preset]
-        self.add_sized(variant, picture, image_ids, *metrics.sized(truth, images, rule), rule.ssim)
+        self.add_sized(variant, picture, image_ids, *metrics.sized(truth, images, rule, side), rule.ssim)
 
     def add_sized(
         self,

@@ -16,6 +16,7 @@ from neural_recon.features.feature_files import select_rows
 
 logger = logging.getLogger(__name__)
 
+FIRST = 12  # pictures of a sheet, by image id: nobody chose them
 LONGEST = 80  # characters of a name, of three bytes at most: file systems take 255 bytes
 
 
@@ -82,6 +83,25 @@ def write_sheet(
     ]
     with atomic(path) as temporary:
         Image.fromarray(np.concatenate(lines)).save(temporary)
+
+
+def write_groups(path: str | Path, groups: Mapping[str, Sequence[np.ndarray]], size: int = 128) -> None:
+    """Write one PNG with a line of words per group and below it its rows of pictures uint8 (n, H, W, 3), each
+    `size` pixels wide."""
+    band, widest = 24, max(len(row) for rows in groups.values() for row in rows)
+    height = sum(band + size * len(rows) for rows in groups.values())
+    sheet, top = Image.new("RGB", (size * widest, height), "white"), 0
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)
+    for words, rows in groups.items():
+        draw.text((4, top + 2), words, fill="black", font=font)
+        top += band
+        for row in rows:
+            for column, picture in enumerate(row):
+                small = Image.fromarray(picture).resize((size, size), Image.Resampling.BICUBIC)
+                sheet.paste(small, (column * size, top))
+            top += size
+    with atomic(path) as temporary:
+        sheet.save(temporary)
 
 
 def write_labelled(path: str | Path, rows: Sequence[np.ndarray], labels: Sequence[str]) -> None:

@@ -34,7 +34,11 @@ def caveats(people: Sequence[Results], configuration: Mapping[str, Any], tuned: 
     found.append(("Amount", "; ".join(_amount(person) for person in people) + "."))
     preset = (configuration.get("evaluation") or {}).get("preset")
     if preset:
-        sizes = "at the pictures' own size" if preset == "native" else "sizes and SSIM as published under it"
+        sizes = (
+            "at the size of the final images"
+            if preset == "native"
+            else "sizes and SSIM as published under it"
+        )
         found.append(("Preset", f"{preset}: {sizes}. Figures compare under the same preset only."))
     found.append(("Penalty", penalties.in_short(people)))
     found.append(("Leakage", _leakage(decoder.get("calibration"), tuned)))

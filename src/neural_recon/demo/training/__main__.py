@@ -60,11 +60,8 @@ def train(
     folder = out / "versatile"
     torch.manual_seed(STAGES.index(stage))  # the first weights: the same in every run
     if stage == "autoencoder":
-        model = autoencoder.train(scenes, work, device)
-        with torch.no_grad():
-            sample = autoencoder.to_tensor(scenes[:1000], device)
-            scale = float(1 / model.encode(sample).latent_dist.mean.std())
-        export.write_autoencoder(model, scale, folder)
+        large = pictures.draw(work, len(scenes), pictures.PAINTED)
+        export.write_autoencoder(*autoencoder.train(scenes, large, work, device), folder)
     elif stage == "clip":
         tokenizer = clip.tokenizer(texts, folder / "tokenizer")
         export.write_clip(clip.train(scenes, texts, tokenizer, work, device), folder)
@@ -80,7 +77,8 @@ def train(
     else:
         contexts = ClipContexts.from_pretrained(folder)
         vae = AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=torch.float32).to(device)
-        data = generator.cache(scenes, texts, contexts, vae, work, device)
+        large = pictures.draw(work, len(scenes), pictures.PAINTED)
+        data = generator.cache(scenes, large, texts, contexts, vae, work, device)
         export.write_generator(
             generator.train(data, vae.config.scaling_factor, contexts, work, device), folder
         )

@@ -15,7 +15,7 @@ from neural_recon.demo import scenes
 from neural_recon.demo.captions import captions
 from neural_recon.demo.classifier import SceneClassifier
 from neural_recon.demo.training import autoencoder, classifier, clip, generator, vdvae
-from neural_recon.demo.training.pictures import SIZE, TRAINING_STREAM
+from neural_recon.demo.training.pictures import PAINTED, SIZE, TRAINING_STREAM
 from neural_recon.evaluation import metrics
 from neural_recon.models import loading
 
@@ -32,6 +32,8 @@ LAYERS = 12
 SCHEDULES = {
     "autoencoder_crops": autoencoder.CROPS,
     "autoencoder": autoencoder.WHOLE,
+    "grown_crops": autoencoder.GROWN_CROPS,
+    "grown": autoencoder.GROWN_WHOLE,
     "clip": clip.SCHEDULE,
     "vdvae": vdvae.SCHEDULE,
     "classifier": classifier.SCHEDULE,
@@ -50,7 +52,7 @@ backgrounds and nothing else: they show that the workflow works, not what a brai
 |---|---|
 | `versatile/image_unet` | UNet of Versatile Diffusion's image flow, latents 4 x 16 x 16 |
 | `versatile/text_unet` | attention blocks of its text flow |
-| `versatile/vae` | AutoencoderKL, f = 4, pictures of 64 x 64 |
+| `versatile/vae` | AutoencoderKL, f = 8, pictures of 128 x 128 |
 | `versatile/image_encoder`, `text_encoder`, `tokenizer` | CLIP, patches of 8, 96 dimensions |
 | `stable_diffusion` | Versatile Diffusion's flow of captions, guided by CLIP's text states: not trained |
 | `kandinsky` | its flow of pictures, guided by a picture's embedding; tokens by least squares: not trained |
@@ -62,12 +64,16 @@ backgrounds and nothing else: they show that the workflow works, not what a brai
 {training}
 
 "At the end" are means over the last 50 steps, on training scenes: loss is what was minimised; psnr in dB;
-distortion and rate in nats a dimension; error is the mean squared error of the predicted noise; top1 the
-share of pictures whose caption is found among the batch's.
+distortion and rate in nats per dimension; error is the mean squared error of the predicted noise; top1 the
+share of pictures whose caption is found among the batch's; latents the mean squared error between the
+latents of the grown autoencoder and those of the first, in units of their spread.
 
 ## What they do with {count} scenes nobody trained on
 
 {results}
+
+Sharpness is the mean absolute difference between neighbouring pixels of pictures of {side} x {side}, as a
+share of the scenes'; base images are enlarged to that.
 
 `samples.png`: scene, VDVAE base image from its own latents ({layers} layers), reconstruction from its own
 contexts ({settings}).
@@ -80,9 +86,7 @@ def write(work: Path, out: Path) -> None:
     """Write `out`/README.md and samples.png from the training logs in `work` and a run on unseen scenes."""
     drawn = [scenes.sample(UNSEEN_STREAM, index) for index in range(COUNT)]
     large = np.stack([scenes.render(scene, 425) for scene in drawn])
-    truth = np.stack(
-        [np.asarray(Image.fromarray(p).resize((SIZE, SIZE), Image.Resampling.BILINEAR)) for p in large]
-    )
+    truth = metrics.resize_through(large, (PAINTED,), "bilinear")
     contexts = loading.load_clip(out / "versatile")
     roles = {"base": "base", "vision": "vision", "text": "text"}
     painter: Any = generation.load(
@@ -93,7 +97,8 @@ def write(work: Path, out: Path) -> None:
     vision = contexts.vision(large)
     text = contexts.text([caption for scene in drawn for caption in captions(scene, UNSEEN_STREAM)])
     text = text.reshape(COUNT, 5, *text.shape[1:]).mean(1)
-    base = np.asarray(model.decode(np.asarray(model.encode(truth, LAYERS))))
+    small = metrics.resize_through(large, (SIZE,), "bilinear")
+    base = np.asarray(model.decode(np.asarray(model.encode(small, LAYERS))))
     ids = np.arange(COUNT)
     guides = {"vision": vision.reshape(COUNT, -1), "text": text.reshape(COUNT, -1)}
     final = painter.paint(base, guides, ids, seed=0)
@@ -106,8 +111,9 @@ def write(work: Path, out: Path) -> None:
     judge = SceneClassifier.from_file(out / "classifier/model.safetensors")
     seen = contexts.embedding(large)
     rows = []
-    for name, pictures in (("scene", truth), ("base image", base), ("reconstruction", final)):
-        kinds, places = judge.probabilities(pictures)
+    enlarged = metrics.resize_through(base, (PAINTED,), "bilinear")
+    for name, pictures in (("scene", truth), ("base image", enlarged), ("reconstruction", final)):
+        kinds, places = judge.probabilities(metrics.resize_through(pictures, (SIZE,), "bilinear"))
         rows.append(
             {
                 "picture": name,
@@ -126,10 +132,11 @@ def write(work: Path, out: Path) -> None:
                         for k, s in zip(places.argmax(1), drawn, strict=True)
                     ]
                 ),
+                "sharpness": _sharpness(pictures) / _sharpness(truth),
             }
         )
     results = _table(pd.DataFrame(rows)) + f"\n\nThe autoencoder alone: PSNR {psnr:.1f} dB."
-    _write_samples(out / "samples.png", truth, base, final)
+    _write_samples(out / "samples.png", truth, enlarged, final)
     write_text(
         out / "README.md",
         TEXT.format(
@@ -137,11 +144,18 @@ def write(work: Path, out: Path) -> None:
             training=_training_table(work),
             results=results,
             count=COUNT,
+            side=PAINTED,
             layers=LAYERS,
             settings=", ".join(f"{name} {value}" for name, value in SETTINGS.items() if name != "batch"),
             **{name: version(name) for name in ("torch", "diffusers", "transformers")},
         ),
     )
+
+
+def _sharpness(pictures: np.ndarray) -> float:
+    """The mean absolute difference between neighbouring pixels of uint8 (n, S, S, 3)."""
+    values = pictures.astype(np.float32)
+    return float(np.mean([np.abs(np.diff(values, axis=axis)).mean() for axis in (1, 2)]))
 
 
 def _training_table(work: Path) -> str:

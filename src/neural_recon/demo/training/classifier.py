@@ -8,7 +8,7 @@ import torch
 from neural_recon.demo.classifier import SceneClassifier
 from neural_recon.demo.scenes import BACKGROUNDS, KINDS, sample
 from neural_recon.demo.training.autoencoder import to_tensor
-from neural_recon.demo.training.loop import Schedule, fit
+from neural_recon.demo.training.loop import Schedule, autocast, fit
 from neural_recon.demo.training.pictures import TRAINING_STREAM
 
 SCHEDULE = Schedule(steps=1500, learning_rate=2e-3, batch=64, weight_decay=0.01)
@@ -29,7 +29,7 @@ def train(pictures: np.ndarray, folder: Path, device: torch.device) -> SceneClas
             small = torch.nn.functional.avg_pool2d(x, blur)
             x = torch.nn.functional.interpolate(small, size=x.shape[-2:], mode="bilinear")
         x = x + float(rng.choice([0, 0.1, 0.3])) * torch.randn_like(x)
-        with torch.autocast(device.type, torch.bfloat16):
+        with autocast(device):
             kind, place = model(x)
         kind, place = kind.float(), place.float()
         entropy = torch.nn.functional.cross_entropy

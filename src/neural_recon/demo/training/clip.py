@@ -15,7 +15,7 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
-from neural_recon.demo.training.loop import Schedule, fit
+from neural_recon.demo.training.loop import Schedule, autocast, fit
 from neural_recon.models.encoder_parts import CLIP_MEAN, CLIP_STD
 
 SCHEDULE = Schedule(steps=1000, learning_rate=1e-3, batch=256, weight_decay=0.01)
@@ -127,7 +127,7 @@ def train(
     def loss(_step: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         rows = rng.integers(len(pictures), size=SCHEDULE.batch)
         tokens = torch.from_numpy(flat[rows, rng.integers(5, size=len(rows))]).to(device)
-        with torch.autocast(device.type, torch.bfloat16):
+        with autocast(device):
             similarity = model(to_pixels(pictures[rows], device), tokens).float()
         truth = torch.arange(len(rows), device=device)
         contrast = torch.nn.functional.cross_entropy

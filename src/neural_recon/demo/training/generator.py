@@ -10,7 +10,7 @@ from diffusers.models.attention_processor import AttnProcessor
 
 from neural_recon.core.files import atomic
 from neural_recon.demo.training.autoencoder import to_tensor
-from neural_recon.demo.training.loop import Schedule, fit
+from neural_recon.demo.training.loop import Schedule, autocast, fit
 from neural_recon.models.clip import ClipContexts
 from neural_recon.models.denoising import STABLE_DIFFUSION
 from neural_recon.models.dual_unet import DualUNet
@@ -37,14 +37,17 @@ SNR_LIMIT = 5.0  # Hang et al. 2023: steps with little noise count less
 
 def cache(
     pictures: np.ndarray,
+    large: np.ndarray,
     texts: list[list[str]],
     clip: ClipContexts,
     vae: AutoencoderKL,
     folder: Path,
     device: torch.device,
 ) -> dict[str, np.ndarray]:
-    """What the UNet trains on, in float16: `latents` (n, 4, 16, 16) of the autoencoder's posterior means,
-    `vision` (n, 65, 96) and `text` (n, 32, 96) contexts, text as the mean over an image's captions."""
+    """What the UNet trains on, in float16: `latents` (n, 4, 16, 16), the autoencoder's posterior means of
+    large pictures; `vision` (n, 65, 96) and `text` (n, 32, 96) contexts, text as the mean
+    over an image's captions.
+    """
     # named by the weights it comes from: other encoders are never trained against
     digest = hashlib.sha256()
     for module in filter(None, (vae, clip.image_encoder, clip.text_encoder)):
@@ -56,7 +59,7 @@ def cache(
         for start in range(0, len(pictures), 256):
             part = slice(start, start + 256)
             with torch.no_grad():
-                latents.append(vae.encode(to_tensor(pictures[part], device)).latent_dist.mean.cpu().numpy())
+                latents.append(vae.encode(to_tensor(large[part], device)).latent_dist.mean.cpu().numpy())
             vision.append(clip.vision(pictures[part]))
             flat = clip.text([text for five in texts[part] for text in five])
             text.append(flat.reshape(-1, 5, *flat.shape[1:]).mean(1))
@@ -104,7 +107,7 @@ def train(
         steps = torch.from_numpy(np.where(rng.random(len(rows)) < 0.75, middle, anywhere)).to(device)
         level = levels[steps].view(-1, 1, 1, 1)
         noise = torch.randn_like(x)
-        with torch.autocast(device.type, torch.bfloat16):
+        with autocast(device):
             predicted = model(
                 level.sqrt() * x + (1 - level).sqrt() * noise,
                 steps,

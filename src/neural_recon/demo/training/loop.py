@@ -22,6 +22,12 @@ Module = TypeVar("Module", bound=torch.nn.Module)
 Loss = Callable[[int, np.random.Generator], dict[str, torch.Tensor]]
 
 
+def autocast(device: torch.device) -> torch.autocast:
+    """bfloat16, but on processors that compute without its instructions: there it is slower than float32."""
+    fast = device.type != "cpu" or torch.cpu._is_avx512_bf16_supported()
+    return torch.autocast(device.type, torch.bfloat16, enabled=fast)
+
+
 @dataclass(frozen=True)
 class Schedule:
     """How long and how fast to train: warm-up, a constant rate, then a linear fall over the last fifth."""

@@ -3,6 +3,7 @@
 import json
 import logging
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,28 +16,37 @@ logger = logging.getLogger(__name__)
 
 # The stream of training scenes; the demo's subjects look at scenes of another stream (`demo.seed`).
 TRAINING_STREAM = 1_000_003
-SIZE = 64
+SIZE = 64  # what the encoders, the VDVAE and the judge see
+PAINTED = 128  # what the generator paints
 
 
-def picture(index: int) -> np.ndarray:
-    """Scene `index` of the training stream, uint8 (64, 64, 3), reduced like real stimuli (PIL bilinear)."""
-    large = scenes.render(scenes.sample(TRAINING_STREAM, index), 2 * SIZE)
-    return np.asarray(Image.fromarray(large).resize((SIZE, SIZE), Image.Resampling.BILINEAR))
+def picture(index: int, side: int = SIZE) -> np.ndarray:
+    """Scene `index` of the training stream, uint8 (side, side, 3), reduced like stimuli (PIL bilinear)."""
+    large = scenes.render(scenes.sample(TRAINING_STREAM, index), 2 * side)
+    return np.asarray(Image.fromarray(large).resize((side, side), Image.Resampling.BILINEAR))
 
 
-def load(folder: Path, count: int, processes: int = 2) -> tuple[np.ndarray, list[list[str]]]:
-    """The first `count` training scenes: uint8 (count, 64, 64, 3) and their five captions each.
+def draw(folder: Path, count: int, side: int, processes: int = 2) -> np.ndarray:
+    """The first `count` training scenes, uint8 (count, side, side, 3), read as they are needed.
 
     They are drawn at the first call and kept in `folder`: remove them there after a change of the drawings.
     """
-    path, texts_path = folder / f"pictures_{count}.npy", folder / f"captions_{count}.json"
+    path = folder / f"pictures_{count}_{side}.npy"
     if not path.exists():
-        logger.info("drawing %d scenes", count)
+        logger.info("drawing %d scenes of %d x %d", count, side, side)
+        drawn = np.empty((count, side, side, 3), np.uint8)
         with ProcessPoolExecutor(processes) as pool:
-            pictures = np.stack(list(pool.map(picture, range(count), chunksize=256)))
+            for index, one in enumerate(pool.map(partial(picture, side=side), range(count), chunksize=256)):
+                drawn[index] = one
         with atomic(path) as temporary, temporary.open("wb") as file:
-            np.save(file, pictures)
+            np.save(file, drawn)
+    return np.load(path, mmap_mode="r")
+
+
+def load(folder: Path, count: int, processes: int = 2) -> tuple[np.ndarray, list[list[str]]]:
+    """The first `count` training scenes as of `draw`, uint8 (count, 64, 64, 3), and five captions of each."""
+    texts_path = folder / f"captions_{count}.json"
     if not texts_path.exists():
         texts = [captions.captions(scenes.sample(TRAINING_STREAM, i), TRAINING_STREAM) for i in range(count)]
         write_text(texts_path, json.dumps(texts))
-    return np.load(path), json.loads(texts_path.read_text(encoding="utf-8"))
+    return draw(folder, count, SIZE, processes), json.loads(texts_path.read_text(encoding="utf-8"))
