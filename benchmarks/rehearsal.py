@@ -5,7 +5,7 @@
 
 DIR (45 GB) gets one subject's tree in NSD's formats (81 x 104 x 83 voxels, a mask of 15,724, forty sessions,
 425 x 425 pictures), full-size models with random weights, and the results; what is there is used again, and a
-run that was killed goes on. Then the workflow runs with config/nsd.yaml, in stages:
+run that was killed resumes. Then the workflow runs with config/nsd.yaml, in stages:
 
 - features: of `ENCODED` images by the models; what the other stages read is made up, as wide and as scaled as
   these, since on two cores the models would take hours;
