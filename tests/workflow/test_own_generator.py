@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 PAGE = (ROOT / "docs/extend.md").read_text(encoding="utf-8")
 MINE = re.search(r"^# plugins/mine.py\n(.*?)^```", PAGE, re.M | re.S)[1]
 CONFIG = {**tiny_run.CONFIG, "generator": {"kind": "plugins/mine.py", "chunk": 4}}
-PICTURES = {"reconstruct", "collect_reconstructions", "control_pictures", "pictures"}
+PICTURES = {"reconstruct", "collect_reconstructions", "control_pictures", "pictures", "picture_sheet"}
 FOLLOWING = {
     *("baselines", "scores", "score_tables", "comparison", "draws", "strata", "leaks", "report"),
     *("figure_subject",),
