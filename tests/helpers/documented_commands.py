@@ -212,7 +212,7 @@ COMMANDS: dict[str, Here | Elsewhere | NotRun] = {
     "python benchmarks/vdvae.py": NotRun(BENCHMARK),
     "python benchmarks/features.py": NotRun(BENCHMARK),
     "OMP_NUM_THREADS=2 python benchmarks/features.py --weights DIR": NotRun(BENCHMARK),
-    "python benchmarks/rehearsal.py --folder DIR": NotRun(BENCHMARK),
+    "python benchmarks/rehearsal.py --folder DIR --stages features numbers single": NotRun(BENCHMARK),
     "python benchmarks/rehearsal.py --folder DIR --gpu": NotRun(BENCHMARK),
     "OMP_NUM_THREADS=2 python benchmarks/vdvae.py --turns 2": NotRun(BENCHMARK),
 }
