@@ -33,7 +33,7 @@ DESCRIPTION = [
 COLUMNS = [*DESCRIPTION, *PUBLISHED_TITLES]
 PUBLISHED, OURS, OTHER = "published", "this run", "other method"
 UNKNOWN, NOT_MEASURED = "unknown", "not measured"
-NATIVE = "not comparable: preset native compares at the pictures' own size"
+NATIVE = "not comparable: preset native compares at the size of the final images"
 QUESTIONED = "questioned: "  # before what is doubtful about another method's names
 SIMULATED = "simulated: no brain, no photograph"
 

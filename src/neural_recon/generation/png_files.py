@@ -76,11 +76,7 @@ def write_sheet(
     rows = [] if stimuli is None else [list(stimuli)]
     for kind, arrays in kinds.items():
         rows.append(list(select_rows(kind, arrays["images"], arrays["image_id"], image_ids)))
-    smooth = Image.Resampling.BICUBIC
-    lines = [
-        np.concatenate([np.asarray(Image.fromarray(p).resize((size, size), smooth)) for p in row], axis=1)
-        for row in rows
-    ]
+    lines = [np.concatenate([np.asarray(_at(picture, size)) for picture in row], axis=1) for row in rows]
     with atomic(path) as temporary:
         Image.fromarray(np.concatenate(lines)).save(temporary)
 
@@ -97,8 +93,7 @@ def write_groups(path: str | Path, groups: Mapping[str, Sequence[np.ndarray]], s
         top += band
         for row in rows:
             for column, picture in enumerate(row):
-                small = Image.fromarray(picture).resize((size, size), Image.Resampling.BICUBIC)
-                sheet.paste(small, (column * size, top))
+                sheet.paste(_at(picture, size), (column * size, top))
             top += size
     with atomic(path) as temporary:
         sheet.save(temporary)
@@ -112,7 +107,11 @@ def write_labelled(path: str | Path, rows: Sequence[np.ndarray], labels: Sequenc
     for column, label in enumerate(labels):
         draw.text((column * size + 4, 3), label, fill="black", font=font)
         for row, pictures in enumerate(rows):
-            picture = Image.fromarray(pictures[column]).resize((size, size), Image.Resampling.BICUBIC)
-            sheet.paste(picture, (column * size, band + row * size))
+            sheet.paste(_at(pictures[column], size), (column * size, band + row * size))
     with atomic(path) as temporary:
         sheet.save(temporary)
+
+
+def _at(picture: np.ndarray, size: int) -> Image.Image:
+    """A picture uint8 (H, W, 3) at `size` x `size`, smoothed."""
+    return Image.fromarray(picture).resize((size, size), Image.Resampling.BICUBIC)
